@@ -1,0 +1,89 @@
+# One word per job. Each makes the environment it needs, with nothing but Python 3.11 or later and pip.
+
+PYTHON ?= python3
+N ?= 2
+DOCS ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The page of `make demo` needs seven packages, not ninety: without a full environment it gets a small one.
+DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),.venv-demo)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-long browser lint format docs bench bench-quick mutants documents constraints clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+define make_venv
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or later, or say make PYTHON=/path/to/python $@" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$$($(PYTHON) --version) is too old: holdfast needs 3.11 or later. Say: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make environments: install its venv module (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(1)]'
+	@touch $@
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call make_venv,dev)
+
+.venv-demo/.ready: pyproject.toml constraints.txt
+	$(call make_venv,demo)
+
+venv: $(READY)  ## the environment with everything, in .venv
+
+demo: $(DEMO_VENV)/.ready  ## a small web application that shows what sessions do
+	$(DEMO_VENV)/bin/holdfast demo $(ARGS)
+
+test: $(READY)  ## the whole suite, on real servers that pip brings
+	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)
+
+test-long: $(READY)  ## the same with the large counts
+	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "not browser" --timeout 3600 $(ARGS)
+
+browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
+	$(BIN)/python -m pytest -q -m browser $(ARGS)
+
+lint: $(READY)  ## ruff, mypy, pyright, who may import whom, the tree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/python scripts/check_tree.py
+
+format: $(READY)  ## put the code into shape
+	$(BIN)/ruff check --fix-only --exit-zero .
+	$(BIN)/ruff format .
+
+docs: $(READY)  ## the documentation, as a site in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
+
+bench: $(READY)  ## measure, write the table and the chart
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(READY)  ## the same in a minute, less exact
+	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+mutants: $(READY)  ## break one line at a time and see which test notices
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+documents: $(READY)  ## run the samples of session documents against the adapters: make documents DOCS=folder
+	$(BIN)/python -m tests.documents $(DOCS)
+
+constraints: pyproject.toml  ## pin today's newest versions in constraints.txt
+	rm -rf .venv-pins && $(PYTHON) -m venv .venv-pins
+	.venv-pins/bin/python -m pip install --quiet --upgrade pip
+	.venv-pins/bin/python -m pip install --quiet --editable '.[dev]'
+	{ sed -n '/^#/p' constraints.txt; .venv-pins/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > constraints.new
+	mv constraints.new constraints.txt && rm -rf .venv-pins
+
+clean:  ## remove what was made here, environments included
+	rm -rf .venv .venv-* .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist site test-results
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
