@@ -1,0 +1,155 @@
+"""What happened to sessions, for audit logs and metrics: one small class each.
+
+No event carries a session id, a key or a value: a session is named by `Event.tag`, the first eight
+hexadecimal digits of its store key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+__all__ = [
+    "AmbiguousCookie",
+    "CorruptRecord",
+    "Event",
+    "LimitReached",
+    "Listener",
+    "SessionCreated",
+    "SessionExpired",
+    "SessionLoggedIn",
+    "SessionLoggedOut",
+    "SessionMerged",
+    "SessionRegenerated",
+    "SessionRenewed",
+    "SessionReused",
+    "SessionRevoked",
+    "SessionsSwept",
+    "StoreFailed",
+    "ValueOverwritten",
+    "WriteAfterEnd",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a session.
+
+    Attributes:
+        at: When, in milliseconds since 1970.
+        tag: First eight hexadecimal digits of the store key, enough to tell sessions apart in a log.
+        subject: Whose session it is, if anybody's.
+    """
+
+    at: int
+    tag: str | None = None
+    subject: str | None = None
+
+
+class SessionCreated(Event):
+    """A first write made a session."""
+
+    __slots__ = ()
+
+
+class SessionLoggedIn(Event):
+    """Somebody logged in; the id is new and the old one is dead."""
+
+    __slots__ = ()
+
+
+class SessionLoggedOut(Event):
+    """A handler ended the session (`logout` or `clear`)."""
+
+    __slots__ = ()
+
+
+class SessionRegenerated(Event):
+    """The id changed and the old one is dead."""
+
+    __slots__ = ()
+
+
+class SessionRenewed(Event):
+    """The id was renewed as the policy asks; the old one is served during the grace."""
+
+    __slots__ = ()
+
+
+class SessionReused(Event):
+    """A renewed id was presented after its grace: a copy of the cookie may be in other hands."""
+
+    __slots__ = ()
+
+
+class SessionExpired(Event):
+    """A session came back after its idle or absolute deadline."""
+
+    __slots__ = ()
+
+
+class SessionRevoked(Event):
+    """Somebody ended the session from outside: an operator, or the user on another device."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMerged(Event):
+    """Two requests wrote at once and both count; ``attempts`` says how often the write was tried."""
+
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueOverwritten(Event):
+    """Two requests gave one key different values and the later one stayed; ``keys`` names them, never their values."""
+
+    keys: tuple[str, ...] = ()
+
+
+class WriteAfterEnd(Event):
+    """A write came after another request had ended the session; nothing was stored."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorruptRecord(Event):
+    """A record could not be read; it counts as no session and was deleted. ``reason`` says what was wrong."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed(Event):
+    """A call of the store failed or took too long; ``call`` names it, ``reason`` the class of the error."""
+
+    call: str = ""
+    reason: str = ""
+
+
+class AmbiguousCookie(Event):
+    """A request carried two different valid session cookies; it was served as anonymous."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReached(Event):
+    """A subject had as many sessions as allowed; ``refused`` tells whether the new one or the oldest gave way."""
+
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsSwept(Event):
+    """A batch of expired records was deleted; ``so_far`` counts all batches of this sweep."""
+
+    deleted: int = 0
+    so_far: int = 0
+
+
+Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
+"""Called with every event; what it raises is logged and never reaches a request."""

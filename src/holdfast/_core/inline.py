@@ -1,0 +1,34 @@
+"""The runtime of programs that have no event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from holdfast.errors import HoldfastError
+
+__all__ = ["Inline"]
+
+T = TypeVar("T")
+
+
+class Inline:
+    """The runtime of a program without an event loop: no time limits but the store's own, no queue."""
+
+    def limit(self, call: Awaitable[T], seconds: float) -> Awaitable[T]:
+        """Return the call as it is."""
+        return call
+
+    @asynccontextmanager
+    async def turn(self, key: str) -> AsyncIterator[None]:
+        """Grant the turn at once."""
+        yield
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Refuse: nothing else would run meanwhile."""
+        raise HoldfastError("another process holds the lock, and waiting for it needs an event loop: use asyncio here")
+
+    def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
+        """Refuse: nobody could wait for it."""
+        raise HoldfastError("an asynchronous event listener needs an event loop: use a plain function here")

@@ -1,0 +1,25 @@
+"""Keys that stand for a login, such as ``user_id``: which of them a request has set or changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from holdfast._core.merge import diff_keys
+from holdfast._core.record import unpack
+
+if TYPE_CHECKING:
+    from holdfast._core.session import Session
+
+__all__ = ["watched_changes"]
+
+
+def watched_changes(session: Session, data: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of ``rotate_on`` that appeared or changed, each with the value before; None: there was none."""
+    engine = session._engine
+    watched = {key: data[key] for key in engine.policy.rotate_on if data.get(key) is not None}
+    if not watched:
+        return {}
+    fresh = session._base is None or session._ended or session._displaced
+    before = {} if fresh else unpack(session._base or b"", engine.serializer).data
+    changed = diff_keys({key: before[key] for key in watched if key in before}, watched, engine.serializer.encode)
+    return {key: before.get(key) for key in changed}

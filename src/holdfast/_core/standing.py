@@ -1,0 +1,219 @@
+"""Where a session stands: what was read, what was noted, and how far request and response are.
+
+`Session` adds what a handler sees; `Engine` and its commits work with this.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from holdfast._core.record import Contents, Record
+from holdfast.errors import SessionClosed, SessionNotLoaded, StoreUnavailable
+
+if TYPE_CHECKING:
+    from holdfast._core.manager import Engine
+
+__all__ = ["Notes", "Phase", "Standing", "State", "View"]
+
+
+class State(enum.IntEnum):
+    """How far a session has been read."""
+
+    READY = 0  # there is something to look at, perhaps nothing stored
+    PENDING = 1  # a well-formed id came; the store has not been asked
+    SEALED = 2  # the cookie holds the session; it has not been opened
+    FAILED = 3  # the store was asked and did not answer
+
+
+class Phase(enum.IntEnum):
+    """How far the response is, which decides what a write can still become."""
+
+    OPEN = 0  # nothing sent: everything is possible
+    STARTED = 1  # headers sent: no new cookie any more
+    CLOSED = 2  # the application has returned: nothing is saved any more
+
+
+class Notes(NamedTuple):
+    """What a handler asked for and no commit has taken up yet."""
+
+    written: bool = False
+    ended: bool = False
+    displaced: bool = False
+    login: bool = False
+    regenerate: bool = False
+
+
+class View:
+    """A typed object that stands for one key: written back into the data if it changed."""
+
+    __slots__ = ("_before", "_dump", "value")
+
+    def __init__(self, value: Any, dump: Callable[[Any], Any]) -> None:
+        self.value = value
+        self._dump = dump
+        self._before = dump(value)
+
+    def write_back(self, key: str, data: dict[str, Any], combine: Callable[[str, Any, Any, Any], Any]) -> None:
+        """Store the plain form of the object under its key, unless nobody changed it.
+
+        Args:
+            combine: Merges a key: the plain form before and now, and what a merge put into the data.
+        """
+        now = self._dump(self.value)
+        if now != self._before:
+            there = data.get(key, self._before)
+            data[key] = now if there == self._before else combine(key, self._before, now, there)
+            self._before = self._dump(self.value)  # an object of its own: a later merge changes what is in the data
+
+
+class Standing:
+    """The state behind a `Session`."""
+
+    __slots__ = (
+        "_accessed",
+        "_anonymous_only",
+        "_base",
+        "_contents",
+        "_data",
+        "_displaced",
+        "_ended",
+        "_ends_read",
+        "_engine",
+        "_error",
+        "_exposed",
+        "_forwarded",
+        "_grace_of",
+        "_ids",
+        "_increments",
+        "_key",
+        "_login",
+        "_out",
+        "_phase",
+        "_raw",
+        "_record",
+        "_regenerate",
+        "_reissue",
+        "_state",
+        "_subject",
+        "_tried",
+        "_views",
+        "_written",
+        "context",
+    )
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._state = State.READY
+        self._phase = Phase.OPEN
+        self._contents: Contents | None = None
+        self._data: dict[str, Any] = {}
+        self._subject: str | None = None
+        self._record: Record | None = None
+        self._base: bytes | None = None
+        self._key: str | None = None
+        self._raw: bytes | None = None
+        self._ids: tuple[str, ...] = ()
+        self._error: Exception | None = None
+        self._accessed = False
+        self._written = False
+        self._exposed = False
+        self._ended = False
+        self._displaced = False
+        self._login = False
+        self._regenerate = False
+        self._reissue = False
+        self._anonymous_only = False
+        self._forwarded = False
+        self._grace_of: str | None = None
+        self._ends_read: int | None = None
+        self._increments: dict[str, Any] | None = None
+        self._views: dict[str, View] | None = None
+        self._tried: dict[int, dict[str, Any]] = {}
+        self._out: str | None = None
+        self.context: Mapping[str, Any] | None = None
+
+    def _read(self) -> None:
+        self._accessed = True
+        if self._state:
+            self._settle()
+
+    @property
+    def _detached(self) -> bool:
+        """Whether it was opened by its public id, with no client to hand a new id to."""
+        return self._raw == b""
+
+    def _unread(self) -> bool:
+        return self._state is not State.READY
+
+    def _settle(self) -> None:
+        if self._state is State.SEALED:
+            self._engine.unseal(self)
+        elif self._state is State.PENDING:
+            raise SessionNotLoaded
+        else:
+            raise cast(Exception, self._error)
+
+    def _write(self, *, new_id: bool = False) -> None:
+        self._accessed = True
+        if self._state:
+            self._settle()
+        if self._phase:
+            self._refuse_late_write(new_id)
+        if self._anonymous_only:
+            raise StoreUnavailable("the session store did not answer; this request can read an anonymous session only")
+        if self._contents is None:
+            self._begin()
+        self._written = True
+
+    def _refuse_late_write(self, new_id: bool) -> None:
+        if self._phase is Phase.CLOSED:
+            raise SessionClosed("written after the application returned: nothing saves it any more")
+        if self._detached and new_id:
+            raise SessionClosed("a session that was opened by its public id cannot change it: nobody would be told")
+        if new_id or self._ended:
+            raise SessionClosed("a new id cannot be handed out any more: the response has started; do this before it")
+        if self._key is None or not self._engine.is_server_side:
+            raise SessionClosed(
+                "written after the response started: the cookie can no longer be set. Write before the first byte, "
+                "or create the session earlier in a server-side store"
+            )
+
+    def _notes(self) -> Notes:
+        """Return what was asked for."""
+        return Notes(self._written, self._ended, self._displaced, self._login, self._regenerate)
+
+    def _take(self, notes: Notes) -> None:
+        """Consider this done. Called before a store is waited for, so that what comes meanwhile is noted anew."""
+        written, ended, displaced, login, regenerate = notes
+        self._written &= not written
+        self._ended &= not ended
+        self._displaced &= not displaced
+        self._login &= not login
+        self._regenerate &= not regenerate
+
+    def _note_again(self, notes: Notes) -> None:
+        """Consider this not done after all: the commit failed."""
+        written, ended, displaced, login, regenerate = notes
+        self._written |= written
+        self._ended |= ended
+        self._displaced |= displaced
+        self._login |= login
+        self._regenerate |= regenerate
+
+    def _forget(self) -> None:
+        """Stand for no stored session any more: somebody ended it."""
+        self._raw = self._key = self._record = self._base = self._contents = self._out = None
+        self._data, self._subject = {}, None
+        self._increments = self._views = None
+        self._tried = {}
+        self._login = self._regenerate = self._reissue = self._forwarded = self._written = self._exposed = False
+
+    def _begin(self) -> None:
+        """Start over with empty contents."""
+        self._contents = Contents(self._engine.clock())
+        self._data = self._contents.data
+        self._subject = None
+        self._login = self._regenerate = False
+        self._increments = self._views = None

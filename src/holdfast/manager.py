@@ -1,0 +1,226 @@
+"""`SessionManager`: turns the settings that a person writes into the parts that the engine runs on."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from holdfast import environment
+from holdfast._core import events, locks, marks
+from holdfast._core.keyring import Key, Keyring
+from holdfast._core.policy import CookiePolicy, SessionPolicy
+from holdfast._core.protocols import Checks, ClientStore, Finds, Immediate, Sealer, Serializer, Store, Sweeps, Transport
+from holdfast.devices import DevicePolicy
+from holdfast.errors import ConfigurationError, HoldfastWarning
+from holdfast.subjects import Subjects
+
+__all__ = ["SessionManager", "system_clock"]
+
+_BATCH = 500  # expired records that one step of a sweep deletes
+_SWEEP_LIFE = 300.0  # seconds after which another process may sweep, should the one that does have died
+
+log = logging.getLogger("holdfast")
+
+
+def system_clock() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class SessionManager(Subjects):
+    """Everything about the sessions of one application: where they are kept, how long, under which cookie.
+
+    Args:
+        store: A URL (``sqlite:///sessions.db``, ``redis://…``, ``postgresql://…``, ``file:…``, ``memory:``,
+            ``cookie:``,
+            ``cookie:signed``) or a store. None: ``HOLDFAST_STORE``; in development ``sqlite:///.holdfast/sessions.db``.
+        secret: One secret, several with the newest first, or a `Keyring`. None: ``HOLDFAST_SECRET``. Server-side
+            stores work without; with one, ids are signed and junk never reaches the store.
+        policy: How long sessions live and how two requests meet.
+        cookie: What the cookie is like.
+        transport: Carries the id some other way, such as `holdfast.transports.HeaderTransport`.
+        serializer: How values become bytes; MessagePack when None.
+        importers: Readers of another library's sessions, for moving in without logging anyone out.
+        label: Tells several managers on one host apart: it becomes part of the cookie's name.
+        dev: Development over plain http: a cookie without Secure, a generated secret. None: ``HOLDFAST_DEV``.
+        namespace: What store keys are derived under; the cookie's name when None.
+        devices: Note user agent and truncated address when a session begins and at each login: True, or a
+            `holdfast.devices.DevicePolicy`.
+        clock: Returns milliseconds since 1970.
+
+    Raises:
+        ConfigurationError: A setting cannot work; the message names the cure.
+    """
+
+    def __init__(
+        self,
+        store: Store | ClientStore | str | None = None,
+        *,
+        secret: str | bytes | Key | Keyring | Iterable[str | bytes | Key] | None = None,
+        policy: SessionPolicy | None = None,
+        cookie: CookiePolicy | None = None,
+        transport: Transport | None = None,
+        serializer: Serializer | None = None,
+        importers: Iterable[Any] = (),
+        label: str | None = None,
+        dev: bool | None = None,
+        namespace: str | None = None,
+        devices: bool | DevicePolicy = False,
+        clock: Callable[[], int] = system_clock,
+    ) -> None:
+        self.dev = environment.is_development(dev)
+        named = environment.store_from_environment(self.dev) if store is None else store
+        kept = _open(named)
+        cookie = cookie or CookiePolicy()
+        self.cookie = cookie.for_development() if self.dev else cookie
+        self.cookie_name = self.cookie.derive_name(label, self.dev)
+        self.cookie.check_name(self.cookie_name)
+        self.keyring = _keyring(
+            secret, needs_one=isinstance(kept, ClientStore), dev=self.dev, given_store=store is not None
+        )
+        id_sealer: Sealer | None = None
+        if isinstance(kept, ClientStore):
+            bind = getattr(kept, "bind", None)
+            if bind is not None:
+                bind(self.keyring, self.cookie_name, clock)
+        elif self.keyring is not None:
+            from holdfast.sealers.signed import SignedSealer
+
+            id_sealer = SignedSealer(self.keyring, purpose="id", name=self.cookie_name, clock=clock)
+        if transport is None:
+            from holdfast.transports.cookie import CookieTransport
+
+            transport = CookieTransport(self.cookie_name, self.cookie)
+        if serializer is None:
+            from holdfast.serializers.msgpack import MsgpackSerializer
+
+            serializer = MsgpackSerializer()
+        super().__init__(
+            store=kept,
+            policy=policy or SessionPolicy(),
+            transport=transport,
+            serializer=serializer,
+            namespace=self.cookie_name if namespace is None else namespace,
+            clock=clock,
+            id_sealer=id_sealer,
+            persistent=self.cookie.persistent,
+            describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
+        )
+        if self.policy.max_sessions is not None and not isinstance(kept, Finds):
+            raise ConfigurationError(
+                f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "
+                "one on the server, such as sqlite:///sessions.db"
+            )
+        self.importers = tuple(importers)
+        if self.dev:
+            environment.announce(named if isinstance(named, str) else type(named).__name__)
+
+    async def startup(self) -> None:
+        """Open the store now instead of at the first request.
+
+        Raises:
+            StoreUnavailable: It cannot be opened; the next use tries again.
+        """
+        self.use_running_loop()
+        if not isinstance(self.store, ClientStore):
+            await self.store.open()
+
+    async def shutdown(self) -> None:
+        """Finish what is under way and close the store; a later use opens it again."""
+        if not isinstance(self.store, ClientStore):
+            await self.store.close()
+
+    async def check(self) -> list[str]:
+        """Ask the store whether it works, as a readiness probe does; return what an operator should mend.
+
+        Raises:
+            StoreUnavailable: It does not work.
+        """
+        if isinstance(self.store, Checks):
+            return list(await self.call("check", self.store.check()))
+        if not isinstance(self.store, ClientStore):
+            await self.call("load", self.store.load("0" * 64))
+        return []
+
+    async def sweep(self, limit: int | None = None, *, once: bool = False) -> int:
+        """Delete expired records in small batches, at most ``limit`` of them; return how many.
+
+        Stores that forget by themselves (Redis) have nothing to do. Safe beside traffic and beside other sweeps. Each
+        batch is an event (`SessionsSwept`), so that a long one can be watched.
+
+        Args:
+            limit: Records to delete at most; None: all that are expired.
+            once: Leave it to whoever is sweeping this store at the moment, in any process, and return 0.
+        """
+        store = self.store
+        if not isinstance(store, Sweeps):
+            return 0
+        if not once or isinstance(store, Immediate):
+            return await self._sweep(store, limit)
+        key = marks.mark_key("lock", "sweep")
+        held = await locks.acquire(self, key, _SWEEP_LIFE, wait=0)
+        if held is None:
+            return 0
+        try:
+            return await self._sweep(store, limit)
+        finally:
+            await locks.release(self, key, held)
+
+    async def _sweep(self, store: Sweeps, limit: int | None) -> int:
+        swept = 0
+        while limit is None or swept < limit:
+            batch = _BATCH if limit is None else min(_BATCH, limit - swept)
+            done = await self.call("sweep", store.sweep(self.clock(), batch))
+            swept += done
+            if done:
+                self.emit(events.SessionsSwept, deleted=done, so_far=swept)
+            if done < batch:
+                break
+        if swept:
+            log.info("%d expired sessions were swept", swept)
+        return swept
+
+    def __repr__(self) -> str:
+        return f"SessionManager({type(self.store).__name__}, cookie={self.cookie_name!r})"
+
+
+def _open(store: Store | ClientStore | str) -> Store | ClientStore:
+    if isinstance(store, str):
+        from holdfast.stores import open_store
+
+        return open_store(store)
+    if not isinstance(store, (Store, ClientStore)):
+        raise ConfigurationError(
+            f"store={store!r} is no store: give a URL such as sqlite:///sessions.db, or an object with the methods of "
+            "holdfast.stores.Store"
+        )
+    return store
+
+
+def _keyring(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) -> Keyring | None:
+    if isinstance(secret, Keyring):
+        return secret
+    if secret is None:
+        secret = environment.secrets_from_environment() or None
+    if secret is None and dev and (needs_one or not given_store):
+        secret = environment.development_secret()
+    if secret is not None:
+        return Keyring(secret)
+    if needs_one:
+        raise ConfigurationError(
+            "cookie sessions need a secret: make one with `holdfast keygen` and set HOLDFAST_SECRET, or pass secret=..."
+        )
+    return None
+
+
+def warn_about_http(manager: SessionManager) -> None:
+    """Say once why a test client over plain http does not send a Secure cookie back."""
+    warnings.warn(
+        f"a Secure cookie ({manager.cookie_name!r}) was set on an http test client, which will not send it back: "
+        "use https://testserver as the client's base_url, holdfast.testing.client(app), or SessionManager(dev=True)",
+        HoldfastWarning,
+        stacklevel=2,
+    )

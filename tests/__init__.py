@@ -1,0 +1,1 @@
+"""The suite: one promise per test; the folders mirror the package."""

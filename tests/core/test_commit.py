@@ -1,0 +1,391 @@
+"""What a commit asks of the store, how often, and what is left when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from holdfast import Session, StoreUnavailable, UnstorableValue
+from holdfast._core import forward
+from holdfast._core.protocols import Outcome
+from holdfast._core.record import Record
+from holdfast.stores.memory import MemoryStore
+from holdfast.testing.machine import FailingStore
+from tests.races.site import Handler, Site, nothing
+
+HOUR = 3600
+
+
+def ignore(session: Session) -> None:
+    """Do not even look."""
+
+
+def write(session: Session) -> None:
+    session["x"] = session.get("x", 0) + 1
+
+
+CALLS: dict[str, tuple[Handler, dict[str, int]]] = {
+    "untouched": (ignore, {"load": 1}),
+    "read": (nothing, {"load": 1}),
+    "write": (write, {"load": 1, "update": 1}),
+    "equal write": (lambda session: session.update(x=0), {"load": 1}),
+    "there and back": (lambda session: (session.update(y=1), session.pop("y")), {"load": 1}),
+    "login": (lambda session: session.login("ann"), {"load": 1, "create": 1, "delete": 1}),
+    "regenerate": (lambda session: session.regenerate(), {"load": 1, "create": 1, "delete": 1}),
+    "logout": (lambda session: session.logout(), {"load": 1, "delete": 1}),
+    "clear, then write": (
+        lambda session: (session.clear(), session.update(x=0)),
+        {"load": 1, "delete": 1, "create": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("name", CALLS)
+async def test_round_trips(name: str, lazy: bool) -> None:
+    """Reading costs one round trip, a write one more, a change of id two; nothing else costs any."""
+    site = Site(MemoryStore(), lazy=lazy)
+    token = await site.session(x=0)
+    handler, calls = CALLS[name]
+
+    async def loading(session: Session) -> None:
+        await session.load()
+        handler(session)
+
+    await site.request(loading if lazy else handler, token)
+    assert site.take() == calls
+
+
+@pytest.mark.parametrize(
+    "handler", [ignore, nothing, lambda session: session.logout(), lambda session: session.pop("x", 0)]
+)
+async def test_s07_without_a_cookie_nothing_is_asked(handler: Handler) -> None:
+    """A request without a cookie that writes nothing costs no call, leaves no row and gets no cookie."""
+    site = Site(MemoryStore())
+    reply = await site.request(handler)
+    assert (site.take(), reply.token, await site.rows()) == ({}, None, [])
+
+
+async def test_a_lazy_request_that_does_not_load_asks_nothing() -> None:
+    """Lazy: no call until somebody loads."""
+    site = Site(MemoryStore(), lazy=True)
+    token = await site.session()
+    await site.request(ignore, token)
+    assert site.take() == {}
+
+
+@pytest.mark.parametrize("token", ["", "x", "a" * 43, "A" * 42, "é" * 43, "%00" * 10])
+async def test_s12_a_malformed_id_asks_nothing(token: str) -> None:
+    """An id that was never handed out in that form costs no call; one that merely is unknown costs one."""
+    site = Site(MemoryStore())
+    session = site.begin(token)
+    await site.manager.load(session)
+    assert session.public_id is None
+    assert sum(site.take().values()) == (
+        0 if len(token) != 43 or not token.isascii() else site.manager.verify(token) is not None
+    )
+
+
+async def test_a_touch_at_most_once_per_interval() -> None:
+    """Reads within the touch interval write nothing; then one touch, and none again until it has passed."""
+    site = Site(MemoryStore(), idle_timeout=HOUR, touch_interval=60)
+    token = await site.session()
+    for seconds, calls in (
+        (59, {"load": 1}),
+        (1, {"load": 1, "touch": 1}),
+        (59, {"load": 1}),
+        (1, {"load": 1, "touch": 1}),
+    ):
+        site.clock.advance(seconds)
+        reply = await site.request(nothing, token)
+        assert (site.take(), reply.token) == (calls, None)
+
+
+async def test_a_conflict_costs_one_round_trip() -> None:
+    """Being overtaken costs one more update, because the store answers with what is there."""
+    site = Site(MemoryStore())
+    token = await site.session()
+    async with site.held(write, token):
+        await site.request(lambda session: session.update(y=1), token)
+        site.take()
+    assert site.take() == {"update": 2}
+
+
+async def test_f03_a_failed_save_is_a_503_without_a_cookie() -> None:
+    """The store fails at the commit: 503, Retry-After, no cookie, and the stored session is as it was."""
+    failing = FailingStore(MemoryStore())
+    site = Site(failing)
+    token = await site.session(x=0)
+    handlers: list[Handler] = [write, lambda s: s.login("ann"), lambda s: s.regenerate(), lambda s: s.logout()]
+    for handler in handlers:
+        held = site.held(handler, token)
+        async with held:
+            failing.down = True
+        assert (held.reply.status, held.reply.token) == (503, None)
+        assert ("retry-after", "1") in held.reply.headers
+        failing.down = False
+        assert await site.read(token) == {"x": 0}
+    assert (await site.request(write, None)).status == 200
+
+
+async def test_f01_a_failed_load_is_raised_at_first_use() -> None:
+    """The store fails at the load: a route that does not use the session answers, one that does is a 503."""
+    failing = FailingStore(MemoryStore())
+    site = Site(failing)
+    token = await site.session()
+    failing.down = True
+    assert (await site.request(ignore, token)).status == 200
+    assert (await site.request(nothing, token)).status == 503
+
+
+async def test_f01_on_load_error_anonymous_keeps_logouts_honest() -> None:
+    """With ``on_load_error="anonymous"`` reading works, and a logout is done or is a 503: it is never dropped."""
+    failing = FailingStore(MemoryStore())
+    site = Site(failing, on_load_error="anonymous")
+    token = await site.session()
+    failing.down = True
+    reply = await site.request(nothing, token)
+    assert (reply.status, reply.token) == (200, None)
+    assert (await site.request(lambda session: session.logout(), token)).status == 503
+
+    def back(session: Session) -> None:
+        failing.down = False
+        session.logout()
+
+    assert (await site.request(back, token)).token == ""
+    assert await site.read(token) is None
+
+
+async def test_a_failed_touch_is_only_an_event() -> None:
+    """A touch that fails does not fail the request."""
+    failing = FailingStore(MemoryStore())
+    site = Site(failing, touch_interval=0)
+    token = await site.session()
+    held = site.held(nothing, token)
+    async with held:
+        failing.down = True
+    assert held.reply.status == 200
+    assert "StoreFailed" in site.reported()
+
+
+async def test_f20_an_unstorable_value_changes_nothing() -> None:
+    """What cannot be stored is an error that names the key, and the stored record is untouched."""
+    site = Site(MemoryStore(), max_size=1_000)
+    token = await site.session(x=0)
+    for value, name in (
+        (object(), "bad"),
+        (bytearray(b"x"), "bad"),
+        ({1: 2, "n": {3, object()}}, "bad"),
+        ("x" * 2_000, "bad"),
+    ):
+        with pytest.raises(UnstorableValue, match=name):
+            await site.request(lambda session, value=value: session.update(x=1, bad=value), token)  # type: ignore[misc]
+        assert await site.read(token) == {"x": 0}
+
+
+class Stuttering(FailingStore):
+    """A store of which a test says which call fails."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.fails: Callable[[str], bool] = lambda call: False
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        self._maybe("create")
+        return await super().create(key, record, now=now)
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self._maybe("forward" if forward.is_forward(record.payload) else "update")
+        return await super().update(key, record, expected, now=now)
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        self._maybe("drop" if version is None else "delete")
+        return await super().delete(key, version)
+
+    def _maybe(self, call: str) -> None:
+        if self.fails(call):
+            raise StoreUnavailable("on purpose")
+
+
+@pytest.mark.parametrize("call", ["create", "delete"])
+async def test_a_change_of_id_that_fails_leaves_one_record(call: str) -> None:
+    """Whichever call of a regenerate fails, the old id stays, and no record is left that nobody can reach."""
+    store = Stuttering()
+    site = Site(store)
+    token = await site.session(x=0)
+    store.fails = lambda name: name == call
+    assert (await site.request(lambda session: session.regenerate(), token)).status == 503
+    store.fails = lambda name: False
+    assert await site.read(token) == {"x": 0}
+    assert len(await site.rows()) == 1
+
+
+async def test_a_change_of_id_that_fails_can_be_tried_again() -> None:
+    """A handler that catches the failure of ``save()`` loses nothing: the response saves all of it."""
+    store = Stuttering()
+    site = Site(store, renewal_interval=300)
+    for handler in (write, lambda session: session.regenerate()):
+        token = await site.session(x=0)
+        site.clock.advance(300)
+
+        async def twice(session: Session, handler: Handler = handler) -> None:
+            session.increment("x")
+            handler(session)
+            store.fails = lambda name: name in ("forward", "delete")
+            with pytest.raises(StoreUnavailable):
+                await session.save()
+            store.fails = lambda name: False
+
+        reply = await site.request(twice, token)
+        assert reply.status == 200
+        assert await site.read(reply.token) == {"x": 2 if handler is write else 1}
+
+
+async def test_the_grace_begins_although_the_store_failed() -> None:
+    """When the store fails while a grace is begun, the next request begins it: the old id does not live for ever."""
+    store = Stuttering()
+    site = Site(store, renewal_interval=300, renewal_grace=30)
+    token = await site.session()
+    site.clock.advance(300)
+    renewed = (await site.request(nothing, token)).token
+    store.fails = lambda name: name in ("forward", "update")
+    assert (await site.request(nothing, renewed)).status == 503
+    store.fails = lambda name: False
+    assert (await site.request(nothing, renewed)).status == 200
+    site.clock.advance(30)
+    assert await site.read(token) is None
+    assert await site.read(renewed) is not None
+
+
+class Slow(FailingStore):
+    """A store whose updates wait for a test to let them go on."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.entered, self.let_go = asyncio.Event(), asyncio.Event()
+        self.let_go.set()
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self.entered.set()
+        await self.let_go.wait()
+        return await super().update(key, record, expected, now=now)
+
+
+@pytest.mark.parametrize("late", ["write", "logout"])
+async def test_what_is_noted_during_a_save_is_not_forgotten(late: str) -> None:
+    """Another task of the same request writes, or logs out, while a save waits for the store: the next commit does it."""
+    store = Slow()
+    site = Site(store)
+    token = await site.session(x=0)
+
+    async def handler(session: Session) -> None:
+        store.let_go.clear()
+        store.entered.clear()
+        session["early"] = 1
+        saving = asyncio.create_task(session.save())
+        await store.entered.wait()
+        if late == "write":
+            session["late"] = 1
+        else:
+            session.logout()
+        store.let_go.set()
+        await saving
+
+    reply = await site.request(handler, token)
+    expected = {"x": 0, "early": 1, "late": 1} if late == "write" else None
+    assert (reply.token, await site.read(token)) == (None if late == "write" else "", expected)
+
+
+async def test_two_saves_at_once_in_one_request() -> None:
+    """Two tasks of one request that save at once make one record, and nothing of either is lost."""
+    site = Site(FailingStore(MemoryStore()))
+
+    async def handler(session: Session) -> None:
+        async def part(key: str) -> None:
+            session[key] = session.increment("n")
+            await session.save()
+
+        await asyncio.gather(part("a"), part("b"))
+
+    reply = await site.request(handler)
+    assert await site.read(reply.token) == {"a": 1, "b": 2, "n": 2}
+    assert len(await site.rows()) == 1
+
+
+async def test_two_loads_at_once_in_one_request() -> None:
+    """The slower of two loads does not overwrite what was written after the faster."""
+    site = Site(FailingStore(MemoryStore()), lazy=True)
+    token = await site.session()
+
+    async def handler(session: Session) -> None:
+        await asyncio.gather(session.load(), session.load())
+        session["x"] = 1
+
+    await site.request(handler, token)
+    assert await site.read(token) == {"begun": True, "x": 1}
+
+
+async def test_f18_a_cancelled_request_finishes_its_save() -> None:
+    """A request that is cancelled during its save: the save goes on to its end, whole."""
+    store = Slow()
+    site = Site(store)
+    token = await site.session(x=0)
+    store.let_go.clear()
+    request = asyncio.create_task(site.request(write, token))
+    await store.entered.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert await site.read(token) == {"x": 0}
+    store.let_go.set()
+    async with asyncio.timeout(5):
+        while await site.read(token) != {"x": 1}:
+            await asyncio.sleep(0)
+
+
+async def test_f05_a_corrupt_record_is_anonymous_and_goes() -> None:
+    """A record that cannot be read is an event and an anonymous session; it is deleted, and the client can go on."""
+    store = MemoryStore()
+    site = Site(store)
+    token = await site.session(x=0)
+    ((key, record),) = await site.rows()
+    await store.update(key, record._replace(version=1, payload=record.payload[:-1]), record.version, now=0)
+    reply = await site.request(write, token)
+    assert (reply.status, await site.rows() != []) == (200, True)
+    assert reply.token
+    assert reply.token != token
+    assert site.reported() == ["SessionCreated", "CorruptRecord", "SessionCreated"]
+    assert await store.load(key) is None
+
+
+async def test_a_revocation_of_all_ends_a_login_under_way() -> None:
+    """Every record of a session is deleted while it changes its id and meets a write: it is over, not a 503."""
+    store = MemoryStore()
+
+    class Revoking(FailingStore):
+        async def delete(self, key: str, version: int | None = None) -> Outcome:
+            outcome = await super().delete(key, version)
+            if isinstance(outcome, Record):
+                for other in list(store._records):
+                    await store.delete(other)
+            return outcome
+
+    site = Site(Revoking(store))
+    token = await site.session(x=0)
+    held = site.held(lambda session: session.regenerate(), token)
+    async with held:
+        await site.request(write, token)
+    assert (held.reply.status, held.reply.token, await site.rows()) == (200, None, [])
+
+
+async def test_a_listener_can_not_break_a_request() -> None:
+    """What a listener raises is logged; the request goes on."""
+    site = Site(MemoryStore())
+
+    def broken(event: object) -> None:
+        raise RuntimeError("on purpose")
+
+    site.manager.listen(broken)
+    assert (await site.request(write)).status == 200
