@@ -1,0 +1,59 @@
+"""What a Redis or Valkey server says of itself that an operator of sessions should mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["complaints"]
+
+
+def complaints(info: Mapping[str, Any], *, connections: int, wait_replicas: int) -> Iterator[str]:
+    """Yield one sentence for each dangerous thing in the answer to ``INFO``.
+
+    ``CONFIG`` is not asked: managed services forbid it, and ``INFO`` has what matters.
+    """
+    version = str(info.get("valkey_version") or info.get("redis_version", ""))
+    needed = 8 if "valkey_version" in info else 7
+    major = version.partition(".")[0]
+    if major.isdecimal() and int(major) < needed:
+        yield f"the server's version is {version}, and sessions need {needed} or later: upgrade it"
+    if info.get("role") not in (None, "master"):
+        yield "the server is a read-only replica, so no session can be saved: name the primary, or use redis+sentinel://"
+    yield from _memory(info)
+    yield from _persistence(info)
+    yield from _clients(info, connections)
+    replicas = int(info.get("connected_slaves", 0))
+    if replicas < wait_replicas:
+        yield f"wait_replicas is {wait_replicas} and {replicas} are connected: no login and no logout can succeed"
+
+
+def _memory(info: Mapping[str, Any]) -> Iterator[str]:
+    policy = str(info.get("maxmemory_policy", ""))
+    most = int(info.get("maxmemory", 0))
+    used = int(info.get("used_memory", 0))
+    if policy.startswith("allkeys-"):
+        yield f"maxmemory-policy is {policy}: when memory is short, people are logged out at random; set noeviction"
+    if not most:
+        yield "maxmemory is 0: the kernel ends the server when the machine runs out of memory; set a limit below that"
+    elif used > 0.9 * most:
+        yield f"{used:,} of {most:,} bytes of maxmemory are used: soon no session can be saved; give it more"
+
+
+def _persistence(info: Mapping[str, Any]) -> Iterator[str]:
+    if not int(info.get("aof_enabled", 0)):
+        yield "appendonly is off: a crash loses what changed since the last snapshot; set 'appendonly yes'"
+    elif info.get("aof_last_write_status", "ok") != "ok":
+        yield "the last write of the append-only file failed: look at the server's log and its disk"
+    if info.get("rdb_last_bgsave_status", "ok") != "ok":
+        yield "the last snapshot failed, and the server may refuse writes (MISCONF): look at its log and its disk"
+
+
+def _clients(info: Mapping[str, Any], connections: int) -> Iterator[str]:
+    most = int(info.get("maxclients", 0))
+    now = int(info.get("connected_clients", 0))
+    if most and now + connections > most:
+        yield (
+            f"maxclients is {most}, {now} are connected, and each worker may open {connections}: "
+            "raise maxclients or lower max_connections"
+        )

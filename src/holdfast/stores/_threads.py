@@ -1,0 +1,45 @@
+"""Blocking calls: on a few threads beside an event loop, or right here where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["Threads"]
+
+T = TypeVar("T")
+
+
+class Threads:
+    """A small pool that starts on first use, again after `close`, and anew in a forked process.
+
+    Args:
+        name: What the threads are called.
+        size: How many there are at most.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._size = size
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Carry out the call and return its outcome; it is carried out also when the caller is cancelled."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return call()
+        if self._pool is None or self._process != os.getpid():  # a pool has no threads on the other side of a fork
+            self._pool = ThreadPoolExecutor(self._size, thread_name_prefix=self._name)
+            self._process = os.getpid()
+        return await asyncio.shield(loop.run_in_executor(self._pool, call))
+
+    def close(self) -> None:
+        """Finish what is under way and end the threads."""
+        pool, self._pool = self._pool, None
+        if pool is not None and self._process == os.getpid():
+            pool.shutdown(wait=True)

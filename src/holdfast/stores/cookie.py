@@ -1,0 +1,100 @@
+"""The whole session in the client's cookie, encrypted (the default) or signed. Nothing is kept on the server.
+
+Know what that means: a copy of the cookie stays valid until its deadline, whatever the server does; two requests at
+once cannot be merged; a browser keeps 4,096 bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from holdfast._core.keyring import Keyring
+from holdfast._core.record import Record
+from holdfast.errors import ConfigurationError
+from holdfast.sealers.encrypted import EncryptedSealer
+from holdfast.sealers.signed import SignedSealer
+
+__all__ = ["CookieStore"]
+
+_PURPOSE: Final = "session"
+# version, accessed, expires; then one more than the bytes of the subject, 0 when there is none
+_HEAD: Final = struct.Struct(">qqqI")
+
+
+class CookieStore:
+    """A `ClientStore`: turns a record into a cookie's value and back.
+
+    A store that encrypts never opens a token that is only signed, nor the other way round.
+
+    Args:
+        encrypted: False: clients can read what the session holds (and still not change it).
+    """
+
+    def __init__(self, *, encrypted: bool = True) -> None:
+        self.encrypted = encrypted
+        self._bound: tuple[Keyring, str] | None = None
+        self._sealer: EncryptedSealer | SignedSealer | None = None
+
+    def bind(self, keyring: Keyring, name: str, clock: Callable[[], int]) -> None:
+        """Take the keys, the cookie's name that every token is bound to, and the clock in milliseconds since 1970.
+
+        Raises:
+            ConfigurationError: The store already has other keys or another name: it belongs to another manager.
+        """
+        if self._bound is not None and (self._bound[0] is not keyring or self._bound[1] != name):
+            raise ConfigurationError(
+                f"this CookieStore already seals the cookie {self._bound[1]!r} of another manager: "
+                "give every SessionManager a CookieStore of its own"
+            )
+        sealer = EncryptedSealer if self.encrypted else SignedSealer
+        self._bound = keyring, name
+        self._sealer = sealer(keyring, purpose=_PURPOSE, name=name, clock=clock)
+
+    def seal(self, record: Record) -> str:
+        """Return the cookie's value.
+
+        Raises:
+            ConfigurationError: The store has no keys.
+        """
+        version, payload, accessed, expires, subject = record
+        owner = b"" if subject is None else subject.encode("utf-8", "surrogatepass")
+        size = 0 if subject is None else len(owner) + 1
+        return self._ready().seal(_HEAD.pack(version, accessed, expires, size) + owner + payload)
+
+    def unseal(self, token: str) -> Record | None:
+        """Return the record, or None for anything that this store did not seal.
+
+        Raises:
+            ConfigurationError: The store has no keys.
+        """
+        data = self._ready().open(token)
+        if data is None or len(data) < _HEAD.size:
+            return None
+        version, accessed, expires, size = _HEAD.unpack_from(data)
+        if not size:
+            return Record(version, data[_HEAD.size :], accessed, expires)
+        end = _HEAD.size + size - 1
+        if end > len(data):
+            return None
+        return Record(version, data[end:], accessed, expires, data[_HEAD.size : end].decode("utf-8", "surrogatepass"))
+
+    def current(self, token: str) -> bool:
+        """Tell whether a token that opens was sealed under the newest secret; else it is time to seal it again.
+
+        Raises:
+            ConfigurationError: The store has no keys.
+        """
+        return self._ready().current(token)
+
+    def _ready(self) -> EncryptedSealer | SignedSealer:
+        if self._sealer is None:
+            raise ConfigurationError(
+                "this CookieStore has no keys yet: make a secret with `holdfast keygen` and give the store to "
+                "SessionManager(store, secret=...)"
+            )
+        return self._sealer
+
+    def __repr__(self) -> str:
+        return f"CookieStore(encrypted={self.encrypted!r})"

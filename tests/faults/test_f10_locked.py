@@ -1,0 +1,64 @@
+"""F10: a lock that another process holds is waited for within the budget, and then named."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import StoreUnavailable
+from holdfast.stores import ABSENT, DONE, FileStore, SQLiteStore
+from tests.faults.local import KINDS, running
+from tests.stores.blocking import NOW, done, key, record
+
+
+def store_and_lock(kind: str, folder: Path, budget: float) -> tuple[Any, list[str]]:
+    """Return a store, and the job that locks its only record."""
+    store: Any = None
+    if kind == "sqlite":
+        store = SQLiteStore(folder / "sessions.db", busy_timeout=budget)
+        job = ["hold-database", store.path]
+    else:
+        store = FileStore(folder / "sessions", lock_timeout=budget)
+        job = ["hold-file", str(folder / "sessions" / f"{key(1)}.json")]
+    return store, job
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_f10_a_held_lock_is_named_in_time(kind: str, tmp_path: Path) -> None:
+    """While another process holds the lock for good, writes fail after the budget, and reads go on."""
+    store, job = store_and_lock(kind, tmp_path, 0.1)
+    await store.create(key(1), record(1), now=NOW)
+    with running(*job, "60") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        for call in (
+            lambda: store.update(key(1), record(2), 1, now=NOW),
+            lambda: store.touch(key(1), NOW, NOW + 1, now=NOW),
+            lambda: store.delete(key(1)),
+            lambda: asyncio.gather(*(store.update(key(1), record(3), 1, now=NOW) for _ in range(20))),
+        ):
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable, match=r"kept it locked for more than 0\.1 s") as raised:
+                await call()
+            assert "database is locked" not in str(raised.value)
+            assert time.monotonic() - began < 1.5
+            assert await store.load(key(1)) == record(1)
+    assert await store.update(key(1), record(2), 1, now=NOW) in (DONE, record(3))
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_f10_a_short_lock_is_waited_for(kind: str, tmp_path: Path) -> None:
+    """A lock that is let go within the budget only delays the write."""
+    store, job = store_and_lock(kind, tmp_path, 20)
+    done(store.create(key(1), record(1), now=NOW))
+    with running(*job, "0.2") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert done(store.update(key(1), record(2), 1, now=NOW)) is DONE
+        assert done(store.update(key(9), record(2), 1, now=NOW)) is ABSENT
+    done(store.close())
