@@ -1,0 +1,235 @@
+"""One request and its response: commits at the right moments. What `holdfast.asgi` is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, Protocol, TypeAlias
+
+from holdfast._core.caching import mark_response
+from holdfast._core.session import Phase, Session
+from holdfast.errors import (
+    SessionBusy,
+    SessionConflict,
+    SessionEnded,
+    SessionError,
+    SessionLimitReached,
+    StoreUnavailable,
+)
+from holdfast.manager import SessionManager
+
+__all__ = ["ASGIApp", "Exchange", "Http", "Message", "Receive", "Scope", "Send", "Socket"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+# Each framework has types of its own for a scope and its messages, so that an application of any of them is one.
+ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+
+log = logging.getLogger("holdfast")
+
+_REFUSALS: Final = (StoreUnavailable, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached)
+"""What is answered here, where the application does not."""
+_SESSION_ENDED: Final = 1008  # RFC 6455, section 7.4.1: policy violation
+
+
+class Middleware(Protocol):
+    """What an exchange needs of the middleware that it belongs to."""
+
+    manager: SessionManager
+    close_sockets: float | None
+
+    async def save(self, session: Session, failed: bool) -> None:
+        """Commit; once begun, a save is finished even if the request is cancelled."""
+
+    def check_test_client(self, scope: Scope) -> None:
+        """Warn once if a Secure cookie goes out to a test client that will drop it."""
+
+
+class Exchange:
+    """One request and its response: commits at the right moments."""
+
+    __slots__ = ("_failed", "_middleware", "_receive", "_replaced", "_scope", "_send", "_session", "_started")
+
+    def __init__(self, middleware: Middleware, scope: Scope, session: Session, receive: Receive, send: Send) -> None:
+        self._middleware = middleware
+        self._scope = scope
+        self._session = session
+        self._receive = receive
+        self._send = send
+        self._started = False
+        self._failed = False
+        self._replaced = False
+
+    async def receive(self) -> Message:
+        return await self._receive()
+
+    async def _start(self, message: Message, status: int) -> bool:
+        """Commit, then add the headers; False if an error was sent in place of this response."""
+        self._failed = status >= 500
+        session, manager = self._session, self._middleware.manager
+        try:
+            await self._middleware.save(session, self._failed)
+        except _REFUSALS as error:
+            await self._refuse(error)
+            return False
+        token = manager.header(session)
+        if token is not None:
+            if session._anonymous_only:
+                token = None
+            else:
+                self._middleware.check_test_client(self._scope)
+        if token is not None or session._accessed:
+            message["headers"] = mark_response(
+                message.get("headers") or (), vary=manager.transport.vary, token=token, accessed=session._accessed
+            )
+        self._started = True
+        session._phase = Phase.STARTED
+        return True
+
+    async def _refuse(self, error: SessionError | StoreUnavailable) -> None:
+        raise error
+
+    async def end(self) -> None:
+        """The application has returned: save what background tasks wrote."""
+        if not self._started:
+            self._failed = True  # it answered nothing, which the server turns into an error
+        if not self._replaced:
+            await self._save_late()
+
+    async def _save_late(self) -> None:
+        session = self._session
+        if session._written or session._exposed or session._ended:
+            await self._middleware.save(session, self._failed)
+
+    async def fail(self, error: BaseException) -> bool:
+        """The application raised: keep a logout, drop the rest; True if the error was answered here."""
+        self._failed = True
+        try:
+            await self._middleware.save(self._session, True)
+        except (StoreUnavailable, SessionConflict):
+            log.warning("a logout could not be carried out: the request failed, and the store too")
+        if isinstance(error, _REFUSALS) and not self._started:
+            await self._refuse(error)
+            return True
+        return self._replaced and isinstance(error, Exception)
+
+    async def stop(self) -> None:
+        """Release what was begun beside the request."""
+
+
+class Http(Exchange):
+    __slots__ = ()
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            if not await self._start(message, message["status"]):
+                return
+        elif message["type"] == "http.response.body" and self._started and not message.get("more_body", False):
+            await self._save_late()
+        await self._send(message)
+
+    async def _refuse(self, error: Exception) -> None:
+        if isinstance(error, StoreUnavailable):
+            status, text = 503, b"The session store is not available. Try again in a moment.\n"
+        elif isinstance(error, SessionBusy):
+            status, text = 503, b"The session is busy with another request. Try again in a moment.\n"
+        elif isinstance(error, SessionLimitReached):
+            status, text = 409, b"You are signed in on as many devices as allowed. Sign out on one of them first.\n"
+        else:
+            status, text = 409, b"The session was changed or ended by another request. Load the page again.\n"
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(text)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        if status == 503:
+            headers.append((b"retry-after", str(getattr(error, "retry_after", 1)).encode()))
+        self._replaced = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": text})
+
+
+class Socket(Exchange):
+    __slots__ = ("_cut", "_gone", "_next", "_watch")
+
+    def __init__(self, middleware: Middleware, scope: Scope, session: Session, receive: Receive, send: Send) -> None:
+        super().__init__(middleware, scope, session, receive, send)
+        self._gone = False  # the client hung up, or was made to
+        self._cut = False  # it was made to, because the session ended
+        self._watch: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[Message] | None = None
+
+    async def receive(self) -> Message:
+        message = await (self._receive() if self._watch is None else self._receive_watched(self._watch))
+        if message["type"] == "websocket.disconnect":
+            self._gone = True
+        return message
+
+    async def _receive_watched(self, watch: asyncio.Task[None]) -> Message:
+        """Return the next message, or the disconnect that the end of the session is."""
+        if self._next is None:  # one that an earlier call waited for, and gave up, is still to come
+            self._next = asyncio.ensure_future(self._receive())
+        await asyncio.wait((self._next, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not self._next.done():
+            return {"type": "websocket.disconnect", "code": _SESSION_ENDED, "reason": ""}
+        message, self._next = self._next, None
+        return message.result()
+
+    async def _watch_over(self, interval: float) -> None:
+        """Close the socket once its session is over; a store that does not answer does not end it."""
+        session, had_one = self._session, False
+        while True:
+            await asyncio.sleep(interval)
+            had_one = had_one or session._raw is not None
+            try:
+                over = had_one and not await session.is_live()
+            except StoreUnavailable:
+                continue
+            if over and not self._gone:
+                self._cut = self._gone = True
+                await self._send({"type": "websocket.close", "code": _SESSION_ENDED, "reason": "the session has ended"})
+            if over:
+                return
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if self._cut:
+            raise ConnectionAbortedError("the session has ended, and its WebSocket was closed")
+        if message["type"] == "websocket.accept":
+            if not await self._start(message, 101):
+                return
+            if self._middleware.close_sockets is not None and self._middleware.manager.is_server_side:
+                self._watch = asyncio.create_task(self._watch_over(self._middleware.close_sockets))
+        elif message["type"] == "websocket.http.response.start":
+            if not await self._start(message, message["status"]):
+                return
+        elif message["type"] == "websocket.close":
+            # Before the acceptance, this refuses the connection, and nothing can hand out a cookie.
+            self._started, self._session._phase = True, Phase.STARTED
+            await self._save_late()
+        await self._send(message)
+
+    async def stop(self) -> None:
+        """Stop watching over the session."""
+        waiting = [each for each in (self._watch, self._next) if each is not None and not each.done()]
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def fail(self, error: BaseException) -> bool:
+        """A client that hung up is no failure of the handler: what it wrote is saved."""
+        if self._gone and isinstance(error, Exception):
+            await self._save_late()
+            return False
+        return await super().fail(error)
+
+    async def _refuse(self, error: Exception) -> None:
+        self._replaced = True
+        code = 1013 if isinstance(error, (StoreUnavailable, SessionBusy)) else 1011  # try again later; internal error
+        await self._send({"type": "websocket.close", "code": code, "reason": ""})

@@ -1,0 +1,240 @@
+"""`SessionMiddleware` for any ASGI application: http, WebSocket and lifespan.
+
+A request: find the token in the headers, load (unless lazy), run the application, commit before
+``http.response.start``, and once more when the response ends and when the application returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+
+from holdfast._core.inline import Inline
+from holdfast._core.protocols import ClientStore, Store, Sweeps
+from holdfast._core.session import Phase, Session, State
+from holdfast._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
+from holdfast.errors import ConfigurationError, StoreUnavailable
+from holdfast.manager import SessionManager, warn_about_http
+from holdfast.runtime import AsyncioRuntime
+
+__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "SessionMiddleware", "path_patterns", "session_in"]
+
+log = logging.getLogger("holdfast")
+
+PROBE = "holdfast.managers"
+"""The scope type by which `holdfast.testing.client` asks an application for its managers."""
+_DRAIN = 10.0  # seconds that a shutdown waits for saves under way
+_TEST_HOSTS = frozenset({"testserver", "test", "testserver.local"})
+
+
+class SessionMiddleware:
+    """Gives every request its session, in ``scope["session"]`` and ``scope["state"]["session"]``.
+
+    Args:
+        app: The application.
+        manager: A `SessionManager`, or what one is made of: a store or its URL. None: from the environment.
+        exclude: Paths without sessions: ``"/health"`` is that path and all below it; or compiled patterns that
+            match from the start of the path.
+        lazy: Read nothing until ``await session.load()``. Cookie sessions are always read at first use.
+        scope_key: The name in the scope and its state, for several managers in one application.
+        sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
+        close_sockets: A WebSocket is closed (code 1008) within so many seconds after its session has ended, by logout,
+            revocation, a change of id or its deadline: one read for each open socket in that time. None: never;
+            a handler can ask `Session.is_live`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        manager: SessionManager | Store | ClientStore | str | None = None,
+        *,
+        exclude: Iterable[str | re.Pattern[str]] = (),
+        lazy: bool = False,
+        scope_key: str = "session",
+        sweep_interval: float | None = 60.0,
+        close_sockets: float | None = None,
+    ) -> None:
+        self.app = app
+        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
+        if isinstance(self.manager.runtime, Inline):
+            self.manager.runtime = AsyncioRuntime()
+        self._exclude = path_patterns(exclude, "exclude")
+        self._lazy = lazy
+        self._scope_key = scope_key
+        self._sweep_interval = sweep_interval if isinstance(self.manager.store, Sweeps) else None
+        self._next_sweep = self._sweep_at()
+        self.close_sockets = _positive("close_sockets", close_sockets)
+        self._sweeper: asyncio.Task[None] | None = None
+        self._warned = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application with a session in its scope."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif kind == PROBE:
+            scope["managers"].append(self.manager)
+            await self.app(scope, receive, send)
+        elif kind in {"http", "websocket"} and not self._is_excluded(scope):
+            await self._request(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _is_excluded(self, scope: Scope) -> bool:
+        if any(session._engine is self.manager for session in scope.get("holdfast", ())):
+            return True  # the middleware was added twice
+        path = scope["path"]
+        return any(pattern.match(path) for pattern in self._exclude)
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        manager = self.manager
+        session = self.begin(scope)
+        if manager.describe is not None:
+            session.context = {"headers": scope["headers"], "client": scope.get("client")}
+        if session._state is State.PENDING and not self._lazy:
+            with suppress(StoreUnavailable):  # kept, and raised at first use: a route without sessions stays up
+                await manager.load(session)
+        scope[self._scope_key] = session
+        scope["state"] = {**(scope.get("state") or {}), self._scope_key: session}
+        scope["holdfast"] = (*scope.get("holdfast", ()), session)
+        exchange = (Http if scope["type"] == "http" else Socket)(self, scope, session, receive, send)
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            if not await exchange.fail(error):
+                raise
+        else:
+            await exchange.end()
+        finally:
+            session._phase = Phase.CLOSED
+            await exchange.stop()
+        if self._next_sweep is not None and manager.clock() >= self._next_sweep and self._sweeper is None:
+            self._next_sweep = self._sweep_at()
+            manager.runtime.spawn(self._sweep())
+
+    def begin(self, scope: Scope) -> Session:
+        """Return the session of a request, not loaded yet; an adapter may give it a class of its own."""
+        return self.manager.begin(scope["headers"])
+
+    async def save(self, session: Session, failed: bool) -> None:
+        """Commit; once begun, a save is finished even if the request is cancelled."""
+        manager = self.manager
+        if manager.immediate or not manager.is_server_side or not isinstance(manager.runtime, AsyncioRuntime):
+            await manager.commit(session, failed=failed)
+        elif session._written or session._exposed or session._ended or session._accessed or session._record:
+            await manager.runtime.finish(manager.commit(session, failed=failed))
+
+    def check_test_client(self, scope: Scope) -> None:
+        """Warn once if a Secure cookie goes out to a test client that will drop it."""
+        if not self._warned and self.manager.cookie.secure and scope.get("scheme") in {"http", "ws"}:
+            server = scope.get("server") or ("",)
+            if server[0] in _TEST_HOSTS:
+                self._warned = True
+                warn_about_http(self.manager)
+
+    # -- lifespan
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def started(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            if message["type"] == "lifespan.startup.complete":
+                await self._start()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, started)
+            if not answered:  # an application without a lifespan of its own, which returned: the sessions have one
+                await receive()
+                await self._start()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        finally:
+            await self._stop()
+        if not answered:
+            await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        try:
+            await self.manager.startup()
+        except StoreUnavailable as error:
+            log.warning("the session store cannot be opened yet: %s", error)
+        if self._sweep_interval is not None:
+            self._sweeper = asyncio.create_task(self._sweep_for_ever(self._sweep_interval))
+
+    async def _stop(self) -> None:
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, return_exceptions=True)
+        if isinstance(self.manager.runtime, AsyncioRuntime):
+            await self.manager.runtime.drain(_DRAIN)
+        await self.manager.shutdown()
+
+    async def _sweep_for_ever(self, interval: float) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        try:
+            await self.manager.sweep(once=True)
+        except StoreUnavailable:
+            log.warning("expired sessions could not be swept now")
+
+    def _sweep_at(self) -> int | None:
+        return None if self._sweep_interval is None else self.manager.clock() + int(self._sweep_interval * 1000)
+
+
+def session_in(scope: Scope, manager: SessionManager | None = None, scope_key: str = "session") -> Session:
+    """Return the session that a `SessionMiddleware` put into a scope.
+
+    Args:
+        scope: The ASGI scope of the request.
+        manager: Whose session, where an application has several managers.
+        scope_key: The middleware's ``scope_key``, when no manager is given.
+
+    Raises:
+        ConfigurationError: There is none: the middleware is missing, or this path is excluded.
+    """
+    if manager is None:
+        session = scope.get(scope_key)
+        if isinstance(session, Session):
+            return session
+    for session in scope.get("holdfast", ()):
+        if session._engine is manager:
+            found: Session = session
+            return found
+    raise ConfigurationError(
+        "this request has no session: add SessionMiddleware to the application, and take this path out of exclude=..."
+    )
+
+
+def _positive(name: str, seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise ConfigurationError(f"{name}={seconds!r}: give seconds, more than 0, or None to leave it out")
+    return seconds
+
+
+def path_patterns(given: Iterable[str | re.Pattern[str]], name: str) -> tuple[re.Pattern[str], ...]:
+    """Return what matches the paths that a setting lists: each path and all below it, or compiled patterns.
+
+    Raises:
+        ConfigurationError: An entry is neither; ``name`` is the setting's.
+    """
+    if isinstance(given, str):
+        raise ConfigurationError(f"{name}={given!r} is one string: write {name}=({given!r},)")
+    patterns: list[re.Pattern[str]] = []
+    for entry in given:
+        if isinstance(entry, re.Pattern):
+            patterns.append(entry)
+        elif isinstance(entry, str) and entry.startswith("/"):
+            patterns.append(re.compile(re.escape(entry.rstrip("/")) + r"(?:/|$)"))
+        else:
+            raise ConfigurationError(f"{name} has {entry!r}: give a path such as '/health', or a compiled pattern")
+    return tuple(patterns)
