@@ -1,0 +1,37 @@
+"""For tests of an application (`client`, `FakeClock`), of a store (`StoreSuite`), of an adapter (`AdapterSuite`).
+
+Needs ``pip install holdfast[testing]``; nothing is imported until it is named.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from holdfast.testing.clients import AsyncSessionClient, SessionClient, async_client, client
+    from holdfast.testing.clock import FakeClock
+    from holdfast.testing.suite_adapter import AdapterSuite
+    from holdfast.testing.suite_store import StoreSuite
+
+__all__ = ["AdapterSuite", "AsyncSessionClient", "FakeClock", "SessionClient", "StoreSuite", "async_client", "client"]
+
+_PLACES: Final = {
+    "AdapterSuite": "suite_adapter",
+    "AsyncSessionClient": "clients",
+    "FakeClock": "clock",
+    "SessionClient": "clients",
+    "StoreSuite": "suite_store",
+    "async_client": "clients",
+    "client": "clients",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

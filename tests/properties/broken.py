@@ -1,0 +1,77 @@
+"""Stores with one thing wrong each. What proves that a store is right has to refute them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast._core.protocols import ABSENT, DONE, Outcome, Store
+from holdfast._core.record import Record
+from holdfast.stores.memory import MemoryStore
+
+__all__ = ["BROKEN", "EndedLives", "LateExpiry", "LostCheck", "SwallowedFailure", "TouchRevives", "Upsert"]
+
+
+class Upsert(MemoryStore):
+    """Its update creates what is absent: a request under way writes a session back to life."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        outcome = await super().update(key, record, expected, now=now)
+        return await self.create(key, record, now=now) if outcome is ABSENT else outcome
+
+
+class LostCheck(MemoryStore):
+    """Its update does not look at the version: the later of two writes erases the earlier."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        current = await self.load(key)
+        return await super().update(key, record, current.version if current else expected, now=now)
+
+
+class SwallowedFailure(MemoryStore):
+    """Every third update is acknowledged and not made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._updates = 0
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self._updates += 1
+        return DONE if self._updates % 3 == 0 else await super().update(key, record, expected, now=now)
+
+
+class LateExpiry(MemoryStore):
+    """Says of every record that it was used twelve hours later than it was, so that dead sessions are served."""
+
+    async def load(self, key: str) -> Record | None:
+        record = await super().load(key)
+        return record and record._replace(accessed=record.accessed + 43_200_000)
+
+
+class TouchRevives(MemoryStore):
+    """Its touch brings back what was deleted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deleted: dict[str, Record] = {}
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        record = await self.load(key)
+        outcome = await super().delete(key, version)
+        if outcome is DONE and record is not None:
+            self._deleted[key] = record
+        return outcome
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        if await self.load(key) is None and key in self._deleted:
+            await self.create(key, self._deleted[key], now=now)
+        return await super().touch(key, accessed, expires, now=now)
+
+
+class EndedLives(MemoryStore):
+    """Acknowledges a delete by version and keeps the record."""
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        return await super().delete(key) if version is None else DONE
+
+
+BROKEN: Final[tuple[type[Store], ...]] = (Upsert, LostCheck, SwallowedFailure, LateExpiry, TouchRevives, EndedLives)

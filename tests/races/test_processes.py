@@ -1,0 +1,67 @@
+"""Four processes at once on one durable store."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from holdfast import Session
+from tests.races.site import Site
+
+PROCESSES = 4
+UPDATES = 250
+
+
+def _work(url: str, token: str, worker: int) -> None:
+    """Write from a process of its own: a key, an item and an increment with each of its requests."""
+    from holdfast.stores import open_store
+
+    def handler(number: int) -> object:
+        def write(session: Session) -> None:
+            session[f"key{worker}.{number}"] = number
+            session["log"].append((worker, number))
+            session.increment("n")
+
+        return write
+
+    async def run() -> None:
+        store = open_store(url)
+        site = Site(store, merge_attempts=10_000, merge_timeout=60, store_timeout=30)
+        for number in range(UPDATES):
+            reply = await site.request(handler(number), token)  # type: ignore[arg-type]
+            assert reply.status == 200, reply
+        await site.manager.shutdown()
+
+    asyncio.run(run())
+
+
+async def everything_counts(url: str) -> None:
+    """Run the processes; assert that all their writes are there."""
+    from holdfast.stores import open_store
+
+    site = Site(open_store(url))
+    token = await site.session(n=0, log=[])
+    await site.manager.shutdown()
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_work, args=(url, token, worker)) for worker in range(PROCESSES)]
+    for process in workers:
+        process.start()
+    for process in workers:
+        await asyncio.to_thread(process.join)
+    assert [process.exitcode for process in workers] == [0] * PROCESSES
+    data = await site.read(token)
+    assert data is not None
+    pairs = [(worker, number) for worker in range(PROCESSES) for number in range(UPDATES)]
+    assert data["n"] == len(pairs)
+    assert sorted(data["log"]) == pairs
+    assert {key for key in data if key.startswith("key")} == {f"key{worker}.{number}" for worker, number in pairs}
+    await site.manager.shutdown()
+
+
+@pytest.mark.timeout(300)
+async def test_f09_four_processes_on_sqlite(tmp_path: Path) -> None:
+    """Four processes with 250 requests each on one session in one file: 1,000 keys, 1,000 items, a count of 1,000."""
+    await everything_counts(f"sqlite:///{tmp_path / 'sessions.db'}?synchronous=OFF")

@@ -1,0 +1,414 @@
+"""The store suite finds what is wrong with a store, and says so in words that help to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from subprocess import run
+from sys import executable
+from typing import Any
+
+import pytest
+
+import holdfast.errors
+from holdfast.errors import StoreUnavailable
+from holdfast.stores import ABSENT, DONE, MemoryStore, Outcome, Record, Store
+from holdfast.testing.suite_store import StoreSuite
+
+
+class Upserts(MemoryStore):
+    """Writes in `update` also where there is nothing."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        outcome = await super().update(key, record, expected, now=now)
+        return await self.create(key, record, now=now) if outcome is ABSENT else outcome
+
+
+class IgnoresVersion(MemoryStore):
+    """Writes whatever version is there: the last writer wins."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        current = await self.load(key)
+        return await super().update(key, record, current.version if current else expected, now=now)
+
+
+class ChecksThenWrites(MemoryStore):
+    """Checks the version in one step and writes in another, and lets others in between."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        current = await self.load(key)
+        if current is None or current.version != expected:
+            return ABSENT if current is None else current
+        await asyncio.sleep(0)
+        latest = await self.load(key)
+        return ABSENT if latest is None else await super().update(key, record, latest.version, now=now)
+
+
+class HidesTheConflict(MemoryStore):
+    """Says on a conflict that there is nothing, instead of what is there."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        outcome = await super().update(key, record, expected, now=now)
+        return ABSENT if isinstance(outcome, Record) else outcome
+
+
+class AnswersFromASnapshot(MemoryStore):
+    """Returns on a conflict the record as it was before the last write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: dict[str, Record] = {}
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        current = await self.load(key)
+        outcome = await super().update(key, record, expected, now=now)
+        if outcome is DONE and current is not None:
+            self._before[key] = current
+        return self._before.get(key, outcome) if isinstance(outcome, Record) else outcome
+
+
+class Overwrites(MemoryStore):
+    """Writes in `create` over what is there."""
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        await self.delete(key)
+        return await super().create(key, record, now=now)
+
+
+class MovesBack(MemoryStore):
+    """Stores the times of an update as they come."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        outcome = await super().update(key, record, expected, now=now)
+        if outcome is DONE:
+            self._records[key] = record
+        return outcome
+
+
+class TouchMovesBack(MemoryStore):
+    """Stores the times of a touch as they come."""
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        current = await self.load(key)
+        if current is None:
+            return ABSENT
+        self._records[key] = current._replace(accessed=accessed, expires=expires)
+        return DONE
+
+
+class TouchRevives(MemoryStore):
+    """Remembers what was deleted, and a touch brings it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deleted: dict[str, Record] = {}
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        current = await self.load(key)
+        outcome = await super().delete(key, version)
+        if outcome is DONE and current is not None:
+            self._deleted[key] = current
+        return outcome
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        if key in self._deleted:
+            await self.create(key, self._deleted.pop(key), now=now)
+        return await super().touch(key, accessed, expires, now=now)
+
+
+class TouchCreates(MemoryStore):
+    """Writes an empty record where a touch finds none."""
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        await self.create(key, Record(0, b"", accessed, expires), now=now)
+        return await super().touch(key, accessed, expires, now=now)
+
+
+class TouchCountsAsAWrite(MemoryStore):
+    """Gives the record a new version when it is touched."""
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        outcome = await super().touch(key, accessed, expires, now=now)
+        if outcome is DONE:
+            self._records[key] = self._records[key]._replace(version=self._records[key].version ^ 1)
+        return outcome
+
+
+class DeletesAnyVersion(MemoryStore):
+    """Takes no notice of the version that a delete names."""
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        return await super().delete(key)
+
+
+class DeletesNothing(MemoryStore):
+    """Says that it has deleted, and has not."""
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        current = await self.load(key)
+        return await super().delete(key, version) if current and version not in (None, current.version) else DONE
+
+
+class RaisesOnAbsence(MemoryStore):
+    """Takes absence for an error."""
+
+    async def load(self, key: str) -> Record | None:
+        return self._records[key]
+
+
+class KeepsText(MemoryStore):
+    """Takes payloads for UTF-8."""
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        payload = record.payload.decode("utf-8", "replace").encode()
+        return await super().create(key, record._replace(payload=payload), now=now)
+
+
+class KeepsFloats(MemoryStore):
+    """Keeps numbers as JSON in a browser or a sorted set in Redis would."""
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        return await super().create(key, record._replace(version=int(float(record.version))), now=now)
+
+
+class ForgetsNobody(MemoryStore):
+    """Takes the empty subject for none."""
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        return await super().create(key, record._replace(subject=record.subject or None), now=now)
+
+
+class StaysClosed(MemoryStore):
+    """Cannot be used any more once it was closed."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+    async def load(self, key: str) -> Record | None:
+        if self.closed:
+            raise StoreUnavailable("the store is closed")
+        return await super().load(key)
+
+
+class SwallowsFailures(MemoryStore):
+    """Says DONE and None while the service is down."""
+
+    down = False
+
+    async def load(self, key: str) -> Record | None:
+        return None if self.down else await super().load(key)
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        return DONE if self.down else await super().update(key, record, expected, now=now)
+
+
+class LeaksDriverErrors(MemoryStore):
+    """Lets the errors of its driver through."""
+
+    down = False
+
+    async def load(self, key: str) -> Record | None:
+        if self.down:
+            raise ConnectionResetError("connection lost")
+        return await super().load(key)
+
+
+class SweepsTheLiving(MemoryStore):
+    """Sweeps by the deadline that a record was created with."""
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        return DONE if key in self._records else ABSENT
+
+
+class SweepsEverything(MemoryStore):
+    """Takes no notice of the limit of a sweep."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        return await super().sweep(now, 1_000_000)
+
+
+class LosesTheIndex(MemoryStore):
+    """Keeps the index by subject on create only."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        current = await self.load(key)
+        outcome = await super().update(key, record._replace(subject=current and current.subject), expected, now=now)
+        if outcome is DONE:
+            self._records[key] = self._records[key]._replace(subject=record.subject)
+        return outcome
+
+    async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
+        return await super().find(subject)
+
+
+class ScansTwice(MemoryStore):
+    """Begins each page with the last record of the one before."""
+
+    async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        page, following = await super().scan(cursor, limit)
+        return ([(cursor, self._records[cursor]), *page] if cursor else page), following
+
+
+REFUTED: Sequence[tuple[Callable[[], MemoryStore], str, str]] = [
+    (Upserts, "test_update_never_creates", "update of an absent key returned DONE instead of ABSENT"),
+    (Upserts, "test_nothing_is_revived", "update after delete returned DONE instead of ABSENT"),
+    (Upserts, "test_delete_wins_over_writers_at_work", "deleted while others wrote it came back"),
+    (IgnoresVersion, "test_update_needs_the_current_version", "an update was lost"),
+    (IgnoresVersion, "test_one_of_many_updates", "50 of 50 concurrent updates of one version returned DONE, not 1"),
+    (ChecksThenWrites, "test_one_of_many_updates", "concurrent updates of one version returned DONE, not 1"),
+    (ChecksThenWrites, "test_every_writer_that_tries_again_counts", "of 50 concurrent writers were kept"),
+    (HidesTheConflict, "test_update_needs_the_current_version", "expected a Record, got ABSENT"),
+    (AnswersFromASnapshot, "test_update_needs_the_current_version", "must return the record that is there now"),
+    (AnswersFromASnapshot, "test_update_recognises_a_repeated_write", "did not return the version that it had written"),
+    (Overwrites, "test_create_never_overwrites", "create over a record must return the record that is there"),
+    (Overwrites, "test_one_of_many_creates", "50 of 50 concurrent creates of one key returned DONE, not 1"),
+    (MovesBack, "test_update_never_moves_time_back", "update moved a time back: accessed is"),
+    (TouchMovesBack, "test_touch_never_moves_time_back", "touch moved a time back: accessed is"),
+    (TouchRevives, "test_nothing_is_revived", "touch after delete returned DONE instead of ABSENT"),
+    (TouchCreates, "test_touch_never_creates", "touch of an absent key returned DONE instead of ABSENT"),
+    (TouchCountsAsAWrite, "test_touch_moves_time_forward", "load after touch: version is"),
+    (TouchCountsAsAWrite, "test_touch_does_not_stand_in_the_way_of_an_update", "touch changed the version"),
+    (DeletesAnyVersion, "test_delete_of_another_version_keeps_the_record", "it ignores the version"),
+    (DeletesNothing, "test_delete_removes", "delete returned DONE and the record is still there"),
+    (DeletesNothing, "test_delete_of_an_absent_key_is_fine", "delete of an absent key returned DONE instead of ABSENT"),
+    (RaisesOnAbsence, "test_absent_is_none", "KeyError"),
+    (KeepsText, "test_payload_bytes_come_back", "payload is"),
+    (KeepsFloats, "test_versions_of_64_bits", "load of version 9007199254740993: version is 9007199254740992"),
+    (ForgetsNobody, "test_subjects_are_any_text_or_none", "load of subject '': subject is None and should be ''"),
+    (StaysClosed, "test_a_closed_store_opens_when_it_is_used", "the store is closed"),
+    (SwallowsFailures, "test_an_outage_is_told", "load during an outage returned None instead of raising"),
+    (
+        LeaksDriverErrors,
+        "test_an_outage_is_told",
+        "load during an outage raised ConnectionResetError('connection lost')",
+    ),
+    (SweepsTheLiving, "test_sweep_spares_the_living", "['not yet expired', 'moved by touch']"),
+    (SweepsEverything, "test_sweep_deletes_what_has_expired", "sweep with a limit of 3 deleted 7"),
+    (LosesTheIndex, "test_find_follows_every_write", "find after the subject changed gave 2 records, not 1"),
+    (ScansTwice, "test_scan_walks_through_everything", "twice"),
+]
+
+
+class WithOutage(StoreSuite):
+    """The suite with the hook that turns a store's service off, for the stores here that have the switch."""
+
+    def outage(self, store: Store) -> AbstractAsyncContextManager[object] | None:
+        if not isinstance(store, SwallowsFailures | LeaksDriverErrors):
+            return None
+
+        @contextlib.asynccontextmanager
+        async def down() -> AsyncIterator[None]:
+            store.down = True
+            yield
+            store.down = False
+
+        return down()
+
+
+def failures(make: Callable[[], MemoryStore]) -> dict[str, str]:
+    """Return what each failing test of the suite says about a store."""
+    found: dict[str, str] = {}
+    for name, test in inspect.getmembers(WithOutage(), inspect.iscoroutinefunction):
+        if name.startswith("test_"):
+            try:
+                asyncio.run(test(make()))
+            except Exception as error:  # noqa: BLE001 - what a test raises is what is looked at
+                found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+@pytest.mark.parametrize(("make", "test", "message"), REFUTED)
+def test_a_broken_store_is_refuted(make: Callable[[], MemoryStore], test: str, message: str) -> None:
+    """A store that breaks one promise fails the test of that promise, with a message that names the fault."""
+    suite: Any = WithOutage()
+    with pytest.raises(Exception) as raised:
+        asyncio.run(getattr(suite, test)(make()))
+    assert message in f"{raised.type.__name__}: {raised.value}"
+
+
+def test_a_right_store_is_not_refuted() -> None:
+    """The store that all these broken ones are made from fails no test."""
+    assert failures(MemoryStore) == {}
+
+
+def test_every_test_of_the_suite_can_fail() -> None:
+    """No test of the suite is there for show: each is failed by one of these stores, or by one that does nothing."""
+    names = {name for name, _ in inspect.getmembers(StoreSuite, inspect.iscoroutinefunction) if name[:5] == "test_"}
+    failed = {test for _, test, _ in REFUTED} | set(failures(DoesNothing))
+    assert names - failed == {"test_another_store_sees_what_was_written"}, "that one is failed below"
+
+
+class DoesNothing(MemoryStore):
+    """Answers every call, and never rightly."""
+
+    async def load(self, key: str) -> Record | None:
+        return Record(0, b"", 0, 0)
+
+    async def sweep(self, now: int, limit: int) -> int:
+        return limit
+
+    async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        return (), "again"
+
+    async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
+        return [(subject, Record(0, b"", 0, 0))]
+
+    async def check(self) -> Sequence[str]:
+        return ["bad"]
+
+
+def test_a_store_that_forgets_is_refuted() -> None:
+    """A store that claims to outlive its object, and does not, fails the test of a second store."""
+
+    class Durable(StoreSuite):
+        def reopen(self, store: Store) -> Store:
+            return MemoryStore()
+
+    with pytest.raises(AssertionError, match="load in a second store: expected a Record, got None"):
+        asyncio.run(Durable().test_another_store_sees_what_was_written(MemoryStore()))
+
+
+SUBCLASS = """
+import pytest
+from holdfast.stores import MemoryStore
+from holdfast.testing.suite_store import StoreSuite
+
+class TestMine(StoreSuite):
+    {mark}
+
+    @pytest.fixture
+    def store(self):
+        return MemoryStore()
+
+    {backend}
+"""
+BACKEND = """
+    @pytest.fixture
+    def anyio_backend(self):
+        return "asyncio"
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "backend", "options"),
+    [
+        ("", "", ["-p", "no:anyio", "-p", "pytest_asyncio", "-o", "asyncio_mode=auto"]),
+        ("pytestmark = pytest.mark.anyio", BACKEND, ["-p", "no:asyncio", "-p", "anyio"]),
+    ],
+    ids=["pytest-asyncio", "anyio"],
+)
+def test_a_subclass_is_all_it_takes(tmp_path: Path, mark: str, backend: str, options: list[str]) -> None:
+    """A third party's test file of a few lines runs the whole suite, under either plugin."""
+    (tmp_path / "test_mine.py").write_text(SUBCLASS.format(mark=mark, backend=backend))
+    command = [executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey", *options, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(holdfast.errors.__file__).parents[1])}
+    done = run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "40 passed" in done.stdout
