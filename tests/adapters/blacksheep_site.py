@@ -1,0 +1,25 @@
+"""Small BlackSheep applications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blacksheep import Request, Router
+
+from holdfast.adapters.blacksheep import Application, get_session
+from holdfast.testing import SessionClient, client
+
+__all__ = ["count", "site"]
+
+
+def site(handler: Any, *given: Any, **settings: Any) -> tuple[Application, SessionClient]:
+    """Return an application with one handler, and a browser."""
+    router = Router()
+    app = Application(router=router)
+    app.use_sessions(*(given or ("memory:",)), **settings)
+    router.add_get("/", handler)
+    return app, client(app, raise_server_exceptions=False)
+
+
+def count(request: Request) -> str:
+    return str(get_session(request).increment("visits"))
