@@ -1,0 +1,38 @@
+"""The command ``holdfast``.
+
+Each subcommand is one file of this package and is imported when it is used: see `holdfast.cli.group`.
+Exit codes: 0 all is well, 1 something is to be mended, 2 the command was given wrongly, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from holdfast.errors import MissingDependency
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: What follows ``holdfast`` on the command line; None: what this process was given.
+    """
+    try:
+        import click
+    except ModuleNotFoundError:
+        print(f"holdfast: {MissingDependency('the command line', 'cli')}", file=sys.stderr)
+        return 1
+    from holdfast.cli.group import holdfast
+
+    try:
+        code = holdfast.main(arguments, prog_name="holdfast", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("holdfast: interrupted", file=sys.stderr)
+        return 130
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,56 @@
+"""Where a store that keeps files keeps them, and whether this user may write there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+__all__ = ["missing_file", "path_of", "path_problems"]
+
+
+def path_of(store: object) -> str | None:
+    """Return the file or folder that a store keeps, or None for a store without one."""
+    for name in ("path", "directory"):
+        path = getattr(store, name, None)
+        if isinstance(path, str):
+            return path
+    return None
+
+
+def missing_file(store: object) -> str | None:
+    """Return the path of a store whose file or folder does not exist yet.
+
+    Opening such a store would make it, and for whoever runs the command instead of the application's user.
+    """
+    path = path_of(store)
+    return None if path is None or os.path.lexists(path) else path
+
+
+def path_problems(path: str) -> Iterator[str]:
+    """Yield one sentence for each thing that keeps this user from making or changing ``path``."""
+    if os.path.exists(path):
+        if not _may(path, os.R_OK | os.W_OK):
+            yield f"this user may not read and write {path}: {_owner(path)}"
+        folder = os.path.dirname(path)
+        if os.path.isfile(path) and not _may(folder, os.W_OK | os.X_OK):
+            yield f"this user may not create files in {folder}, as the database has to: {_owner(folder)}"
+        return
+    nearest = os.path.dirname(path)
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    if not os.path.isdir(nearest):
+        yield f"{path} cannot be made, since {nearest} is not a folder: name another place"
+    elif not _may(nearest, os.W_OK | os.X_OK):
+        yield f"{path} cannot be made, since this user may not write to {nearest}: {_owner(nearest)}"
+
+
+def _may(path: str, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _owner(path: str) -> str:
+    """Say whose it is, and who asks, so that one of them can be changed."""
+    found = os.stat(path)
+    asks = f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this one"
+    mode = found.st_mode & 0o7777
+    return f"it belongs to user {found.st_uid} (mode {mode:o}) and you are {asks}; change its owner or mode"

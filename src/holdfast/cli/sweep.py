@@ -1,0 +1,71 @@
+"""``holdfast sweep``: delete expired sessions now."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from holdfast import environment
+from holdfast._core.protocols import ClientStore, Store, Sweeps
+from holdfast.cli._files import missing_file
+from holdfast.cli.group import Failure
+from holdfast.cli.options import json_option, operator, print_json, run, store_option
+from holdfast.stores import open_store
+
+__all__ = ["command"]
+
+_STEP = 500  # sessions between two signs of progress; also the size of one step of the manager
+
+
+@click.command("sweep")
+@store_option
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Delete at most so many. Default: all that expired."
+)
+@json_option
+def command(store: str | None, limit: int | None, as_json: bool) -> None:
+    """Delete expired sessions from the store.
+
+    Applications do this by themselves while they run. It is safe beside their traffic, goes in small steps,
+    and can be interrupted at any time.
+    """
+    kept = open_store(store or environment.store_from_environment(environment.is_development(None)))
+    if isinstance(kept, ClientStore) or not isinstance(kept, Sweeps):
+        where = (
+            "in the browsers' cookies" if isinstance(kept, ClientStore) else "in a store that forgets them by itself"
+        )
+        if as_json:
+            print_json({"deleted": 0, "needed": False})
+        else:
+            click.echo(f"Nothing to do: these sessions are kept {where}.")
+        return
+    missing = missing_file(kept)
+    if missing is not None:
+        raise Failure(
+            f"there is nothing at {missing}: name the store that your application uses, with --store or HOLDFAST_STORE"
+        )
+    deleted = run(_sweep(kept, limit, show=not as_json and sys.stderr.isatty()))
+    if as_json:
+        print_json({"deleted": deleted, "needed": True})
+    else:
+        click.echo(f"{deleted:,} expired session{'' if deleted == 1 else 's'} deleted.")
+
+
+async def _sweep(store: Store, limit: int | None, *, show: bool) -> int:
+    manager = operator(store)
+    deleted = 0
+    try:
+        while limit is None or deleted < limit:
+            step = _STEP if limit is None else min(_STEP, limit - deleted)
+            done = await manager.sweep(step)
+            deleted += done
+            if show:
+                click.echo(f"\r{deleted:,} deleted", nl=False, err=True)
+            if done < step:
+                break
+    finally:
+        if show:
+            click.echo("\r", nl=False, err=True)
+        await manager.shutdown()
+    return deleted

@@ -1,0 +1,241 @@
+"""A real Chromium uses the demo over a real server: what a person sees is what is promised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.demo.server import DemoServer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def server() -> Iterator[DemoServer]:
+    with DemoServer() as running:
+        yield running
+
+
+@asynccontextmanager
+async def tab(context: BrowserContext, server: DemoServer) -> AsyncIterator[Page]:
+    """Open the demo in a new tab; an error of its script, or a breach of its policy, fails the test at the end."""
+    page = await context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if "Content Security" in message.text else None)
+    await page.goto(server.url)
+    yield page
+    assert problems == []
+
+
+async def sign_in(page: Page, name: str = "Ann") -> None:
+    await page.get_by_label("Name").fill(name)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.locator("#who")).to_have_text(f"Signed in as {name}")
+
+
+async def press(page: Page, button: str) -> None:
+    await page.get_by_role("button", name=button, exact=True).click()
+
+
+async def test_a_visit_from_sign_in_to_sign_out(chromium: Browser, server: DemoServer) -> None:
+    """Sign in, cart, fifty at once, kill the server in between, sign out; the old cookie put back is nobody."""
+    context = await chromium.new_context()
+    async with tab(context, server) as page:
+        await press(page, "Add tea")
+        await expect(page.locator("#cart")).to_contain_text("1 ×")
+        await sign_in(page)
+        await press(page, "Add tea")
+        await press(page, "Add bread")
+        await expect(page.locator("#cart")).to_contain_text("Total 11.90")
+
+        await press(page, "50 requests at once")
+        await expect(page.locator("#status")).to_contain_text("None was lost", timeout=20_000)
+        await expect(page.locator("#count")).to_have_text("50")
+        await expect(page.locator("#log")).to_contain_text("× 50")
+
+        server.kill()
+        await press(page, "Add 1")
+        await expect(page.locator("#status")).to_contain_text("does not answer")
+        server.start()
+        await page.reload()
+        await expect(page.locator("#who")).to_have_text("Signed in as Ann")
+        await expect(page.locator("#outlived")).to_be_visible()
+        await expect(page.locator("#count")).to_have_text("50")
+        await expect(page.locator("#cart")).to_contain_text("Total 11.90")
+
+        stolen = await context.cookies()
+        assert [(cookie.get("name"), cookie.get("httpOnly"), cookie.get("sameSite")) for cookie in stolen] == [
+            ("session", True, "Lax")
+        ]
+        await press(page, "Sign out")
+        await expect(page.locator("#who")).to_have_text("Not signed in")
+        await expect(page.locator("#ended")).to_be_visible()
+        assert await context.cookies() == []
+
+    thief = await chromium.new_context()
+    await thief.add_cookies([{"name": "session", "value": stolen[0].get("value", ""), "url": server.url}])
+    async with tab(thief, server) as page:
+        await expect(page.locator("#who")).to_have_text("Not signed in")
+        await expect(page.locator("#cart")).to_contain_text("The cart is empty.")
+
+
+async def test_the_first_fifty_begin_one_session(chromium: Browser, server: DemoServer) -> None:
+    """Without a session yet, fifty at once are still fifty in one."""
+    context = await chromium.new_context()
+    async with tab(context, server) as page:
+        await press(page, "50 requests at once")
+        await expect(page.locator("#status")).to_contain_text("from 0 to 50", timeout=20_000)
+        await expect(page.locator("#count")).to_have_text("50")
+        assert len(await context.cookies()) == 1
+
+
+async def test_two_tabs_add_up(chromium: Browser, server: DemoServer) -> None:
+    """Fifty in each of two tabs at the same time are a hundred, different goods stay, and each tab sees the other's."""
+    context = await chromium.new_context()
+    async with tab(context, server) as left, tab(context, server) as right:
+        await sign_in(left)
+        await expect(right.locator("#who")).to_have_text("Signed in as Ann")
+        await press(left, "50 requests at once")
+        await press(right, "50 requests at once")
+        await expect(left.locator("#status")).to_contain_text("50 requests answered", timeout=20_000)
+        await expect(right.locator("#status")).to_contain_text("50 requests answered", timeout=20_000)
+        for page in (left, right):
+            await expect(page.locator("#count")).to_have_text("100")
+        await press(left, "Add tea")
+        await press(right, "Add honey")
+        for page in (left, right):
+            await expect(page.locator("#cart")).to_contain_text("Total 12.10")
+        await press(right, "Sign out")
+        await expect(left.locator("#who")).to_have_text("Not signed in")
+
+
+async def test_the_keyboard_is_enough(chromium: Browser, server: DemoServer) -> None:
+    """Everything can be reached with Tab and used with Enter, the focus is seen, and it stays where it was."""
+    context = await chromium.new_context()
+    async with tab(context, server) as page:
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.keyboard.type("Ann")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#who")).to_have_text("Signed in as Ann")
+        for control in ("#sign-out", "#add-one", "#fifty", "#add-tea"):
+            await page.keyboard.press("Tab")
+            await expect(page.locator(control)).to_be_focused()
+            outline = await page.locator(control).evaluate("element => getComputedStyle(element).outlineWidth")
+            assert outline == "3px"
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#cart")).to_contain_text("1 ×")
+        await expect(page.locator("#add-tea")).to_be_focused()
+
+
+async def test_the_countdown_ticks(chromium: Browser, server: DemoServer) -> None:
+    """Ten minutes later by the browser's clock, ten minutes are gone; nearly at its end, it is marked."""
+    context = await chromium.new_context()
+    async with tab(context, server) as page:
+        await sign_in(page)
+        await page.clock.install()
+        await page.reload()
+        await expect(page.locator("#left")).to_have_text(re.compile(r"1[45]:\d\d"))
+        await page.clock.fast_forward(10 * 60_000)
+        await expect(page.locator("#left")).to_have_text(re.compile(r"[45]:\d\d"))
+        await page.clock.fast_forward(4 * 60_000 + 30_000)
+        await expect(page.locator("#left")).to_have_class(re.compile("soon"))
+
+
+async def test_it_works_without_javascript(chromium: Browser, server: DemoServer) -> None:
+    """Sign in, cart, counter and sign out are plain forms; the button that needs a script is not shown."""
+    context = await chromium.new_context(java_script_enabled=False)
+    async with tab(context, server) as page:
+        await sign_in(page)
+        await press(page, "Add tea")
+        await expect(page.locator("#cart")).to_contain_text("Total 4.20")
+        await press(page, "Add 1")
+        await expect(page.locator("#count")).to_have_text("1")
+        await expect(page.locator("#fifty")).to_be_hidden()
+        await press(page, "Sign out")
+        await expect(page.locator("#ended")).to_be_visible()
+
+
+async def test_a_page_that_is_older_than_the_session_says_so(chromium: Browser, server: DemoServer) -> None:
+    """Signed in elsewhere with the same cookies and no script to tell: the form is refused with a way back."""
+    context = await chromium.new_context(java_script_enabled=False)
+    async with tab(context, server) as left, tab(context, server) as right:
+        await sign_in(right)
+        await press(left, "Add tea")
+        await expect(left.get_by_role("heading")).to_have_text("That page was older than your session")
+        await left.get_by_role("link", name="Load the page again").click()
+        await expect(left.locator("#who")).to_have_text("Signed in as Ann")
+        await expect(left.locator("#cart")).to_contain_text("The cart is empty.")
+
+
+# WCAG 2.2, 1.4.3: the contrast of every text with the nearest ground behind it, as the browser has computed it.
+CONTRAST = """() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility() || element.disabled) continue;
+    const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) found.push(`${element.tagName} ${element.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_everything_can_be_read(
+    chromium: Browser, server: DemoServer, scheme: Literal["light", "dark"], width: int
+) -> None:
+    """Text has the contrast that WCAG asks for and nothing sticks out, with little and with much on the page."""
+    context = await chromium.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
+    )
+    async with tab(context, server) as page:
+        for step in ("empty", "full", "ended"):
+            if step == "full":
+                await sign_in(page, "A" * 40)
+                for item in ("tea", "bread", "honey", "apples"):
+                    await press(page, f"Add {item}")
+                    await expect(page.get_by_role("button", name=f"Remove one {item}")).to_be_visible()
+                await press(page, "50 requests at once")
+                await expect(page.locator("#status")).to_contain_text("None was lost", timeout=20_000)
+                await expect(page.locator("#fifty")).to_be_enabled()
+            elif step == "ended":
+                await press(page, "Sign out")
+                await expect(page.locator("#ended")).to_be_visible()
+            assert await page.evaluate(CONTRAST) == [], step
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, step
+
+
+async def test_every_control_has_a_name(chromium: Browser, server: DemoServer) -> None:
+    """A screen reader has something to say for each button, field and link."""
+    context = await chromium.new_context()
+    async with tab(context, server) as page:
+        for _ in range(2):
+            for role in ("button", "textbox", "checkbox", "link"):
+                for control in await page.get_by_role(role).all():
+                    snapshot = await control.aria_snapshot()
+                    assert re.search(r'"[^"]+"', snapshot), snapshot
+            if await page.locator("#sign-out").count() == 0:
+                await sign_in(page)
+                await press(page, "Add tea")
+                await expect(page.locator("#remove-tea")).to_be_visible()

@@ -1,0 +1,79 @@
+"""The command in this process, with an environment that holds nothing but what a test gives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from holdfast.cli.group import holdfast
+
+__all__ = ["Shell", "in_process_of_its_own"]
+
+VARIABLES = ("HOLDFAST_STORE", "HOLDFAST_SECRET", "HOLDFAST_DEV", "HOLDFAST_DEV_ANNOUNCED")
+
+
+class Shell:
+    """A folder of its own and the command."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self._patch = monkeypatch
+        monkeypatch.chdir(folder)
+        for name in VARIABLES:
+            monkeypatch.delenv(name, raising=False)
+
+    def set(self, **variables: str) -> None:
+        """Set environment variables for this test."""
+        for name, value in variables.items():
+            self._patch.setenv(name, value)
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Result:
+        """Run ``holdfast`` with these arguments."""
+        return CliRunner().invoke(holdfast, list(arguments), input=stdin)
+
+    def diagnose(self, *arguments: str, stdin: str | None = None) -> Diagnosis:
+        """Run ``holdfast doctor --json``."""
+        result = self.run("doctor", "--json", *arguments, stdin=stdin)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return Diagnosis(result.exit_code, json.loads(result.stdout))
+
+
+class Diagnosis:
+    """What the doctor found, and its exit code, which must agree."""
+
+    def __init__(self, code: int, answer: dict[str, Any]) -> None:
+        self.code = code
+        self.ok: bool = answer["ok"]
+        self.findings: list[dict[str, str]] = answer["findings"]
+        assert code == (0 if self.ok else 1)
+
+    def says(self, level: str, about: str) -> str:
+        """Return all sentences of that level about that part, one a line."""
+        found = [finding for finding in self.findings if (finding["level"], finding["about"]) == (level, about)]
+        return "\n".join(finding["says"] for finding in found)
+
+    @property
+    def mends(self) -> list[str]:
+        """What is to be mended."""
+        return [finding["says"] for finding in self.findings if finding["level"] == "mend"]
+
+
+def in_process_of_its_own(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m holdfast`` as a shell would."""
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-m", "holdfast", *arguments],
+        cwd=folder,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
