@@ -1,0 +1,51 @@
+"""S11: a cookie that was tampered with is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.security.hostile import Witness, at_random, bit_flips, truncations
+from tests.security.site import SECRET, Site, count
+
+STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], ids=["id", "encrypted", "signed"])
+
+
+async def tried(site: Site, values: Iterable[bytes]) -> int:
+    """Send every value to a reading route: none is accepted, none fails, none sets a cookie; return how many."""
+    number = 0
+    for value in values:
+        number += 1
+        answer = await site.ask("/read", value)
+        assert (answer.status, answer.text, answer.cookies) == (200, "null", []), value
+    return number
+
+
+@STORES
+async def test_no_flipped_bit_and_no_truncation_is_accepted(store: str | None) -> None:
+    """Every single bit, every beginning and end: anonymous, no decoding, no store call."""
+    witness = Witness()
+    site = Site(store=store, secret=SECRET, serializer=witness)
+    token = (await site.ask("/write")).token
+    assert (await site.ask("/read", token)).text == "1"
+    witness.decoded = 0
+    site.watched.calls.clear()
+    assert await tried(site, bit_flips(token)) == 8 * len(token)
+    await tried(site, truncations(token))
+    assert witness.decoded == 0
+    assert site.watched.calls == {}
+
+
+@STORES
+@pytest.mark.timeout(1800)
+async def test_no_random_cookie_is_accepted(store: str | None) -> None:
+    """Fifty thousand of them, some pieced together from real ones: none is accepted, decoded or looked up."""
+    witness = Witness()
+    site = Site(store=store, secret=SECRET, serializer=witness)
+    tokens = [(await site.ask("/write")).token for _ in range(8)]
+    witness.decoded = 0
+    site.watched.calls.clear()
+    assert await tried(site, at_random(count(50_000, 1_000_000) // 3, *tokens)) > 10_000
+    assert witness.decoded == 0
+    assert site.watched.calls == {}

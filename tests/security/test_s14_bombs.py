@@ -1,0 +1,75 @@
+"""S14: stored data that is built to break its decoder."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import pytest
+
+from holdfast import SessionPolicy, UnstorableValue
+from holdfast._core.events import CorruptRecord
+from holdfast._core.protocols import Serializer
+from holdfast.serializers.json import JSONSerializer
+from holdfast.serializers.msgpack import MsgpackSerializer
+from tests.security.site import ANONYMOUS, Site
+
+DEEP = b"[" * 20_000 + b"]" * 20_000
+JSON = {
+    "deep": b'{"created":1,"data":{"n":' + DEEP + b"}}",
+    "huge number": b'{"created":1,"data":{"n":' + b"9" * 100_000 + b"}}",
+    "duplicate keys": b'{"created":1,"data":{},"data":{"n":1}}',
+    "not a number": b'{"created":1,"data":{"n":NaN}}',
+    "a list": b"[1,2]",
+    "a number": b"7",
+    "nothing": b"",
+    "no text": b"\xff\xfe",
+}
+MSGPACK = {
+    "deep": b"\x82\xa7created\x01\xa4data\x81\xa1n" + b"\x91" * 20_000 + b"\x90",
+    "an array of four billion": b"\x82\xa7created\x01\xa4data\xdd\xff\xff\xff\xff",
+    "a list": b"\x92\x01\x02",
+    "a number": b"\x07",
+    "nothing": b"",
+    "number keys": b"\x82\xa7created\x01\xa4data\x81\x01\x02",
+}
+CASES = [(JSONSerializer(), name, body) for name, body in JSON.items()]
+CASES += [(MsgpackSerializer(), name, body) for name, body in MSGPACK.items()]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("serializer", "body"),
+    [pytest.param(each, body, id=f"{type(each).__name__} {name}") for each, name, body in CASES],
+)
+async def test_a_row_that_is_a_bomb_is_corrupt(serializer: Serializer, body: bytes) -> None:
+    """With a right checksum and a right format byte: anonymous, an event, the row deleted, the next login works."""
+    site = Site(serializer=serializer)
+    token = (await site.ask("/write")).token
+    (key, record), *_ = site.rows.items()
+    site.rows[key] = record._replace(payload=serializer.format + zlib.crc32(body).to_bytes(4, "big") + body)
+    answer = await site.ask("/dump", token)
+    assert (answer.status, answer.text) == (200, ANONYMOUS)
+    assert site.said(CorruptRecord) == 1
+    assert site.rows == {}
+    assert (await site.ask("/login", token)).token
+
+
+async def test_names_of_other_languages_are_only_names(site: Site) -> None:
+    """A key called ``__proto__`` or ``__class__`` is stored like any other and changes nothing else."""
+    names = {"__proto__": 1, "__class__": 2, "constructor": 3, "_data": 4}
+    site.handlers["/names"] = lambda session: session.update(names)
+    token = (await site.ask("/names")).token
+    assert json.loads((await site.ask("/dump", token)).text) == names
+
+
+async def test_a_session_has_a_largest_size() -> None:
+    """Over ``max_size`` it is an error that names the key; what was stored before stays."""
+    site = Site(policy=SessionPolicy(max_size=10_000))
+    site.handlers["/fill"] = lambda session: session.update(big="x" * 20_000)
+    token = (await site.ask("/write")).token
+    answer = await site.ask("/fill", token)
+    assert answer.status == 500
+    assert isinstance(answer.error, UnstorableValue)
+    assert "big" in str(answer.error)
+    assert "xxx" not in str(answer.error)
+    assert (await site.ask("/dump", token)).text == '{"n": 1}'

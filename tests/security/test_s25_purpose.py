@@ -1,0 +1,57 @@
+"""S25: a token of one kind or of one cookie is accepted as another."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast import CookiePolicy, Keyring, Session
+from holdfast._core.tokens import new_id
+from holdfast.csrf import csrf_token
+from holdfast.sealers.encrypted import EncryptedSealer
+from holdfast.sealers.signed import SignedSealer
+from tests.security.site import ANONYMOUS, SECRET, Site
+
+STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], ids=["id", "encrypted", "signed"])
+
+
+@STORES
+async def test_a_token_is_bound_to_its_cookie(store: str | None) -> None:
+    """The same secret and store under another cookie name, or another label: anonymous."""
+    one = Site(store=store, secret=SECRET)
+    token = (await one.ask("/write")).token
+    for settings in ({"cookie": CookiePolicy(name="__Host-other")}, {"label": "admin"}):
+        other = Site(store=one.watched if store is None else store, secret=SECRET, **settings)
+        assert (await other.ask("/dump", token)).text == ANONYMOUS
+        assert (await one.ask("/read", token)).text == "1"
+
+
+@STORES
+@pytest.mark.parametrize("purpose", ["reset-password", "csrf", "flash", "", "session-id"])
+@pytest.mark.parametrize("kind", [SignedSealer, EncryptedSealer])
+async def test_what_the_application_seals_is_no_session(
+    store: str | None, purpose: str, kind: type[SignedSealer | EncryptedSealer]
+) -> None:
+    """A token that another part of the application made with the same secret and name is anonymous."""
+    site = Site(store=store, secret=SECRET)
+    sealer = kind(Keyring(SECRET), purpose=purpose, name=site.manager.cookie_name, clock=site.clock)
+    for data in (new_id(), b"\x82\xa7created\x01\xa4data\x80", b""):
+        assert (await site.ask("/dump", sealer.seal(data))).text == ANONYMOUS
+
+
+async def test_an_id_is_no_cookie_session_and_the_other_way_round() -> None:
+    """A signed id under the name of a cookie session is anonymous, and so is a cookie session in place of an id."""
+    stored, inside = Site(secret=SECRET), Site(store="cookie:signed", secret=SECRET)
+    for one, other in ((stored, inside), (inside, stored)):
+        assert (await other.ask("/dump", (await one.ask("/write")).token)).text == ANONYMOUS
+
+
+async def test_a_form_token_is_no_session(signed: Site) -> None:
+    """What a page shows in a hidden field opens nothing."""
+
+    def form(session: Session) -> str:
+        return csrf_token(session)
+
+    signed.handlers["/form"] = form
+    token = (await signed.ask("/form")).text.strip('"')
+    assert len(token) > 40
+    assert (await signed.ask("/dump", token)).text == ANONYMOUS

@@ -1,0 +1,49 @@
+"""S27: what a store holds can be sent as a cookie (CVE-2019-16782)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from holdfast._core.tokens import b64decode
+from tests.security.site import ANONYMOUS, SECRET, Site, count
+
+
+@pytest.mark.parametrize("secret", [None, SECRET], ids=["plain", "signed"])
+@pytest.mark.parametrize("kind", ["memory", "file", "sqlite"])
+async def test_a_dump_holds_no_id(
+    tmp_path: Path, kind: str, secret: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a hundred logins: no row, file, log line or event holds a cookie's value, an id, or a part of one."""
+    caplog.set_level(logging.DEBUG)
+    place = {"memory": None, "file": f"file:{tmp_path}/kept", "sqlite": f"sqlite:///{tmp_path}/kept.db"}[kind]
+    site = Site(store=place, secret=secret)
+    tokens: list[str] = []
+    for _ in range(count(100, 10_000)):
+        tokens.append((await site.ask("/write")).token)
+        tokens.append((await site.ask("/login", tokens[-1])).token)
+    await site.manager.shutdown()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    heap = b"\0".join(path.read_bytes() + path.name.encode() for path in files)
+    heap += b"".join(key.encode() + record.payload + str(record).encode() for key, record in site.rows.items())
+    heap += caplog.text.encode() + repr(site.events).encode()
+    assert b"ann" in heap
+    for token in tokens:
+        raw = site.manager.verify(token)
+        body = b64decode(token)
+        assert raw is not None
+        assert body is not None
+        for needle in (token.encode(), raw, raw.hex().encode(), body, token[8:40].encode()):
+            assert needle not in heap
+
+
+@pytest.mark.parametrize("secret", [None, SECRET], ids=["plain", "signed"])
+async def test_a_stored_key_is_no_cookie(secret: str | None) -> None:
+    """The key of a row, whole, cut or in base64url, opens nothing."""
+    site = Site(secret=secret)
+    await site.ask("/login")
+    (key,) = site.rows
+    for value in (key, key[:43], key[:32], bytes.fromhex(key), key.upper()):
+        assert (await site.ask("/dump", value)).text == ANONYMOUS
