@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 from holdfast.errors import ConfigurationError
 
-__all__ = ["DevicePolicy", "summary"]
+__all__ = ["DevicePolicy", "summary", "warm_up"]
 
 _LONGEST: Final = 256  # characters of a user agent that are kept: a client may send any amount
 
@@ -61,6 +60,8 @@ class DevicePolicy:
         return known
 
     def _truncated(self, client: Any) -> str | None:
+        import ipaddress
+
         try:
             address = ipaddress.ip_address(client[0])
         except (TypeError, ValueError, IndexError):
@@ -72,6 +73,11 @@ class DevicePolicy:
             return None
         network = ipaddress.ip_network((address, bits), strict=False)
         return str(network.network_address) if bits == address.max_prefixlen else str(network)
+
+
+def warm_up() -> None:
+    """Let `ua-parser` build its rules now, which takes half a second, and not while a page waits."""
+    summary("Mozilla/5.0")
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from holdfast._core import events, locks, logins, marks, plan
+from holdfast._core import events, locks, logins, marks, plan, revocation
 from holdfast._core.inline import Inline
 from holdfast._core.logins import Kept
 from holdfast._core.manager import Engine
@@ -99,6 +99,8 @@ class Subjects(Engine):
         if tag is not None:
             return await self._revoke_tag(*tag)
         assert public_id is not None
+        if not self.is_server_side:
+            return await revocation.revoke(self, public_id) if is_key(public_id) else 0
         record = await self.call("load", self.server.load(public_id), public_id) if is_key(public_id) else None
         if record is None or marks.is_mark(record.payload):
             return 0
@@ -117,10 +119,13 @@ class Subjects(Engine):
             HoldfastError: The sessions live in cookies, or the store keeps no index by subject.
             StoreUnavailable: The store does not answer; call it again, as some may be left.
         """
-        mark = await self._forbid(*marks.EVERYONE, subject)
+        if not self.is_server_side:
+            mark = await revocation.revoke_all(self, subject)
+        else:
+            mark = await marks.forbid(self, marks.mark_key(*marks.EVERYONE, subject))
         if isinstance(except_, Session) and except_._login and except_._contents is not None:
             except_._contents.authenticated = mark + 1  # noted, and not saved yet: it counts as later
-        return await self._end_of(subject, mark, except_)
+        return await self._end_of(subject, mark, except_) if self.is_server_side else 0
 
     async def revoke_everyone(self) -> int:
         """End every session in the store, the anonymous ones too; return how many.
@@ -135,7 +140,7 @@ class Subjects(Engine):
         store = self.server
         if not isinstance(store, Scans):
             raise HoldfastError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")
-        mark, ended, cursor = await self._forbid(*marks.EVERYONE), 0, None
+        mark, ended, cursor = await marks.forbid(self, marks.mark_key(*marks.EVERYONE)), 0, None
         while True:
             page, cursor = await self.call("scan", cast(Scans, store).scan(cursor, _PAGE))
             for key, record in page:
@@ -229,22 +234,14 @@ class Subjects(Engine):
 
     # -- steps
 
-    async def _forbid(self, *about: str) -> int:
-        mark = await marks.forbid(self, *about)
-        self.void_until = max(self.void_until, mark)
-        return mark
-
     async def _revoke_tag(self, name: str, value: str) -> int:
         subjects: list[str] = []
-        now = self.clock()
 
-        def note(facts: marks.Facts) -> tuple[marks.Facts, int]:
+        def note(facts: marks.Facts) -> None:
             subjects[:] = facts.get("subjects", {})
-            return {**facts, "before": max(now, facts.get("before", 0))}, now + marks.LIFE
 
-        await marks.amend(self, marks.tag_key(name, value), note)
-        self.void_until = max(self.void_until, now)
-        return sum([await self._end_of(subject, now, None, (name, value)) for subject in subjects])
+        mark = await marks.forbid(self, marks.tag_key(name, value), note)
+        return sum([await self._end_of(subject, mark, None, (name, value)) for subject in subjects])
 
     async def _end_of(
         self, subject: str, mark: int, spared: Session | str | None, tag: tuple[str, str] | None = None

@@ -27,13 +27,14 @@ from fastapi import Depends, params
 from fastapi.requests import HTTPConnection
 
 from holdfast._core.session import Session
+from holdfast.adapters._fresh import fresh_login
 from holdfast.adapters._model import Model
 from holdfast.adapters.starlette import get_session
 from holdfast.asgi import SessionMiddleware
 from holdfast.errors import ConfigurationError, InvalidSessionData
 from holdfast.manager import SessionManager
 
-__all__ = ["Session", "SessionDep", "SessionMiddleware", "get_session", "in_session", "session_of"]
+__all__ = ["Session", "SessionDep", "SessionMiddleware", "fresh_login", "get_session", "in_session", "session_of"]
 
 _UNSET: Final[Any] = object()
 

@@ -126,7 +126,7 @@ class SessionLayer(asgi.SessionMiddleware):
         session = scope.get("session")
         if not self._refresh or not isinstance(session, CoreSession) or session._engine is not self.manager:
             return
-        if session._ids and session._state is not State.FAILED:
+        if session._state is not State.FAILED:
             await session.load()
             if session._record is not None:
                 session.mark_accessed()

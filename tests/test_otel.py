@@ -1,0 +1,122 @@
+"""OpenTelemetry: what the real SDK gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from holdfast import SessionManager, StoreUnavailable
+from holdfast.otel import instrument
+from tests.core.test_events import FailingStore
+from tests.subjects.site import Site, opened
+
+
+class Telemetry:
+    """Providers that keep what they get."""
+
+    def __init__(self) -> None:
+        self.reader = InMemoryMetricReader()
+        self.meters = MeterProvider([self.reader])
+        self.exporter = InMemorySpanExporter()
+        self.tracers = TracerProvider()
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+
+    def watch(self, manager: SessionManager) -> None:
+        """Instrument a manager."""
+        instrument(manager, meter_provider=self.meters, tracer_provider=self.tracers)
+
+    def points(self, name: str) -> list[Any]:
+        """Return the data points of a metric."""
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return [
+            point
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+
+    def close(self) -> None:
+        """End the providers."""
+        self.meters.shutdown()
+        self.tracers.shutdown()
+
+
+@pytest.fixture
+def telemetry() -> Iterator[Telemetry]:
+    """Providers of this test alone."""
+    telemetry = Telemetry()
+    yield telemetry
+    telemetry.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_counters_durations_and_spans(kind: str, telemetry: Telemetry, tmp_path: Path) -> None:
+    """Logins are counted, store calls are timed, and a commit's span holds those of its store calls."""
+    async with opened(kind, tmp_path) as site:
+        telemetry.watch(site.manager)
+        cookies = [await site.login("ann") for _ in range(3)]
+        assert await site.whose(cookies[0]) == "ann"
+    counted = {point.attributes["event"]: point.value for point in telemetry.points("holdfast.events")}
+    assert counted == {"SessionCreated": 3, "SessionLoggedIn": 3}
+    timed = {point.attributes["operation"]: point for point in telemetry.points("holdfast.store.duration")}
+    assert timed["create"].count == 3
+    assert 0 < timed["create"].sum < 5
+    spans = telemetry.exporter.get_finished_spans()
+    [load] = [span for span in spans if span.name == "holdfast.load" and id_of(span) in parents(spans)]
+    commits = {id_of(span) for span in spans if span.name == "holdfast.commit"}
+    creates = [span for span in spans if span.name == "holdfast.store.create"]
+    assert len(creates) == 3
+    assert all(span.parent is not None and span.parent.span_id in commits for span in creates)
+    assert load.status.status_code is StatusCode.UNSET
+
+
+def id_of(span: ReadableSpan) -> int:
+    """Return the id of a span."""
+    assert span.context is not None
+    return int(span.context.span_id)
+
+
+def parents(spans: Any) -> set[int]:
+    """Return the ids of the spans that others are below."""
+    return {span.parent.span_id for span in spans if span.parent is not None}
+
+
+async def test_failures_are_told_apart(telemetry: Telemetry) -> None:
+    """A store call that failed has the class of its error as a label, and an error span without its message."""
+    store = FailingStore()
+    site = Site(SessionManager(store, dev=False))
+    telemetry.watch(site.manager)
+    cookie = await site.login("ann")
+    store.failing = True
+    with pytest.raises(StoreUnavailable):
+        await site.manager.load(site.begin(cookie))
+    points = telemetry.points("holdfast.store.duration")
+    [failed] = [point for point in points if "error" in point.attributes]
+    assert dict(failed.attributes) == {"operation": "load", "error": "StoreUnavailable"}
+    [span] = [span for span in telemetry.exporter.get_finished_spans() if span.name == "holdfast.store.load"][-1:]
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.events == ()
+
+
+async def test_labels_hold_no_ids(telemetry: Telemetry, tmp_path: Path) -> None:
+    """However many visitors there are, the labels stay the same few: no id, no subject."""
+    async with opened("memory", tmp_path) as site:
+        telemetry.watch(site.manager)
+        for number in range(20):
+            cookie = await site.login(f"user{number}")
+            await site.request(lambda session: session.update(a=1), cookie)
+    labels = {tuple(sorted(point.attributes.items())) for point in telemetry.points("holdfast.events")}
+    assert labels == {(("event", "SessionCreated"),), (("event", "SessionLoggedIn"),)}
+    assert all(not span.attributes for span in telemetry.exporter.get_finished_spans())
