@@ -12,6 +12,7 @@ from holdfast._core.events import CorruptRecord
 from holdfast._core.protocols import Serializer
 from holdfast.serializers.json import JSONSerializer
 from holdfast.serializers.msgpack import MsgpackSerializer
+from tests.security.hostile import Witness
 from tests.security.site import ANONYMOUS, Site
 
 DEEP = b"[" * 20_000 + b"]" * 20_000
@@ -52,6 +53,21 @@ async def test_a_row_that_is_a_bomb_is_corrupt(serializer: Serializer, body: byt
     assert site.said(CorruptRecord) == 1
     assert site.rows == {}
     assert (await site.ask("/login", token)).token
+
+
+async def test_a_flipped_bit_in_a_row_is_never_decoded() -> None:
+    """The checksum is looked at first: every flipped bit behind the format byte is a corrupt record."""
+    witness = Witness()
+    site = Site(serializer=witness)
+    token = (await site.ask("/write")).token
+    ((key, record),) = site.rows.items()
+    witness.decoded = 0
+    for index in range(1, len(record.payload)):
+        flipped = bytearray(record.payload)
+        flipped[index] ^= 1 << index % 8
+        site.rows[key] = record._replace(payload=bytes(flipped))
+        assert (await site.ask("/dump", token)).text == ANONYMOUS
+    assert witness.decoded == 0
 
 
 async def test_names_of_other_languages_are_only_names(site: Site) -> None:

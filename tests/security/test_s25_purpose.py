@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from holdfast import CookiePolicy, Keyring, Session
@@ -9,6 +11,7 @@ from holdfast._core.tokens import new_id
 from holdfast.csrf import csrf_token
 from holdfast.sealers.encrypted import EncryptedSealer
 from holdfast.sealers.signed import SignedSealer
+from holdfast.stores import CookieStore
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], ids=["id", "encrypted", "signed"])
@@ -19,6 +22,7 @@ async def test_a_token_is_bound_to_its_cookie(store: str | None) -> None:
     """The same secret and store under another cookie name, or another label: anonymous."""
     one = Site(store=store, secret=SECRET)
     token = (await one.ask("/write")).token
+    settings: dict[str, Any]
     for settings in ({"cookie": CookiePolicy(name="__Host-other")}, {"label": "admin"}):
         other = Site(store=one.watched if store is None else store, secret=SECRET, **settings)
         assert (await other.ask("/dump", token)).text == ANONYMOUS
@@ -31,11 +35,23 @@ async def test_a_token_is_bound_to_its_cookie(store: str | None) -> None:
 async def test_what_the_application_seals_is_no_session(
     store: str | None, purpose: str, kind: type[SignedSealer | EncryptedSealer]
 ) -> None:
-    """A token that another part of the application made with the same secret and name is anonymous."""
+    """Whatever it holds, even what a session's own token holds: under another purpose it is anonymous."""
     site = Site(store=store, secret=SECRET)
-    sealer = kind(Keyring(SECRET), purpose=purpose, name=site.manager.cookie_name, clock=site.clock)
-    for data in (new_id(), b"\x82\xa7created\x01\xa4data\x80", b""):
+    token = (await site.ask("/write")).token
+    manager = site.manager
+    own = manager.id_sealer if isinstance(manager.id_sealer, SignedSealer) else None
+    opened = own.open(token) if own is not None else _inside(site, token)
+    assert opened is not None
+    sealer = kind(Keyring(SECRET), purpose=purpose, name=manager.cookie_name, clock=site.clock)
+    for data in (opened, new_id(), b"\x82\xa7created\x01\xa4data\x80", b""):
         assert (await site.ask("/dump", sealer.seal(data))).text == ANONYMOUS
+    assert (await site.ask("/read", token)).text == "1"
+
+
+def _inside(site: Site, token: str) -> bytes | None:
+    store = site.manager.store
+    assert isinstance(store, CookieStore)
+    return store._ready().open(token)
 
 
 async def test_an_id_is_no_cookie_session_and_the_other_way_round() -> None:

@@ -1,7 +1,7 @@
 """The whole session in the client's cookie, encrypted (the default) or signed. Nothing is kept on the server.
 
-Know what that means: a copy of the cookie stays valid until its deadline, whatever the server does; two requests at
-once cannot be merged; a browser keeps 4,096 bytes.
+Know what that means: a copy of the cookie stays valid until its deadline, whatever the server does, unless
+``revocation`` is set; two requests at once cannot be merged; a browser keeps 4,096 bytes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Final
 
 from holdfast._core.keyring import Keyring
+from holdfast._core.protocols import ClientStore, Store
 from holdfast._core.record import Record
+from holdfast._core.revocation import Mode, Revocation
 from holdfast.errors import ConfigurationError
 from holdfast.sealers.encrypted import EncryptedSealer
 from holdfast.sealers.signed import SignedSealer
 
 __all__ = ["CookieStore"]
 
+_LONGEST_CACHE: Final = 3600
 _PURPOSE: Final = "session"
 # version, accessed, expires; then one more than the bytes of the subject, 0 when there is none
 _HEAD: Final = struct.Struct(">qqqI")
@@ -30,10 +33,44 @@ class CookieStore:
 
     Args:
         encrypted: False: clients can read what the session holds (and still not change it).
+        revocation: What a logout ends beside the browser's own copy. ``"none"``: nothing. ``"denylist"``: all
+            cookies since the login, by a note that is kept until their absolute deadline; ``SessionManager.revoke``
+            works. ``"epoch"``: all sessions of the subject, on every device, by one note for each subject;
+            ``SessionManager.revoke_all`` works. Both cost a read for each request that comes with a session.
+        revocation_store: The server-side store of these notes, or its URL.
+        revocation_cache: Seconds for which each process believes an answer of that store without asking again, and
+            so for how long at most a session that was ended elsewhere is still served.
+
+    Raises:
+        ConfigurationError: The settings do not go together.
     """
 
-    def __init__(self, *, encrypted: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        encrypted: bool = True,
+        revocation: Mode = "none",
+        revocation_store: Store | str | None = None,
+        revocation_cache: float = 0.0,
+    ) -> None:
         self.encrypted = encrypted
+        self.revocation: Revocation | None = None
+        self.revocation_store: Store | None = None
+        if revocation not in ("none", "epoch", "denylist"):
+            raise ConfigurationError(f"revocation={revocation!r} is unknown: give 'none', 'epoch' or 'denylist'")
+        if (revocation == "none") != (revocation_store is None):
+            raise ConfigurationError(
+                f"revocation={revocation!r} with {'no' if revocation_store is None else 'a'} revocation_store does not "
+                "work: give revocation='denylist' or 'epoch', and a store such as 'sqlite:///ended.db'"
+            )
+        if not 0 <= revocation_cache <= _LONGEST_CACHE:
+            raise ConfigurationError(
+                f"revocation_cache={revocation_cache!r}: give seconds from 0 to {_LONGEST_CACHE}, for which a session "
+                "that was ended may still be served"
+            )
+        if revocation_store is not None:
+            self.revocation_store = _server_side(revocation_store)
+            self.revocation = Revocation(revocation, self.revocation_store, round(revocation_cache * 1000))
         self._bound: tuple[Keyring, str] | None = None
         self._sealer: EncryptedSealer | SignedSealer | None = None
 
@@ -61,7 +98,7 @@ class CookieStore:
         version, payload, accessed, expires, subject = record
         owner = b"" if subject is None else subject.encode("utf-8", "surrogatepass")
         size = 0 if subject is None else len(owner) + 1
-        return self._ready().seal(_HEAD.pack(version, accessed, expires, size) + owner + payload)
+        return (self._sealer or self._ready()).seal(_HEAD.pack(version, accessed, expires, size) + owner + payload)
 
     def unseal(self, token: str) -> Record | None:
         """Return the record, or None for anything that this store did not seal.
@@ -69,7 +106,7 @@ class CookieStore:
         Raises:
             ConfigurationError: The store has no keys.
         """
-        data = self._ready().open(token)
+        data = (self._sealer or self._ready()).open(token)
         if data is None or len(data) < _HEAD.size:
             return None
         version, accessed, expires, size = _HEAD.unpack_from(data)
@@ -86,7 +123,7 @@ class CookieStore:
         Raises:
             ConfigurationError: The store has no keys.
         """
-        return self._ready().current(token)
+        return (self._sealer or self._ready()).current(token)
 
     def _ready(self) -> EncryptedSealer | SignedSealer:
         if self._sealer is None:
@@ -97,4 +134,19 @@ class CookieStore:
         return self._sealer
 
     def __repr__(self) -> str:
-        return f"CookieStore(encrypted={self.encrypted!r})"
+        ends = "" if self.revocation is None else f", revocation={self.revocation.mode!r}"
+        return f"CookieStore(encrypted={self.encrypted!r}{ends})"
+
+
+def _server_side(store: Store | str) -> Store:
+    if isinstance(store, str):
+        from holdfast.stores import open_store
+
+        opened = open_store(store)
+        if not isinstance(opened, ClientStore):
+            return opened
+    elif isinstance(store, Store):
+        return store
+    raise ConfigurationError(
+        f"revocation_store={store!r} is no store on the server: give one such as sqlite:///ended.db"
+    )

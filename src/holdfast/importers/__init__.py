@@ -1,0 +1,52 @@
+"""Readers of the sessions of other libraries, for moving in without logging anyone out.
+
+::
+
+    SessionManager("sqlite:///sessions.db", importers=[StarletteCookies(old_secret, until=date(2030, 1, 31))])
+
+Each has an end date, reads only, and is asked only where a request has no valid session of this manager.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from holdfast.importers.blacksheep import BlackSheepCookies
+    from holdfast.importers.django import DjangoCache, DjangoCookies, DjangoDatabase
+    from holdfast.importers.flask import FlaskCookies
+    from holdfast.importers.nexios import NexiosCookies, NexiosFiles
+    from holdfast.importers.starlette import StarletteCookies
+
+__all__ = [
+    "BlackSheepCookies",
+    "DjangoCache",
+    "DjangoCookies",
+    "DjangoDatabase",
+    "FlaskCookies",
+    "NexiosCookies",
+    "NexiosFiles",
+    "StarletteCookies",
+]
+
+_PLACES: Final = {
+    "BlackSheepCookies": "blacksheep",
+    "DjangoCache": "django",
+    "DjangoCookies": "django",
+    "DjangoDatabase": "django",
+    "FlaskCookies": "flask",
+    "NexiosCookies": "nexios",
+    "NexiosFiles": "nexios",
+    "StarletteCookies": "starlette",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
