@@ -9,23 +9,36 @@ from typing import Any, Final
 import pytest
 
 from holdfast._core.protocols import Store
+from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
+from holdfast.stores.postgres import PostgresStore
+from holdfast.stores.redis import RedisStore
 from holdfast.stores.sqlite import SQLiteStore
 from holdfast.testing.machine import FailingStore
 
 Open = Callable[[pytest.FixtureRequest], Store]
 
 
-def _file(request: pytest.FixtureRequest) -> Path:
+def _place(request: pytest.FixtureRequest) -> Path:
     folder: Path = request.getfixturevalue("tmp_path")
-    return folder / "sessions.db"
+    return folder / "sessions"
+
+
+def _fixture(request: pytest.FixtureRequest, name: str) -> str:
+    value: str = request.getfixturevalue(name)
+    return value
 
 
 STORES: Final[dict[str, Open]] = {
     "memory": lambda request: MemoryStore(),
     # A store whose calls wait, so that the engine sets time limits and grants turns.
     "waiting": lambda request: FailingStore(MemoryStore()),
-    "sqlite": lambda request: SQLiteStore(_file(request), synchronous="OFF"),
+    "sqlite": lambda request: SQLiteStore(_place(request), synchronous="OFF"),
+    "file": lambda request: FileStore(_place(request), durable=False),
+    "redis": lambda request: RedisStore(_fixture(request, "redis_url"), prefix=_fixture(request, "redis_prefix")),
+    "postgres": lambda request: PostgresStore(
+        _fixture(request, "postgres_url"), schema=_fixture(request, "postgres_schema")
+    ),
 }
 
 

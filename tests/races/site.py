@@ -68,7 +68,7 @@ class Gate:
 
 
 class Counting:
-    """A store that counts its calls, and may be told to wait within them."""
+    """A store that counts its calls, and calls ``before`` before each."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -76,6 +76,7 @@ class Counting:
             self.immediate = True
         self.calls: Counter[str] = Counter()
         self.keys: set[str] = set()
+        self.before: Callable[[], None] | None = None
 
     async def open(self) -> None:
         await self._store.open()
@@ -111,6 +112,8 @@ class Counting:
     def _count(self, call: str, key: str) -> None:
         self.calls[call] += 1
         self.keys.add(key)
+        if self.before is not None:
+            self.before()
 
 
 class Site:

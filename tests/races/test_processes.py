@@ -65,3 +65,15 @@ async def everything_counts(url: str) -> None:
 async def test_f09_four_processes_on_sqlite(tmp_path: Path) -> None:
     """Four processes with 250 requests each on one session in one file: 1,000 keys, 1,000 items, a count of 1,000."""
     await everything_counts(f"sqlite:///{tmp_path / 'sessions.db'}?synchronous=OFF")
+
+
+@pytest.mark.timeout(300)
+async def test_f09_four_processes_on_files(tmp_path: Path) -> None:
+    """The same on one file for each session."""
+    await everything_counts(f"file:{tmp_path / 'sessions'}?durable=false")
+
+
+@pytest.mark.timeout(300)
+async def test_f09_four_processes_on_redis(redis_url: str, redis_prefix: str) -> None:
+    """The same on Redis or Valkey."""
+    await everything_counts(f"{redis_url}?prefix={redis_prefix}")

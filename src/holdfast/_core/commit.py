@@ -15,6 +15,7 @@ from holdfast._core.protocols import DONE
 from holdfast._core.record import NEVER, Contents, Record
 from holdfast._core.rotate_on import watched_changes
 from holdfast._core.session import Session
+from holdfast._core.standing import NOTHING_NOTED
 from holdfast.errors import SessionClosed, StoreUnavailable, UnstorableValue
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Commit:
         self.session = session
         self.failed = failed
         self.now = engine.clock()
-        self.notes = session._notes()
+        self.notes = NOTHING_NOTED
         self.increments: dict[str, Any] = {}
         self.mine = session._contents
         self.payload = b""
@@ -72,7 +73,7 @@ class Commit:
                 session._take(self.notes)
             self._reissue()
         elif not engine.is_server_side:
-            sealing.seal(self, todo)
+            await sealing.seal(self, todo)
             session._take(self.notes)
         elif engine.immediate or todo == (False, Step.TOUCH):
             await self._carry_out_noted(todo)
@@ -128,7 +129,7 @@ class Commit:
             new_id=session._login or session._regenerate or rotates,
             failed=self.failed,
             renewal_due=live and not session._phase and session._accessed and self._renewal_due(),
-            touch_due=live and self._touch_due(),
+            touch_due=live and not changed and self._touch_due(),
         )
 
     def _rotates(self, contents: Contents) -> bool:
@@ -189,7 +190,7 @@ class Commit:
             case Step.CREATE:
                 await logins.admit(self, self._create)
             case Step.UPDATE:
-                slides = self._deadline_moves() and self._cookie_slides()
+                slides = self._cookie_slides() and self._deadline_moves()
                 await self.update()
                 session._reissue = session._reissue or slides  # a save moves the deadline as a touch does
             case Step.MOVE:
@@ -274,6 +275,7 @@ class Commit:
         self.saved(record)
         session._forwarded = session._reissue = False
         session._out = engine.present(raw)
+        await logins.check(self)
 
     async def update(self) -> None:
         """Replace the record that was read, merging with whoever was there first."""

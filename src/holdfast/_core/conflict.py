@@ -141,6 +141,7 @@ def lost(commit: Commit) -> None:
 async def rebase(commit: Commit, found: Found | None) -> None:
     """Let the session stand for what the store has now, with its own unsaved changes over it."""
     engine, session = commit.engine, commit.session
+    commit.notes = session._notes()
     differs = engine.differs(session)
     if found is None:
         if commit.notes.login:

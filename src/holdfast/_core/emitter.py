@@ -24,7 +24,7 @@ class Emitter:
 
     def __init__(self, clock: Callable[[], int], runtime: Runtime) -> None:
         self.clock = clock
-        self.runtime = runtime
+        self.runtime: Runtime = runtime
         self.tracer: Tracer | None = None
         self._listeners: list[events.Listener] = []
 

@@ -18,6 +18,7 @@ __all__ = [
     "Listener",
     "SessionCreated",
     "SessionExpired",
+    "SessionImported",
     "SessionLoggedIn",
     "SessionLoggedOut",
     "SessionMerged",
@@ -89,6 +90,14 @@ class SessionExpired(Event):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionImported(Event):
+    """A session of another library became one of ours; ``left_out`` names the keys that could not be stored."""
+
+    origin: str = ""
+    left_out: tuple[str, ...] = ()
+
+
 class SessionRevoked(Event):
     """Somebody ended the session from outside: an operator, or the user on another device."""
 
@@ -117,7 +126,10 @@ class WriteAfterEnd(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorruptRecord(Event):
-    """A record could not be read; it counts as no session and was deleted. ``reason`` says what was wrong."""
+    """A record could not be read and counts as no session; ``reason`` says what was wrong.
+
+    It was deleted, unless it is whole and a later version or another serializer wrote it.
+    """
 
     reason: str = ""
 

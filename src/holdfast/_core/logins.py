@@ -8,14 +8,15 @@ of logins at once leave exactly so many. ``refuse`` counts and writes under a lo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from holdfast._core import events, forward, locks, marks, plan
+from holdfast._core import events, forward, locks, marks, plan, rotation
 from holdfast._core.protocols import DONE, Finds
 from holdfast._core.record import Contents, CorruptPayload, Record, unpack
 from holdfast._core.standing import Notes
-from holdfast.errors import HoldfastError, SessionLimitReached
+from holdfast.errors import HoldfastError, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
     from holdfast._core.commit import Commit
@@ -47,6 +48,21 @@ def describe(commit: Commit, contents: Contents) -> None:
         contents.device = engine.describe(session.context)
 
 
+class Revoked(Exception):
+    """What was just written had been revoked before; never leaves this module's `admit`."""
+
+
+async def check(commit: Commit) -> None:
+    """Look, right after the new record was written and before the old one is touched, whether it may stand.
+
+    Raises:
+        Revoked: Somebody revoked the session before it was written.
+        StoreUnavailable: It cannot be told; the caller takes back what it wrote.
+    """
+    if commit.contents.authenticated is not None and await _is_void(commit, commit.contents):
+        raise Revoked
+
+
 async def admit(commit: Commit, write: Callable[[], Awaitable[None]]) -> None:
     """Write a session under a new id, unless it was revoked before that or the subject may have no more.
 
@@ -67,15 +83,30 @@ async def admit(commit: Commit, write: Callable[[], Awaitable[None]]) -> None:
     if limit is not None and subject is not None and engine.policy.when_full == "refuse":
         async with locks.hold(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
             await _refuse_if_full(commit, subject, limit)
-            await write()
+            await _write(commit, write)
     else:
-        await write()
+        await _write(commit, write)
     if session._record is None:
         return  # another request ended the session
-    if await _is_void(commit, contents):
-        await _undo(commit, events.SessionRevoked)
-    elif limit is not None and subject is not None and engine.policy.when_full == "oldest_out":
-        await _oldest_out(commit, subject, limit)
+    if limit is not None and subject is not None and engine.policy.when_full == "oldest_out":
+        with suppress(
+            StoreUnavailable
+        ):  # said as an event; the id has changed, and the next login ends what is too many
+            await _oldest_out(commit, subject, limit)
+
+
+async def _write(commit: Commit, write: Callable[[], Awaitable[None]]) -> None:
+    session, subject = commit.session, commit.session._subject
+    try:
+        await write()
+    except Revoked:
+        await rotation.drop_orphan(commit)
+        key = session._key
+        session._forget()
+        commit.engine.emit(events.SessionRevoked, key, subject=subject)
+    except StoreUnavailable:
+        await rotation.try_to_drop_orphan(commit)
+        raise
 
 
 async def _is_void(commit: Commit, contents: Contents) -> bool:

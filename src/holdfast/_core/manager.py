@@ -7,58 +7,39 @@ of one is a `Runtime`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from hashlib import sha256
+from typing import Any, Final
 
-from holdfast._core import conflict, events, forward, marks, plan, sealing, tokens
+from holdfast._core import conflict, events, forward, importing, marks, plan, revocation, sealing, tokens
+from holdfast._core.calls import Calls
 from holdfast._core.commit import Commit
-from holdfast._core.emitter import Emitter
 from holdfast._core.inline import Inline
 from holdfast._core.policy import SessionPolicy
 from holdfast._core.protocols import (
     ClientStore,
     Header,
-    Immediate,
-    Outcome,
+    Importer,
     Runtime,
     Sealer,
     Serializer,
     Store,
     Transport,
 )
-from holdfast._core.record import NEVER, Contents, CorruptPayload, Record, pack, unpack
+from holdfast._core.record import NEVER, Contents, CorruptPayload, ForeignPayload, Found, Record, pack, unpack
 from holdfast._core.session import Phase, Session, State
 from holdfast._core.standing import Standing
-from holdfast.errors import HoldfastError, SessionClosed, StoreUnavailable
+from holdfast.errors import SessionClosed, StoreUnavailable
 
 __all__ = ["Engine", "Found", "Inline"]
 
-T = TypeVar("T")
 log = logging.getLogger("holdfast")
 
 _HOPS: Final = 8  # renewals that an old id is followed through; more means a loop
 
 
-class Found(NamedTuple):
-    """A live session as the store has it.
-
-    Attributes:
-        raw: The 32 bytes of its id; b"" where it was found by its key.
-        key: Its store key.
-        record: The record as read.
-        contents: What the payload says.
-        forwarded: A renewed id led here.
-    """
-
-    raw: bytes
-    key: str
-    record: Record
-    contents: Contents
-    forwarded: bool = False
-
-
-class Engine(Emitter):
+class Engine(Calls):
     """Loads and commits sessions. `holdfast.SessionManager` puts one together from settings that a person writes."""
 
     def __init__(
@@ -74,21 +55,19 @@ class Engine(Emitter):
         persistent: bool = True,
         runtime: Runtime | None = None,
         describe: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+        importers: Sequence[Importer] = (),
     ) -> None:
-        super().__init__(clock, runtime or Inline())
-        self.store = store
-        self.policy = policy
+        super().__init__(store, policy, clock, runtime or Inline())
         self.transport = transport
         self.serializer = serializer
         self.namespace = namespace
         self.id_sealer = id_sealer
         self.persistent = persistent
         self.describe = describe
-        # A runtime-checkable protocol takes microseconds to check: once is enough.
-        self._client = store if isinstance(store, ClientStore) else None
-        self._server = None if isinstance(store, ClientStore) else store
-        self.is_server_side = self._server is not None
-        self.immediate = isinstance(store, Immediate)
+        self.importers = tuple(importers)
+        self.warned_of_copies = False
+        self._quiet_ms = plan.quiet_ms(policy)
+        self._key_prefix = tokens.key_prefix(namespace)
         self.void_until = 0  # the last not-before mark that this manager wrote: a login after it is later than it
 
     # -- a request begins
@@ -96,10 +75,15 @@ class Engine(Emitter):
     def begin(self, headers: Sequence[Header], make: Callable[[Engine], Session] = Session) -> Session:
         """Return the session of a request, of the class that an adapter has. No I/O; nothing is decoded or verified."""
         session = make(self)
+        if self.kept is None and not self.importers:
+            session._presented, session._state = headers, State.SEALED  # the cookie is looked for when it is needed
+            return session
         presented = self.transport.read(headers)
         if presented:
             session._ids = tuple(presented)
-            session._state = State.PENDING if self.is_server_side else State.SEALED
+            session._state = State.PENDING
+        if self.importers:
+            importing.look(self, session, headers)
         return session
 
     async def load(self, session: Session) -> None:
@@ -113,8 +97,9 @@ class Engine(Emitter):
         if session._state is State.READY:
             return
         try:
-            search = self.search(session)
+            search = self.search(session) if self.is_server_side else sealing.find(self, session)
             found = await (search if self.tracer is None else self.traced("load", search))
+            old = await importing.read(self, session._old) if found is None and session._old is not None else None
         except StoreUnavailable as error:
             if self.policy.on_load_error == "anonymous":
                 session._state, session._anonymous_only = State.READY, True
@@ -125,13 +110,18 @@ class Engine(Emitter):
             session._state = State.READY
             if found is not None:
                 self.adopt(session, found)
+            elif old is not None:
+                importing.adopt(self, session, old)
 
     def unseal(self, session: Standing) -> None:
         """Open a session that lives in its cookie."""
         sealing.unseal(self, session)
 
-    def adopt(self, session: Session, found: Found) -> None:
+    def adopt(self, session: Session, found: Found | sealing.Opened) -> None:
         """Let the session stand for what was found."""
+        if isinstance(found, sealing.Opened):
+            sealing.adopt(self, session, found)
+            return
         session._raw, session._key, session._record = found.raw, found.key, found.record
         session._contents, session._data = found.contents, found.contents.data
         session._subject = found.record.subject
@@ -169,7 +159,7 @@ class Engine(Emitter):
 
     def key_of(self, raw: bytes) -> str:
         """Return the store key of an id."""
-        return tokens.store_key(self.namespace, raw)
+        return sha256(self._key_prefix + raw).hexdigest()
 
     async def locate(self, raw: bytes, hops: int = 0, *, met: bool = False, key: str | None = None) -> Found | None:
         """Return the live session of an id, through the forward records that renewals left.
@@ -188,11 +178,14 @@ class Engine(Emitter):
     async def admit(self, raw: bytes, key: str, record: Record, hops: int = 0, *, met: bool = False) -> Found | None:
         """Judge a record that was read: follow a forward, refuse what is corrupt or past its deadline."""
         now = self.clock()
-        if marks.is_mark(record.payload):
+        kind = record.payload[:1]
+        if kind == marks.FORMAT:
             return None
-        if forward.is_forward(record.payload):
+        if kind == forward.FORMAT:
             if not raw:
-                return await self.locate(raw, hops + 1, key=forward.successor(record.payload)) if hops < _HOPS else None
+                key = forward.successor(record.payload)
+                found = await self.locate(raw, hops + 1, key=key) if hops < _HOPS else None
+                return found and found._replace(forwarded=True)
             target = forward.open_forward(record.payload, raw, key)
             if target is None:
                 await self._discard(key, record, "a forward record that its id does not open")
@@ -204,6 +197,10 @@ class Engine(Emitter):
             return found and found._replace(forwarded=True)
         try:
             contents = unpack(record.payload, self.serializer)
+        except ForeignPayload as problem:  # other workers are newer, or older: to them it is a session
+            log.warning("session %s was left alone: %s", tokens.tag(key), problem)
+            self.emit(events.CorruptRecord, key, reason=str(problem))
+            return None
         except CorruptPayload as problem:
             await self._discard(key, record, str(problem))
             return None
@@ -227,6 +224,28 @@ class Engine(Emitter):
 
     # -- a response starts, or ends
 
+    def is_idle(self, session: Session) -> bool:
+        """Return whether a commit would find nothing to do: nothing noted, handed out or due.
+
+        Two comparisons in place of a `Commit` and its plan, 10 us of a request that only reads.
+        """
+        if session._state:
+            return True  # nobody has read it
+        if session._old is not None and importing.note(session):
+            return False
+        if session._written or session._exposed or session._ended or session._login or session._regenerate:
+            return False
+        if session._displaced or session._reissue or session._grace_of is not None:
+            return False
+        record, contents = session._record, session._contents
+        if record is None or contents is None:
+            return True
+        now = self.clock()
+        if now - record.accessed >= self._quiet_ms or (contents.previous is not None and not session._forwarded):
+            return False
+        interval = self.policy.renewal_interval_ms
+        return interval is None or now - max(contents.renewed or 0, contents.created) < interval
+
     async def commit(self, session: Session, *, failed: bool = False) -> None:
         """Carry out what was noted on the session; what is to be sent is then in `header`.
 
@@ -239,9 +258,7 @@ class Engine(Emitter):
             UnstorableValue: A value cannot be stored; the stored record is untouched.
             CookieTooLarge: The session does not fit into its cookie; the old cookie stays valid.
         """
-        if session._state is not State.READY or session._anonymous_only:
-            return  # nobody used it: there is nothing to carry out
-        if not (session._written or session._exposed or session._accessed or session._record or session._ended):
+        if session._anonymous_only or self.is_idle(session):
             return
         commit = Commit(self, session, failed=failed and not self.policy.save_on_error).run()
         await (commit if self.tracer is None else self.traced("commit", commit))
@@ -261,6 +278,9 @@ class Engine(Emitter):
         token, session._out = session._out, None
         if token is None:
             return None
+        line, session._line = session._line, None
+        if line is not None and line[0] is token:
+            return line[1]
         return self.transport.write(token, self.max_age(session)) if token else self.transport.clear()
 
     def max_age(self, session: Session) -> int | None:
@@ -299,13 +319,17 @@ class Engine(Emitter):
     async def is_live(self, session: Session) -> bool:
         """Return whether the store still has the session and its deadlines have not passed."""
         await self.load(session)
-        if not self.is_server_side or session._raw is None:
+        if not self.is_server_side:
+            return await revocation.stands(self, session)
+        if session._raw is None:
             return session._record is not None and not session._ended
         if session._ended:
             return False
         found = await self.locate(session._raw, met=True, key=session._key)
         if found is not None:
             conflict.follow(session, found)  # so that a long-lived socket never has many renewals to follow
+        elif session._record is not None:
+            session._record = session._record._replace(expires=0)  # a commit has to look again: no slack for it
         return found is not None
 
     async def refresh(self, session: Session) -> None:
@@ -314,64 +338,3 @@ class Engine(Emitter):
         if self.is_server_side and session._raw is not None and not session._ended:
             found = await self.locate(session._raw, met=True, key=session._key)
             await conflict.rebase(Commit(self, session), found)
-
-    # -- calling the store
-
-    @property
-    def client(self) -> ClientStore:
-        """The store, where it is one that keeps the session in the cookie."""
-        assert self._client is not None
-        return self._client
-
-    @property
-    def server(self) -> Store:
-        """The store, where it is one that keeps records."""
-        if self._server is None:
-            raise HoldfastError(
-                "a cookie session has no record on the server: use a store such as sqlite:///sessions.db"
-            )
-        return self._server
-
-    async def call(self, name: str, call: Awaitable[T], key: str | None = None) -> T:
-        """Await one call of the store within its budget.
-
-        Raises:
-            StoreUnavailable: It failed, or took longer.
-        """
-        if self.tracer is not None:
-            call = self.traced(f"store.{name}", call)
-        try:
-            return await (call if self.immediate else self.runtime.limit(call, self.policy.store_timeout))
-        except StoreUnavailable as error:
-            log.warning("session store: %s failed: %s", name, error)
-            self.emit(events.StoreFailed, key, call=name, reason=type(error.__cause__ or error).__name__)
-            raise
-
-    async def write(
-        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
-    ) -> Outcome:
-        """Await one conditional write, tried once more when the connection failed.
-
-        The second attempt carries the same version token. If the first had landed and only its reply was lost, the
-        record that comes back carries that token, and the caller recognises its own write.
-
-        Args:
-            version: The token, where it matters whether the first attempt had landed before somebody else wrote.
-
-        Raises:
-            StoreUnavailable: Both attempts failed, or the record that came back does not tell.
-        """
-
-        async def twice() -> Outcome:
-            try:
-                return await attempt()
-            except StoreUnavailable as error:
-                outcome = await attempt()
-                if version is not None and isinstance(outcome, Record) and outcome.version != version:
-                    raise StoreUnavailable(
-                        "the reply to a write was lost and another request has written since: whether it was saved "
-                        "cannot be told"
-                    ) from error
-                return outcome
-
-        return await self.call(name, attempt() if self.immediate else twice(), key)

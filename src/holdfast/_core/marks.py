@@ -11,7 +11,6 @@ the other sees the mark, whatever the order. Clocks of several hosts are taken t
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,6 +22,7 @@ from holdfast._core.record import Record
 
 if TYPE_CHECKING:
     from holdfast._core.manager import Engine
+    from holdfast._core.protocols import Store
 
 __all__ = ["EVERYONE", "FORMAT", "LIFE", "amend", "before", "forbid", "is_mark", "mark_key", "read", "tag_key", "write"]
 
@@ -60,12 +60,16 @@ def is_mark(payload: bytes) -> bool:
 
 def write(facts: Mapping[str, Any]) -> bytes:
     """Return the payload that says these facts."""
+    import json
+
     body = json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()
     return FORMAT + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def read(payload: bytes) -> Facts | None:
     """Return the facts, or None for a payload that is damaged or something else."""
+    import json
+
     body = payload[_HEAD:]
     if not is_mark(payload) or zlib.crc32(body) != int.from_bytes(payload[1:_HEAD], "big"):
         return None
@@ -76,43 +80,56 @@ def read(payload: bytes) -> Facts | None:
     return facts if isinstance(facts, dict) else None
 
 
-async def amend(engine: Engine, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> None:
+async def amend(
+    engine: Engine, key: str, change: Callable[[Facts], tuple[Facts, int]], store: Store | None = None
+) -> None:
     """Change the facts of a mark, whoever else changes it at the same time; a damaged one is written anew.
 
     Args:
         change: Takes the facts that are there ({} for none), returns new ones and when the store may forget them.
+        store: Where the mark is kept; None: with the sessions.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    there: Record | None = await engine.call("load", engine.server.load(key), key)
+    store = store or engine.server
+    there: Record | None = await engine.call("load", store.load(key), key)
     while True:
         now = engine.clock()
         facts, expires = change((read(there.payload) or {}) if there else {})
         record = Record(tokens.new_version(), write(facts), now, expires)
         if there is None:
-            step = partial(engine.server.create, key, record, now=now)
+            step = partial(store.create, key, record, now=now)
         else:
-            step = partial(engine.server.update, key, record, there.version, now=now)
+            step = partial(store.update, key, record, there.version, now=now)
         outcome = await engine.write("create" if there is None else "update", step, key)
         if conflict.landed(outcome, record):
             return
         there = outcome if isinstance(outcome, Record) else None
 
 
-async def forbid(engine: Engine, *about: str) -> int:
+async def forbid(engine: Engine, key: str, note: Callable[[Facts], None] | None = None) -> int:
     """Make every login before now void; returns the time of the mark, in milliseconds since 1970.
+
+    Two marks of one manager are never of the same millisecond, and a login that this manager notes after a mark is
+    later than it.
+
+    Args:
+        note: Looks at the facts that were there.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
     now = engine.clock()
+    mark = engine.void_until = max(now, engine.void_until + 1)
 
     def later(facts: Facts) -> tuple[Facts, int]:
-        return {**facts, "before": max(now, facts.get("before", 0))}, now + LIFE
+        if note is not None:
+            note(facts)
+        return {**facts, "before": max(mark, facts.get("before", 0))}, now + LIFE
 
-    await amend(engine, mark_key(*about), later)
-    return now
+    await amend(engine, key, later)
+    return mark
 
 
 async def before(engine: Engine, key: str) -> int:

@@ -6,7 +6,7 @@ Pure functions: a session's state, a policy and a time in, a plan out.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast._core.policy import slack_ms
 from holdfast._core.record import NEVER, Contents
@@ -24,6 +24,7 @@ __all__ = [
     "decide",
     "forget_at",
     "idle_timeout",
+    "quiet_ms",
 ]
 
 
@@ -71,8 +72,14 @@ class Situation(NamedTuple):
     touch_due: bool = False
 
 
+_CHANGED: Final = Situation(stored=True, changed=True, worth_saving=True)
+_UPDATE: Final = Plan(False, Step.UPDATE)
+
+
 def decide(now: Situation) -> Plan:
     """Return what to do. The first row that fits, from above."""
+    if now == _CHANGED:  # what most commits are about
+        return _UPDATE
     create = Step.CREATE if now.worth_saving else Step.NOTHING
     if now.failed:  # an error keeps logout and drops the rest
         return Plan(now.ended and now.stored, Step.NOTHING)
@@ -89,6 +96,15 @@ def decide(now: Situation) -> Plan:
     if now.touch_due:
         return Plan(False, Step.TOUCH)
     return Plan(False, Step.NOTHING)
+
+
+def quiet_ms(policy: SessionPolicy) -> int:
+    """Return for how long after its last noted use no session of this policy is due for a touch, in milliseconds."""
+    if not policy.rolling:
+        return NEVER
+    timeouts = (policy.idle_ms, policy.anonymous_ms, policy.remember_ms)
+    intervals = [policy.touch_after(timeout) for timeout in timeouts]
+    return min((interval for interval in intervals if interval is not None), default=NEVER)
 
 
 def idle_timeout(contents: Contents, policy: SessionPolicy) -> int | None:
@@ -112,13 +128,14 @@ def deadline(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
 
     A deadline of its own (`Session.expire_in`) takes the place of the idle timeout and never exceeds the absolute one.
     """
-    limit = absolute_deadline(contents, policy)
     if contents.ends is not None:
-        return limit
-    idle = idle_timeout(contents, policy)
-    if idle is None:
-        return limit
-    return min(limit, accessed + idle)
+        return absolute_deadline(contents, policy)
+    if contents.authenticated is None or contents.remember:
+        limit, idle = absolute_deadline(contents, policy), idle_timeout(contents, policy)
+    else:  # the usual login, without two calls: this is asked twice in a request
+        limit = NEVER if policy.absolute_ms is None else contents.created + policy.absolute_ms
+        idle = policy.idle_ms
+    return limit if idle is None or accessed + idle > limit else accessed + idle
 
 
 def cookie_deadline(contents: Contents, accessed: int, policy: SessionPolicy) -> int:

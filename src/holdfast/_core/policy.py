@@ -22,7 +22,7 @@ __all__ = ["CookiePolicy", "Duration", "Merge", "SameSite", "SessionPolicy", "sl
 Duration: TypeAlias = float | timedelta
 """Seconds, or a `timedelta`."""
 Merge: TypeAlias = Callable[[Any, Any, Any], Any]
-"""``(base, theirs, mine) -> merged``: what a key is when two requests changed it."""
+"""``(base, mine, theirs) -> merged``: what a key is when two requests changed it."""
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
 
 MINUTE: Final = 60
@@ -61,7 +61,7 @@ class SessionPolicy:
             timeout, at most a minute; with neither, never.
         rotate_on: Keys that stand for a login: when one appears or changes, the id is regenerated.
         save_on_error: Save even when the handler raised or answered with 500 or more.
-        merge: For a key, what it is when two requests changed it: a function ``(base, theirs, mine)`` or ``"strict"``
+        merge: For a key, what it is when two requests changed it: a function ``(base, mine, theirs)`` or ``"strict"``
             (raise `SessionConflict`).
         strict_merge: Every key without a rule of its own is ``"strict"``.
         on_ended: A write to a session that another request ended: ``"drop"`` it with an event, or ``"raise"``
@@ -359,7 +359,7 @@ def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:
     for key, rule in rules.items():
         if not isinstance(key, str) or not (rule == "strict" or callable(rule)):
             raise ConfigurationError(
-                f"merge has {key!r}: {rule!r}: a session key goes with 'strict' or a function (base, theirs, mine)"
+                f"merge has {key!r}: {rule!r}: a session key goes with 'strict' or a function (base, mine, theirs)"
             )
     return MappingProxyType(cast("dict[str, Merge | Literal['strict']]", rules))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from holdfast._core.record import Record
 
@@ -20,6 +20,8 @@ __all__ = [
     "Finds",
     "Header",
     "Immediate",
+    "Imported",
+    "Importer",
     "Outcome",
     "Runtime",
     "Scans",
@@ -175,6 +177,42 @@ class ClientStore(Protocol):
 
     def current(self, token: str) -> bool:
         """Return whether the token is sealed under the newest key; otherwise it is issued again."""
+        ...
+
+
+class Imported(NamedTuple):
+    """An old session: what it holds, and whose it is, if anybody's."""
+
+    data: Mapping[str, Any]
+    subject: str | None = None
+
+
+class Importer(Protocol):
+    """Reads another library's sessions until a date, so that nobody is logged out by moving in. Never writes one."""
+
+    origin: str
+    """The library's name, for the event."""
+    cookie: str
+    """The name of its cookie."""
+    until: int
+    """When it stops reading, in milliseconds since 1970."""
+    forget: bool
+    """The old cookie is deleted once the session has moved."""
+
+    def find(self, headers: Sequence[Header]) -> Sequence[str]:
+        """Return the distinct values of its cookie that the client sent; nothing is decoded."""
+        ...
+
+    async def read(self, token: str, now: int) -> Imported | None:
+        """Return the old session, or None for anything that the old library would not accept.
+
+        Raises:
+            StoreUnavailable: The old store does not answer.
+        """
+        ...
+
+    def clear(self) -> Header:
+        """Return the response header that makes the client forget the old cookie."""
         ...
 
 

@@ -16,7 +16,7 @@ from holdfast.errors import UnstorableValue
 if TYPE_CHECKING:
     from holdfast._core.protocols import Serializer
 
-__all__ = ["NEVER", "Contents", "CorruptPayload", "Record", "pack", "unpack"]
+__all__ = ["NEVER", "Contents", "CorruptPayload", "ForeignPayload", "Found", "Record", "pack", "unpack"]
 
 NEVER: Final = 2**63 - 1
 """The time of a deadline that does not exist, in milliseconds; the largest signed 64-bit integer."""
@@ -44,6 +44,10 @@ class CorruptPayload(Exception):
     """A payload that cannot be read; the manager turns it into an anonymous session and an event."""
 
 
+class ForeignPayload(CorruptPayload):
+    """A payload that is whole, and that a later version or another serializer wrote: its writers still read it."""
+
+
 @dataclass(slots=True)
 class Contents:
     """What a payload says. All times are milliseconds since 1970.
@@ -58,6 +62,7 @@ class Contents:
         previous: The store key of the forward record that a renewal left, until its grace began.
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
+        lineage: In a cookie session that can be ended: what all its cookies since the login have in common.
     """
 
     created: int
@@ -69,9 +74,28 @@ class Contents:
     previous: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     device: dict[str, str] = field(default_factory=dict)
+    lineage: str | None = None
 
 
-FACTS: Final = ("authenticated", "ends", "remember", "renewed", "previous", "tags", "device")
+class Found(NamedTuple):
+    """A live session as the store has it.
+
+    Attributes:
+        raw: The 32 bytes of its id; b"" where it was found by its key.
+        key: Its store key.
+        record: The record as read.
+        contents: What the payload says.
+        forwarded: A renewed id led here.
+    """
+
+    raw: bytes
+    key: str
+    record: Record
+    contents: Contents
+    forwarded: bool = False
+
+
+FACTS: Final = ("authenticated", "ends", "remember", "renewed", "previous", "tags", "device", "lineage")
 _facts_of: Final = attrgetter(*FACTS)
 _HEAD: Final = 5  # one format byte, four bytes of CRC-32
 
@@ -85,7 +109,7 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     document: dict[str, Any] = {"created": contents.created, "data": contents.data}
     facts = _facts_of(contents)
     if any(facts):
-        document.update((name, value) for name, value in zip(FACTS, facts, strict=True) if value)
+        document |= {name: value for name, value in zip(FACTS, facts, strict=True) if value}
     try:
         body = serializer.encode(document)
     except UnstorableValue as error:
@@ -99,10 +123,12 @@ def unpack(payload: bytes, serializer: Serializer) -> Contents:
 
     Raises:
         CorruptPayload: The bytes are not what `pack` wrote with this serializer.
+        ForeignPayload: They are what some other one wrote.
     """
-    if payload[:1] != serializer.format:
-        raise CorruptPayload("unknown payload format")
     body = payload[_HEAD:]
+    if payload[:1] != serializer.format:
+        whole = body and zlib.crc32(body) == int.from_bytes(payload[1:_HEAD], "big")
+        raise (ForeignPayload if whole else CorruptPayload)("unknown payload format")
     if zlib.crc32(body) != int.from_bytes(payload[1:_HEAD], "big"):
         raise CorruptPayload("checksum does not match")
     try:
@@ -118,4 +144,4 @@ def unpack(payload: bytes, serializer: Serializer) -> Contents:
     try:
         return Contents(created, data, **document) if document else Contents(created, data)
     except TypeError as error:
-        raise CorruptPayload("it has fields of a later version") from error
+        raise ForeignPayload("it has fields of a later version") from error

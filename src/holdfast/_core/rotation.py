@@ -19,7 +19,7 @@ from holdfast.errors import StoreUnavailable
 if TYPE_CHECKING:
     from holdfast._core.commit import Commit
 
-__all__ = ["begin_grace", "change_id", "move", "renew"]
+__all__ = ["begin_grace", "change_id", "drop_orphan", "move", "renew", "try_to_drop_orphan"]
 
 
 async def change_id(commit: Commit, change: Callable[[Commit], Awaitable[None]]) -> None:
@@ -33,9 +33,8 @@ async def change_id(commit: Commit, change: Callable[[Commit], Awaitable[None]])
         session._raw, session._key, session._record, session._base, session._forwarded, session._reissue = stood
         contents.renewed, contents.previous, session._ends_read = noted
         session._out = None
-        # A renewal whose last write may have landed keeps its record: then the old id leads to it.
-        if isinstance(error, Exception) and not (change is renew and isinstance(error, StoreUnavailable)):
-            await _try_to_drop_orphan(commit)
+        if isinstance(error, Exception):
+            await try_to_drop_orphan(commit)
         raise
 
 
@@ -87,15 +86,18 @@ async def renew(commit: Commit) -> None:
     while True:
         mark = Record(tokens.new_version(), leads, commit.now, commit.expires())
         write = partial(engine.server.update, key, mark, old.version, now=commit.now)
+        commit.orphan = None  # should this fail, it may have landed all the same: then the old id leads to the new one
         outcome = await engine.write("update", write, key)
         if conflict.landed(outcome, mark):
             break
+        commit.orphan = commit.key
         if not isinstance(outcome, Record):
             await _abandon(commit, base)
             return
         if forward.is_forward(outcome.payload):
             leader = forward.open_forward(outcome.payload, raw, key)
             if leader is not None and leader.raw == new:
+                commit.orphan = None
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
             await _follow_winner(commit, raw, key, base, outcome)
             return
@@ -129,7 +131,7 @@ async def begin_grace(commit: Commit, previous: str) -> None:
 async def _follow_winner(commit: Commit, raw: bytes, key: str, base: bytes | None, outcome: Record) -> None:
     """Another request renewed first: drop the record made here and save into the winner's."""
     engine, session, contents = commit.engine, commit.session, commit.contents
-    await _drop_orphan(commit)
+    await drop_orphan(commit)
     found = await engine.admit(raw, key, outcome, met=True)
     session._base = base
     if found is None:
@@ -168,20 +170,22 @@ async def _rewrite(commit: Commit) -> bool:
 
 
 async def _abandon(commit: Commit, base: bytes | None) -> None:
-    await _drop_orphan(commit)
+    await drop_orphan(commit)
     commit.session._base = base
     conflict.lost(commit)
 
 
-async def _drop_orphan(commit: Commit) -> None:
+async def drop_orphan(commit: Commit) -> None:
+    """Delete the record that this commit made and that nobody knows of."""
     key, commit.orphan = commit.orphan, None
     if key is not None:
         await commit.engine.write("delete", partial(commit.engine.server.delete, key), key)
 
 
-async def _try_to_drop_orphan(commit: Commit) -> None:
+async def try_to_drop_orphan(commit: Commit) -> None:
+    """Do so if the store still answers."""
     try:
-        await _drop_orphan(commit)
+        await drop_orphan(commit)
     except StoreUnavailable:
         return  # said as an event; nobody knows the id, and the record expires
 

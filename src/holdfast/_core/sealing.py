@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import logging
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holdfast._core import events, plan
+from holdfast._core import events, plan, revocation
 from holdfast._core.plan import Plan, Step
 from holdfast._core.record import Contents, CorruptPayload, Record, unpack
 from holdfast._core.standing import Standing, State
@@ -14,20 +15,37 @@ if TYPE_CHECKING:
     from holdfast._core.commit import Commit
     from holdfast._core.manager import Engine
 
-__all__ = ["COOKIE_LIMIT", "seal", "unseal"]
+__all__ = ["COOKIE_LIMIT", "Opened", "adopt", "find", "open_cookie", "seal", "unseal"]
 
 COOKIE_LIMIT: Final = 4096
 """Bytes of a whole Set-Cookie line. Browsers drop a name and value over 4,096 bytes (RFC 6265bis, section 5.6); some
 front ends drop the line when all of it is longer, so the line is held to the same number."""
 
+log = logging.getLogger("holdfast")
+
 _FUTURE: Final = 60_000  # skew between hosts that is tolerated in a sealed cookie, in milliseconds
 _LATE: Final = "this session lives in its cookie, which can no longer be set: the response has started"
 
 
-def seal(commit: Commit, todo: Plan) -> None:
+class Opened(NamedTuple):
+    """A live session out of its cookie.
+
+    Attributes:
+        record: The record as it was sealed.
+        contents: What the payload says.
+        token: The cookie's value.
+    """
+
+    record: Record
+    contents: Contents
+    token: str
+
+
+async def seal(commit: Commit, todo: Plan) -> None:
     """Seal the session into its cookie, or take the cookie back.
 
     Raises:
+        StoreUnavailable: The store of revocations does not answer; nothing is handed out.
         SessionClosed: The response has started.
         CookieTooLarge: The cookie would not be kept by browsers; the old one stays valid.
     """
@@ -36,9 +54,11 @@ def seal(commit: Commit, todo: Plan) -> None:
         if todo.step is not Step.TOUCH:
             raise SessionClosed(_LATE)
         return
+    if engine.revocation is not None and not await revocation.settle(commit, todo):
+        return
     if todo.end and todo.step is Step.NOTHING:
         engine.emit(events.SessionLoggedOut, subject=session._record.subject if session._record else None)
-        session._record = session._base = None
+        session._record = session._base = session._key = None
         session._ids, session._out = (), ""
         return
     if not commit.payload:
@@ -46,39 +66,81 @@ def seal(commit: Commit, todo: Plan) -> None:
     record = commit.record()
     token = engine.client.seal(record)
     before, session._record = session._record, record
-    size = len(engine.transport.write(token, engine.max_age(session))[1])
+    header = engine.transport.write(token, engine.max_age(session))
+    size = len(header[1])
     if size > COOKIE_LIMIT:
         session._record = before
         raise CookieTooLarge(size, COOKIE_LIMIT, commit.largest())
     commit.saved(record)
-    session._out, session._reissue = token, False
+    session._out, session._line, session._reissue = token, (token, header), False
+    if engine.revocation is not None:
+        session._key = revocation.key_of(engine, commit.contents, session._subject)
     if commit.notes.login:
+        _warn_of_copies(engine)
         engine.emit(events.SessionLoggedIn, subject=session._subject)
 
 
 def unseal(engine: Engine, session: Standing) -> None:
     """Open a session that lives in its cookie. Anything that cannot be opened or is past its deadline: anonymous."""
     session._state = State.READY
-    opened: dict[bytes, tuple[str, Record, Contents]] = {}
+    session._ids = tuple(engine.transport.read(session._presented))
+    if session._ids and (found := open_cookie(engine, session)) is not None:
+        adopt(engine, session, found)
+
+
+async def find(engine: Engine, session: Standing) -> Opened | None:
+    """Open a session that lives in its cookie, and ask whether somebody has ended it.
+
+    Raises:
+        StoreUnavailable: The store of revocations does not answer.
+    """
+    found = open_cookie(engine, session)
+    if found is None or await revocation.is_live(engine, found.contents, found.record.subject):
+        return found
+    key = revocation.key_of(engine, found.contents, found.record.subject)
+    engine.emit(events.SessionReused, key, subject=found.record.subject)
+    return None
+
+
+def open_cookie(engine: Engine, session: Standing) -> Opened | None:
+    """Return the one live session among the cookies of a request; two different ones are none."""
+    now = engine.clock()
+    opened: Opened | None = None
     for token in session._ids:
         record = engine.client.unseal(token)
-        if record is None or record.accessed > engine.clock() + _FUTURE:
+        if record is None or record.accessed > now + _FUTURE:
             continue
         try:
             contents = unpack(record.payload, engine.serializer)
         except CorruptPayload as problem:
             engine.emit(events.CorruptRecord, reason=str(problem))
             continue
-        if engine.clock() >= plan.deadline(contents, record.accessed, engine.policy):
+        if now >= plan.deadline(contents, record.accessed, engine.policy):
             engine.emit(events.SessionExpired, subject=record.subject)
             continue
-        opened[record.payload] = token, record, contents
-    if len(opened) > 1:
-        engine.emit(events.AmbiguousCookie)
-        return
-    for token, record, contents in opened.values():
-        session._contents, session._data = contents, contents.data
-        session._record, session._subject = record, record.subject
-        session._base = record.payload
-        session._ends_read = contents.ends
-        session._reissue = not engine.client.current(token)
+        if opened is not None and opened.record.payload != record.payload:
+            engine.emit(events.AmbiguousCookie)
+            return None
+        opened = Opened(record, contents, token)
+    return opened
+
+
+def adopt(engine: Engine, session: Standing, found: Opened) -> None:
+    """Let the session stand for what was in the cookie."""
+    record, contents, token = found
+    session._contents, session._data = contents, contents.data
+    session._record, session._subject = record, record.subject
+    session._base = record.payload
+    session._ends_read = contents.ends
+    session._reissue = not engine.client.current(token)
+    if engine.revocation is not None:
+        session._key = revocation.key_of(engine, contents, record.subject)
+
+
+def _warn_of_copies(engine: Engine) -> None:
+    if engine.revocation is None and not engine.warned_of_copies:
+        engine.warned_of_copies = True
+        log.warning(
+            "somebody logged in to a session that lives in its cookie: a copy of the cookie outlives the logout. Use a "
+            "store on the server, or CookieStore(revocation='denylist', revocation_store='sqlite:///ended.db')"
+        )

@@ -8,23 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, Self
-from uuid import UUID
+from typing import Any, Self
 
 from holdfast._core import flashes, locks
 from holdfast._core.flashes import Flash
 from holdfast._core.record import NEVER
-from holdfast._core.standing import Phase, Standing, State, View
+from holdfast._core.standing import FROZEN, Phase, Standing, State, View
 from holdfast.errors import SessionClosed, UnstorableValue
 
 __all__ = ["Phase", "Session", "State"]
-
-
-_FROZEN: Final = frozenset(
-    {str, int, float, bool, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID}
-)  # a value of these types cannot change after it was handed out
 
 
 class Session(Standing, MutableMapping[str, Any]):
@@ -41,7 +35,7 @@ class Session(Standing, MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         self._read()
         value = self._data[key]
-        if type(value) not in _FROZEN:
+        if type(value) not in FROZEN:
             self._exposed = True
         return value
 
@@ -49,7 +43,7 @@ class Session(Standing, MutableMapping[str, Any]):
         """Return the value of a key, or the default."""
         self._read()
         value = self._data.get(key, default)
-        if type(value) not in _FROZEN:
+        if type(value) not in FROZEN:
             self._exposed = True
         return value
 
@@ -68,9 +62,12 @@ class Session(Standing, MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         if type(key) is not str:
             raise UnstorableValue(repr(key), f"a key must be a str, not {type(key).__name__}")
-        self._write(new_id=bool(self._phase) and key in self._engine.policy.rotate_on and self._data.get(key) != value)
+        watched = key in self._engine.policy.rotate_on
+        if watched:
+            self._watched = True
+        self._write(new_id=watched and bool(self._phase) and self._data.get(key) != value)
         self._data[key] = value
-        self._exposed = self._exposed or type(value) not in _FROZEN
+        self._exposed = self._exposed or type(value) not in FROZEN
         if self._increments:
             self._increments.pop(key, None)
         if self._views:
@@ -112,6 +109,8 @@ class Session(Standing, MutableMapping[str, Any]):
             raise SessionClosed("the session cannot be ended any more: the application has returned")
         if self._phase and not self._engine.is_server_side:
             raise SessionClosed("a session that lives in its cookie cannot be ended any more: the response has started")
+        if self._old is not None:
+            self._old.dropped = self._ended = True
         if self._record is not None or self._anonymous_only or self._state in (State.PENDING, State.FAILED):
             self._ended = True
             self._anonymous_only = False  # a logout is not dropped because the store failed: the commit asks it again
@@ -191,6 +190,9 @@ class Session(Standing, MutableMapping[str, Any]):
         Raises:
             TypeError: The subject is no string.
             SessionClosed: The response has started, so that no new id can be handed out.
+
+        The commit raises `SessionLimitReached` where ``SessionPolicy(when_full="refuse")`` refuses it; to handle that,
+        ``await session.save()`` within ``try``.
 
         Source: OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level Change".
         """

@@ -6,16 +6,26 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from uuid import UUID
 
 from holdfast._core.record import Contents, Record
 from holdfast.errors import SessionClosed, SessionNotLoaded, StoreUnavailable
 
 if TYPE_CHECKING:
+    from holdfast._core.importing import Old
     from holdfast._core.manager import Engine
+    from holdfast._core.protocols import Header
 
-__all__ = ["Notes", "Phase", "Standing", "State", "View"]
+__all__ = ["FROZEN", "NOTHING_NOTED", "Notes", "Phase", "Standing", "State", "View"]
+
+
+FROZEN: Final = frozenset(
+    {str, int, float, bool, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID}
+)  # a value of these types cannot change after it was handed out
 
 
 class State(enum.IntEnum):
@@ -43,6 +53,9 @@ class Notes(NamedTuple):
     displaced: bool = False
     login: bool = False
     regenerate: bool = False
+
+
+NOTHING_NOTED: Final = Notes()
 
 
 class View:
@@ -88,9 +101,12 @@ class Standing:
         "_ids",
         "_increments",
         "_key",
+        "_line",
         "_login",
+        "_old",
         "_out",
         "_phase",
+        "_presented",
         "_raw",
         "_record",
         "_regenerate",
@@ -99,6 +115,7 @@ class Standing:
         "_subject",
         "_tried",
         "_views",
+        "_watched",
         "_written",
         "context",
     )
@@ -114,11 +131,13 @@ class Standing:
         self._base: bytes | None = None
         self._key: str | None = None
         self._raw: bytes | None = None
+        self._presented: Sequence[Header] = ()  # where the ids are, as long as nobody has looked for them
         self._ids: tuple[str, ...] = ()
         self._error: Exception | None = None
         self._accessed = False
         self._written = False
         self._exposed = False
+        self._watched = False  # a key of ``rotate_on`` was set
         self._ended = False
         self._displaced = False
         self._login = False
@@ -132,6 +151,8 @@ class Standing:
         self._views: dict[str, View] | None = None
         self._tried: dict[int, dict[str, Any]] = {}
         self._out: str | None = None
+        self._old: Old | None = None
+        self._line: tuple[str, Header] | None = None  # the header for what is in `_out`, if it is written already
         self.context: Mapping[str, Any] | None = None
 
     def _read(self) -> None:

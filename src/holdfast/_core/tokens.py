@@ -19,6 +19,7 @@ __all__ = [
     "b64encode",
     "decode_id",
     "encode_id",
+    "key_prefix",
     "new_id",
     "new_version",
     "store_key",
@@ -69,8 +70,13 @@ def store_key(namespace: str, raw: bytes) -> str:
     The digest covers a version tag, the namespace with its length in front, and the id, so that no two
     namespaces can mean the same key.
     """
+    return sha256(key_prefix(namespace) + raw).hexdigest()
+
+
+def key_prefix(namespace: str) -> bytes:
+    """Return what stands before the id in the digest that a store key is."""
     space = namespace.encode()
-    return sha256(b"%b%b%b%b" % (_KEY_TAG, len(space).to_bytes(4, "big"), space, raw)).hexdigest()
+    return b"%b%b%b" % (_KEY_TAG, len(space).to_bytes(4, "big"), space)
 
 
 def tag(key: str) -> str:

@@ -11,19 +11,39 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from holdfast.testing.clients import AsyncSessionClient, SessionClient, async_client, client
     from holdfast.testing.clock import FakeClock
+    from holdfast.testing.interleave import Race, every_order, some_orders
+    from holdfast.testing.machine import FailingStore, session_machine
     from holdfast.testing.suite_adapter import AdapterSuite
     from holdfast.testing.suite_store import StoreSuite
 
-__all__ = ["AdapterSuite", "AsyncSessionClient", "FakeClock", "SessionClient", "StoreSuite", "async_client", "client"]
+__all__ = [
+    "AdapterSuite",
+    "AsyncSessionClient",
+    "FailingStore",
+    "FakeClock",
+    "Race",
+    "SessionClient",
+    "StoreSuite",
+    "async_client",
+    "client",
+    "every_order",
+    "session_machine",
+    "some_orders",
+]
 
 _PLACES: Final = {
     "AdapterSuite": "suite_adapter",
     "AsyncSessionClient": "clients",
+    "FailingStore": "machine",
     "FakeClock": "clock",
+    "Race": "interleave",
     "SessionClient": "clients",
     "StoreSuite": "suite_store",
     "async_client": "clients",
     "client": "clients",
+    "every_order": "interleave",
+    "session_machine": "machine",
+    "some_orders": "interleave",
 }
 
 

@@ -311,7 +311,9 @@ class Race:
             assert len(set(log)) == len(log), f"an append was made twice: {log}"
             assert data.get("n", 0) == len(log), f"increment made {data.get('n')} of {len(log)} appends"
         for number, visit in enumerate(self._visits):
-            if visit.kind not in ("write", "login", "regenerate", "renewal") or not (visit.saw or visit.kind == "login"):
+            if visit.kind not in ("write", "login", "regenerate", "renewal") or not (
+                visit.saw or visit.kind == "login"
+            ):
                 continue
             kept = any(f"key{number}" in data for data in held)
             if visit.lost:

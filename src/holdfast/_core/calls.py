@@ -1,0 +1,113 @@
+"""How an engine calls its store: within a budget, failed writes once more, and with its failures told.
+
+Nothing else awaits a store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from holdfast._core import events
+from holdfast._core.emitter import Emitter
+from holdfast._core.protocols import ClientStore, Immediate, Outcome, Runtime, Store
+from holdfast._core.record import Record
+from holdfast.errors import HoldfastError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from holdfast._core.policy import SessionPolicy
+    from holdfast._core.revocation import Revocation
+
+__all__ = ["Calls"]
+
+T = TypeVar("T")
+log = logging.getLogger("holdfast")
+
+
+class Calls(Emitter):
+    """The part of an engine that calls the store.
+
+    Attributes:
+        store: As it was given: it keeps records, or the sessions are in their cookies.
+        kept: Keeps the sessions, or the notes of what ended those that are in cookies; None: there is nothing to ask.
+        revocation: How cookie sessions are ended, if they can be.
+        immediate: Its calls never wait.
+    """
+
+    def __init__(
+        self, store: Store | ClientStore, policy: SessionPolicy, clock: Callable[[], int], runtime: Runtime
+    ) -> None:
+        super().__init__(clock, runtime)
+        self.store = store
+        self.policy = policy
+        # A runtime-checkable protocol takes microseconds to check: once is enough.
+        self._client = store if isinstance(store, ClientStore) else None
+        self.revocation: Revocation | None = (
+            getattr(store, "revocation", None) if isinstance(store, ClientStore) else None
+        )
+        self._server = None if isinstance(store, ClientStore) else store
+        self.is_server_side = self._client is None
+        self.kept: Store | None = self._server or getattr(store, "revocation_store", None)
+        self.immediate = isinstance(self.kept, Immediate)
+
+    @property
+    def client(self) -> ClientStore:
+        """The store, where it is one that keeps the session in the cookie."""
+        assert self._client is not None
+        return self._client
+
+    @property
+    def server(self) -> Store:
+        """The store, where it is one that keeps records."""
+        if self._server is None:
+            raise HoldfastError(
+                "a cookie session has no record on the server: use a store such as sqlite:///sessions.db"
+            )
+        return self._server
+
+    async def call(self, name: str, call: Awaitable[T], key: str | None = None) -> T:
+        """Await one call of the store within its budget.
+
+        Raises:
+            StoreUnavailable: It failed, or took longer.
+        """
+        if self.tracer is not None:
+            call = self.traced(f"store.{name}", call)
+        try:
+            return await (call if self.immediate else self.runtime.limit(call, self.policy.store_timeout))
+        except StoreUnavailable as error:
+            log.warning("session store: %s failed: %s", name, error)
+            self.emit(events.StoreFailed, key, call=name, reason=type(error.__cause__ or error).__name__)
+            raise
+
+    async def write(
+        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
+    ) -> Outcome:
+        """Await one conditional write, tried once more when the connection failed.
+
+        The second attempt carries the same version token. If the first had landed and only its reply was lost, the
+        record that comes back carries that token, and the caller recognises its own write.
+
+        Args:
+            version: The token, where it matters whether the first attempt had landed before somebody else wrote.
+
+        Raises:
+            StoreUnavailable: Both attempts failed, or the record that came back does not tell.
+        """
+        if self.immediate:
+            return await self.call(name, attempt(), key)
+
+        async def twice() -> Outcome:
+            try:
+                return await attempt()
+            except StoreUnavailable as error:
+                outcome = await attempt()
+                if version is not None and isinstance(outcome, Record) and outcome.version != version:
+                    raise StoreUnavailable(
+                        "the reply to a write was lost and another request has written since: whether it was saved "
+                        "cannot be told"
+                    ) from error
+                return outcome
+
+        return await self.call(name, twice(), key)

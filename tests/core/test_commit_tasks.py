@@ -1,0 +1,104 @@
+"""Several tasks of one request on one session, and a request that is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from holdfast import Session
+from holdfast._core.protocols import Outcome
+from holdfast._core.record import Record
+from holdfast.stores.memory import MemoryStore
+from holdfast.testing.machine import FailingStore
+from tests.races.site import Site
+
+
+def write(session: Session) -> None:
+    session["x"] = session.get("x", 0) + 1
+
+
+class Slow(FailingStore):
+    """A store whose updates wait for a test to let them go on."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.entered, self.let_go = asyncio.Event(), asyncio.Event()
+        self.let_go.set()
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self.entered.set()
+        await self.let_go.wait()
+        return await super().update(key, record, expected, now=now)
+
+
+@pytest.mark.parametrize("late", ["write", "logout"])
+async def test_what_is_noted_during_a_save_is_not_forgotten(late: str) -> None:
+    """Another task of the request writes, or logs out, while a save waits for the store: the next commit does it."""
+    store = Slow()
+    site = Site(store)
+    token = await site.session(x=0)
+
+    async def handler(session: Session) -> None:
+        store.let_go.clear()
+        store.entered.clear()
+        session["early"] = 1
+        saving = asyncio.create_task(session.save())
+        await store.entered.wait()
+        if late == "write":
+            session["late"] = 1
+        else:
+            session.logout()
+        store.let_go.set()
+        await saving
+
+    reply = await site.request(handler, token)
+    expected = {"x": 0, "early": 1, "late": 1} if late == "write" else None
+    assert (reply.token, await site.read(token)) == (None if late == "write" else "", expected)
+
+
+async def test_two_saves_at_once_in_one_request() -> None:
+    """Two tasks of one request that save at once make one record, and nothing of either is lost."""
+    site = Site(FailingStore(MemoryStore()))
+
+    async def handler(session: Session) -> None:
+        async def part(key: str) -> None:
+            session[key] = session.increment("n")
+            await session.save()
+
+        await asyncio.gather(part("a"), part("b"))
+
+    reply = await site.request(handler)
+    assert await site.read(reply.token) == {"a": 1, "b": 2, "n": 2}
+    assert len(await site.rows()) == 1
+
+
+async def test_two_loads_at_once_in_one_request() -> None:
+    """The slower of two loads does not overwrite what was written after the faster."""
+    site = Site(FailingStore(MemoryStore()), lazy=True)
+    token = await site.session()
+
+    async def handler(session: Session) -> None:
+        await asyncio.gather(session.load(), session.load())
+        session["x"] = 1
+
+    await site.request(handler, token)
+    assert await site.read(token) == {"begun": True, "x": 1}
+
+
+async def test_f18_a_cancelled_request_finishes_its_save() -> None:
+    """A request that is cancelled during its save: the save goes on to its end, whole."""
+    store = Slow()
+    site = Site(store)
+    token = await site.session(x=0)
+    store.let_go.clear()
+    request = asyncio.create_task(site.request(write, token))
+    await store.entered.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert await site.read(token) == {"x": 0}
+    store.let_go.set()
+    async with asyncio.timeout(5):
+        while await site.read(token) != {"x": 1}:
+            await asyncio.sleep(0)
