@@ -15,6 +15,7 @@ import holdfast.errors
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(holdfast.errors.__file__).parents[1]
 KINDS = ("sqlite", "file")
+IN_FLIGHT = 200  # requests at the moment when a server is told to end
 
 
 def url(kind: str, folder: Path) -> str:
@@ -25,10 +26,10 @@ def url(kind: str, folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def running(*job: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a process of `tests.faults.local_worker`; nothing of it, nor of what it forked, outlives the test."""
+def running(*job: str, module: str = "tests.faults.local_worker") -> Iterator[subprocess.Popen[str]]:
+    """Run a process of one of the workers here; nothing of it, nor of what it forked, outlives the test."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "tests.faults.local_worker", *job],
+        [sys.executable, "-W", "error", "-m", module, *job],
         cwd=ROOT,
         env={"PYTHONPATH": str(SOURCE)},
         stdin=subprocess.PIPE,

@@ -16,6 +16,8 @@ import pytest
 from holdfast.errors import StoreUnavailable
 from holdfast.stores import DONE, open_store
 from tests.faults.local import KINDS, url
+from tests.faults.service import read, refused
+from tests.races.site import Site
 from tests.stores.blocking import NOW, done, key, record
 
 Fill = Callable[[int], AbstractContextManager[None]]
@@ -100,6 +102,24 @@ def test_f08_size_limit(kind: str, free: int, tmp_path: Path) -> None:
     """A limit on the size of files is met like a full disk."""
     check(open_store(url(kind, tmp_path)), kind, limited(free))
     assert [path.name for path in tmp_path.rglob("*.tmp")] == [], "what was written in part is removed"
+
+
+@pytest.mark.parametrize("free", [0, 8192])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_f08_a_request_on_a_full_disk(kind: str, free: int, disk: tuple[Path, Fill]) -> None:
+    """A save that does not fit is a 503 without a cookie, the session stays as it was, and later it fits."""
+    folder, fill = disk
+    store: Any = open_store(url(kind, folder))
+    site = Site(store)
+    token = await site.session(n=1)
+    big = os.urandom(20_000)
+    with fill(free):
+        for visitor in (token, None):
+            assert refused(await site.request(lambda session: session.update(big=big), visitor))
+        assert (await site.request(read, token)).result == {"n": 1}
+    assert (await site.request(lambda session: session.update(big=big), token)).status == 200
+    assert await site.read(token) == {"n": 1, "big": big}
+    await store.close()
 
 
 @pytest.mark.parametrize("kind", ["file"])

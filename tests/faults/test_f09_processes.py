@@ -11,6 +11,8 @@ import pytest
 
 from holdfast.stores import Record, open_store
 from tests.faults.local import KINDS, finish, running, url
+from tests.faults.service import Service, count
+from tests.faults.site_worker import site_of
 from tests.stores.blocking import NOW, done, key
 
 UPDATES = 250
@@ -29,3 +31,17 @@ def test_f09_four_processes(kind: str, tmp_path: Path) -> None:
     counted = Counter(final.payload.decode().split())
     assert counted == Counter(f"{mark}{number}" for mark in "abcd" for number in range(UPDATES))
     done(store.close())
+
+
+async def test_f09_four_applications(service: Service) -> None:
+    """Four processes count in one session at once, through the middleware, on a server behind a network: exactly."""
+    await service.site()
+    times = count(100, 1000)
+    site = site_of(service.url())
+    token = await site.session(n=0)
+    with contextlib.ExitStack() as stack:
+        job = ("count", service.url(), token, str(times))
+        for process in [stack.enter_context(running(*job, module="tests.faults.site_worker")) for _ in range(4)]:
+            finish(process)
+    assert await site.read(token) == {"n": 4 * times}
+    await site.manager.shutdown()

@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from holdfast.errors import StoreUnavailable
 from holdfast.stores import ABSENT, DONE, FileStore, SQLiteStore
 from tests.faults.local import KINDS, running
+from tests.faults.service import Service, add, answered, read, refused, session_key, timed
+from tests.races.site import Site
 from tests.stores.blocking import NOW, done, key, record
 
 
@@ -62,3 +65,42 @@ def test_f10_a_short_lock_is_waited_for(kind: str, tmp_path: Path) -> None:
         assert done(store.update(key(1), record(2), 1, now=NOW)) is DONE
         assert done(store.update(key(9), record(2), 1, now=NOW)) is ABSENT
     done(store.close())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_f10_a_request_meets_a_lock(kind: str, tmp_path: Path) -> None:
+    """A write that cannot have its lock is a 503 within the budget; reading goes on, and so does the session."""
+    store: Any = SQLiteStore(tmp_path / "sessions.db") if kind == "sqlite" else FileStore(tmp_path / "sessions")
+    site = Site(store, store_timeout=0.3)
+    token = await site.session(n=0)
+    if kind == "sqlite":
+        job = ["hold-database", store.path]
+    else:
+        job = ["hold-file", str(next((tmp_path / "sessions").glob("*.json")))]
+    with running(*job, "60") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        seconds, reply = await timed(site, add, token)
+        assert refused(reply)
+        assert seconds < 0.3 + 0.25
+        assert (await site.request(read, token)).status == 200
+    assert (await answered(lambda: site.request(read, token))).status == 200
+    await store.close()
+
+
+@pytest.mark.parametrize("service", ["postgres"], indirect=True)
+async def test_f10_a_row_that_somebody_locked(service: Service) -> None:
+    """An administrator's transaction on the row is waited for within the budget; other sessions notice nothing."""
+    site = await service.site(store_timeout=0.3)
+    token, other = await site.session(n=0), await site.session(n=0)
+    connection = await asyncpg.connect(service.server.url)
+    async with connection.transaction():
+        key = await session_key(site, token)
+        await connection.execute(f"SELECT FROM {service.corner}.sessions WHERE key = $1 FOR UPDATE", bytes.fromhex(key))
+        seconds, reply = await timed(site, add, token)
+        assert refused(reply)
+        assert seconds < 0.3 + 0.25
+        assert (await site.request(read, token)).status == 200
+        assert (await site.request(add, other)).status == 200
+    await connection.close()
+    assert (await answered(lambda: site.request(add, token))).status == 200

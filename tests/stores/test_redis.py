@@ -271,7 +271,9 @@ async def test_tls(own_valkey: ValkeyServer, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     async with tcp_proxy(own_valkey.port, context) as proxy:
-        store = RedisStore.from_url(f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={tmp_path}/ca.pem&prefix=p:")
+        store = RedisStore.from_url(
+            f"rediss://127.0.0.1:{proxy.port}/0?ssl_ca_certs={tmp_path}/ca.pem&prefix=p:&timeout=5&connect_timeout=5"
+        )
         key, record = a_key(), a_record()
         assert await store.create(key, record, now=NOW) is DONE
         assert await store.load(key) == record

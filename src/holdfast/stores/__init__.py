@@ -108,10 +108,16 @@ def open_store(url: str) -> Store | ClientStore:
     return store
 
 
-def _cookie(store_class: Any, mode: str) -> ClientStore:
+def _cookie(store_class: Any, rest: str) -> ClientStore:
+    from holdfast.stores._url import options, seconds, text
+
+    kinds = {"revocation": text, "store": text, "cache": seconds}
+    mode, found = options(f"cookie:{rest}", kinds)
+    names = {"store": "revocation_store", "cache": "revocation_cache"}
+    settings = {names.get(name, name): value for name, value in found.items()}
     if mode not in ("", "encrypted", "signed"):
         raise ConfigurationError(f"a cookie store is 'cookie:' (encrypted) or 'cookie:signed', not 'cookie:{mode}'")
-    store: ClientStore = store_class(encrypted=mode != "signed")
+    store: ClientStore = store_class(encrypted=mode != "signed", **settings)
     return store
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from holdfast.stores._postgres_sql import MIGRATIONS
 
-__all__ = ["QUESTION", "complaints"]
+__all__ = ["CONNECTIONS", "QUESTION", "complaints"]
 
 QUESTION: Final = """
     SELECT current_setting('server_version_num')::int AS server_version,
@@ -20,6 +20,13 @@ QUESTION: Final = """
            (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS connected,
            pg_is_in_recovery() AS in_recovery,
            (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass($1)) AS persistence
+"""
+
+# reserved_connections exists since PostgreSQL 16.
+CONNECTIONS: Final = """
+    SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+             - coalesce(current_setting('reserved_connections', true)::int, 0) AS accepted,
+           (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS connected
 """
 
 

@@ -24,6 +24,7 @@ from holdfast._core.protocols import ABSENT, DONE, Outcome
 from holdfast._core.record import Record
 from holdfast.errors import ConfigurationError, StoreUnavailable
 from holdfast.stores import _postgres_checks as checks
+from holdfast.stores._connections import Connections
 from holdfast.stores._per_loop import PerLoop
 from holdfast.stores._postgres_sql import MIGRATIONS, Statements, Table
 from holdfast.stores._sharing import Sharing
@@ -249,6 +250,11 @@ class PostgresStore:
         state = (await self._ask("alone", "fetch", checks.QUESTION, self._table.name))[0]
         version = (await self._ask("alone", "fetch", self._sql.version))[0][0]
         return list(checks.complaints(state, version=version, connections=self._connections))
+
+    async def connections(self) -> Connections:
+        """Return how many connections a worker opens, and how many the server accepts; superusers' own do not count."""
+        state = (await self._ask("alone", "fetch", checks.CONNECTIONS))[0]
+        return Connections(self._connections, state["accepted"], state["connected"], "max_connections")
 
     def _make(self) -> _Open:
         loop = asyncio.get_running_loop()

@@ -34,6 +34,7 @@ from holdfast._core.protocols import ABSENT, DONE, Outcome
 from holdfast._core.record import Record
 from holdfast.errors import ConfigurationError, StoreUnavailable
 from holdfast.stores import _redis_layout as layout
+from holdfast.stores._connections import Connections
 from holdfast.stores._per_loop import PerLoop
 from holdfast.stores._redis_checks import complaints
 from holdfast.stores._redis_connect import FAILURES, LOST, AnyClient, Link, connect, parse, unavailable
@@ -236,14 +237,24 @@ class RedisStore:
         Raises:
             StoreUnavailable: It does not answer.
         """
-        with self._mapped():
-            async with asyncio.timeout(self._timeout):
-                infos = await self._opened.here().link.infos()
         return [
             f"{name}: {sentence}" if name else sentence
-            for name, info in infos
+            for name, info in await self._infos()
             for sentence in complaints(info, connections=self._connections, wait_replicas=self._wait)
         ]
+
+    async def connections(self) -> Connections:
+        """Return how many connections a worker opens to a server, and how many that accepts."""
+        found = [
+            Connections(self._connections, int(info["maxclients"]), int(info["connected_clients"]), "maxclients")
+            for _, info in await self._infos()
+        ]
+        return min(found, key=lambda one: one.limit - one.used)
+
+    async def _infos(self) -> list[tuple[str, dict[str, Any]]]:
+        with self._mapped():
+            async with asyncio.timeout(self._timeout):
+                return await self._opened.here().link.infos()
 
     @property
     def _where(self) -> str:

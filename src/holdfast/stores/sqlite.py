@@ -196,7 +196,7 @@ class SQLiteStore:
         The pages of a file up to 20 MB are verified too. A readiness probe has no time for those of a larger one:
         ``sqlite3 sessions.db 'PRAGMA integrity_check'`` has.
         """
-        found = await self._database.look(_verify if os.path.getsize(self.path) <= _CHECKED else _glance)
+        found = await self._database.look(_verify)
         for path in (self.path, os.path.dirname(self.path)):
             mode = stat.S_IMODE(os.stat(path).st_mode)
             open_bits = mode & (0o077 if path == self.path else 0o022)
@@ -242,10 +242,9 @@ def _pairs(db: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> list[tu
 
 
 def _verify(db: sqlite3.Connection) -> list[str]:
+    (pages,), (size,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    if pages * size > _CHECKED:
+        db.execute(_SCAN, (b"", 1)).fetchone()
+        return []
     problems = [row[0] for row in db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
     return [f"the session database is damaged: {problem}" for problem in problems]
-
-
-def _glance(db: sqlite3.Connection) -> list[str]:
-    db.execute(_SCAN, (b"", 1)).fetchone()
-    return []

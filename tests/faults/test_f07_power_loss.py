@@ -1,0 +1,63 @@
+"""F07: what a response acknowledged was on disk before that response began."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from holdfast import Session, SessionManager
+from holdfast.asgi import Message, Receive, Scope, Send
+from holdfast.stores import FileStore, SQLiteStore
+from tests.faults.service import Service, add
+from tests.races.site import Site
+
+
+async def test_f07_a_file_is_synced_before_the_response(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File, then folder, then the first byte to the client: for a save as for a logout."""
+    site = Site(FileStore(tmp_path / "sessions"))
+    token = await site.session(n=0)
+    seen: list[str] = []
+    sync = os.fsync
+
+    def watched(handle: int) -> None:
+        sync(handle)
+        seen.append("folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+
+    monkeypatch.setattr(os, "fsync", watched)
+    inner = site.app
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            seen.append(message["type"])
+            await send(message)
+
+        await inner(scope, receive, told)
+
+    await site.request(add, token, app=outer)
+    await site.request(Session.logout, token, app=outer)
+    answer = ["http.response.start", "http.response.body"]
+    assert seen == ["file", "folder", *answer, "folder", *answer]
+
+
+async def test_f07_sqlite_syncs_each_commit(tmp_path: Path) -> None:
+    """Its log is synced with every commit (``synchronous=FULL`` in WAL mode), unless the application says otherwise."""
+    store = SQLiteStore(tmp_path / "sessions.db")
+    await Site(store).session(n=0)
+    (writer, _) = store._database._connections
+    assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    await store.close()
+
+
+@pytest.mark.parametrize("service", ["postgres"], indirect=True)
+async def test_f07_postgresql_commits_to_disk(service: Service) -> None:
+    """Nothing here turns ``synchronous_commit`` off, and a server that has it off is complained about."""
+    await service.site()
+    assert "synchronous_commit" not in " ".join(await SessionManager(service.store()).check())
+    await service.administer("ALTER ROLE postgres SET synchronous_commit = off")
+    try:
+        assert "synchronous_commit is off" in " ".join(await SessionManager(service.store()).check())
+    finally:
+        await service.administer("ALTER ROLE postgres RESET synchronous_commit")

@@ -1,0 +1,33 @@
+"""F17: many more requests at once than connections."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.faults.service import Service, add, answered, count
+from tests.races.site import Site
+
+
+async def test_f17_three_hundred_requests_on_ten_connections(service: Service) -> None:
+    """No error, and never an eleventh connection; each request counts in the session of its own visitor."""
+    site = Site(service.store(max_connections=10))
+    await answered(lambda: site.request(add))
+    requests = count(300, 3_000)
+    tokens = [await site.session(n=0) for _ in range(100)]
+    service.proxy.most = service.proxy.open
+    service.proxy.delay = 0.01
+    replies = await asyncio.gather(*(site.request(add, tokens[number % 100]) for number in range(requests)))
+    assert [reply.status for reply in replies] == [200] * requests
+    service.proxy.delay = 0
+    assert [await site.read(token) for token in tokens] == [{"n": requests // 100}] * 100
+    assert 1 < service.proxy.most <= 10
+
+
+async def test_f17_new_visitors_all_at_once(service: Service) -> None:
+    """Three hundred first visits, and the connections are not open yet: three hundred sessions."""
+    ready = await service.site()
+    await ready.manager.shutdown()
+    site = Site(service.store(max_connections=10))
+    replies = await asyncio.gather(*(site.request(add) for _ in range(300)))
+    assert [reply.status for reply in replies] == [200] * 300
+    assert len({reply.token for reply in replies}) == 300
