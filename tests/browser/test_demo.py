@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.sight import CONTRAST
 from tests.demo.server import DemoServer
 
 pytestmark = pytest.mark.browser
@@ -124,7 +125,7 @@ async def test_the_keyboard_is_enough(chromium: Browser, server: DemoServer) -> 
         await page.keyboard.type("Ann")
         await page.keyboard.press("Enter")
         await expect(page.locator("#who")).to_have_text("Signed in as Ann")
-        for control in ("#sign-out", "#add-one", "#fifty", "#add-tea"):
+        for control in ("#sign-out", "#your-devices", "#add-one", "#fifty", "#add-tea"):
             await page.keyboard.press("Tab")
             await expect(page.locator(control)).to_be_focused()
             outline = await page.locator(control).evaluate("element => getComputedStyle(element).outlineWidth")
@@ -172,32 +173,6 @@ async def test_a_page_that_is_older_than_the_session_says_so(chromium: Browser, 
         await left.get_by_role("link", name="Load the page again").click()
         await expect(left.locator("#who")).to_have_text("Signed in as Ann")
         await expect(left.locator("#cart")).to_contain_text("The cart is empty.")
-
-
-# WCAG 2.2, 1.4.3: the contrast of every text with the nearest ground behind it, as the browser has computed it.
-CONTRAST = """() => {
-  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const ground = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const colour = parse(getComputedStyle(e).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!own || !element.checkVisibility() || element.disabled) continue;
-    const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground(element))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) found.push(`${element.tagName} ${element.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
-  }
-  return found;
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

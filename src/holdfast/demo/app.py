@@ -1,4 +1,4 @@
-"""The routes: sign in and out, a counter, a cart, a new id. One page shows it all."""
+"""The routes of the page that shows it all: sign in and out, a counter, a cart, a new id."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fastapi.templating import Jinja2Templates
 
 from holdfast import Session, SessionManager, SessionPolicy
 from holdfast.adapters.fastapi import SessionDep, SessionMiddleware
+from holdfast.demo import account
 from holdfast.demo.page import Page, Server, clock
 from holdfast.demo.security import ForeignForm, Headers, StaleForm, new_token, own_form
 from holdfast.demo.watch import VISIT, Ledger, Recorder
@@ -56,6 +57,7 @@ def create_app(manager: SessionManager, *, store: str = "") -> FastAPI:
     app.add_exception_handler(StaleForm, refuse)
     app.add_exception_handler(ForeignForm, refuse)
     app.include_router(routes)
+    app.include_router(account.routes)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     return app
 

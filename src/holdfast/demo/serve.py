@@ -44,7 +44,7 @@ def serve(
     """
     with closing(_listen(host, port)) as listener:
         url = store or store_from_environment(dev)
-        manager = WatchedManager(store, policy=POLICY, dev=dev)
+        manager = WatchedManager(store, policy=POLICY, dev=dev, devices=True)
         manager.runtime = AsyncioRuntime()
         asyncio.run(_try(manager))
         app = create_app(manager, store=show(url))

@@ -31,6 +31,7 @@ _WORDS: Final = {
     "update": ("write", "writes"),
     "touch": ("note of use", "notes of use"),
     "delete": ("deletion", "deletions"),
+    "find": ("search by name", "searches by name"),
 }
 _calls: ContextVar[list[str] | None] = ContextVar("holdfast.demo.calls", default=None)
 

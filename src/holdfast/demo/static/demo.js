@@ -66,7 +66,7 @@ function show(html) {
 }
 
 async function refresh() {
-  const answer = await fetch("/");
+  const answer = await fetch(location.pathname === "/account" ? "/account" : "/");
   if (answer.ok) show(await answer.text());
 }
 
@@ -165,7 +165,7 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) refresh().catch(later);
 });
 
-if (part("log")) {
+if (document.querySelector("[data-part]")) {
   prepare();
   setInterval(tick, 250);
 }
