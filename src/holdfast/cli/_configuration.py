@@ -18,6 +18,7 @@ from holdfast._core.record import Record
 from holdfast._core.tokens import new_version
 from holdfast.cli._files import missing_file, path_of, path_problems
 from holdfast.cli._findings import Finding, fine, mend, note
+from holdfast.cli._scale import Scale, check_connections, check_sharing
 from holdfast.cli.options import operator
 from holdfast.errors import ConfigurationError, StoreError, StoreUnavailable
 from holdfast.manager import SessionManager
@@ -112,13 +113,14 @@ def named_store(url: str | None, dev: bool) -> str:
         raise
 
 
-async def check_store(url: str | None, dev: bool, *, write: bool) -> AsyncIterator[Finding]:
+async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale | None = None) -> AsyncIterator[Finding]:
     """Yield what is to be said of the store: its URL and driver, its files, whether it answers and keeps what it gets.
 
     Args:
         url: The store; None: what the environment names.
         dev: Development mode has a store where none is named.
         write: Write, read and delete one probe record.
+        scale: How often the application runs, if that is to be looked at.
     """
     try:
         url = named_store(url, dev)
@@ -134,6 +136,9 @@ async def check_store(url: str | None, dev: bool, *, write: bool) -> AsyncIterat
         return
     if isinstance(store, Immediate):
         yield note("store", "the sessions are in memory: each process has its own, and they end with it. For tests")
+    if scale is not None:
+        for finding in check_sharing(store, scale):
+            yield finding
     path = path_of(store)
     if path is not None:
         problems = [mend("files", problem) for problem in path_problems(path)]
@@ -148,6 +153,9 @@ async def check_store(url: str | None, dev: bool, *, write: bool) -> AsyncIterat
     try:
         async for finding in _ask(manager, store, write):
             yield finding
+        if scale is not None:
+            async for finding in check_connections(manager, store, scale):
+                yield finding
     except StoreError as error:
         yield mend("store", str(error))
     finally:

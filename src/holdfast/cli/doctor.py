@@ -17,6 +17,7 @@ from holdfast import CookiePolicy
 from holdfast.cli._browser import Attributes, explain, of_policy, parse_set_cookie
 from holdfast.cli._configuration import check_mode, check_secret, check_store, named_store
 from holdfast.cli._findings import Finding, Level, fine
+from holdfast.cli._scale import Scale
 from holdfast.cli.options import json_option, print_json, run, store_option
 from holdfast.errors import ConfigurationError
 
@@ -72,10 +73,26 @@ def _set_cookie(ctx: click.Context, parameter: click.Parameter, value: str | Non
     help="The Set-Cookie line to judge, the value left out or not; - reads it from standard input. "
     "Default: the cookie that this configuration gives.",
 )
+@click.option(
+    "--pods",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Machines or containers that run the application: adds up their connections against the server's limit.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Processes of the application in each of them."
+)
 @click.option("--read-only", is_flag=True, help="Do not write, read and delete a probe record.")
 @json_option
 def command(
-    store: str | None, url: str | None, page: str | None, cookie: Attributes | None, read_only: bool, as_json: bool
+    store: str | None,
+    url: str | None,
+    page: str | None,
+    cookie: Attributes | None,
+    pods: int | None,
+    workers: int | None,
+    read_only: bool,
+    as_json: bool,
 ) -> None:
     """Check HOLDFAST_STORE, HOLDFAST_SECRET and HOLDFAST_DEV, and the store that they name.
 
@@ -84,7 +101,8 @@ def command(
     """
     if page is not None and url is None:
         raise click.UsageError("--page says where a request comes from: give --url, where it goes to, as well")
-    findings = run(_diagnose(store, url, page, cookie, write=not read_only))
+    scale = Scale(pods=pods or 1, workers=workers or 1) if pods or workers else None
+    findings = run(_diagnose(store, url, page, cookie, write=not read_only, scale=scale))
     count = Counter(finding.level for finding in findings)
     if as_json:
         print_json({"ok": not count["mend"], "findings": [asdict(finding) for finding in findings]})
@@ -98,11 +116,17 @@ def command(
 
 
 async def _diagnose(
-    store: str | None, url: str | None, page: str | None, cookie: Attributes | None, *, write: bool
+    store: str | None,
+    url: str | None,
+    page: str | None,
+    cookie: Attributes | None,
+    *,
+    write: bool,
+    scale: Scale | None,
 ) -> list[Finding]:
     dev, mode = check_mode()
     findings = [mode, *check_secret(dev, needed=_lives_in_cookie(store, dev))]
-    findings += [finding async for finding in check_store(store, dev, write=write)]
+    findings += [finding async for finding in check_store(store, dev, write=write, scale=scale)]
     if cookie is None:
         policy = CookiePolicy().for_development() if dev else CookiePolicy()
         cookie = of_policy(policy, policy.derive_name(dev=dev))

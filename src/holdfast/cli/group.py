@@ -12,7 +12,18 @@ from holdfast.errors import HoldfastError
 
 __all__ = ["NAMES", "Commands", "Failure", "holdfast"]
 
-NAMES: Final = ("demo", "doctor", "keygen", "sweep")
+NAMES: Final = (
+    "demo",
+    "doctor",
+    "keygen",
+    "list",
+    "show",
+    "revoke",
+    "stats",
+    "sweep",
+    "migrate",
+    "copy",
+)
 
 
 class Failure(click.ClickException):
@@ -48,4 +59,4 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="holdfast", message="%(prog)s %(version)s")
 def holdfast() -> None:
-    """Web sessions: make secrets, check a configuration, tidy up, try it out."""
+    """Web sessions: look after them, make secrets, check a configuration, try it out."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from holdfast import environment
 from holdfast._core.protocols import ClientStore, Store, Sweeps
 from holdfast.cli._files import missing_file
+from holdfast.cli._records import progress
 from holdfast.cli.group import Failure
 from holdfast.cli.options import json_option, operator, print_json, run, store_option
 from holdfast.stores import open_store
@@ -45,7 +44,7 @@ def command(store: str | None, limit: int | None, as_json: bool) -> None:
         raise Failure(
             f"there is nothing at {missing}: name the store that your application uses, with --store or HOLDFAST_STORE"
         )
-    deleted = run(_sweep(kept, limit, show=not as_json and sys.stderr.isatty()))
+    deleted = run(_sweep(kept, limit, show=not as_json))
     if as_json:
         print_json({"deleted": deleted, "needed": True})
     else:
@@ -56,16 +55,14 @@ async def _sweep(store: Store, limit: int | None, *, show: bool) -> int:
     manager = operator(store)
     deleted = 0
     try:
-        while limit is None or deleted < limit:
-            step = _STEP if limit is None else min(_STEP, limit - deleted)
-            done = await manager.sweep(step)
-            deleted += done
-            if show:
-                click.echo(f"\r{deleted:,} deleted", nl=False, err=True)
-            if done < step:
-                break
+        with progress("sweeping", show=show) as bar:
+            while limit is None or deleted < limit:
+                step = _STEP if limit is None else min(_STEP, limit - deleted)
+                done = await manager.sweep(step)
+                deleted += done
+                bar.update(done)
+                if done < step:
+                    break
     finally:
-        if show:
-            click.echo("\r", nl=False, err=True)
         await manager.shutdown()
     return deleted

@@ -1,0 +1,217 @@
+"""``holdfast copy``: into another store, live, repeatable, without logging anybody out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from holdfast import Session, SessionManager
+from holdfast.cli import copy as copying
+from holdfast.cli.options import operator
+from tests.cli.running import Shell
+from tests.subjects.site import Site
+
+OLD, NEW = "sqlite:///old.db", "file:./new"
+
+
+@asynccontextmanager
+async def site(url: str) -> AsyncIterator[Site]:
+    """The application over one of the stores."""
+    manager = SessionManager(url, dev=False)
+    await manager.startup()
+    try:
+        yield Site(manager)
+    finally:
+        await manager.shutdown()
+
+
+def using(url: str, work: Callable[[Site], Coroutine[Any, Any, Any]]) -> Any:
+    """Do something as the application does over a store."""
+
+    async def run() -> Any:
+        async with site(url) as opened:
+            return await work(opened)
+
+    return asyncio.run(run())
+
+
+def whose(url: str, cookies: list[str]) -> list[str | None]:
+    """Return whose sessions the cookies are in a store."""
+
+    async def look(site: Site) -> list[str | None]:
+        return [await site.whose(cookie) for cookie in cookies]
+
+    found: list[str | None] = using(url, look)
+    return found
+
+
+def logins(url: str, *names: str) -> list[str]:
+    """Log in and return the cookies."""
+
+    async def work(site: Site) -> list[str]:
+        return [await site.login(name) for name in names]
+
+    found: list[str] = using(url, work)
+    return found
+
+
+def copy(shell: Shell, *more: str) -> dict[str, int]:
+    """Run the command and return what it counted."""
+    result = shell.run("copy", OLD, NEW, "--json", *more)
+    assert result.exit_code == 0, result.output
+    counted: dict[str, int] = json.loads(result.stdout)
+    return {name: count for name, count in counted.items() if count}
+
+
+def change(url: str, cookie: str, **values: Any) -> None:
+    """Write into a session."""
+    using(url, lambda site: site.request(lambda session: session.update(values), cookie))
+
+
+def logout(url: str, cookie: str) -> None:
+    """End a session."""
+    using(url, lambda site: site.request(lambda session: session.logout(), cookie))
+
+
+def data(url: str, cookie: str) -> dict[str, Any]:
+    """Return what is in a session."""
+
+    async def look(site: Site) -> dict[str, Any]:
+        session = site.begin(cookie)
+        await site.manager.load(session)
+        return dict(session)
+
+    found: dict[str, Any] = using(url, look)
+    return found
+
+
+def test_nobody_is_logged_out(shell: Shell) -> None:
+    """Each cookie of the old store is a session in the new one, with its data and its subject's index."""
+    cookies = logins(OLD, "ann", "bob", "ann")
+    change(OLD, cookies[0], cart=["tea"])
+    assert copy(shell) == {"copied": 3}
+    assert whose(NEW, cookies) == ["ann", "bob", "ann"]
+    assert data(NEW, cookies[0]) == {"cart": ["tea"]}
+    assert len(using(NEW, lambda site: site.manager.sessions_of("ann"))) == 2
+
+
+def test_a_second_run_brings_what_is_new(shell: Shell) -> None:
+    """Again, it brings what was written meanwhile, and keeps what is newer at the destination."""
+    cookies = logins(OLD, "ann", "bob", "eve")
+    copy(shell)
+    change(OLD, cookies[0], a="from the old store")
+    change(NEW, cookies[1], b="from the new store")
+    more = logins(OLD, "zoe")
+    assert copy(shell) == {"copied": 1, "updated": 1, "unchanged": 2}
+    assert data(NEW, cookies[0]) == {"a": "from the old store"}
+    assert data(NEW, cookies[1]) == {"b": "from the new store"}
+    assert whose(NEW, more) == ["zoe"]
+
+
+def test_what_was_ended_there_stays_ended(shell: Shell) -> None:
+    """A session that was copied and then logged out at the destination is not brought back by another run."""
+    cookies = logins(OLD, "ann", "bob")
+    copy(shell)
+    logout(NEW, cookies[0])
+    assert copy(shell) == {"unchanged": 1, "ended": 1}
+    assert whose(NEW, cookies) == [None, "bob"]
+
+
+def test_what_was_ended_here_ends_there(shell: Shell) -> None:
+    """With --mirror, a session that was logged out at the source since the first run ends at the destination."""
+    cookies = logins(OLD, "ann", "bob")
+    copy(shell)
+    logout(OLD, cookies[0])
+    assert copy(shell, "--mirror") == {"unchanged": 1, "removed": 1}
+    assert whose(NEW, cookies) == [None, "bob"]
+
+
+def test_an_interrupted_copy_goes_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure it goes on behind the last page that was finished, and nothing is missing."""
+    monkeypatch.setattr("holdfast.cli.copy.PAGE", 4)
+    cookies = logins(OLD, *(f"user{number}" for number in range(10)))
+    put = copying._put
+    done = 0
+
+    async def interrupted(*arguments: Any) -> None:
+        nonlocal done
+        done += 1
+        if done == 7:
+            raise KeyboardInterrupt
+        await put(*arguments)
+
+    monkeypatch.setattr("holdfast.cli.copy._put", interrupted)
+    assert shell.run("copy", OLD, NEW).exit_code != 0
+    noted = json.loads((shell.folder / "holdfast-copy.state").read_text())
+    assert (noted["done"], noted["counts"]["copied"]) == (False, 4)
+    monkeypatch.setattr("holdfast.cli.copy._put", put)
+    counted = copy(shell)
+    assert counted["copied"] + counted.get("unchanged", 0) == 10
+    assert None not in whose(NEW, cookies)
+
+
+def test_traffic_while_it_copies(shell: Shell) -> None:
+    """Sessions that are written while the copy runs are complete at the destination after one more run."""
+    cookies = logins(OLD, *(f"user{number}" for number in range(20)))
+
+    async def run() -> None:
+        async with site(OLD) as application:
+
+            async def traffic() -> None:
+                for turn in range(5):
+                    for cookie in cookies:
+                        await application.request(partial(Session.update, turn=turn), cookie)
+
+            source, destination = operator(OLD).server, operator(NEW).server
+            state = copying._State(shell.folder / "state", "pair")
+            await asyncio.gather(traffic(), copying._copy(source, destination, state, False, False))
+
+    asyncio.run(run())
+    copy(shell)
+    assert [data(NEW, cookie) for cookie in cookies] == [{"turn": 4}] * 20
+
+
+def test_expired_sessions_are_left_out(shell: Shell) -> None:
+    """What has expired is not copied."""
+
+    async def fill(site: Site) -> None:
+        now = site.manager.clock()
+        site.manager.clock = lambda: now - 20 * 86_400_000
+        await site.login("ann")
+
+    using(OLD, fill)
+    assert copy(shell) == {"expired": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ((OLD, OLD), 2, "same store"),
+        (("sqlite:///nowhere.db", NEW), 1, "there is nothing at"),
+        (("cookie:", NEW), 1, "browsers' cookies"),
+    ],
+)
+def test_impossible_copies(shell: Shell, arguments: tuple[str, str], code: int, says: str) -> None:
+    """What cannot be copied is said in one sentence, with an exit code."""
+    logins(OLD, "ann")
+    result = shell.run("copy", *arguments)
+    assert result.exit_code == code
+    assert says in result.output
+
+
+def test_the_state_of_another_copy(shell: Shell) -> None:
+    """A state file of a copy between other stores, or of something else, is refused and left alone."""
+    logins(OLD, "ann")
+    copy(shell)
+    other = shell.run("copy", OLD, "file:./elsewhere")
+    assert other.exit_code == 1
+    assert "between other stores" in other.output
+    (shell.folder / "letter.txt").write_text("Dear Ann")
+    assert shell.run("copy", OLD, NEW, "--state", "letter.txt").exit_code == 1
+    assert (shell.folder / "letter.txt").read_text() == "Dear Ann"
