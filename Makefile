@@ -65,10 +65,14 @@ format: $(READY)  ## put the code into shape
 docs: $(READY)  ## the documentation, as a site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
-bench: $(READY)  ## measure, write the table and the chart
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench  ## measure, write the tables and the chart
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(READY)  ## the same in a minute, less exact
+bench-quick: $(VENV)/.bench  ## the same in two minutes, less exact
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 mutants: $(READY)  ## break one line at a time and see which test notices
@@ -80,7 +84,7 @@ documents: $(READY)  ## run the samples of session documents against the adapter
 constraints: pyproject.toml  ## pin today's newest versions in constraints.txt
 	rm -rf .venv-pins && $(PYTHON) -m venv .venv-pins
 	.venv-pins/bin/python -m pip install --quiet --upgrade pip
-	.venv-pins/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv-pins/bin/python -m pip install --quiet --editable '.[dev,bench]'
 	{ sed -n '/^#/p' constraints.txt; .venv-pins/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > constraints.new
 	mv constraints.new constraints.txt && rm -rf .venv-pins
 

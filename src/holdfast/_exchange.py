@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
+from holdfast._core import importing
 from holdfast._core.caching import mark_response
 from holdfast._core.session import Phase, Session
 from holdfast.errors import (
@@ -70,21 +71,26 @@ class Exchange:
         """Commit, then add the headers; False if an error was sent in place of this response."""
         self._failed = status >= 500
         session, manager = self._session, self._middleware.manager
-        try:
-            await self._middleware.save(session, self._failed)
-        except _REFUSALS as error:
-            await self._refuse(error)
-            return False
+        if not manager.is_idle(session):
+            try:
+                await self._middleware.save(session, self._failed)
+            except _REFUSALS as error:
+                await self._refuse(error)
+                return False
         token = manager.header(session)
         if token is not None:
             if session._anonymous_only:
                 token = None
             else:
                 self._middleware.check_test_client(self._scope)
+        old = importing.leftovers(session, token is not None) if session._old is not None else []
+        if token is None and old:
+            token = old.pop()
         if token is not None or session._accessed:
             message["headers"] = mark_response(
                 message.get("headers") or (), vary=manager.transport.vary, token=token, accessed=session._accessed
             )
+            message["headers"] += old
         self._started = True
         session._phase = Phase.STARTED
         return True
@@ -126,10 +132,18 @@ class Http(Exchange):
     async def send(self, message: Message) -> None:
         if self._replaced:
             return
-        if message["type"] == "http.response.start":
-            if not await self._start(message, message["status"]):
+        kind, session = message["type"], self._session
+        if kind == "http.response.start":
+            if session._state and not session._accessed:  # nobody has touched it: nothing to save, nothing to say
+                self._started, self._failed, session._phase = True, message["status"] >= 500, Phase.STARTED
+            elif not await self._start(message, message["status"]):
                 return
-        elif message["type"] == "http.response.body" and self._started and not message.get("more_body", False):
+        elif (
+            (session._written or session._exposed or session._ended)
+            and kind == "http.response.body"
+            and self._started
+            and not message.get("more_body", False)
+        ):
             await self._save_late()
         await self._send(message)
 
@@ -217,7 +231,9 @@ class Socket(Exchange):
 
     async def stop(self) -> None:
         """Stop watching over the session."""
-        waiting = [each for each in (self._watch, self._next) if each is not None and not each.done()]
+        waiting: list[asyncio.Future[Any]] = [
+            each for each in (self._watch, self._next) if each is not None and not each.done()
+        ]
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 from holdfast._core.inline import Inline
 from holdfast._core.protocols import ClientStore, Store, Sweeps
@@ -26,6 +27,7 @@ log = logging.getLogger("holdfast")
 
 PROBE = "holdfast.managers"
 """The scope type by which `holdfast.testing.client` asks an application for its managers."""
+_REQUESTS = frozenset({"http", "websocket"})
 _DRAIN = 10.0  # seconds that a shutdown waits for saves under way
 _TEST_HOSTS = frozenset({"testserver", "test", "testserver.local"})
 
@@ -64,7 +66,8 @@ class SessionMiddleware:
         self._exclude = path_patterns(exclude, "exclude")
         self._lazy = lazy
         self._scope_key = scope_key
-        self._sweep_interval = sweep_interval if isinstance(self.manager.store, Sweeps) else None
+        kept: Any = self.manager.kept
+        self._sweep_interval = sweep_interval if isinstance(kept, Sweeps) else None
         self._next_sweep = self._sweep_at()
         self.close_sockets = _positive("close_sockets", close_sockets)
         self._sweeper: asyncio.Task[None] | None = None
@@ -73,14 +76,16 @@ class SessionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with a session in its scope."""
         kind = scope["type"]
-        if kind == "lifespan":
+        if kind in _REQUESTS:
+            if ("holdfast" in scope or self._exclude) and self._is_excluded(scope):
+                await self.app(scope, receive, send)
+            else:
+                await self._request(scope, receive, send)
+        elif kind == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif kind == PROBE:
-            scope["managers"].append(self.manager)
-            await self.app(scope, receive, send)
-        elif kind in {"http", "websocket"} and not self._is_excluded(scope):
-            await self._request(scope, receive, send)
         else:
+            if kind == PROBE:
+                scope["managers"].append(self.manager)
             await self.app(scope, receive, send)
 
     def _is_excluded(self, scope: Scope) -> bool:
@@ -100,18 +105,25 @@ class SessionMiddleware:
         scope[self._scope_key] = session
         scope["state"] = {**(scope.get("state") or {}), self._scope_key: session}
         scope["holdfast"] = (*scope.get("holdfast", ()), session)
-        exchange = (Http if scope["type"] == "http" else Socket)(self, scope, session, receive, send)
+        exchange: Http | Socket
+        if scope["type"] == "http":
+            exchange = Http(self, scope, session, receive, send)
+        else:
+            exchange = Socket(self, scope, session, receive, send)
+            receive = exchange.receive
         try:
-            await self.app(scope, exchange.receive, exchange.send)
+            await self.app(scope, receive, exchange.send)
         except BaseException as error:
             if not await exchange.fail(error):
                 raise
         else:
-            await exchange.end()
+            if session._written or session._exposed or session._ended:
+                await exchange.end()
         finally:
             session._phase = Phase.CLOSED
-            await exchange.stop()
-        if self._next_sweep is not None and manager.clock() >= self._next_sweep and self._sweeper is None:
+            if type(exchange) is Socket:
+                await exchange.stop()
+        if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
             self._next_sweep = self._sweep_at()
             manager.runtime.spawn(self._sweep())
 
@@ -122,9 +134,9 @@ class SessionMiddleware:
     async def save(self, session: Session, failed: bool) -> None:
         """Commit; once begun, a save is finished even if the request is cancelled."""
         manager = self.manager
-        if manager.immediate or not manager.is_server_side or not isinstance(manager.runtime, AsyncioRuntime):
+        if manager.immediate or manager.kept is None or not isinstance(manager.runtime, AsyncioRuntime):
             await manager.commit(session, failed=failed)
-        elif session._written or session._exposed or session._ended or session._accessed or session._record:
+        elif not manager.is_idle(session):  # a task costs 15 us
             await manager.runtime.finish(manager.commit(session, failed=failed))
 
     def check_test_client(self, scope: Scope) -> None:
@@ -140,15 +152,17 @@ class SessionMiddleware:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         answered = False
 
-        async def started(message: Message) -> None:
+        async def answer(message: Message) -> None:
             nonlocal answered
             answered = True
             if message["type"] == "lifespan.startup.complete":
                 await self._start()
+            elif message["type"].startswith("lifespan.shutdown."):
+                await self._stop()  # before the server hears of it: it may end its event loop at once
             await send(message)
 
         try:
-            await self.app(scope, receive, started)
+            await self.app(scope, receive, answer)
             if not answered:  # an application without a lifespan of its own, which returned: the sessions have one
                 await receive()
                 await self._start()

@@ -6,14 +6,26 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from holdfast import environment
 from holdfast._core import events, locks, marks
 from holdfast._core.keyring import Key, Keyring
 from holdfast._core.policy import CookiePolicy, SessionPolicy
-from holdfast._core.protocols import Checks, ClientStore, Finds, Immediate, Sealer, Serializer, Store, Sweeps, Transport
-from holdfast.devices import DevicePolicy
+from holdfast._core.protocols import (
+    Checks,
+    ClientStore,
+    Finds,
+    Immediate,
+    Importer,
+    Sealer,
+    Serializer,
+    Store,
+    Sweeps,
+    Transport,
+)
+from holdfast.devices import DevicePolicy, warm_up
 from holdfast.errors import ConfigurationError, HoldfastWarning
 from holdfast.subjects import Subjects
 
@@ -49,6 +61,8 @@ class SessionManager(Subjects):
         namespace: What store keys are derived under; the cookie's name when None.
         devices: Note user agent and truncated address when a session begins and at each login: True, or a
             `holdfast.devices.DevicePolicy`.
+        encrypt: Encrypt what a server-side store keeps, under the newest secret, bound to where it is kept.
+        plain_until: With ``encrypt``: until then, what was stored before is read although it is not encrypted.
         clock: Returns milliseconds since 1970.
 
     Raises:
@@ -64,11 +78,13 @@ class SessionManager(Subjects):
         cookie: CookiePolicy | None = None,
         transport: Transport | None = None,
         serializer: Serializer | None = None,
-        importers: Iterable[Any] = (),
+        importers: Iterable[Importer] = (),
         label: str | None = None,
         dev: bool | None = None,
         namespace: str | None = None,
         devices: bool | DevicePolicy = False,
+        encrypt: bool = False,
+        plain_until: datetime | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         self.dev = environment.is_development(dev)
@@ -79,7 +95,7 @@ class SessionManager(Subjects):
         self.cookie_name = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         self.keyring = _keyring(
-            secret, needs_one=isinstance(kept, ClientStore), dev=self.dev, given_store=store is not None
+            secret, needs_one=encrypt or isinstance(kept, ClientStore), dev=self.dev, given_store=store is not None
         )
         id_sealer: Sealer | None = None
         if isinstance(kept, ClientStore):
@@ -98,15 +114,19 @@ class SessionManager(Subjects):
             from holdfast.serializers.msgpack import MsgpackSerializer
 
             serializer = MsgpackSerializer()
+        namespace = self.cookie_name if namespace is None else namespace
+        if encrypt or plain_until is not None:
+            kept = _encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
         super().__init__(
             store=kept,
             policy=policy or SessionPolicy(),
             transport=transport,
             serializer=serializer,
-            namespace=self.cookie_name if namespace is None else namespace,
+            namespace=namespace,
             clock=clock,
             id_sealer=id_sealer,
             persistent=self.cookie.persistent,
+            importers=tuple(importers),
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         if self.policy.max_sessions is not None and not isinstance(kept, Finds):
@@ -114,7 +134,6 @@ class SessionManager(Subjects):
                 f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "
                 "one on the server, such as sqlite:///sessions.db"
             )
-        self.importers = tuple(importers)
         if self.dev:
             environment.announce(named if isinstance(named, str) else type(named).__name__)
 
@@ -125,13 +144,15 @@ class SessionManager(Subjects):
             StoreUnavailable: It cannot be opened; the next use tries again.
         """
         self.use_running_loop()
-        if not isinstance(self.store, ClientStore):
-            await self.store.open()
+        if self.describe is not None:
+            warm_up()
+        if self.kept is not None:
+            await self.kept.open()
 
     async def shutdown(self) -> None:
         """Finish what is under way and close the store; a later use opens it again."""
-        if not isinstance(self.store, ClientStore):
-            await self.store.close()
+        if self.kept is not None:
+            await self.kept.close()
 
     async def check(self) -> list[str]:
         """Ask the store whether it works, as a readiness probe does; return what an operator should mend.
@@ -139,10 +160,11 @@ class SessionManager(Subjects):
         Raises:
             StoreUnavailable: It does not work.
         """
-        if isinstance(self.store, Checks):
-            return list(await self.call("check", self.store.check()))
-        if not isinstance(self.store, ClientStore):
-            await self.call("load", self.store.load("0" * 64))
+        kept: Any = self.kept
+        if isinstance(kept, Checks):
+            return list(await self.call("check", kept.check()))
+        if kept is not None:
+            await self.call("load", kept.load("0" * 64))
         return []
 
     async def sweep(self, limit: int | None = None, *, once: bool = False) -> int:
@@ -155,10 +177,10 @@ class SessionManager(Subjects):
             limit: Records to delete at most; None: all that are expired.
             once: Leave it to whoever is sweeping this store at the moment, in any process, and return 0.
         """
-        store = self.store
+        store: Any = self.kept
         if not isinstance(store, Sweeps):
             return 0
-        if not once or isinstance(store, Immediate):
+        if not once or isinstance(store, Immediate) or not self.is_server_side:
             return await self._sweep(store, limit)
         key = marks.mark_key("lock", "sweep")
         held = await locks.acquire(self, key, _SWEEP_LIFE, wait=0)
@@ -200,6 +222,36 @@ def _open(store: Store | ClientStore | str) -> Store | ClientStore:
     return store
 
 
+def _encrypted(
+    store: Store | ClientStore,
+    keyring: Keyring | None,
+    namespace: str,
+    clock: Callable[[], int],
+    plain_until: datetime | None,
+) -> Store:
+    from holdfast._core.at_rest import EncryptedStore
+    from holdfast.sealers.at_rest import FORMAT, AtRestSealer
+
+    if keyring is None:
+        raise ConfigurationError("plain_until says how long encrypt=True reads what is not encrypted: set encrypt=True")
+    if isinstance(store, ClientStore):
+        raise ConfigurationError(
+            "encrypt=True is for what a store on the server keeps: a cookie session is encrypted with store='cookie:'"
+        )
+    if plain_until is not None and plain_until.utcoffset() is None:
+        raise ConfigurationError(
+            f"plain_until={plain_until!r} is no time with a zone: give a datetime such as "
+            "datetime(2030, 1, 31, tzinfo=UTC)"
+        )
+    return EncryptedStore(
+        store,
+        AtRestSealer(keyring, name=namespace, clock=clock),
+        is_sealed=lambda payload: payload[:1] == FORMAT,
+        clock=clock,
+        plain_until=None if plain_until is None else int(plain_until.timestamp() * 1000),
+    )
+
+
 def _keyring(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) -> Keyring | None:
     if isinstance(secret, Keyring):
         return secret
@@ -211,7 +263,8 @@ def _keyring(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) -> K
         return Keyring(secret)
     if needs_one:
         raise ConfigurationError(
-            "cookie sessions need a secret: make one with `holdfast keygen` and set HOLDFAST_SECRET, or pass secret=..."
+            "cookie sessions need a secret, and so does encrypt=True: make one with `holdfast keygen` and set "
+            "HOLDFAST_SECRET, or pass secret=..."
         )
     return None
 

@@ -34,7 +34,7 @@ from holdfast.testing import client
 from holdfast.transports import HeaderTransport
 from tests.adapters.blacksheep_site import count, site
 
-KEY = generate_secret()
+KEY = "p3Zt0vKQx9hWmYc7LrNaE5uJdSf1GbTo2HiXqVwDk8M"
 
 
 class Own(SessionStore):

@@ -29,7 +29,7 @@ class Example:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         self.server.start()
-        wait_until(self._answers, "the start of the server")
+        wait_until(self._answers, "the start of the server", 60)
 
     def restart(self) -> None:
         """End the server, and start another one in the same folder."""

@@ -1,0 +1,100 @@
+"""Break one line at a time, in a copy of the tree, and see whether the named test notices.
+
+Usage: ``python -m tests.mutants [words ...]``; with words, only the breakages whose line of the table has one of them.
+Exit code 1 when a breakage survives, or no longer fits the source.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+from typing import Final
+
+from tests.mutants.breakages import BREAKAGES, Breakage
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+WORKERS: Final = 2
+_FAILED: Final = 1  # pytest's exit code for tests that failed; others say that it could not run them
+
+
+def copied(place: Path) -> Path:
+    """Return a copy of what the tests need."""
+    for name in ("src", "tests", "examples"):
+        if (ROOT / name).exists():
+            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, place / name)
+    return place
+
+
+def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
+    """Run tests in a copy; return pytest's exit code and its output."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += [f"tests/{test}" for test in tests]
+    environment = {**os.environ, "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def outcome(tree: Path, breakage: Breakage) -> str:
+    """Apply a breakage, run its test, take the breakage back; return what became of it."""
+    path = tree / "src" / "holdfast" / breakage.file
+    right = path.read_text()
+    if right.count(breakage.old) != 1:
+        return f"STALE: the text is there {right.count(breakage.old)} times"
+    path.write_text(right.replace(breakage.old, breakage.new))
+    try:
+        code, said = run(tree, [breakage.test])
+    except subprocess.TimeoutExpired:
+        return "killed (it never ended)"
+    finally:
+        path.write_text(right)
+    if code == _FAILED:
+        return "killed"
+    return "SURVIVED" if code == 0 else f"BROKEN: pytest said {code}: {said.strip().splitlines()[-1]}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the table; return the exit code."""
+    chosen = [
+        each for each in BREAKAGES if not words or any(word in f"{each.what} {each.file} {each.test}" for word in words)
+    ]
+    began = time.monotonic()
+    width = max((len(each.what) for each in chosen), default=0)
+    with tempfile.TemporaryDirectory(prefix="holdfast-mutants-") as scratch:
+        trees: Queue[Path] = Queue()
+        for number in range(WORKERS):
+            trees.put(copied(Path(scratch) / str(number)))
+
+        def judge(breakage: Breakage) -> str:
+            tree = trees.get()
+            try:
+                result = outcome(tree, breakage)
+            finally:
+                trees.put(tree)
+            print(f"{breakage.what:{width}}  {result}  ({breakage.test})", flush=True)
+            return result
+
+        tree = trees.get()
+        code, said = run(tree, sorted({each.test for each in chosen}))
+        trees.put(tree)
+        if code:
+            print(f"the tests do not even pass without a breakage:\n{said}")
+            return 1
+        with ThreadPoolExecutor(WORKERS) as pool:
+            outcomes = list(pool.map(judge, chosen))
+    left = [result for result in outcomes if not result.startswith("killed")]
+    print(f"{len(chosen) - len(left)} of {len(chosen)} killed in {time.monotonic() - began:.0f} s")
+    return bool(left) or not chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
