@@ -16,6 +16,7 @@ NAMES: Final = (
     "demo",
     "doctor",
     "keygen",
+    "keys",
     "list",
     "show",
     "revoke",

@@ -1,0 +1,59 @@
+"""``holdfast keys``: look at the secrets of an application, and put a new one in front of them."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast import environment
+from holdfast._core.keyring import Keyring, generate_secret
+from holdfast.cli.options import json_option, print_json
+
+__all__ = ["command"]
+
+_NONE = "HOLDFAST_SECRET is not set: make a first secret with `holdfast keygen`"
+
+
+@click.group("keys")
+def command() -> None:
+    """Look at the secrets in HOLDFAST_SECRET, or put a new one in front of them."""
+
+
+@command.command("list")
+@json_option
+def list_keys(as_json: bool) -> None:
+    """Say what the secrets are for, newest first, without showing any of them.
+
+    A secret is named by four bytes that are derived from it and say nothing about it.
+    """
+    secrets = _given()
+    names = [key.key_id.hex() for key in Keyring(secrets).derive("list", "keys")]
+    rows = [{"name": name, "use": "seals and opens" if not place else "opens"} for place, name in enumerate(names)]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['name']}  {row['use']}")
+
+
+@command.command("rotate")
+@click.option("--keep", type=click.IntRange(0), default=1, show_default=True, help="Older secrets that still open.")
+@json_option
+def rotate(keep: int, as_json: bool) -> None:
+    """Print a value for HOLDFAST_SECRET with a new secret in front; nobody is logged out.
+
+    Give it to every process. When the sessions that the old secrets sealed have ended, rotate with --keep 0, or drop
+    the old ones by hand.
+    """
+    secrets = [generate_secret(), *_given()[:keep]]
+    Keyring(secrets)
+    if as_json:
+        print_json({"secrets": secrets})
+    else:
+        click.echo(" ".join(secrets))
+
+
+def _given() -> list[str]:
+    secrets = environment.secrets_from_environment()
+    if not secrets:
+        raise click.ClickException(_NONE)
+    return secrets
