@@ -150,14 +150,15 @@ class SessionMiddleware:
     # -- lifespan
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered = False
+        answered = stopped = False
 
         async def answer(message: Message) -> None:
-            nonlocal answered
+            nonlocal answered, stopped
             answered = True
             if message["type"] == "lifespan.startup.complete":
                 await self._start()
             elif message["type"].startswith("lifespan.shutdown."):
+                stopped = True
                 await self._stop()  # before the server hears of it: it may end its event loop at once
             await send(message)
 
@@ -169,7 +170,8 @@ class SessionMiddleware:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
-            await self._stop()
+            if not stopped:
+                await self._stop()
         if not answered:
             await send({"type": "lifespan.shutdown.complete"})
 
