@@ -24,7 +24,7 @@ class Suite(Starlette):
 
     async def call(self, test: str, kind: str, folder: Path) -> None:
         """Run one of its tests."""
-        async for opener in self._openers(kind, folder):
+        async for opener in self.openers(kind, lambda: make_store(kind, folder)):
             await getattr(self, test)(opener)
 
 

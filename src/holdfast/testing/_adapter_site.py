@@ -12,7 +12,8 @@ from holdfast._core.keyring import generate_secret
 from holdfast._core.policy import CookiePolicy, SessionPolicy
 from holdfast._core.protocols import ClientStore, Outcome, Store, Transport
 from holdfast._core.record import Record
-from holdfast.asgi import ASGIApp
+from holdfast.asgi import ASGIApp, SessionMiddleware
+from holdfast.csrf import CSRFMiddleware
 from holdfast.errors import StoreUnavailable
 from holdfast.manager import SessionManager
 from holdfast.testing._asgi import Lifespan
@@ -116,8 +117,10 @@ class Site:
         transport: Transport | None = None,
         signed: bool = False,
         lazy: bool = False,
+        guarded: bool = False,
     ) -> None:
         self.kind = kind
+        self._guarded = guarded
         self.clock = FakeClock()
         self._store = store
         self.manager = SessionManager(
@@ -133,9 +136,9 @@ class Site:
         self._stack = AsyncExitStack()
 
     async def start(self, app: ASGIApp) -> None:
-        """Start the application up."""
-        self.app = app
-        self._lifespan = await self._stack.enter_async_context(Lifespan(app))
+        """Start the application up, behind a `CSRFMiddleware` if the site is guarded."""
+        self.app = SessionMiddleware(CSRFMiddleware(app, manager=self.manager), self.manager) if self._guarded else app
+        self._lifespan = await self._stack.enter_async_context(Lifespan(self.app))
         self.first = self.browser()
 
     async def stop(self) -> None:

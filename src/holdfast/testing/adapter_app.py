@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from holdfast._core.session import Session
+from holdfast.csrf import csrf_token
 from holdfast.errors import SessionClosed
 from holdfast.manager import SessionManager
 
@@ -204,6 +205,9 @@ class _Routes:
 
     def regenerate(self) -> Any:
         self._session.regenerate()
+
+    def form_token(self) -> Any:
+        return csrf_token(self._session)
 
     def expire_in(self) -> Any:
         self._session.expire_in(float(self._query["seconds"]))

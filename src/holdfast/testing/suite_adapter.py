@@ -54,16 +54,19 @@ import pytest
 
 pytest.register_assert_rewrite(
     "holdfast.testing._adapter_cookies",
+    "holdfast.testing._adapter_forms",
     "holdfast.testing._adapter_lifetimes",
     "holdfast.testing._adapter_responses",
     "holdfast.testing._adapter_together",
 )
 
-from holdfast.asgi import ASGIApp  # noqa: E402 - after the line above, which says how the next ones are imported
+from holdfast._core.protocols import ClientStore  # noqa: E402 - after the line above, which says how these are imported
+from holdfast.asgi import ASGIApp  # noqa: E402
 from holdfast.testing._adapter_cookies import CookieRules  # noqa: E402
+from holdfast.testing._adapter_forms import FormRules  # noqa: E402
 from holdfast.testing._adapter_lifetimes import LifetimeRules  # noqa: E402
 from holdfast.testing._adapter_responses import ResponseRules  # noqa: E402
-from holdfast.testing._adapter_site import Site, make_store  # noqa: E402
+from holdfast.testing._adapter_site import Site, WatchedStore, make_store  # noqa: E402
 from holdfast.testing._adapter_together import TogetherRules  # noqa: E402
 from holdfast.testing.adapter_app import SESSIONLESS, AppSpec, Boom, Reply  # noqa: E402
 
@@ -72,7 +75,7 @@ __all__ = ["SESSIONLESS", "AdapterSuite", "AppSpec", "Boom", "Reply", "Site"]
 Opener = Callable[..., Awaitable[Site]]
 
 
-class AdapterSuite(CookieRules, LifetimeRules, ResponseRules, TogetherRules):
+class AdapterSuite(CookieRules, FormRules, LifetimeRules, ResponseRules, TogetherRules):
     """The conformance suite of framework adapters. Subclass it and override `build`."""
 
     impossible: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -88,20 +91,21 @@ class AdapterSuite(CookieRules, LifetimeRules, ResponseRules, TogetherRules):
     @pytest.fixture(params=["memory", "sqlite", "cookie"])
     async def anywhere(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
         """Return a coroutine function that starts an application over a store of each kind."""
-        async for opener in self._openers(request.param, tmp_path):
+        async for opener in self.openers(request.param, lambda: make_store(request.param, tmp_path)):
             yield opener
 
     @pytest.fixture(params=["memory", "sqlite"])
     async def server(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
         """Return a coroutine function that starts an application over each kind of server-side store."""
-        async for opener in self._openers(request.param, tmp_path):
+        async for opener in self.openers(request.param, lambda: make_store(request.param, tmp_path)):
             yield opener
 
-    async def _openers(self, kind: str, folder: Path) -> AsyncIterator[Opener]:
+    async def openers(self, kind: str, make: Callable[[], WatchedStore | ClientStore]) -> AsyncIterator[Opener]:
+        """Yield a coroutine function that starts an application over a store; for fixtures over other stores."""
         sites: list[Site] = []
 
         async def open_site(**settings: Any) -> Site:
-            site = Site(kind, make_store(kind, folder), **settings)
+            site = Site(kind, make(), **settings)
             await site.start(self.build(site.spec))
             sites.append(site)
             return site
