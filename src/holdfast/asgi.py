@@ -20,6 +20,7 @@ from holdfast._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Soc
 from holdfast.errors import ConfigurationError, StoreUnavailable
 from holdfast.manager import SessionManager, warn_about_http
 from holdfast.runtime import AsyncioRuntime
+from holdfast.transports.cookie import CookieTransport
 
 __all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "SessionMiddleware", "path_patterns", "session_in"]
 
@@ -89,10 +90,23 @@ class SessionMiddleware:
             await self.app(scope, receive, send)
 
     def _is_excluded(self, scope: Scope) -> bool:
-        if any(session._engine is self.manager for session in scope.get("holdfast", ())):
-            return True  # the middleware was added twice
+        for session in scope.get("holdfast", ()):
+            if session._engine is self.manager:
+                return True  # the middleware was added twice
+            self._keep_apart(session._engine)
         path = scope["path"]
         return any(pattern.match(path) for pattern in self._exclude)
+
+    def _keep_apart(self, other: SessionManager) -> None:
+        """Refuse two managers in one request whose cookies would overwrite each other."""
+        mine, theirs = self.manager.transport, other.transport
+        if not (isinstance(mine, CookieTransport) and isinstance(theirs, CookieTransport)):
+            return
+        if (mine.name, mine.policy.path, mine.policy.domain) == (theirs.name, theirs.policy.path, theirs.policy.domain):
+            raise ConfigurationError(
+                f"two session managers of one application use the cookie {mine.name!r} and would overwrite "
+                "each other's: give one of them a label, such as SessionManager(..., label='admin')"
+            )
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         manager = self.manager

@@ -144,3 +144,25 @@ async def test_a_mounted_application_shares_the_session() -> None:
         assert response.text == "2"
         assert len(response.headers.get_list("set-cookie")) == 0
         assert (await c.get("/")).text == "3"
+
+
+async def test_two_managers_with_one_cookie_are_refused() -> None:
+    """They would overwrite each other's cookie: the error names the cure, and a label is it."""
+
+    async def page(request: Request) -> Response:
+        return Response(str(get_session(request).increment("n")))
+
+    def site(label: str | None) -> ASGIApp:
+        return Starlette(
+            routes=[Route("/", page)],
+            middleware=[
+                Middleware(SessionMiddleware, SessionManager("memory:")),
+                Middleware(SessionMiddleware, SessionManager("memory:", label=label), scope_key="admin"),
+            ],
+        )
+
+    async with async_client(site("admin"), SessionManager("memory:")) as browser:
+        assert [(await browser.get("/")).text for _ in range(2)] == ["1", "2"]
+    async with async_client(site(None), SessionManager("memory:")) as browser:
+        with pytest.raises(ConfigurationError, match="label='admin'"):
+            await browser.get("/")

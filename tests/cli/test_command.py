@@ -49,6 +49,15 @@ def test_without_click_the_command_says_what_to_install(
     assert "pip install 'holdfast[cli]'" in capsys.readouterr().err
 
 
+def test_without_click_there_is_a_secret_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The errors that ask for a secret name a command, and that needs nothing more."""
+    monkeypatch.setitem(sys.modules, "click", None)
+    assert main(["keygen"]) == 0
+    assert len(capsys.readouterr().out.strip()) == 43
+
+
 def test_the_commands_import_no_framework_and_no_driver() -> None:
     """A secret is made without loading what the demo or a store needs."""
     script = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import string
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,6 +43,8 @@ def kept(request: Request):
 with client(app) as browser:
     print(browser.get("/colour").text, browser.get("/kept").text)
 """
+
+BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 
 
 def test_b_01_key_and_decorated_handler() -> None:
@@ -156,7 +159,8 @@ def test_b_08_tampered_cookie(signer: Any) -> None:
     token = cookie_in(site.first.get("/")).value
     assert site.replay(token) == "2"
     for place in range(0, len(token), 7):
-        other = "A" if token[place] != "A" else "B"
+        # The highest bit: the lowest ones of a last character may be padding, which itsdangerous does not look at.
+        other = BASE64[BASE64.index(token[place]) ^ 32] if token[place] in BASE64 else "A"
         assert site.replay(token[:place] + other + token[place + 1 :]) == "1"
 
 

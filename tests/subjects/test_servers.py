@@ -31,9 +31,9 @@ async def sites(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[Sessi
     def make(policy: SessionPolicy) -> Site:
         store: Store
         if request.param == "postgres":
-            store = PostgresStore(url, schema=name)
+            store = PostgresStore(url, schema=name, timeout=10)
         else:
-            store = RedisStore(url, prefix=name)
+            store = RedisStore(url, prefix=name, timeout=10)
         stores.append(store)
         manager = SessionManager(store, policy=policy, dev=False)
         manager.runtime = AsyncioRuntime()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from holdfast._core.keyring import generate_secret
 from holdfast.errors import MissingDependency
 
 __all__ = ["main"]
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import click
     except ModuleNotFoundError:
+        if tuple(sys.argv[1:] if arguments is None else arguments) == ("keygen",):
+            print(generate_secret())  # errors send people here who may have installed nothing else
+            return 0
         print(f"holdfast: {MissingDependency('the command line', 'cli')}", file=sys.stderr)
         return 1
     from holdfast.cli.group import holdfast
