@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from holdfast import SessionManager, StoreUnavailable
+from holdfast.admin import Admin
 from holdfast.otel import instrument
+from holdfast.testing import async_client
 from tests.core.test_events import FailingStore
 from tests.subjects.site import Site, opened
 
@@ -120,3 +123,22 @@ async def test_labels_hold_no_ids(telemetry: Telemetry, tmp_path: Path) -> None:
     labels = {tuple(sorted(point.attributes.items())) for point in telemetry.points("holdfast.events")}
     assert labels == {(("event", "SessionCreated"),), (("event", "SessionLoggedIn"),)}
     assert all(not span.attributes for span in telemetry.exporter.get_finished_spans())
+
+
+@pytest.mark.parametrize("first", ["admin", "otel"])
+async def test_it_watches_beside_the_admin_page(first: str, telemetry: Telemetry, tmp_path: Path) -> None:
+    """Whichever comes first, both see every call of the store once."""
+    async with opened("memory", tmp_path) as site:
+        if first == "otel":
+            telemetry.watch(site.manager)
+        page = Admin(site.manager, allow=lambda request: True)
+        if first == "admin":
+            telemetry.watch(site.manager)
+        await site.login("ann")
+        async with async_client(page) as operator:
+            shown = (await operator.get("/")).text
+    assert re.search(r'id="total-logins"[^>]*>\s*1\s*<', shown)
+    creates = [span for span in telemetry.exporter.get_finished_spans() if span.name == "holdfast.store.create"]
+    assert len(creates) == 1
+    [timed] = [one for one in telemetry.points("holdfast.store.duration") if one.attributes["operation"] == "create"]
+    assert timed.count == 1

@@ -43,7 +43,7 @@ class Middleware(Protocol):
     close_sockets: float | None
 
     async def save(self, session: Session, failed: bool) -> None:
-        """Commit; once begun, a save is finished even if the request is cancelled."""
+        """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
@@ -52,32 +52,27 @@ class Middleware(Protocol):
 class Exchange:
     """One request and its response: commits at the right moments."""
 
-    __slots__ = ("_failed", "_middleware", "_receive", "_replaced", "_scope", "_send", "_session", "_started")
+    _started = False
+    _failed = False
+    _replaced = False
 
-    def __init__(self, middleware: Middleware, scope: Scope, session: Session, receive: Receive, send: Send) -> None:
+    def __init__(self, middleware: Middleware, scope: Scope, session: Session, send: Send) -> None:
         self._middleware = middleware
         self._scope = scope
         self._session = session
-        self._receive = receive
         self._send = send
-        self._started = False
-        self._failed = False
-        self._replaced = False
-
-    async def receive(self) -> Message:
-        return await self._receive()
 
     async def _start(self, message: Message, status: int) -> bool:
         """Commit, then add the headers; False if an error was sent in place of this response."""
-        self._failed = status >= 500
+        self._failed = failed = status >= 500
         session, manager = self._session, self._middleware.manager
-        if not manager.is_idle(session):
+        if not manager.is_idle(session) and (failed or not manager.reseal(session)):
             try:
-                await self._middleware.save(session, self._failed)
+                await self._middleware.save(session, failed)
             except _REFUSALS as error:
                 await self._refuse(error)
                 return False
-        token = manager.header(session)
+        token = manager.header(session) if session._out is not None else None
         if token is not None:
             if session._anonymous_only:
                 token = None
@@ -90,7 +85,8 @@ class Exchange:
             message["headers"] = mark_response(
                 message.get("headers") or (), vary=manager.transport.vary, token=token, accessed=session._accessed
             )
-            message["headers"] += old
+            if old:
+                message["headers"] += old
         self._started = True
         session._phase = Phase.STARTED
         return True
@@ -107,14 +103,16 @@ class Exchange:
 
     async def _save_late(self) -> None:
         session = self._session
-        if session._written or session._exposed or session._ended:
+        wrote = session._written or session._exposed or session._ended
+        if wrote and not self._middleware.manager.is_idle(session):
             await self._middleware.save(session, self._failed)
 
     async def fail(self, error: BaseException) -> bool:
         """The application raised: keep a logout, drop the rest; True if the error was answered here."""
         self._failed = True
         try:
-            await self._middleware.save(self._session, True)
+            if not self._middleware.manager.is_idle(self._session):
+                await self._middleware.save(self._session, True)
         except (StoreUnavailable, SessionConflict):
             log.warning("a logout could not be carried out: the request failed, and the store too")
         if isinstance(error, _REFUSALS) and not self._started:
@@ -127,19 +125,20 @@ class Exchange:
 
 
 class Http(Exchange):
-    __slots__ = ()
+    """An http request."""
 
     async def send(self, message: Message) -> None:
         if self._replaced:
             return
-        kind, session = message["type"], self._session
+        session = self._session
+        kind = message["type"]
         if kind == "http.response.start":
             if session._state and not session._accessed:  # nobody has touched it: nothing to save, nothing to say
                 self._started, self._failed, session._phase = True, message["status"] >= 500, Phase.STARTED
             elif not await self._start(message, message["status"]):
                 return
         elif (
-            (session._written or session._exposed or session._ended)
+            (session._written or session._exposed or session._rare is not None)
             and kind == "http.response.body"
             and self._started
             and not message.get("more_body", False)
@@ -169,16 +168,21 @@ class Http(Exchange):
 
 
 class Socket(Exchange):
-    __slots__ = ("_cut", "_gone", "_next", "_watch")
+    """A WebSocket."""
 
-    def __init__(self, middleware: Middleware, scope: Scope, session: Session, receive: Receive, send: Send) -> None:
-        super().__init__(middleware, scope, session, receive, send)
-        self._gone = False  # the client hung up, or was made to
-        self._cut = False  # it was made to, because the session ended
-        self._watch: asyncio.Task[None] | None = None
-        self._next: asyncio.Future[Message] | None = None
+    _gone = False  # the client hung up, or was made to
+    _cut = False  # it was made to, because the session ended
+    _watch: asyncio.Task[None] | None = None
+    _next: asyncio.Future[Message] | None = None
+    _receive: Receive
+
+    def receive_from(self, receive: Receive) -> Receive:
+        """Return what the application receives through."""
+        self._receive = receive
+        return self.receive
 
     async def receive(self) -> Message:
+        """Return the next message."""
         message = await (self._receive() if self._watch is None else self._receive_watched(self._watch))
         if message["type"] == "websocket.disconnect":
             self._gone = True

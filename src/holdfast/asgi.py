@@ -77,17 +77,52 @@ class SessionMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with a session in its scope."""
         kind = scope["type"]
-        if kind in _REQUESTS:
-            if ("holdfast" in scope or self._exclude) and self._is_excluded(scope):
-                await self.app(scope, receive, send)
-            else:
-                await self._request(scope, receive, send)
-        elif kind == "lifespan":
-            await self._lifespan(scope, receive, send)
-        else:
-            if kind == PROBE:
-                scope["managers"].append(self.manager)
+        if kind not in _REQUESTS:
+            await self._beside(kind, scope, receive, send)
+            return
+        if ("holdfast" in scope or self._exclude) and self._is_excluded(scope):
             await self.app(scope, receive, send)
+            return
+        session = self.begin(scope)
+        if self.manager.describe is not None:
+            session.context = {"headers": scope["headers"], "client": scope.get("client")}
+        if session._state is State.PENDING and not self._lazy:
+            with suppress(StoreUnavailable):  # kept, and raised at first use: a route without sessions stays up
+                await self.manager.load(session)
+        key = self._scope_key
+        scope[key] = session
+        scope["state"] = {**scope["state"], key: session} if scope.get("state") else {key: session}
+        scope["holdfast"] = (*scope["holdfast"], session) if "holdfast" in scope else (session,)
+        exchange: Http | Socket
+        if kind == "http":
+            exchange = Http(self, scope, session, send)
+        else:
+            exchange = Socket(self, scope, session, send)
+            receive = exchange.receive_from(receive)
+        try:
+            await self.app(scope, receive, exchange.send)
+        except BaseException as error:
+            if not await exchange.fail(error):
+                raise
+        else:
+            if session._written or session._exposed or session._rare is not None:
+                await exchange.end()
+        finally:
+            session._phase = Phase.CLOSED
+            if kind != "http":
+                await exchange.stop()
+        if self._next_sweep is not None and self._sweeper is None and self.manager.clock() >= self._next_sweep:
+            self._next_sweep = self._sweep_at()
+            self.manager.runtime.spawn(self._sweep())
+
+    async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what is no request: the lifespan, a test client's question, what nobody has heard of yet."""
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        if kind == PROBE:
+            scope["managers"].append(self.manager)
+        await self.app(scope, receive, send)
 
     def _is_excluded(self, scope: Scope) -> bool:
         for session in scope.get("holdfast", ()):
@@ -108,50 +143,17 @@ class SessionMiddleware:
                 "each other's: give one of them a label, such as SessionManager(..., label='admin')"
             )
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        manager = self.manager
-        session = self.begin(scope)
-        if manager.describe is not None:
-            session.context = {"headers": scope["headers"], "client": scope.get("client")}
-        if session._state is State.PENDING and not self._lazy:
-            with suppress(StoreUnavailable):  # kept, and raised at first use: a route without sessions stays up
-                await manager.load(session)
-        scope[self._scope_key] = session
-        scope["state"] = {**(scope.get("state") or {}), self._scope_key: session}
-        scope["holdfast"] = (*scope.get("holdfast", ()), session)
-        exchange: Http | Socket
-        if scope["type"] == "http":
-            exchange = Http(self, scope, session, receive, send)
-        else:
-            exchange = Socket(self, scope, session, receive, send)
-            receive = exchange.receive
-        try:
-            await self.app(scope, receive, exchange.send)
-        except BaseException as error:
-            if not await exchange.fail(error):
-                raise
-        else:
-            if session._written or session._exposed or session._ended:
-                await exchange.end()
-        finally:
-            session._phase = Phase.CLOSED
-            if type(exchange) is Socket:
-                await exchange.stop()
-        if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
-            self._next_sweep = self._sweep_at()
-            manager.runtime.spawn(self._sweep())
-
     def begin(self, scope: Scope) -> Session:
         """Return the session of a request, not loaded yet; an adapter may give it a class of its own."""
         return self.manager.begin(scope["headers"])
 
     async def save(self, session: Session, failed: bool) -> None:
-        """Commit; once begun, a save is finished even if the request is cancelled."""
+        """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
         manager = self.manager
         if manager.immediate or manager.kept is None or not isinstance(manager.runtime, AsyncioRuntime):
-            await manager.commit(session, failed=failed)
-        elif not manager.is_idle(session):  # a task costs 15 us
-            await manager.runtime.finish(manager.commit(session, failed=failed))
+            await manager.carry_out(session, failed=failed)
+        elif not (manager.settles and await manager.update(session, failed=failed)):  # a task costs 15 us
+            await manager.runtime.finish(manager.carry_out(session, failed=failed))
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""

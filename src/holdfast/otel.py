@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from holdfast import __version__
 from holdfast._core.events import Event
+from holdfast._core.protocols import Tracer
 from holdfast.errors import MissingDependency
 from holdfast.manager import SessionManager
 
@@ -39,7 +40,7 @@ def instrument(
     meter_provider: metrics.MeterProvider | None = None,
     tracer_provider: trace.TracerProvider | None = None,
 ) -> None:
-    """Let a manager report to OpenTelemetry.
+    """Let a manager report to OpenTelemetry, beside whatever else watches it (`holdfast.admin.Admin`).
 
     Args:
         manager: Whose sessions.
@@ -53,14 +54,15 @@ def instrument(
         counter.add(1, {"event": type(event).__name__})
 
     manager.listen(count)
-    manager.tracer = _Watch(meter, trace.get_tracer("holdfast", __version__, tracer_provider))
+    manager.tracer = _Watch(meter, trace.get_tracer("holdfast", __version__, tracer_provider), manager.tracer)
 
 
 class _Watch:
-    """The `Tracer` of an instrumented manager."""
+    """The `Tracer` of an instrumented manager; ``inner`` is the one that was there before, which is told as well."""
 
-    def __init__(self, meter: metrics.Meter, tracer: trace.Tracer) -> None:
+    def __init__(self, meter: metrics.Meter, tracer: trace.Tracer, inner: Tracer | None) -> None:
         self._tracer = tracer
+        self._inner = inner
         self._durations = meter.create_histogram(
             "holdfast.store.duration",
             unit="s",
@@ -77,9 +79,12 @@ class _Watch:
         kind, _, operation = name.partition(".")
         began, failure = time.perf_counter(), ""
         # What an error says may quote a key or a host: only its class is recorded.
-        with self._tracer.start_as_current_span(
-            f"holdfast.{name}", record_exception=False, set_status_on_exception=False
-        ) as span:
+        with (
+            nullcontext() if self._inner is None else self._inner.step(name),
+            self._tracer.start_as_current_span(
+                f"holdfast.{name}", record_exception=False, set_status_on_exception=False
+            ) as span,
+        ):
             try:
                 yield
             except BaseException as error:

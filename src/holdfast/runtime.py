@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -41,31 +42,9 @@ class AsyncioRuntime:
         except TimeoutError as error:
             raise StoreUnavailable(f"the session store did not answer within {seconds:g} s") from error
 
-    @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
+    def turn(self, key: str) -> AbstractAsyncContextManager[None]:
         """Hold the only turn for this key on this event loop; commits of one session queue instead of colliding."""
-        turns = self._here().turns
-        entry = turns.get(key)
-        if entry is None:
-            entry = turns[key] = _Turn()
-        entry.waiting += 1
-        held = False
-        try:
-            if entry.waiting == 1:  # nobody else holds it or is about to
-                held = await entry.lock.acquire()
-            else:
-                try:
-                    async with asyncio.timeout(self._patience):
-                        held = await entry.lock.acquire()
-                except TimeoutError:
-                    log.debug("a commit goes ahead without its turn")
-            yield
-        finally:
-            if held:
-                entry.lock.release()
-            entry.waiting -= 1
-            if not entry.waiting:
-                turns.pop(key, None)
+        return _Turn(self._here().turns, key, self._patience)
 
     async def finish(self, call: Awaitable[T]) -> T:
         """Await the call; if the caller is cancelled, the call goes on to its end."""
@@ -102,11 +81,52 @@ class AsyncioRuntime:
 
 
 class _Turn:
-    __slots__ = ("lock", "waiting")
+    """The only turn for one key, handed on to those who wait in the order they came."""
 
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.waiting = 0
+    __slots__ = ("_held", "_key", "_patience", "_turns")
+
+    def __init__(self, turns: dict[str, deque[asyncio.Future[None]]], key: str, patience: float) -> None:
+        self._turns = turns
+        self._key = key
+        self._patience = patience
+        self._held = False
+
+    async def __aenter__(self) -> None:
+        waiting = self._turns.get(self._key)
+        if waiting is None:
+            self._turns[self._key] = deque()
+            self._held = True
+            return
+        place = asyncio.get_running_loop().create_future()
+        waiting.append(place)
+        try:
+            async with asyncio.timeout(self._patience):
+                await place
+            self._held = True
+        except TimeoutError:
+            self._held = _is_given(place)
+            log.debug("a commit goes ahead without its turn")
+        except BaseException:
+            if _is_given(place):
+                self._hand_on()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._held:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        waiting = self._turns[self._key]
+        while waiting:
+            place = waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        del self._turns[self._key]
+
+
+def _is_given(place: asyncio.Future[None]) -> bool:
+    return place.done() and not place.cancelled()
 
 
 class _Loop:
@@ -115,7 +135,7 @@ class _Loop:
     __slots__ = ("tasks", "turns")
 
     def __init__(self) -> None:
-        self.turns: dict[str, _Turn] = {}
+        self.turns: dict[str, deque[asyncio.Future[None]]] = {}
         self.tasks: set[asyncio.Future[Any]] = set()
 
 

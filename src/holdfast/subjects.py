@@ -137,6 +137,11 @@ class Subjects(Engine):
             HoldfastError: The sessions live in cookies, or the store cannot walk through its records.
             StoreUnavailable: The store does not answer; call it again, as some may be left.
         """
+        if not self.is_server_side:
+            raise HoldfastError(
+                "sessions in cookies cannot be walked through: to end all of them replace the secret, so that none of "
+                "them opens (`holdfast keys rotate --keep 0`), or end those of one subject with revoke_all"
+            )
         store = self.server
         if not isinstance(store, Scans):
             raise HoldfastError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")

@@ -60,6 +60,16 @@ def test_it_makes_no_file_and_no_folder(shell: Shell, store: str) -> None:
     assert list(shell.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("store", ["file:typo", "sqlite:///typo.db"])
+def test_a_store_that_is_not_there_is_said_to_be_absent(shell: Shell, store: str) -> None:
+    """Not all is well with a mistyped path: the last line says that there is no store, and the path is named."""
+    said = shell.run("doctor", "--store", store).output
+    assert "typo" in said.partition("files ")[2]
+    assert "does not exist, so nothing was looked into" in said
+    assert said.splitlines()[-1] == "All is well, as far as can be seen: there is no store yet."
+    assert list(shell.folder.iterdir()) == []
+
+
 def test_the_probe_is_gone_afterwards(shell: Shell) -> None:
     """What the doctor wrote, to see whether it can be written, is deleted again."""
     database = make_database(shell)

@@ -222,9 +222,8 @@ async def test_n2_18_expired_sessions_are_cleaned_up_periodically() -> None:
         await browser.get("/")
         clock.advance(12)  # the deadline and its slack are over for the first one
         async with asyncio.timeout(10):
-            while path.exists():
+            while path.exists() or len(files()) > 1:  # the sweeper's own lock is a file as well, for a moment
                 await asyncio.sleep(0.01)
-        assert len(files()) == 1
 
 
 async def test_n2_19_data_is_saved_before_the_answer() -> None:

@@ -78,6 +78,7 @@ async def test_all_devices_are_listed_this_one_first(serve: Serve, clock: FakeCl
     assert ("Firefox 141 on Ubuntu" in first, "this device" in first, "In use now" in first) == (True, True, True)
     assert ("Mobile Safari 18 on iOS" in second, "this device" in second) == (True, False)
     assert "Last used 3 minutes ago" in second
+    assert ("signed in 3 minutes ago" in second, "from 127.0.0.x" in second) == (True, True)
     assert "You are signed in on 2 devices" in desk.part("devices")
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import unittest
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from holdfast.stores import Store
 from holdfast.testing import StoreSuite
 from tests.docs.test_code_blocks import ROOT, examples
+
+
+def defined() -> dict[str, Any]:
+    """Return what the page defines about its store."""
+    names: dict[str, Any] = {"__name__": "dict_store"}
+    document = examples(ROOT / "docs" / "testing.md")
+    document.namespace = names
+    for example in document:
+        if "class DictStore" in example.parsed or "class TestDictStore" in example.parsed or "Lives" in example.parsed:
+            example.evaluate()
+    return names
 
 
 class TestStoreOfTheDocumentation(StoreSuite):
@@ -17,12 +30,17 @@ class TestStoreOfTheDocumentation(StoreSuite):
     @pytest.fixture
     def store(self) -> Store:
         """Return the store as the page defines it."""
-        names: dict[str, Any] = {"__name__": "dict_store"}
-        document = examples(ROOT / "docs" / "testing.md")
-        document.namespace = names
-        for example in document:
-            if "class DictStore" in example.parsed:
-                example.evaluate()
-        store = names["DictStore"]()
+        store = defined()["DictStore"]()
         assert isinstance(store, Store)
         return store
+
+
+@pytest.mark.parametrize("name", ["TestLives", "TestLivesThroughHttp"])
+def test_the_lives_of_the_documentation(name: str) -> None:
+    """The state machine that the page shows runs, and the store of the page equals the model."""
+    machine = defined()[name]
+    machine.settings = settings(max_examples=5, stateful_step_count=20, deadline=None, database=None)
+    result = unittest.TestResult()
+    machine("runTest").run(result)
+    assert result.testsRun == 1
+    assert result.wasSuccessful(), result.failures + result.errors

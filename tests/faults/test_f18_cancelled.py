@@ -1,4 +1,4 @@
-"""F18: clients go away while their request loads or saves."""
+"""F18: a request is cancelled and another one reads its answer (CVE-2023-28858, CVE-2023-28859)."""
 
 from __future__ import annotations
 

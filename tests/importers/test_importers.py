@@ -14,6 +14,7 @@ from holdfast._core.protocols import Importer
 from holdfast.importers import StarletteCookies
 from holdfast.manager import system_clock
 from tests.importers.origins import ORIGINS, OTHER_SECRET, SIGNED, Made
+from tests.importers.origins import SECRET as OLD
 from tests.security.hostile import CORPUS, bit_flips, truncations
 from tests.security.site import SECRET, Answer, Handler, Site
 
@@ -220,6 +221,21 @@ async def test_a_cookie_of_the_same_name(folder: Path) -> None:
     assert token
     assert (await moved.ask("/take", token)).cookies == []
     assert moved.held == made.data
+
+
+async def test_s24_an_importer_weakens_no_cookie_of_ours(signed: Made) -> None:
+    """Even with one secret for both: an old cookie under our name is nobody's, and so is a signed one of ours."""
+    moved, same = (Moved(signed.importer(secret), store="cookie:") for secret in (OLD, SECRET))
+    weaker = (await Site(store="cookie:signed", secret=SECRET).ask("/write")).token
+    ours = moved.manager.cookie_name
+    for site, name, value in ((moved, ours, signed.value), (same, ours, weaker), (same, signed.cookie, weaker)):
+        answer = await site.ask("/take", value, name=name)
+        assert (answer.status, answer.cookies, site.held) == (200, [], {})
+    token = (await same.ask("/write")).token
+    assert (await same.ask("/take", token, name=signed.cookie)).cookies == []
+    assert same.held == {}
+    await moved.ask("/take", signed.value, name=signed.cookie)
+    assert moved.held == signed.data
 
 
 @pytest.mark.parametrize("until", [None, "2030-01-31", datetime(2030, 1, 31), 7])

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from holdfast._core.protocols import Store
+from holdfast._core.protocols import Outcome, Store
+from holdfast._core.record import Record
 from holdfast.stores.memory import MemoryStore
 from holdfast.testing.interleave import OPERATIONS, Operation, Race, every_order, pause, some_orders
 from tests.properties.broken import EndedLives, LateExpiry, LostCheck, SwallowedFailure, TouchRevives, Upsert
@@ -17,6 +18,60 @@ from tests.properties.broken import EndedLives, LateExpiry, LostCheck, Swallowed
 LONG: Final = os.environ.get("HOLDFAST_LONG") == "1"
 PAIRS: Final = list(combinations_with_replacement(OPERATIONS, 2))
 TRIPLES: Final = list(combinations_with_replacement(OPERATIONS, 3))
+
+
+class Recording(MemoryStore):
+    """Notes which calls were made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    async def load(self, key: str) -> Record | None:
+        self.calls.append("load")
+        return await super().load(key)
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        self.calls.append("create")
+        return await super().create(key, record, now=now)
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self.calls.append("update")
+        return await super().update(key, record, expected, now=now)
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        self.calls.append("touch")
+        return await super().touch(key, accessed, expires, now=now)
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        self.calls.append("delete")
+        return await super().delete(key, version)
+
+    async def sweep(self, now: int, limit: int) -> int:
+        self.calls.append("sweep")
+        return await super().sweep(now, limit)
+
+
+@pytest.mark.parametrize(
+    ("kind", "calls"),
+    [
+        ("read", ["load", "touch"]),
+        ("write", ["load", "update"]),
+        ("login", ["load", "create", "delete"]),
+        ("regenerate", ["load", "create", "delete"]),
+        ("renewal", ["load", "create", "update"]),
+        ("logout", ["load", "delete"]),
+        ("sweep", ["sweep"]),
+        ("expiry", []),
+    ],
+)
+def test_the_operations_make_the_calls_that_they_stand_for(kind: Operation, calls: list[str]) -> None:
+    """What is interleaved is loading, committing, touching, a login, a renewal, a logout, a sweep, and the clock."""
+    store = Recording()
+    [operation] = Race([kind], lambda: store).start()
+    store.calls.clear()
+    assert len(list(every_order(lambda: [operation]))) == 1
+    assert list(dict.fromkeys(store.calls)) == calls
 
 
 @pytest.mark.parametrize("subject", [None, "ann"])

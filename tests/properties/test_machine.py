@@ -1,12 +1,13 @@
-"""Long random lives of sessions equal a pure model, on every store; and stores that are wrong are found out."""
+"""Long random lives of sessions equal a pure model, on every store and through HTTP; wrong stores are found out."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -15,11 +16,23 @@ from hypothesis.stateful import run_state_machine_as_test
 from holdfast._core.protocols import Store
 from holdfast.stores.file import FileStore
 from holdfast.stores.memory import MemoryStore
+from holdfast.stores.postgres import PostgresStore
+from holdfast.stores.redis import RedisStore
 from holdfast.stores.sqlite import SQLiteStore
-from holdfast.testing.machine import session_machine
+from holdfast.testing.machine import Build, Place, plain, session_machine
+from holdfast.testing.suite_adapter import AdapterSuite
+from tests.adapters.test_blacksheep import TestBlackSheep as BlackSheep
+from tests.adapters.test_fastapi import TestFastAPI as FastAPI
+from tests.adapters.test_fastmvc import TestFastMVC as FastMVC
+from tests.adapters.test_litestar import TestLitestar as Litestar
+from tests.adapters.test_nexios import TestNexios as Nexios
+from tests.adapters.test_starlette import TestStarlette as Starlette
 from tests.properties.broken import BROKEN
 
+Prepare: TypeAlias = Callable[[pytest.FixtureRequest], Place]
+
 LONG: Final = os.environ.get("HOLDFAST_LONG") == "1"
+ADAPTERS: Final = (Starlette, FastAPI, FastMVC, BlackSheep, Nexios, Litestar)
 
 
 def memory() -> Callable[[], Store]:
@@ -28,51 +41,85 @@ def memory() -> Callable[[], Store]:
     return lambda: store
 
 
-def quick(examples: int, steps: int = 40, **more: object) -> settings:
-    """Settings of a normal run; HOLDFAST_LONG=1 runs a hundred times as many examples."""
+def in_memory(request: pytest.FixtureRequest) -> Place:
+    return memory
+
+
+def in_files(request: pytest.FixtureRequest) -> Place:
+    """Two workers on one folder; the disk is not waited for, since nothing crashes."""
+    folder: Path = request.getfixturevalue("tmp_path")
+    return lambda: partial(FileStore, folder / secrets.token_hex(8), durable=False)
+
+
+def in_sqlite(request: pytest.FixtureRequest) -> Place:
+    """Two workers on one database file, which does not wait for the disk either."""
+    folder: Path = request.getfixturevalue("tmp_path")
+    return lambda: partial(SQLiteStore, folder / f"{secrets.token_hex(8)}.db", synchronous="OFF")
+
+
+def on_redis(request: pytest.FixtureRequest) -> Place:
+    """Two workers with connections of their own to one server."""
+    url, prefix = request.getfixturevalue("redis_url"), request.getfixturevalue("redis_prefix")
+    return lambda: partial(RedisStore, url, prefix=f"{prefix}{secrets.token_hex(8)}:")
+
+
+def on_postgres(request: pytest.FixtureRequest) -> Place:
+    """Two workers with connections of their own to one table, which holds what earlier examples left."""
+    url, schema = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_schema")
+    return lambda: partial(PostgresStore, url, schema=schema)
+
+
+STORES: Final[dict[str, tuple[Prepare, int, int]]] = {
+    "memory": (in_memory, 60, 6_000),
+    "file": (in_files, 15, 1_500),
+    "sqlite": (in_sqlite, 15, 1_500),
+    "redis": (on_redis, 12, 600),
+    "postgres": (on_postgres, 10, 500),
+}
+"""How each store is prepared, and how many lives a normal run tries out, and one with HOLDFAST_LONG=1."""
+
+
+def lives(quick: int, long: int, **more: Any) -> settings:
+    """Settings for so many examples of forty steps."""
     return settings(
-        max_examples=examples * 100 if LONG else examples,
-        stateful_step_count=steps,
+        max_examples=long if LONG else quick,
+        stateful_step_count=40,
         deadline=None,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
-def test_memory_equals_the_model() -> None:
-    """Sessions in memory are what the model says, whatever requests, clocks and outages do."""
-    run_state_machine_as_test(session_machine(memory), settings=quick(60))
+@pytest.mark.parametrize("kind", STORES)
+def test_every_store_equals_the_model(kind: str, request: pytest.FixtureRequest) -> None:
+    """Sessions in any store are what the model says, whatever requests, clocks and outages do."""
+    prepare, quick, long = STORES[kind]
+    run_state_machine_as_test(session_machine(prepare(request)), settings=lives(quick, long))
 
 
-def test_sqlite_equals_the_model(tmp_path: Path) -> None:
-    """So are sessions in SQLite, with two workers on one file; the disk is not waited for, since nothing crashes."""
-    numbers = iter(range(10**9))
-
-    def place() -> Callable[[], Store]:
-        return partial(SQLiteStore, tmp_path / f"{next(numbers)}.db", synchronous="OFF")
-
-    run_state_machine_as_test(session_machine(place), settings=quick(15))
+@pytest.mark.parametrize("kind", STORES)
+def test_every_store_equals_the_model_through_http(kind: str, request: pytest.FixtureRequest) -> None:
+    """So they are when the same requests come as HTTP, one worker reading eagerly and the other lazily."""
+    prepare, quick, long = STORES[kind]
+    run_state_machine_as_test(session_machine(prepare(request), plain), settings=lives(quick // 2, long // 2))
 
 
-def test_files_equal_the_model(tmp_path: Path) -> None:
-    """So are sessions in files, with two workers on one folder."""
-    numbers = iter(range(10**9))
-
-    def place() -> Callable[[], Store]:
-        return partial(FileStore, tmp_path / str(next(numbers)), durable=False)
-
-    run_state_machine_as_test(session_machine(place), settings=quick(15))
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.__name__[4:])
+def test_every_adapter_equals_the_model(adapter: type[AdapterSuite]) -> None:
+    """So they are through an application of every framework."""
+    run_state_machine_as_test(session_machine(memory, adapter().build), settings=lives(6, 300))
 
 
+@pytest.mark.parametrize("build", [None, plain], ids=["engine", "http"])
 @pytest.mark.parametrize("store", BROKEN, ids=lambda store: store.__name__)
-def test_a_broken_store_is_refuted(store: type[Store]) -> None:
-    """A store with one thing wrong does not pass."""
+def test_a_broken_store_is_refuted(store: type[Store], build: Build | None) -> None:
+    """A store with one thing wrong does not pass, neither before the engine nor behind HTTP."""
 
     def place() -> Callable[[], Store]:
         broken = store()
         return lambda: broken
 
-    search = quick(300, phases=[Phase.generate], derandomize=True, print_blob=False)
+    search = lives(300, 30_000, phases=[Phase.generate], derandomize=True, print_blob=False)
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(session_machine(place), settings=search)
+        run_state_machine_as_test(session_machine(place, build), settings=search)

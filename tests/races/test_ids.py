@@ -177,6 +177,19 @@ async def test_the_old_id_reads_and_writes_during_the_grace(store: Store) -> Non
     assert await site.read(renewed) == {"n": 1}
 
 
+async def test_the_grace_does_not_begin_with_the_response_that_renews(store: Store) -> None:
+    """A client that never got the new id, because that response was lost, goes on with the old one, however late."""
+    site = renewing(store)
+    token = await site.session(log=["begun"])
+    site.clock.advance(INTERVAL)
+    renewed = await site.request(lambda session: session["log"].append("renews"), token)
+    assert renewed.token
+    site.clock.advance(2 * GRACE)
+    again = await site.request(lambda session: session["log"].append("again"), token)
+    assert again.token == renewed.token
+    assert await site.read(renewed.token) == {"log": ["begun", "renews", "again"]}
+
+
 async def test_use_after_the_grace_is_reported_as_reuse(store: Store) -> None:
     """After the grace the old id is nobody's, and its use is the event `SessionReused`."""
     site = renewing(store)

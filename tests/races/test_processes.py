@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -77,3 +78,9 @@ async def test_f09_four_processes_on_files(tmp_path: Path) -> None:
 async def test_f09_four_processes_on_redis(redis_url: str, redis_prefix: str) -> None:
     """The same on Redis or Valkey."""
     await everything_counts(f"{redis_url}?prefix={redis_prefix}")
+
+
+@pytest.mark.timeout(300)
+async def test_f09_four_processes_on_postgresql(postgres_url: str, postgres_schema: str) -> None:
+    """The same on PostgreSQL."""
+    await everything_counts(f"{postgres_url}?schema={quote(postgres_schema)}")

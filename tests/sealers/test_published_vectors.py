@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
@@ -70,6 +71,23 @@ def test_the_cipher_is_xaes_256_gcm(key: str, associated: bytes, expected: str) 
     nonce = b"ABCDEFGHIJKLMNOPQRSTUVWX"
     assert cipher.encrypt(nonce, b"XAES-256-GCM", associated).hex() == expected
     assert cipher.decrypt(nonce, bytes.fromhex(expected), associated) == b"XAES-256-GCM"
+
+
+def test_the_cipher_inside_is_aes_256_gcm() -> None:
+    """McGrew and Viega, test case 16 (NIST SP 800-38D): what encrypts under a derived key, and seals renewed ids."""
+    key = "feffe9928665731c6d6a8f9467308308" * 2
+    plain = (
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+        "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
+    )
+    sealed = (
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+        "76fc6ece0f4e1768cddf8853bb2d551b"
+    )
+    nonce, associated = "cafebabefacedbaddecaf888", "feedfacedeadbeeffeedfacedeadbeefabaddad2"
+    made = AESGCM(bytes.fromhex(key)).encrypt(*(bytes.fromhex(part) for part in (nonce, plain, associated)))
+    assert made.hex() == sealed
 
 
 def accumulate(iterations: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -13,12 +14,13 @@ STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], id
 
 
 async def tried(site: Site, values: Iterable[bytes]) -> int:
-    """Send every value to a reading route: none is accepted, none fails, none sets a cookie; return how many."""
-    number = 0
+    """Send every value to a reading route: none is accepted, fails, sets a cookie or takes long; return how many."""
+    number, begun = 0, time.perf_counter()
     for value in values:
         number += 1
         answer = await site.ask("/read", value)
         assert (answer.status, answer.text, answer.cookies) == (200, "null", []), value
+    assert time.perf_counter() - begun < 0.005 * number, "5 ms for each"
     return number
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, Key, Keyring, Session, SessionManager, SessionPolicy
+from holdfast import ConfigurationError, Key, Keyring, Session, SessionEnded, SessionManager, SessionPolicy
 from holdfast._core.at_rest import EncryptedStore
 from holdfast._core.events import CorruptRecord, SessionMerged
 from holdfast._core.marks import is_mark
@@ -111,6 +111,22 @@ async def test_a_row_that_is_not_encrypted_is_corrupt() -> None:
     site = Site(store=plain.watched, secret=SECRET, encrypt=True)
     assert (await site.ask("/dump", token)).text == ANONYMOUS
     assert site.said(CorruptRecord) == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"encrypt": True, "secret": OTHER}], ids=["plain", "another secret"])
+async def test_who_has_not_the_key_leaves_the_record_alone(settings: dict[str, Any]) -> None:
+    """A worker of before `encrypt`, or with another secret, sees nobody's session, and deletes none."""
+    site = encrypted()
+    token = (await site.ask("/secret")).token
+    (key,) = site.rows
+    before = dict(site.rows)
+    other = Site(store=site.watched, **settings)
+    with pytest.raises(SessionEnded):
+        async with other.manager.open(key):
+            pass
+    assert other.said(CorruptRecord) == 1
+    assert site.rows == before
+    assert VALUE in (await site.ask("/dump", token)).text
 
 
 async def test_a_window_lets_plain_rows_in() -> None:

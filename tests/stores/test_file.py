@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -135,15 +136,19 @@ def test_what_is_not_ours_is_left_alone(store: FileStore, folder: Path) -> None:
     assert strange <= names(folder)
 
 
-def test_left_over_temporary_files_are_swept_at_open(folder: Path) -> None:
-    """A temporary file of a crashed process goes after an hour; a young one may be in use."""
+@pytest.mark.parametrize("deadline", [0, 2**33])
+def test_left_over_temporary_files_are_swept_at_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, deadline: int
+) -> None:
+    """A temporary file of a crashed process goes after an hour, whatever its deadline; a young one may be in use."""
     folder.mkdir(0o700)
-    for name, age in {".old.tmp": 3700, ".young.tmp": 3500}.items():
-        (folder / name).write_bytes(b"half a rec")
-        written = (folder / name).stat().st_mtime - age
-        os.utime(folder / name, (written, written))
-    done(FileStore(folder).open())
-    assert names(folder) == {".young.tmp"}
+    (folder / ".left.tmp").write_bytes(b"half a rec")
+    os.utime(folder / ".left.tmp", (deadline, deadline))
+    began = time.time()
+    for later, left in ((3500, {".left.tmp"}), (3700, set[str]())):
+        monkeypatch.setattr(time, "time", lambda later=later: began + later)
+        done(FileStore(folder).open())
+        assert names(folder) == left
 
 
 def test_f07_the_order_of_syncs(store: FileStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ async def login_under_way(site: Site, random: Random, subject: str) -> None:
     await site.manager.commit(session)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "file"])
 @pytest.mark.parametrize("races", COUNTS)
 async def test_login_under_way_does_not_survive_revoke_all(kind: str, races: int, tmp_path: Path) -> None:
     """However a login and a revocation of all sessions interleave, what was logged in before it is dead after it."""

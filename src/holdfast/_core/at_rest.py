@@ -2,7 +2,8 @@
 
 It stands between the engine and the store, so that merging and finding out what changed see what is inside. What does
 not open is handed on as an empty payload, which is a corrupt one: an anonymous session, an event, a deletion by
-version.
+version. What was sealed under a key that is not listed here is handed on as it is, which is a foreign one: anonymous
+here, and left alone, since workers with other secrets may read it while a new secret is being rolled out.
 
 Marks (`holdfast._core.marks`) are left as they are: they hold no session, and whoever revokes from outside, as the
 command line does, need not have the keys.
@@ -31,6 +32,10 @@ class RecordSealer(Protocol):
 
     def open(self, key: str, record: Record) -> Record | None:
         """Return the record with its payload opened, or None when it was not sealed for this place."""
+        ...
+
+    def is_foreign(self, payload: bytes) -> bool:
+        """Tell whether a payload was sealed under a key that is not listed here."""
         ...
 
 
@@ -122,6 +127,8 @@ class EncryptedStore:
         if marks.is_mark(record.payload):
             return record
         if self._plain_until is not None and not self._is_sealed(record.payload) and self._clock() < self._plain_until:
+            return record
+        if self._sealer.is_foreign(record.payload):
             return record
         return self._sealer.open(key, record) or record._replace(payload=_UNREADABLE)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, cast
 
 from holdfast._core import events
 from holdfast._core.emitter import Emitter
-from holdfast._core.protocols import ClientStore, Immediate, Outcome, Runtime, Store
+from holdfast._core.protocols import ClientStore, Immediate, Outcome, Runtime, Settles, Store
 from holdfast._core.record import Record
 from holdfast.errors import HoldfastError, StoreUnavailable
 
@@ -24,15 +24,27 @@ __all__ = ["Calls"]
 T = TypeVar("T")
 log = logging.getLogger("holdfast")
 
+_SETTLED: Final = frozenset({"load", "update", "touch", "delete"})
+
+
+class _NoRecords:
+    """Stands where a store on the server would."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise HoldfastError("a cookie session has no record on the server: use a store such as sqlite:///sessions.db")
+
 
 class Calls(Emitter):
     """The part of an engine that calls the store.
 
     Attributes:
         store: As it was given: it keeps records, or the sessions are in their cookies.
+        server: The store, where it is one that keeps records.
+        client: The store, where it is one that keeps the session in the cookie.
         kept: Keeps the sessions, or the notes of what ended those that are in cookies; None: there is nothing to ask.
         revocation: How cookie sessions are ended, if they can be.
         immediate: Its calls never wait.
+        settles: Its calls end by themselves within the policy's time, and its writes are finished.
     """
 
     def __init__(
@@ -42,29 +54,14 @@ class Calls(Emitter):
         self.store = store
         self.policy = policy
         # A runtime-checkable protocol takes microseconds to check: once is enough.
-        self._client = store if isinstance(store, ClientStore) else None
-        self.revocation: Revocation | None = (
-            getattr(store, "revocation", None) if isinstance(store, ClientStore) else None
-        )
-        self._server = None if isinstance(store, ClientStore) else store
-        self.is_server_side = self._client is None
-        self.kept: Store | None = self._server or getattr(store, "revocation_store", None)
+        self.is_server_side = not isinstance(store, ClientStore)
+        self.server = cast("Store", store if self.is_server_side else _NoRecords())
+        self.client = cast("ClientStore", store)
+        self.revocation: Revocation | None = None if self.is_server_side else getattr(store, "revocation", None)
+        self.kept: Store | None = self.server if self.is_server_side else getattr(store, "revocation_store", None)
         self.immediate = isinstance(self.kept, Immediate)
-
-    @property
-    def client(self) -> ClientStore:
-        """The store, where it is one that keeps the session in the cookie."""
-        assert self._client is not None
-        return self._client
-
-    @property
-    def server(self) -> Store:
-        """The store, where it is one that keeps records."""
-        if self._server is None:
-            raise HoldfastError(
-                "a cookie session has no record on the server: use a store such as sqlite:///sessions.db"
-            )
-        return self._server
+        within = self.kept.settles_within if isinstance(self.kept, Settles) else None
+        self.settles = within is not None and within <= policy.store_timeout
 
     async def call(self, name: str, call: Awaitable[T], key: str | None = None) -> T:
         """Await one call of the store within its budget.
@@ -75,7 +72,9 @@ class Calls(Emitter):
         if self.tracer is not None:
             call = self.traced(f"store.{name}", call)
         try:
-            return await (call if self.immediate else self.runtime.limit(call, self.policy.store_timeout))
+            if self.immediate or (self.settles and name in _SETTLED):
+                return await call
+            return await self.runtime.limit(call, self.policy.store_timeout)
         except StoreUnavailable as error:
             log.warning("session store: %s failed: %s", name, error)
             self.emit(events.StoreFailed, key, call=name, reason=type(error.__cause__ or error).__name__)
@@ -99,10 +98,14 @@ class Calls(Emitter):
             return await self.call(name, attempt(), key)
 
         async def twice() -> Outcome:
+            began = self.clock()
             try:
                 return await attempt()
             except StoreUnavailable as error:
-                outcome = await attempt()
+                left = self.policy.store_timeout - (self.clock() - began) / 1000
+                if left <= 0:
+                    raise
+                outcome = await self.runtime.limit(attempt(), left)
                 if version is not None and isinstance(outcome, Record) and outcome.version != version:
                     raise StoreUnavailable(
                         "the reply to a write was lost and another request has written since: whether it was saved "

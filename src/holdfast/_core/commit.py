@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast._core import conflict, events, form_tokens, forward, logins, plan, rotation, sealing, tokens
 from holdfast._core.plan import Plan, Situation, Step
-from holdfast._core.protocols import DONE
+from holdfast._core.protocols import DONE, Outcome
 from holdfast._core.record import NEVER, Contents, Record
 from holdfast._core.rotate_on import watched_changes
 from holdfast._core.session import Session
@@ -37,32 +37,19 @@ class Commit:
         attempts: Conflicts so far.
     """
 
-    __slots__ = (
-        "attempts",
-        "engine",
-        "failed",
-        "increments",
-        "made",
-        "mine",
-        "notes",
-        "now",
-        "orphan",
-        "payload",
-        "session",
-    )
+    notes = NOTHING_NOTED
+    payload = b""
+    made = 0
+    orphan: str | None = None
+    attempts = 0
 
     def __init__(self, engine: Engine, session: Session, *, failed: bool = False) -> None:
         self.engine = engine
         self.session = session
         self.failed = failed
         self.now = engine.clock()
-        self.notes = NOTHING_NOTED
         self.increments: dict[str, Any] = {}
         self.mine = session._contents
-        self.payload = b""
-        self.made = 0
-        self.orphan: str | None = None
-        self.attempts = 0
 
     async def run(self) -> None:
         """Decide and carry out."""
@@ -71,7 +58,7 @@ class Commit:
         if todo == (False, Step.NOTHING):
             if not self.failed:
                 session._take(self.notes)
-            self._reissue()
+            self.reissue()
         elif not engine.is_server_side:
             await sealing.seal(self, todo)
             session._take(self.notes)
@@ -178,8 +165,11 @@ class Commit:
         late = session._record is not None and self.now >= session._record.expires
         if todo.end:
             await self._end()
-        elif late and todo.step is not Step.NOTHING and not await self._still_there(todo):
-            return
+        elif late and todo.step is not Step.NOTHING:
+            if not await self._still_there(todo):
+                return
+            if todo.step is Step.RENEW and session._forwarded:  # another request has renewed it meanwhile
+                todo = Plan(False, Step.NOTHING if self.payload == session._base else Step.UPDATE)
         if todo.step in (Step.CREATE, Step.MOVE) and session._phase:
             raise SessionClosed("a new id cannot be handed out any more: the response has started")
         if session._grace_of is not None and todo.step is not Step.NOTHING:
@@ -200,8 +190,8 @@ class Commit:
             case Step.TOUCH:
                 await self._touch()
             case Step.NOTHING:
-                return
-        self._reissue()
+                pass
+        self.reissue()
 
     async def _still_there(self, todo: Plan) -> bool:
         """The deadline passed while the request ran: go on if others kept the session alive, or if it is a login."""
@@ -277,25 +267,31 @@ class Commit:
         session._out = engine.present(raw)
         await logins.check(self)
 
-    async def update(self) -> None:
-        """Replace the record that was read, merging with whoever was there first."""
-        engine, session = self.engine, self.session
+    async def update(self, refused: Outcome | None = None) -> None:
+        """Replace the record that was read, merging with whoever was there first.
+
+        Args:
+            refused: What the store said to a first attempt, if one was made that did not land.
+        """
+        engine, session, outcome = self.engine, self.session, refused
         while True:
-            _, key, read = self.stored()
-            record = self.record()
-            write = partial(engine.server.update, key, record, read.version, now=self.now)
-            try:
-                outcome = await engine.write("update", write, key, record.version)
-            except StoreUnavailable:
-                session._tried = {**session._tried, record.version: dict(self.increments)}
-                raise
-            if conflict.landed(outcome, record):
-                self.saved(record)
-                break
+            if outcome is None:
+                _, key, read = self.stored()
+                record = self.record()
+                write = partial(engine.server.update, key, record, read.version, now=self.now)
+                try:
+                    outcome = await engine.write("update", write, key, record.version)
+                except StoreUnavailable:
+                    session._tried = {**session._tried, record.version: dict(self.increments)}
+                    raise
+                if conflict.landed(outcome, record):
+                    self.saved(record)
+                    break
             if not await conflict.meet(self, outcome):
                 return
             if self.payload == session._base:
                 break
+            outcome = None
         if self.attempts:
             engine.emit(events.SessionMerged, session._key, subject=session._subject, attempts=self.attempts + 1)
 
@@ -378,11 +374,13 @@ class Commit:
     def saved(self, record: Record) -> None:
         """Let the session stand on a record that was just written."""
         session, contents = self.session, self.contents
-        session._record, session._base, session._tried = record, record.payload, {}
+        session._record, session._base = record, record.payload
+        if session._tried:
+            session._tried = {}
         if contents.ends != session._ends_read:
             session._ends_read, session._reissue = contents.ends, self.engine.persistent
 
-    def _reissue(self) -> None:
+    def reissue(self) -> None:
         """Hand the same token out again: under the newest key, with a new Max-Age, or in place of a renewed id."""
         engine, session = self.engine, self.session
         if not session._reissue or session._out is not None or session._phase:

@@ -6,7 +6,6 @@ meeting another request costs no further round trip.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast._core import events, flashes, form_tokens
@@ -186,7 +185,7 @@ def _wrote(commit: Commit) -> bool:
     if notes.login or notes.regenerate or session._contents is None:
         return notes.login or notes.regenerate
     base = _base(commit)
-    plain = replace(commit.contents, renewed=base.renewed, previous=base.previous)
+    plain = Contents.of({**vars(commit.contents), "renewed": base.renewed, "previous": base.previous})
     return pack(plain, commit.engine.serializer) != session._base
 
 

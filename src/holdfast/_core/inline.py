@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from holdfast.errors import HoldfastError
@@ -20,10 +20,13 @@ class Inline:
         """Return the call as it is."""
         return call
 
-    @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
+    def turn(self, key: str) -> AbstractAsyncContextManager[None]:
         """Grant the turn at once."""
-        yield
+        return nullcontext()
+
+    def finish(self, call: Awaitable[T]) -> Awaitable[T]:
+        """Return the call as it is: nobody can cancel its caller."""
+        return call
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Refuse: nothing else would run meanwhile."""

@@ -12,9 +12,10 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from holdfast._core import conflict, events, forward, importing, marks, plan, revocation, sealing, tokens
+from holdfast._core import conflict, events, forward, importing, marks, plain, plan, revocation, sealing, tokens
 from holdfast._core.calls import Calls
 from holdfast._core.commit import Commit
+from holdfast._core.hush import hush
 from holdfast._core.inline import Inline
 from holdfast._core.policy import SessionPolicy
 from holdfast._core.protocols import (
@@ -29,8 +30,7 @@ from holdfast._core.protocols import (
 )
 from holdfast._core.record import NEVER, Contents, CorruptPayload, ForeignPayload, Found, Record, pack, unpack
 from holdfast._core.session import Phase, Session, State
-from holdfast._core.standing import Standing
-from holdfast.errors import SessionClosed, StoreUnavailable
+from holdfast.errors import HoldfastError, SessionClosed, StoreUnavailable
 
 __all__ = ["Engine", "Found", "Inline"]
 
@@ -66,7 +66,10 @@ class Engine(Calls):
         self.describe = describe
         self.importers = tuple(importers)
         self.warned_of_copies = False
-        self._quiet_ms = plan.quiet_ms(policy)
+        self.quiet_ms = plan.quiet_ms(policy)
+        self.plain_updates = (
+            self.revocation is None and policy.renewal_interval_ms is None and policy.absolute_ms is not None
+        )
         self._key_prefix = tokens.key_prefix(namespace)
         self.void_until = 0  # the last not-before mark that this manager wrote: a login after it is later than it
 
@@ -101,6 +104,7 @@ class Engine(Calls):
             found = await (search if self.tracer is None else self.traced("load", search))
             old = await importing.read(self, session._old) if found is None and session._old is not None else None
         except StoreUnavailable as error:
+            hush(error)
             if self.policy.on_load_error == "anonymous":
                 session._state, session._anonymous_only = State.READY, True
                 return
@@ -113,9 +117,7 @@ class Engine(Calls):
             elif old is not None:
                 importing.adopt(self, session, old)
 
-    def unseal(self, session: Standing) -> None:
-        """Open a session that lives in its cookie."""
-        sealing.unseal(self, session)
+    unseal = sealing.unseal
 
     def adopt(self, session: Session, found: Found | sealing.Opened) -> None:
         """Let the session stand for what was found."""
@@ -126,9 +128,10 @@ class Engine(Calls):
         session._contents, session._data = found.contents, found.contents.data
         session._subject = found.record.subject
         session._base = found.record.payload
-        session._forwarded = found.forwarded
         session._ends_read = found.contents.ends
-        session._reissue = session._reissue or found.forwarded
+        session._forwarded = found.forwarded
+        if found.forwarded:
+            session._reissue = True
 
     async def search(self, session: Session) -> Found | None:
         """Return the one live session among the tokens that a request presented; two different ones are none."""
@@ -138,7 +141,8 @@ class Engine(Calls):
             found = None if raw is None else await self.locate(raw)
             if found is not None:
                 live[found.key] = found
-                session._reissue = self.id_sealer is not None and not self.id_sealer.current(token)
+                if self.id_sealer is not None and not self.id_sealer.current(token):
+                    session._reissue = True
         if len(live) > 1:
             self.emit(events.AmbiguousCookie)
             return None
@@ -173,7 +177,21 @@ class Engine(Calls):
         """
         key = key or self.key_of(raw)
         record = await self.call("load", self.server.load(key), key)
-        return None if record is None else await self.admit(raw, key, record, hops, met=met)
+        if record is None:
+            return None
+        return self._whole(raw, key, record) or await self.admit(raw, key, record, hops, met=met)
+
+    def _whole(self, raw: bytes, key: str, record: Record) -> Found | None:
+        """Return what most records are: a live session; None: `admit` knows what else it is."""
+        if record.payload[:1] != self.serializer.format:
+            return None
+        try:
+            contents = unpack(record.payload, self.serializer)
+        except CorruptPayload:
+            return None
+        if self.clock() >= plan.reach(contents, record.accessed, self.policy)[0]:
+            return None
+        return Found(raw, key, record, contents)
 
     async def admit(self, raw: bytes, key: str, record: Record, hops: int = 0, *, met: bool = False) -> Found | None:
         """Judge a record that was read: follow a forward, refuse what is corrupt or past its deadline."""
@@ -231,20 +249,33 @@ class Engine(Calls):
         """
         if session._state:
             return True  # nobody has read it
-        if session._old is not None and importing.note(session):
-            return False
-        if session._written or session._exposed or session._ended or session._login or session._regenerate:
-            return False
-        if session._displaced or session._reissue or session._grace_of is not None:
+        if (session._rare is not None and self._is_noted(session)) or session._written or session._exposed:
             return False
         record, contents = session._record, session._contents
         if record is None or contents is None:
             return True
         now = self.clock()
-        if now - record.accessed >= self._quiet_ms or (contents.previous is not None and not session._forwarded):
+        if now - record.accessed >= self.quiet_ms or (contents.previous is not None and not session._forwarded):
             return False
         interval = self.policy.renewal_interval_ms
         return interval is None or now - max(contents.renewed or 0, contents.created) < interval
+
+    def _is_noted(self, session: Session) -> bool:
+        if session._old is not None and importing.note(session):
+            return True
+        if session._ended or session._login or session._regenerate or session._displaced:
+            return True
+        return session._reissue or session._grace_of is not None
+
+    def reseal(self, session: Session) -> bool:
+        """Seal a cookie session again, if that is all there is to do, see `holdfast._core.plain`; False: it is not."""
+        if self.is_server_side or session._rare is not None or self.tracer is not None:
+            return False
+        try:
+            return plain.reseal(self, session)
+        except HoldfastError as error:
+            hush(error)
+            raise
 
     async def commit(self, session: Session, *, failed: bool = False) -> None:
         """Carry out what was noted on the session; what is to be sent is then in `header`.
@@ -258,10 +289,32 @@ class Engine(Calls):
             UnstorableValue: A value cannot be stored; the stored record is untouched.
             CookieTooLarge: The session does not fit into its cookie; the old cookie stays valid.
         """
-        if session._anonymous_only or self.is_idle(session):
+        if not self.is_idle(session):
+            await self.carry_out(session, failed=failed)
+
+    async def carry_out(self, session: Session, *, failed: bool = False) -> None:
+        """Carry out what was noted on a session that is not idle; see `commit`."""
+        if session._anonymous_only:
             return
-        commit = Commit(self, session, failed=failed and not self.policy.save_on_error).run()
-        await (commit if self.tracer is None else self.traced("commit", commit))
+        if await self.update(session, failed=failed):
+            return
+        failed = failed and not self.policy.save_on_error
+        commit = Commit(self, session, failed=failed).run()
+        try:
+            await (commit if self.tracer is None else self.traced("commit", commit))
+        except HoldfastError as error:
+            hush(error)
+            raise
+
+    async def update(self, session: Session, *, failed: bool = False) -> bool:
+        """Carry out what is a matter of values only, see `holdfast._core.plain`; False: nothing was done."""
+        if session._rare is not None or self.tracer is not None or (failed and not self.policy.save_on_error):
+            return False
+        try:
+            return await plain.update(self, session)
+        except HoldfastError as error:
+            hush(error)
+            raise
 
     async def save(self, session: Session) -> None:
         """Commit now, as `Session.save` asks."""
@@ -286,10 +339,15 @@ class Engine(Calls):
     def max_age(self, session: Session) -> int | None:
         """Return the seconds that the client should keep the token, or None for a browser session."""
         contents, record = session._contents, session._record
-        if not self.persistent or contents is None or record is None:
+        if contents is None or record is None:
             return None
-        limit = plan.cookie_deadline(contents, record.accessed, self.policy)
-        return None if limit == NEVER else max(1, -(-(limit - self.clock()) // 1000))
+        return self.seconds_until(plan.cookie_deadline(contents, record.accessed, self.policy), self.clock())
+
+    def seconds_until(self, limit: int, now: int) -> int | None:
+        """Return what a ``Max-Age`` is for a deadline, both in milliseconds since 1970; None: a browser session."""
+        if limit == NEVER or not self.persistent:
+            return None
+        return max(1, (limit - now + 999) // 1000)
 
     # -- questions about a session
 

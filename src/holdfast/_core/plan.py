@@ -25,6 +25,7 @@ __all__ = [
     "forget_at",
     "idle_timeout",
     "quiet_ms",
+    "reach",
 ]
 
 
@@ -116,35 +117,40 @@ def idle_timeout(contents: Contents, policy: SessionPolicy) -> int | None:
     return policy.idle_ms
 
 
-def absolute_deadline(contents: Contents, policy: SessionPolicy) -> int:
-    """Return when the session ends however active it is, in milliseconds since 1970, or `NEVER`."""
+def reach(contents: Contents, accessed: int, policy: SessionPolicy) -> tuple[int, int]:
+    """Return when the session ends if nobody uses it after ``accessed``, and when however active it is.
+
+    Both in milliseconds since 1970, or `NEVER`. A deadline of its own (`Session.expire_in`) takes the place of the idle
+    timeout and never exceeds the absolute one.
+    """
+    usual = contents.authenticated is not None and not contents.remember
+    idle = policy.idle_ms if usual else idle_timeout(contents, policy)
     span = policy.remember_ms if contents.remember and policy.remember_ms is not None else policy.absolute_ms
     limit = NEVER if span is None else contents.created + span
-    return limit if contents.ends is None else min(limit, contents.ends)
+    if contents.ends is not None and contents.ends < limit:
+        limit = contents.ends
+    if idle is None or contents.ends is not None or accessed + idle > limit:
+        return limit, limit
+    return accessed + idle, limit
+
+
+def absolute_deadline(contents: Contents, policy: SessionPolicy) -> int:
+    """Return when the session ends however active it is, in milliseconds since 1970, or `NEVER`."""
+    return reach(contents, 0, policy)[1]
 
 
 def deadline(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
-    """Return the first moment at which the session is dead: idle or absolute, whichever is first.
-
-    A deadline of its own (`Session.expire_in`) takes the place of the idle timeout and never exceeds the absolute one.
-    """
-    if contents.ends is not None:
-        return absolute_deadline(contents, policy)
-    if contents.authenticated is None or contents.remember:
-        limit, idle = absolute_deadline(contents, policy), idle_timeout(contents, policy)
-    else:  # the usual login, without two calls: this is asked twice in a request
-        limit = NEVER if policy.absolute_ms is None else contents.created + policy.absolute_ms
-        idle = policy.idle_ms
-    return limit if idle is None or accessed + idle > limit else accessed + idle
+    """Return the first moment at which the session is dead: idle or absolute, whichever is first."""
+    return reach(contents, accessed, policy)[0]
 
 
 def cookie_deadline(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
     """Return how long a persistent cookie should last: to the absolute deadline, else to the idle one."""
-    limit = absolute_deadline(contents, policy)
-    return deadline(contents, accessed, policy) if limit == NEVER else limit
+    ends, limit = reach(contents, accessed, policy)
+    return ends if limit == NEVER else limit
 
 
 def forget_at(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
     """Return the ``expires`` that a store is given: the deadline plus the slack, or `NEVER`."""
-    limit = deadline(contents, accessed, policy)
-    return NEVER if limit == NEVER else limit + slack_ms(idle_timeout(contents, policy))
+    ends, _ = reach(contents, accessed, policy)
+    return NEVER if ends == NEVER else ends + slack_ms(idle_timeout(contents, policy))

@@ -27,6 +27,7 @@ __all__ = [
     "Scans",
     "Sealer",
     "Serializer",
+    "Settles",
     "Store",
     "Sweeps",
     "Tracer",
@@ -113,6 +114,19 @@ class Store(Protocol):
         Return `DONE`; `ABSENT` when there was none, which is fine; or the record that is there now and was kept
         because its version is another.
         """
+        ...
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """A store that keeps its own time, and finishes a write that it has taken on even if the caller is cancelled.
+
+    The manager then needs neither a timer for each call nor a task for each save.
+    """
+
+    @property
+    def settles_within(self) -> float | None:
+        """Seconds after which ``load``, ``update``, ``touch`` and ``delete`` have answered or raised; None: no such."""
         ...
 
 
@@ -286,6 +300,10 @@ class Runtime(Protocol):
 
     def turn(self, key: str) -> AbstractAsyncContextManager[None]:
         """Hold the only turn for this key in this process."""
+        ...
+
+    def finish(self, call: Awaitable[T]) -> Awaitable[T]:
+        """Await the call; if the caller is cancelled, the call goes on to its end."""
         ...
 
     def sleep(self, seconds: float) -> Awaitable[None]:

@@ -7,8 +7,8 @@ byte, a checksum and the serialized `Contents`.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field
-from operator import attrgetter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from holdfast.errors import UnstorableValue
@@ -16,10 +16,19 @@ from holdfast.errors import UnstorableValue
 if TYPE_CHECKING:
     from holdfast._core.protocols import Serializer
 
-__all__ = ["NEVER", "Contents", "CorruptPayload", "ForeignPayload", "Found", "Record", "pack", "unpack"]
+__all__ = ["NEVER", "SEALED", "Contents", "CorruptPayload", "ForeignPayload", "Found", "Record", "pack", "unpack"]
 
 NEVER: Final = 2**63 - 1
 """The time of a deadline that does not exist, in milliseconds; the largest signed 64-bit integer."""
+SEALED: Final = b"X"
+"""The first byte of a payload that is encrypted at rest, where a session has its serializer's."""
+FACTS: Final = ("authenticated", "ends", "remember", "renewed", "previous", "tags", "device", "lineage")
+"""What a `Contents` may say beside its creation time and data."""
+
+_ALWAYS: Final = frozenset({"created", "data"})
+_FACTS: Final = frozenset(FACTS)
+_FIELDS: Final = _FACTS | _ALWAYS
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Record(NamedTuple):
@@ -45,12 +54,16 @@ class CorruptPayload(Exception):
 
 
 class ForeignPayload(CorruptPayload):
-    """A payload that is whole, and that a later version or another serializer wrote: its writers still read it."""
+    """A payload that a later version, another serializer or another key wrote: its writers still read it."""
 
 
-@dataclass(slots=True)
 class Contents:
     """What a payload says. All times are milliseconds since 1970.
+
+    What a session does not have stands at the class, so that the attributes of an object are what is serialized.
+
+    Args:
+        facts: Any of the attributes below ``data``.
 
     Attributes:
         created: When the session began; the absolute timeout counts from here. Renewal keeps it, login resets it.
@@ -63,18 +76,43 @@ class Contents:
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
         lineage: In a cookie session that can be ended: what all its cookies since the login have in common.
+
+    Raises:
+        TypeError: There is no such fact.
     """
 
     created: int
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any]
     authenticated: int | None = None
     ends: int | None = None
     remember: bool = False
     renewed: int | None = None
     previous: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    device: dict[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = _NONE
+    device: Mapping[str, str] = _NONE
     lineage: str | None = None
+
+    def __init__(self, created: int, data: dict[str, Any] | None = None, **facts: Any) -> None:
+        self.created = created
+        self.data = {} if data is None else data
+        if facts:
+            if not facts.keys() <= _FACTS:
+                raise TypeError(f"unknown: {', '.join(sorted(facts.keys() - _FACTS))}")
+            self.__dict__.update(facts)
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Contents:
+        """Return what a document of these fields says; the document becomes the object."""
+        contents = cls.__new__(cls)
+        contents.__dict__ = document
+        return contents
+
+    def document(self) -> dict[str, Any]:
+        """Return what is to be serialized: creation time, data, and the facts that there are."""
+        fields = self.__dict__
+        if len(fields) == 2:
+            return fields
+        return {name: value for name, value in fields.items() if value or name in _ALWAYS}
 
 
 class Found(NamedTuple):
@@ -95,8 +133,6 @@ class Found(NamedTuple):
     forwarded: bool = False
 
 
-FACTS: Final = ("authenticated", "ends", "remember", "renewed", "previous", "tags", "device", "lineage")
-_facts_of: Final = attrgetter(*FACTS)
 _HEAD: Final = 5  # one format byte, four bytes of CRC-32
 
 
@@ -106,12 +142,8 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     Raises:
         UnstorableValue: A value in the data would not come back as it went in.
     """
-    document: dict[str, Any] = {"created": contents.created, "data": contents.data}
-    facts = _facts_of(contents)
-    if any(facts):
-        document |= {name: value for name, value in zip(FACTS, facts, strict=True) if value}
     try:
-        body = serializer.encode(document)
+        body = serializer.encode(contents.document())
     except UnstorableValue as error:
         # The handler knows its own keys, and nothing of the document around them.
         raise UnstorableValue(error.path.removeprefix("data."), error.problem) from error
@@ -126,22 +158,27 @@ def unpack(payload: bytes, serializer: Serializer) -> Contents:
         ForeignPayload: They are what some other one wrote.
     """
     body = payload[_HEAD:]
-    if payload[:1] != serializer.format:
-        whole = body and zlib.crc32(body) == int.from_bytes(payload[1:_HEAD], "big")
-        raise (ForeignPayload if whole else CorruptPayload)("unknown payload format")
-    if zlib.crc32(body) != int.from_bytes(payload[1:_HEAD], "big"):
-        raise CorruptPayload("checksum does not match")
+    if payload[:_HEAD] != serializer.format + zlib.crc32(body).to_bytes(4, "big"):
+        raise _damaged(payload, serializer)
     try:
         document = serializer.decode(body)
     except (ValueError, TypeError, RecursionError) as error:
         raise CorruptPayload(f"the {type(serializer).__name__} cannot read it") from error
     if type(document) is not dict:
         raise CorruptPayload("not a mapping")
-    data = document.pop("data", None)
-    created = document.pop("created", None)
-    if type(data) is not dict or type(created) is not int:
+    if type(document.get("data")) is not dict or type(document.get("created")) is not int:
         raise CorruptPayload("data or creation time is missing")
-    try:
-        return Contents(created, data, **document) if document else Contents(created, data)
-    except TypeError as error:
-        raise ForeignPayload("it has fields of a later version") from error
+    if len(document) > 2 and not document.keys() <= _FIELDS:
+        raise ForeignPayload("it has fields of a later version")
+    return Contents.of(document)
+
+
+def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:
+    """Tell what is wrong with the first five bytes of a payload."""
+    body = payload[_HEAD:]
+    whole = bool(body) and zlib.crc32(body) == int.from_bytes(payload[1:_HEAD], "big")
+    if payload[:1] == serializer.format:
+        return CorruptPayload("checksum does not match")
+    if payload[:1] == SEALED:
+        return ForeignPayload("it is encrypted under a key that this manager does not have")
+    return (ForeignPayload if whole else CorruptPayload)("unknown payload format")

@@ -1,8 +1,9 @@
 """Ending sessions that live in their cookie, where somebody keeps a note of it.
 
 The note is a mark (`holdfast._core.marks`) in a server-side store. With ``denylist`` there is one for each login that
-was ended, named by the lineage in the cookie, which stays the same until the next login; with ``epoch`` one for each
-subject, and every cookie of a login before it is void. A cookie is believed only after the mark was looked for.
+was ended, named by the lineage in the cookie, which stays the same until the next login or `regenerate`; with
+``epoch`` one for each subject, and every cookie of a login before it is void. A cookie is believed only after the mark
+was looked for.
 """
 
 from __future__ import annotations
@@ -112,23 +113,27 @@ async def stands(engine: Engine, session: Session) -> bool:
     return stood is not None and await is_live(engine, stood.contents, stood.record.subject)
 
 
-async def end(engine: Engine, key: str, until: int) -> int:
-    """Write the mark that ends a session, or all of a subject; returns its time, in milliseconds since 1970.
+async def end(engine: Engine, key: str, until: int) -> tuple[int, int]:
+    """Write the mark that ends a session, or all of a subject.
+
+    Returns:
+        Its time, and that of the mark which was there before (0: none), in milliseconds since 1970.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    now = engine.clock()
+    now, earlier = engine.clock(), 0
 
     def later(facts: marks.Facts) -> tuple[marks.Facts, int]:
-        kept = max(until, int(facts.get("until", 0)))
-        return {"before": max(now, int(facts.get("before", 0))), "until": kept}, kept
+        nonlocal earlier
+        kept, earlier = max(until, int(facts.get("until", 0))), int(facts.get("before", 0))
+        return {"before": max(now, earlier), "until": kept}, kept
 
     assert engine.revocation is not None
     await marks.amend(engine, key, later, engine.revocation.store)
     engine.void_until = max(engine.void_until, now)
     engine.revocation.note(key, now, now)
-    return now
+    return now, earlier
 
 
 async def settle(commit: Commit, todo: Plan) -> bool:
@@ -138,21 +143,29 @@ async def settle(commit: Commit, todo: Plan) -> bool:
         StoreUnavailable: The store does not answer; nothing is handed out.
     """
     engine, session, notes = commit.engine, commit.session, commit.notes
-    stood = _stood(engine, session)
+    stood, own, earlier = _stood(engine, session), 0, 0
     signs_in = notes.login or (todo.step is Step.MOVE and not notes.regenerate)
+    moves = notes.regenerate and _one(engine)  # as on the server: the old id, here the lineage, is dead at once
     if stood is not None:
         record, contents = stood
         key = key_of(engine, contents, record.subject)
         if todo.end or (signs_in and key != key_of(engine, contents, session._subject)) or (signs_in and _one(engine)):
             if key is not None:
+                mark, before = await end(engine, key, _until(engine, contents))
+                if key == key_of(engine, commit.contents, session._subject):
+                    own, earlier = mark, before
+        elif todo.step is not Step.TOUCH and not signs_in:
+            if not await is_live(engine, contents, record.subject):
+                conflict.lost(commit)
+                return False
+            if moves and key is not None:
                 await end(engine, key, _until(engine, contents))
-        elif todo.step is not Step.TOUCH and not signs_in and not await is_live(engine, contents, record.subject):
-            conflict.lost(commit)
-            return False
-    if todo.step is not Step.NOTHING and (signs_in or commit.contents.lineage is None):
+    if todo.step is not Step.NOTHING and (signs_in or moves or commit.contents.lineage is None):
         commit.contents.lineage = tokens.b64encode(tokens.new_id()[:16])
-        if signs_in and commit.contents.authenticated is not None:
-            commit.contents.authenticated = max(commit.contents.authenticated, engine.void_until + 1)
+        since = commit.contents.authenticated
+        if signs_in and since is not None and earlier < since:
+            # Later than the mark of a logout in this very request, and not later than one of anybody else.
+            commit.contents.authenticated = max(since, own + 1)
         commit.encode()
     return True
 
@@ -184,7 +197,7 @@ async def revoke_all(engine: Engine, subject: str) -> int:
             "all cookie sessions of a subject can be ended with CookieStore(revocation='epoch', revocation_store=...) "
             "only"
         )
-    return await end(engine, marks.mark_key("cookies of", subject), _longest(engine))
+    return (await end(engine, marks.mark_key("cookies of", subject), _longest(engine)))[0]
 
 
 def _one(engine: Engine) -> bool:

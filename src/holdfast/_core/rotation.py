@@ -113,6 +113,7 @@ async def renew(commit: Commit) -> None:
             await _abandon(commit, base)
             return
         old = found.record
+    session._forwarded = True  # this request came with the old id: the grace is not its to begin
     engine.emit(events.SessionRenewed, session._key, subject=session._subject)
 
 

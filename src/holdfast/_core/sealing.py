@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from holdfast._core.commit import Commit
     from holdfast._core.manager import Engine
 
-__all__ = ["COOKIE_LIMIT", "Opened", "adopt", "find", "open_cookie", "seal", "unseal"]
+__all__ = ["COOKIE_LIMIT", "Opened", "adopt", "find", "open_cookie", "seal", "unseal", "write_cookie"]
 
 COOKIE_LIMIT: Final = 4096
 """Bytes of a whole Set-Cookie line. Browsers drop a name and value over 4,096 bytes (RFC 6265bis, section 5.6); some
@@ -63,6 +63,19 @@ async def seal(commit: Commit, todo: Plan) -> None:
         return
     if not commit.payload:
         commit.encode()
+    write_cookie(commit)
+    if commit.notes.login:
+        _warn_of_copies(engine)
+        engine.emit(events.SessionLoggedIn, subject=session._subject)
+
+
+def write_cookie(commit: Commit) -> None:
+    """Seal the encoded session, and let the response carry it.
+
+    Raises:
+        CookieTooLarge: The cookie would not be kept by browsers; the old one stays valid.
+    """
+    engine, session = commit.engine, commit.session
     record = commit.record()
     token = engine.client.seal(record)
     before, session._record = session._record, record
@@ -75,15 +88,12 @@ async def seal(commit: Commit, todo: Plan) -> None:
     session._out, session._line, session._reissue = token, (token, header), False
     if engine.revocation is not None:
         session._key = revocation.key_of(engine, commit.contents, session._subject)
-    if commit.notes.login:
-        _warn_of_copies(engine)
-        engine.emit(events.SessionLoggedIn, subject=session._subject)
 
 
 def unseal(engine: Engine, session: Standing) -> None:
     """Open a session that lives in its cookie. Anything that cannot be opened or is past its deadline: anonymous."""
     session._state = State.READY
-    session._ids = tuple(engine.transport.read(session._presented))
+    session._ids = engine.transport.read(session._presented)
     if session._ids and (found := open_cookie(engine, session)) is not None:
         adopt(engine, session, found)
 
@@ -128,11 +138,11 @@ def open_cookie(engine: Engine, session: Standing) -> Opened | None:
 def adopt(engine: Engine, session: Standing, found: Opened) -> None:
     """Let the session stand for what was in the cookie."""
     record, contents, token = found
-    session._contents, session._data = contents, contents.data
-    session._record, session._subject = record, record.subject
-    session._base = record.payload
-    session._ends_read = contents.ends
-    session._reissue = not engine.client.current(token)
+    session._record, session._contents = record, contents
+    session._data, session._base = contents.data, record.payload
+    session._subject, session._ends_read = record.subject, contents.ends
+    if not engine.client.current(token):
+        session._reissue = True
     if engine.revocation is not None:
         session._key = revocation.key_of(engine, contents, record.subject)
 

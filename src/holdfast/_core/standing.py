@@ -9,7 +9,8 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from holdfast._core.record import Contents, Record
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from holdfast._core.manager import Engine
     from holdfast._core.protocols import Header
 
-__all__ = ["FROZEN", "NOTHING_NOTED", "Notes", "Phase", "Standing", "State", "View"]
+__all__ = ["FROZEN", "NOTHING_NOTED", "Notes", "Phase", "Rare", "Standing", "State", "View"]
 
+T = TypeVar("T")
 
 FROZEN: Final = frozenset(
     {str, int, float, bool, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID}
@@ -81,77 +83,93 @@ class View:
             self._before = self._dump(self.value)  # an object of its own: a later merge changes what is in the data
 
 
+class Rare(Generic[T]):
+    """An attribute that few requests set.
+
+    All of them share one dict, which is made when the first is set to something else than its default: as long as there
+    is none (``session._rare is None``), a session was at most read and written.
+    """
+
+    __slots__ = ("_default", "_name")
+
+    def __init__(self, default: T) -> None:
+        self._default = default
+        self._name = ""
+
+    def __set_name__(self, owner: type[Standing], name: str) -> None:
+        self._name = name
+
+    def __get__(self, session: Standing, owner: type[Standing] | None = None) -> T:
+        if session._rare is None:
+            return self._default
+        value: T = session._rare.get(self._name, self._default)
+        return value
+
+    def __set__(self, session: Standing, value: T) -> None:
+        if session._rare is None:
+            if value is self._default:
+                return
+            session._rare = {}
+        session._rare[self._name] = value
+
+
 class Standing:
     """The state behind a `Session`."""
 
     __slots__ = (
         "_accessed",
-        "_anonymous_only",
         "_base",
         "_contents",
         "_data",
-        "_displaced",
-        "_ended",
-        "_ends_read",
         "_engine",
-        "_error",
         "_exposed",
-        "_forwarded",
-        "_grace_of",
         "_ids",
-        "_increments",
         "_key",
         "_line",
-        "_login",
-        "_old",
         "_out",
         "_phase",
         "_presented",
+        "_rare",
         "_raw",
         "_record",
-        "_regenerate",
-        "_reissue",
         "_state",
         "_subject",
-        "_tried",
-        "_views",
-        "_watched",
         "_written",
         "context",
     )
 
+    _anonymous_only = Rare(default=False)
+    _displaced = Rare(default=False)
+    _ended = Rare(default=False)
+    _ends_read: Rare[int | None] = Rare(default=None)
+    _error: Rare[Exception | None] = Rare(default=None)
+    _forwarded = Rare(default=False)
+    _grace_of: Rare[str | None] = Rare(default=None)
+    _increments: Rare[dict[str, Any] | None] = Rare(default=None)
+    _login = Rare(default=False)
+    _old: Rare[Old | None] = Rare(default=None)
+    _regenerate = Rare(default=False)
+    _reissue = Rare(default=False)
+    _tried: Rare[Mapping[int, dict[str, Any]]] = Rare(default=MappingProxyType({}))
+    _views: Rare[dict[str, View] | None] = Rare(default=None)
+    _watched = Rare(default=False)  # a key of ``rotate_on`` was set
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._rare: dict[str, Any] | None = None
         self._state = State.READY
         self._phase = Phase.OPEN
-        self._contents: Contents | None = None
+        self._accessed = self._written = self._exposed = False
         self._data: dict[str, Any] = {}
-        self._subject: str | None = None
+        self._contents: Contents | None = None
         self._record: Record | None = None
         self._base: bytes | None = None
+        self._subject: str | None = None
         self._key: str | None = None
         self._raw: bytes | None = None
+        self._ids: Sequence[str] = ()
         self._presented: Sequence[Header] = ()  # where the ids are, as long as nobody has looked for them
-        self._ids: tuple[str, ...] = ()
-        self._error: Exception | None = None
-        self._accessed = False
-        self._written = False
-        self._exposed = False
-        self._watched = False  # a key of ``rotate_on`` was set
-        self._ended = False
-        self._displaced = False
-        self._login = False
-        self._regenerate = False
-        self._reissue = False
-        self._anonymous_only = False
-        self._forwarded = False
-        self._grace_of: str | None = None
-        self._ends_read: int | None = None
-        self._increments: dict[str, Any] | None = None
-        self._views: dict[str, View] | None = None
-        self._tried: dict[int, dict[str, Any]] = {}
         self._out: str | None = None
-        self._old: Old | None = None
         self._line: tuple[str, Header] | None = None  # the header for what is in `_out`, if it is written already
         self.context: Mapping[str, Any] | None = None
 

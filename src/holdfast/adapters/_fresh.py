@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException
 from fastapi.requests import HTTPConnection
 
 from holdfast._core.session import Session
+from holdfast.adapters._challenge import HEADER, REFUSAL, challenge
 from holdfast.adapters.starlette import get_session
 from holdfast.manager import SessionManager
 
@@ -30,12 +31,12 @@ def fresh_login(minutes: float = 5, *, manager: SessionManager | None = None) ->
 
     Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3; RFC 9470, section 3, for the challenge.
     """
-    challenge = f'Session error="insufficient_user_authentication", max_age={round(minutes * 60)}'
+    headers = {HEADER: challenge(minutes)}
 
     async def session(connection: HTTPConnection) -> Session:
         found = await get_session(connection, manager).load()
         if not found.is_fresh(minutes):
-            raise HTTPException(401, "please log in again", {"WWW-Authenticate": challenge})
+            raise HTTPException(401, REFUSAL, headers)
         return found
 
     return Depends(session)

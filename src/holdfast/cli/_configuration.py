@@ -147,7 +147,11 @@ async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale |
         if problems:
             return
         if missing_file(store) is not None:
-            yield note("files", f"{path} does not exist yet; the application makes it at first use, for its user alone")
+            yield note(
+                "files",
+                f"{path} does not exist, so nothing was looked into. The application makes it at first use, for its "
+                "user alone; if it has run already, this is not the path that it uses",
+            )
             return
     manager = operator(store)
     try:

@@ -1,7 +1,8 @@
 """What the subcommands that look into a store share: opening it, walking through it, saying what a record is.
 
 They need neither the application's secret nor its policy. Whether a session is live is judged by what the store was
-given as its end, which is at most a minute later than the session's own deadline.
+given as its end, which is at most a minute later than the session's own deadline. What ``encrypt=True`` has sealed
+stays sealed: whose it is and its times are known, its keys, tags and device are not.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from holdfast.cli._files import missing_file
 from holdfast.cli.group import Failure
 from holdfast.cli.options import operator
 from holdfast.devices import summary
+from holdfast.sealers.at_rest import FORMAT as SEALED
 from holdfast.serializers.json import JSONSerializer
 from holdfast.serializers.msgpack import MsgpackSerializer
 from holdfast.stores import open_store
@@ -31,8 +33,10 @@ from holdfast.stores import open_store
 __all__ = [
     "Kind",
     "PAGE",
+    "SEALED_NOTE",
     "contents_of",
     "facts",
+    "is_sealed",
     "kind_of",
     "looked_into",
     "milliseconds",
@@ -42,10 +46,13 @@ __all__ = [
     "server_store",
 ]
 
-Kind: TypeAlias = Literal["session", "renewed", "mark", "unreadable"]
+Kind: TypeAlias = Literal["session", "renewed", "mark", "sealed", "unreadable"]
 
 PAGE: Final = 500
 """Records that one step of a long walk takes."""
+
+SEALED_NOTE: Final = "sealed by encrypt=True: this command has no key, so it knows neither keys, tags nor device"
+"""What is said of sessions that only the application can open."""
 
 _SERIALIZERS: Final[tuple[type[Serializer], ...]] = (MsgpackSerializer, JSONSerializer)
 
@@ -111,6 +118,11 @@ async def pages(manager: SessionManager) -> AsyncIterator[Sequence[tuple[str, Re
             return
 
 
+def is_sealed(record: Record) -> bool:
+    """Tell a session that is encrypted at rest, and needs the application's keys, from one that cannot be read."""
+    return record.payload[:1] == SEALED
+
+
 def contents_of(record: Record) -> Contents | None:
     """Return what a record says, or None if this command cannot read it."""
     for serializer in _SERIALIZERS:
@@ -123,9 +135,14 @@ def contents_of(record: Record) -> Contents | None:
 
 
 def kind_of(record: Record) -> Kind:
-    """Return what a record is: a session, a renewed id that leads to one, or a mark (a lock, a revocation, a tag)."""
+    """Return what a record is: a session, a renewed id that leads to one, or a mark (a lock, a revocation, a tag).
+
+    Sealed, a session and a renewed id cannot be told apart.
+    """
     if marks.is_mark(record.payload):
         return "mark"
+    if is_sealed(record):
+        return "sealed"
     if forward.is_forward(record.payload):
         return "renewed"
     return "unreadable" if contents_of(record) is None else "session"
@@ -141,6 +158,8 @@ def facts(key: str, record: Record) -> dict[str, Any]:
         "expires": None if record.expires == NEVER else moment(record.expires),
         "bytes": len(record.payload),
     }
+    if is_sealed(record):
+        known["sealed"] = True
     if contents is not None:
         known |= {
             "created": moment(contents.created),
@@ -148,7 +167,7 @@ def facts(key: str, record: Record) -> dict[str, Any]:
             "remember": contents.remember,
             "device": summary(contents.device.get("agent", "")),
             "address": contents.device.get("address"),
-            "tags": contents.tags,
+            "tags": dict(contents.tags),
             "keys": sorted(contents.data),
         }
     return known

@@ -110,7 +110,7 @@ def command(
         for line in _lines(findings):
             click.echo(line)
         click.echo()
-        click.echo(_summary(count["mend"]))
+        click.echo(_summary(count["mend"], any("does not exist" in finding.says for finding in findings)))
     if count["mend"]:
         raise click.exceptions.Exit(1)
 
@@ -142,9 +142,10 @@ def _lives_in_cookie(store: str | None, dev: bool) -> bool:
         return False  # the store's own check says so
 
 
-def _summary(mends: int) -> str:
+def _summary(mends: int, unseen: bool) -> str:
+    """Return the last line; ``unseen``: there is no store at its path, mistyped or not made yet."""
     if not mends:
-        return "All is well."
+        return "All is well, as far as can be seen: there is no store yet." if unseen else "All is well."
     return "1 thing to mend." if mends == 1 else f"{mends} things to mend."
 
 

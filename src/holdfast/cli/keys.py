@@ -6,6 +6,7 @@ import click
 
 from holdfast import environment
 from holdfast._core.keyring import Keyring, generate_secret
+from holdfast.cli.group import Failure
 from holdfast.cli.options import json_option, print_json
 
 __all__ = ["command"]
@@ -41,11 +42,16 @@ def list_keys(as_json: bool) -> None:
 def rotate(keep: int, as_json: bool) -> None:
     """Print a value for HOLDFAST_SECRET with a new secret in front; nobody is logged out.
 
-    Give it to every process. When the sessions that the old secrets sealed have ended, rotate with --keep 0, or drop
-    the old ones by hand.
+    Give it to every process. Whoever comes by gets a cookie of the new secret. When the sessions that the old one
+    sealed have ended, drop it from the value, or rotate again: that leaves out what is older. With --keep 0 everybody
+    is logged out at once, for a secret that has leaked.
     """
     secrets = [generate_secret(), *_given()[:keep]]
     Keyring(secrets)
+    if not keep:
+        click.echo(
+            "Only the new secret is left: what the old ones sealed is worthless, everybody logs in again.", err=True
+        )
     if as_json:
         print_json({"secrets": secrets})
     else:
@@ -55,5 +61,5 @@ def rotate(keep: int, as_json: bool) -> None:
 def _given() -> list[str]:
     secrets = environment.secrets_from_environment()
     if not secrets:
-        raise click.ClickException(_NONE)
+        raise Failure(_NONE)
     return secrets

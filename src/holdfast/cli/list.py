@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from holdfast._core import logins
-from holdfast.cli._records import facts, kind_of, looked_into, milliseconds, pages
+from holdfast.cli._records import SEALED_NOTE, facts, kind_of, looked_into, milliseconds, pages
 from holdfast.cli.options import json_option, print_json, run, store_option
 
 __all__ = ["command"]
@@ -31,7 +31,10 @@ def command(store: str | None, subject: str | None, limit: int, as_json: bool) -
         return
     for one in found:
         who = one["subject"] if one["subject"] is not None else "(nobody)"
-        click.echo(f"{one['public_id']}  {one['last_seen']}  {who}  {one.get('device', '')}".rstrip())
+        device = "(sealed)" if one.get("sealed") else one.get("device", "")
+        click.echo(f"{one['public_id']}  {one['last_seen']}  {who}  {device}".rstrip())
+    if any(one.get("sealed") for one in found):
+        click.echo(f"(sealed): {SEALED_NOTE}.", err=True)
     if not found:
         click.echo("No sessions." if subject is None else f"No sessions of {subject}.", err=True)
 
@@ -44,7 +47,7 @@ async def _list(store: str | None, subject: str | None, limit: int) -> list[dict
             return [facts(key, record) for key, record in records if record.expires > now][:limit]
         async for page in pages(manager):
             for key, record in page:
-                if kind_of(record) in ("session", "unreadable") and record.expires > now:
+                if kind_of(record) in ("session", "sealed", "unreadable") and record.expires > now:
                     found.append(facts(key, record))
                     if len(found) == limit:
                         return found

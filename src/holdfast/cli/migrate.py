@@ -41,7 +41,10 @@ def command(store: str | None, sql: bool, as_json: bool) -> None:
     if sql:
         if not isinstance(kept, Migrates):
             raise click.UsageError(f"--sql is for PostgreSQL; {type(kept).__name__} needs no statements")
-        click.echo(kept.migrations_sql(), nl=False)
+        if as_json:
+            print_json({"store": type(kept).__name__, "sql": kept.migrations_sql()})
+        else:
+            click.echo(kept.migrations_sql(), nl=False)
         return
     problems = run(_migrate(kept))
     if as_json:

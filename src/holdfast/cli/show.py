@@ -9,7 +9,7 @@ import click
 from holdfast._core import forward
 from holdfast._core.opened import is_key
 from holdfast._core.record import Record
-from holdfast.cli._records import contents_of, facts, kind_of, looked_into
+from holdfast.cli._records import SEALED_NOTE, contents_of, facts, is_sealed, kind_of, looked_into
 from holdfast.cli.group import Failure
 from holdfast.cli.options import json_option, print_json, run, store_option
 
@@ -24,6 +24,8 @@ __all__ = ["command"]
 def command(public_id: str, store: str | None, values: bool, as_json: bool) -> None:
     """Show one session by its public id: times, device, tags, the names of its keys.
 
+    Of one that is encrypted at rest, only whose it is and its times: the rest needs the application's keys.
+
     Exit code 1: there is no such session.
     """
     found = run(_load(store, public_id))
@@ -37,6 +39,8 @@ def command(public_id: str, store: str | None, values: bool, as_json: bool) -> N
     if as_json:
         print_json(known)
         return
+    if is_sealed(record):
+        known["sealed"] = SEALED_NOTE
     for name, value in known.items():
         shown = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else value
         click.echo(f"{name:<14} {shown}")

@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from holdfast.cli._records import contents_of, kind_of, looked_into, milliseconds, moment, pages, progress
+from holdfast.cli._records import (
+    SEALED_NOTE,
+    contents_of,
+    kind_of,
+    looked_into,
+    milliseconds,
+    moment,
+    pages,
+    progress,
+)
 from holdfast.cli.options import json_option, print_json, run, store_option
 
 __all__ = ["command"]
@@ -29,12 +38,14 @@ def command(store: str | None, as_json: bool) -> None:
     for name, value in counted.items():
         shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else value
         click.echo(f"{name.replace('_', ' '):<18} {shown:>20}")
+    if counted["sealed"]:
+        click.echo(f"sealed: {SEALED_NOTE}.", err=True)
 
 
 async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
     now = milliseconds()
     total = dict.fromkeys(("sessions", "logged_in", "anonymous", "used_in_last_day"), 0)
-    total |= dict.fromkeys(("expired", "renewed_ids", "marks", "unreadable", "bytes", "largest"), 0)
+    total |= dict.fromkeys(("expired", "renewed_ids", "marks", "sealed", "unreadable", "bytes", "largest"), 0)
     subjects: set[str] = set()
     oldest: int | None = None
     async with looked_into(store) as manager:
@@ -51,7 +62,8 @@ async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
                         continue
                     contents = contents_of(record)
                     total["sessions"] += 1
-                    total["unreadable"] += contents is None
+                    total["sealed"] += kind == "sealed"
+                    total["unreadable"] += kind == "unreadable"
                     total["used_in_last_day"] += now - record.accessed < _DAY
                     total["bytes"] += len(record.payload)
                     total["largest"] = max(total["largest"], len(record.payload))

@@ -33,34 +33,38 @@ class Device:
         public_id: Names the session; useless as a cookie.
         name: The browser and its system, such as ``Firefox 141 on Ubuntu``.
         handheld: It is a phone or a tablet.
-        address: Where it was signed in from, without what names one household; None if nobody knows.
+        place: The address that it was signed in from, without what names one household; None if nobody knows.
         current: It is the one that asks.
         last_seen: When it was last used.
         ago: How long ago that was, in words.
         signed_in_at: When somebody signed in there.
+        signed_in: How long ago that was, in words.
     """
 
     public_id: str
     name: str
     handheld: bool
-    address: str | None
+    place: str | None
     current: bool
     last_seen: datetime
     ago: str
     signed_in_at: datetime
+    signed_in: str
 
     @classmethod
     def of(cls, info: SessionInfo, now: datetime) -> Device:
         """Return what the page shows of a session."""
+        signed_in_at = info.authenticated_at or info.created_at
         return cls(
             public_id=info.public_id,
             name="A device that does not say what it is" if info.device == "unknown" else info.device,
             handheld=info.device.endswith(_HANDHELD),
-            address=info.address,
+            place=_place(info.address),
             current=info.current,
             last_seen=info.last_seen,
             ago=_ago((now - info.last_seen).total_seconds()),
-            signed_in_at=info.authenticated_at or info.created_at,
+            signed_in_at=signed_in_at,
+            signed_in=_ago((now - signed_in_at).total_seconds()),
         )
 
 
@@ -107,6 +111,12 @@ async def sign_out_others(request: Request, session: OwnForm) -> Response:
 def _back(request: Request, session: Session) -> Response:
     request.scope[VISIT] = session.get("visit")
     return RedirectResponse("/account", 303)
+
+
+def _place(address: str | None) -> str | None:
+    """Return a truncated address as people write it: ``203.0.113.x`` for 203.0.113.0/24, ``2001:db8:7:x`` for a /48."""
+    network, cut, _ = (address or "").partition("/")
+    return network[:-1] + "x" if cut else address
 
 
 def _ago(seconds: float) -> str:

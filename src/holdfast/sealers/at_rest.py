@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from holdfast._core.keyring import KEY_ID_BYTES, Keyring
-from holdfast._core.record import Record
+from holdfast._core.record import SEALED, Record
 from holdfast.sealers.encrypted import XAES256GCM
 
 __all__ = ["FORMAT", "AtRestSealer"]
 
-FORMAT: Final = b"X"
+FORMAT: Final = SEALED
 """The first byte of a payload that is sealed at rest."""
 
 _NONCE_BYTES: Final = 24
@@ -69,6 +69,10 @@ class AtRestSealer:
             return None
         data = cipher.decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], _associated(payload[:_HEAD], key, record))
         return None if data is None else record._replace(payload=data)
+
+    def is_foreign(self, payload: bytes) -> bool:
+        """Tell whether a payload was sealed under a key that is not listed here, perhaps a newer one."""
+        return payload[:1] == FORMAT and payload[1:_HEAD] not in self._prepared().keys
 
     def _prepared(self) -> _Ring:
         ring = self._ring

@@ -47,6 +47,8 @@ MAX_DEPTH: Final = 255
 """How many containers may stand inside each other: the limit of ``ormsgpack``, met again in the decoder."""
 
 _MARK: Final = 127
+_BINARY: Final = bytes(0xFF if 0xC4 <= byte <= 0xC9 or 0xD4 <= byte <= 0xD8 else 0 for byte in range(256))
+"""Maps the bytes that binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8) begin with to 0xff."""
 _LIMITS: Final = Limits(depth=MAX_DEPTH, set_depth=16, not_a_number=True)
 """Members of a set are encoded one by one, each set inside of a set by one more call on the C stack: hence 16."""
 
@@ -122,10 +124,7 @@ class MsgpackSerializer:
             raise find_unstorable(value, _LIMITS, fallback=str(error)) from error
         # ormsgpack writes bytearray, memoryview and its own Ext without asking the hook. None of them can be there
         # unless one of these bytes is: they begin binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8).
-        if (
-            0xC4 in data or 0xC5 in data or 0xC6 in data or 0xC7 in data or 0xC8 in data or 0xC9 in data
-            or 0xD4 in data or 0xD5 in data or 0xD6 in data or 0xD7 in data or 0xD8 in data
-        ) and not is_storable(value):  # fmt: skip
+        if 0xFF in data.translate(_BINARY) and not is_storable(value):
             raise find_unstorable(value, _LIMITS, fallback="it has no stored form")
         return data
 

@@ -146,12 +146,16 @@ class Folder:
             return False
 
     def clean(self) -> None:
-        """Delete temporary files that a crashed process left more than an hour ago."""
+        """Delete temporary files that a crashed process left more than an hour ago.
+
+        Their time of modification is a deadline, so it is the time of the last change of the inode that counts.
+        """
         with os.scandir(self.path) as entries:
             for entry in entries:
-                if entry.name.startswith(".") and entry.name.endswith(TEMPORARY) and self.is_stale(entry.path):
-                    with contextlib.suppress(FileNotFoundError):  # another process cleans up too
-                        os.unlink(entry.path)
+                if entry.name.startswith(".") and entry.name.endswith(TEMPORARY):
+                    with contextlib.suppress(FileNotFoundError):  # another process cleans up too, or was done with it
+                        if time.time() - os.lstat(entry.path).st_ctime > STALE:
+                            os.unlink(entry.path)
 
     def _open(self, name: str) -> int | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -25,7 +26,8 @@ class Threads:
         self._name = name
         self._size = size
         self._pool: ThreadPoolExecutor | None = None
-        self._process = 0
+        self._process = os.getpid()
+        self._lock = threading.Lock()  # one event loop may close the store while another is just about to use it
 
     async def run(self, call: Callable[[], T]) -> T:
         """Carry out the call and return its outcome; it is carried out also when the caller is cancelled."""
@@ -33,13 +35,19 @@ class Threads:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return call()
-        if self._pool is None or self._process != os.getpid():  # a pool has no threads on the other side of a fork
-            self._pool = ThreadPoolExecutor(self._size, thread_name_prefix=self._name)
-            self._process = os.getpid()
-        return await asyncio.shield(loop.run_in_executor(self._pool, call))
+        if self._process != os.getpid():  # a pool has no threads on the other side of a fork, nor a lock its holder
+            self._pool, self._process, self._lock = None, os.getpid(), threading.Lock()
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._size, thread_name_prefix=self._name)
+            answer = loop.run_in_executor(self._pool, call)
+        return await asyncio.shield(answer)
 
     def close(self) -> None:
         """Finish what is under way and end the threads."""
-        pool, self._pool = self._pool, None
-        if pool is not None and self._process == os.getpid():
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
             pool.shutdown(wait=True)

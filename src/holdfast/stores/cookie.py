@@ -24,6 +24,8 @@ _LONGEST_CACHE: Final = 3600
 _PURPOSE: Final = "session"
 # version, accessed, expires; then one more than the bytes of the subject, 0 when there is none
 _HEAD: Final = struct.Struct(">qqqI")
+_START: Final = _HEAD.size
+_pack, _unpack = _HEAD.pack, _HEAD.unpack_from
 
 
 class CookieStore:
@@ -98,7 +100,7 @@ class CookieStore:
         version, payload, accessed, expires, subject = record
         owner = b"" if subject is None else subject.encode("utf-8", "surrogatepass")
         size = 0 if subject is None else len(owner) + 1
-        return (self._sealer or self._ready()).seal(_HEAD.pack(version, accessed, expires, size) + owner + payload)
+        return (self._sealer or self._ready()).seal(_pack(version, accessed, expires, size) + owner + payload)
 
     def unseal(self, token: str) -> Record | None:
         """Return the record, or None for anything that this store did not seal.
@@ -107,15 +109,15 @@ class CookieStore:
             ConfigurationError: The store has no keys.
         """
         data = (self._sealer or self._ready()).open(token)
-        if data is None or len(data) < _HEAD.size:
+        if data is None or len(data) < _START:
             return None
-        version, accessed, expires, size = _HEAD.unpack_from(data)
+        version, accessed, expires, size = _unpack(data)
         if not size:
-            return Record(version, data[_HEAD.size :], accessed, expires)
-        end = _HEAD.size + size - 1
+            return Record(version, data[_START:], accessed, expires)
+        end = _START + size - 1
         if end > len(data):
             return None
-        return Record(version, data[end:], accessed, expires, data[_HEAD.size : end].decode("utf-8", "surrogatepass"))
+        return Record(version, data[end:], accessed, expires, data[_START:end].decode("utf-8", "surrogatepass"))
 
     def current(self, token: str) -> bool:
         """Tell whether a token that opens was sealed under the newest secret; else it is time to seal it again.

@@ -99,9 +99,7 @@ class RedisStore:
         if (url is None) == (client is None):
             raise ConfigurationError("RedisStore needs a URL or client=, and not both")
         if timeout <= 0 or connect_timeout <= 0:
-            raise ConfigurationError(
-                f"timeout and connect_timeout are seconds over 0, not {timeout} and {connect_timeout}"
-            )
+            raise ConfigurationError(f"timeout={timeout}, connect_timeout={connect_timeout}: give seconds over 0")
         if max_connections < 1 or wait_replicas < 0:
             raise ConfigurationError("max_connections is at least 1 and wait_replicas at least 0")
         if client is not None:
@@ -110,6 +108,8 @@ class RedisStore:
         self._client = client
         self._prefix = prefix
         self._timeout = timeout
+        several = self._address is None or self._address.way == "cluster"  # calls can take more than one round trip
+        self.settles_within = None if several else timeout
         self._connect_timeout = connect_timeout
         self._connections = max_connections
         self._wait = wait_replicas
@@ -297,10 +297,11 @@ class RedisStore:
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
     ) -> Any:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        return await self._ask(_Command(words, script), _CONFIRMED if confirmed and self._wait else _TOGETHER)
+        kind = _CONFIRMED if confirmed and self._wait else _TOGETHER
+        return await self._opened.here().sharing.ask(kind, _Command(words, script), lasting=True)
 
-    async def _ask(self, command: _Command, kind: str = _TOGETHER) -> Any:
-        return await self._opened.here().sharing.ask(kind, command)
+    async def _ask(self, command: _Command) -> Any:
+        return await self._opened.here().sharing.ask(_TOGETHER, command)
 
     async def _enlist(self, subject: str, key: str, life: int | str) -> None:
         await self._run(layout.ENLIST, [self._index(subject)], key, life)

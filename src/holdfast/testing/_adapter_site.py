@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast._core.keyring import generate_secret
 from holdfast._core.policy import CookiePolicy, SessionPolicy
-from holdfast._core.protocols import ClientStore, Outcome, Store, Transport
+from holdfast._core.protocols import ClientStore, Finds, Outcome, Store, Transport
 from holdfast._core.record import Record
 from holdfast.asgi import ASGIApp, SessionMiddleware
 from holdfast.csrf import CSRFMiddleware
@@ -41,6 +41,8 @@ class WatchedStore:
         self.calls: list[str] = []
         self.down = False
         self.writes_down = False
+        if isinstance(store, Finds):
+            self.__dict__["find"] = store.find  # powers are found by `isinstance`, so it has those of the store behind
 
     def _note(self, call: str) -> None:
         self.calls.append(call)

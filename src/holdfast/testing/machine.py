@@ -4,6 +4,9 @@ It compares with a pure model after every step: what is dead is never readable, 
 nothing that was saved is lost. For a store of your own::
 
     TestMyStore = session_machine(lambda: partial(MyStore, tempfile.mkdtemp())).TestCase
+
+Its requests reach the engine straight, or as HTTP through an application of any framework: ``session_machine(place,
+build=plain)``.
 """
 
 from __future__ import annotations
@@ -22,11 +25,11 @@ from holdfast._core.record import Record
 from holdfast._core.session import Session
 from holdfast.errors import StoreUnavailable
 from holdfast.manager import SessionManager
-from holdfast.runtime import AsyncioRuntime
+from holdfast.testing._drivers import Build, Driver, EngineDriver, Failure, HttpDriver, Seen, plain
 from holdfast.testing._model import ABSOLUTE, GRACE, IDLE, RENEWAL, SLACK, Model, Request
 from holdfast.testing.clock import FakeClock
 
-__all__ = ["FailingStore", "Place", "SessionMachine", "session_machine"]
+__all__ = ["Build", "FailingStore", "Place", "SessionMachine", "plain", "session_machine"]
 
 Place: TypeAlias = Callable[[], Callable[[], Store]]
 """Makes an empty place for sessions, and returns what opens a store on it: two workers each open one."""
@@ -35,6 +38,7 @@ _ACTIONS: Final = ("a", "a", "b", "read", "remove", "ann", "ann", "bob", "regene
 _SHORT: Final = (1, 1, GRACE, GRACE, RENEWAL, RENEWAL, RENEWAL, SLACK)
 _TIMES: Final = st.sampled_from((*_SHORT, IDLE // 2, IDLE, IDLE + SLACK // 2))
 _PICK: Final = st.integers(0, 1_000)
+_FAILURES: Final[st.SearchStrategy[Failure]] = st.sampled_from(("no", "no", "no", "no", "answers 500", "raises"))
 
 
 class FailingStore:
@@ -94,11 +98,10 @@ class FailingStore:
         return outcome
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Open:
     """A request under way: the real one and the model's."""
 
-    worker: int
     real: Session
     model: Request
 
@@ -107,6 +110,7 @@ class SessionMachine(RuleBasedStateMachine):
     """The machine; `session_machine` makes one for a store."""
 
     place: Place
+    build: Build | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +118,10 @@ class SessionMachine(RuleBasedStateMachine):
         self._clock = FakeClock()
         opened = self.place()
         self._stores = [FailingStore(opened()) for _ in range(2)]
-        self._workers = [self._worker(store) for store in self._stores]
+        managers = [self._worker(store) for store in self._stores]
+        self._driver: Driver = EngineDriver(managers, self._runner.run)
+        if self.build is not None:
+            self._driver = HttpDriver(managers, self._runner.run, self.build)
         self._model = Model()
         self._open: list[_Open] = []
         self._tokens: list[str] = []
@@ -130,9 +137,7 @@ class SessionMachine(RuleBasedStateMachine):
             renewal_grace=GRACE / 1000,
             rotate_on=(),
         )
-        manager = SessionManager(store, policy=policy, clock=self._clock, dev=False)
-        manager.runtime = AsyncioRuntime()
-        return manager
+        return SessionManager(store, policy=policy, clock=self._clock, dev=False)
 
     # -- requests
 
@@ -141,7 +146,7 @@ class SessionMachine(RuleBasedStateMachine):
         """There is a session to begin with."""
         self.begin(0, 0)
         self._act(self._open[0], "a")
-        self.finish(0, False)
+        self.finish(0, "no")
 
     @rule(worker=st.integers(0, 1), pick=_PICK)
     def begin(self, worker: int, pick: int) -> None:
@@ -150,26 +155,23 @@ class SessionMachine(RuleBasedStateMachine):
             return
         recent = pick % 4 if pick % 5 else pick % (len(self._tokens) + 1)
         token = self._tokens[-1 - recent] if recent < len(self._tokens) else ""
-        real = self._begin(worker, token)
         try:
-            self._runner.run(self._workers[worker].load(real))
+            real = self._driver.begin(worker, token)
         except StoreUnavailable:
             assert self._stores[0].down, "a store that works was reported as unavailable"
             return
         model = self._model.begin(token, self._clock())
-        real.mark_accessed()
-        self._open.append(_Open(worker, real, model))
-        self._compare(real, model)
+        self._open.append(_Open(real, model))
+        self._compare(Seen.of(real), model)
 
     @precondition(lambda self: self._open)
-    @rule(pick=_PICK, failed=st.sampled_from((False, False, False, True)))
-    def finish(self, pick: int, failed: bool) -> None:
+    @rule(pick=_PICK, failure=_FAILURES)
+    def finish(self, pick: int, failure: Failure) -> None:
         """The response starts: what the handler did is carried out."""
         request = self._open.pop(pick % len(self._open))
-        manager, now = self._workers[request.worker], self._clock()
-        lossy = self._stores[0].lossy
+        now, failed, lossy = self._clock(), failure != "no", self._stores[0].lossy
         try:
-            self._runner.run(manager.commit(request.real, failed=failed))
+            token = self._driver.finish(request.real, failure)
         except StoreUnavailable:
             assert self._stores[0].down or lossy, "a store that works was reported as unavailable"
             if not self._stores[0].down:
@@ -177,7 +179,6 @@ class SessionMachine(RuleBasedStateMachine):
             return
         if self._stores[0].down:
             return  # nothing was to be written, or it was no more than a touch
-        token = request.real._out
         if token:
             self._tokens.append(token)
         held = self._model.finish(request.model, token, now, failed=failed, lossy=lossy)
@@ -200,7 +201,7 @@ class SessionMachine(RuleBasedStateMachine):
             if len(self._open) > before + number:
                 self._act(self._open[-1], action)
         while len(self._open) > before:
-            self.finish(before + first % (len(self._open) - before), False)
+            self.finish(before + first % (len(self._open) - before), "no")
 
     # -- handlers
 
@@ -242,6 +243,8 @@ class SessionMachine(RuleBasedStateMachine):
                 model.begin_again(self._clock())
             case "cancel":
                 self._open.remove(request)
+                if self._driver.cancel(real) and not self._stores[0].down:
+                    self._model.finish(model, None, self._clock(), failed=True, lossy=self._stores[0].lossy)
             case subject:
                 real.login(subject)
                 if model.mine.subject not in (None, subject):
@@ -269,7 +272,7 @@ class SessionMachine(RuleBasedStateMachine):
             self._model.sweep(self._clock())
         elif event == "revoke" and self._tokens and not self._stores[0].down:
             token = self._tokens[-1 - pick % len(self._tokens)]
-            key = self._read(token).public_id
+            key = self._driver.look(token).key
             found = self._model.locate(token, self._clock())
             if key is not None and found is not None:
                 self._runner.run(self._stores[0].store.delete(key))
@@ -282,37 +285,33 @@ class SessionMachine(RuleBasedStateMachine):
         """Under every id that was ever handed out lies what the model says, or nothing."""
         if not self._stores[0].down:
             for token in self._tokens:
-                self._compare(self._read(token), self._model.begin(token, self._clock()))
+                self._compare(self._driver.look(token), self._model.begin(token, self._clock()))
 
     def teardown(self) -> None:
         """Close the stores."""
-        for store in self._stores:
-            self._runner.run(store.store.close())
+        self._driver.close()
         self._runner.close()
 
-    def _compare(self, real: Session, model: Request) -> None:
+    @staticmethod
+    def _compare(real: Seen, model: Request) -> None:
         if model.token is None:
-            assert real.public_id is None, f"a session that is over can be read: {dict(real)}"
+            assert real.key is None, f"a session that is over can be read: {real.data}"
         else:
-            assert real.public_id is not None, f"a live session is gone: {model.mine.data}"
-            assert dict(real) == model.mine.data
+            assert real.key is not None, f"a live session is gone: {model.mine.data}"
+            assert real.data == model.mine.data
             assert real.subject == model.mine.subject
 
-    def _begin(self, worker: int, token: str) -> Session:
-        manager = self._workers[worker]
-        return manager.begin([(b"cookie", f"{manager.cookie_name}={token}".encode())] if token else [])
 
-    def _read(self, token: str) -> Session:
-        session = self._begin(0, token)
-        self._runner.run(self._workers[0].load(session))
-        return session
-
-
-def session_machine(place: Place) -> type[SessionMachine]:
+def session_machine(place: Place, build: Build | None = None) -> type[SessionMachine]:
     """Return the machine for one kind of store.
 
     Args:
         place: Makes an empty place for sessions and returns what opens a store on it, such as
             ``lambda: partial(SQLiteStore, tempfile.mktemp())``.
+        build: Makes the application that the requests are sent to, as `AdapterSuite.build` does; `plain` makes one of
+            no framework. None: they call the manager.
     """
-    return type("SessionMachine", (SessionMachine,), {"place": staticmethod(place)})
+    attributes: dict[str, object] = {"place": staticmethod(place)}
+    if build is not None:
+        attributes["build"] = staticmethod(build)
+    return type("SessionMachine", (SessionMachine,), attributes)

@@ -38,7 +38,7 @@ all else               the framework's own 404.
 A promise that a framework makes impossible is written down, not left out: `AdapterSuite.impossible` names the test and
 the reason, `AdapterSuite.documented_in` the page that says so to users. Such a test has to fail.
 
-The tests are coroutines: they need pytest-asyncio with ``asyncio_mode = "auto"``.
+The tests are coroutines: they need pytest-asyncio, in any mode.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ pytest.register_assert_rewrite(
     "holdfast.testing._adapter_forms",
     "holdfast.testing._adapter_lifetimes",
     "holdfast.testing._adapter_responses",
+    "holdfast.testing._adapter_security",
     "holdfast.testing._adapter_together",
 )
 
@@ -66,8 +67,10 @@ from holdfast.testing._adapter_cookies import CookieRules  # noqa: E402
 from holdfast.testing._adapter_forms import FormRules  # noqa: E402
 from holdfast.testing._adapter_lifetimes import LifetimeRules  # noqa: E402
 from holdfast.testing._adapter_responses import ResponseRules  # noqa: E402
+from holdfast.testing._adapter_security import SecurityRules  # noqa: E402
 from holdfast.testing._adapter_site import Site, WatchedStore, make_store  # noqa: E402
 from holdfast.testing._adapter_together import TogetherRules  # noqa: E402
+from holdfast.testing._fixtures import asyncio_fixture  # noqa: E402
 from holdfast.testing.adapter_app import SESSIONLESS, AppSpec, Boom, Reply  # noqa: E402
 
 __all__ = ["SESSIONLESS", "AdapterSuite", "AppSpec", "Boom", "Reply", "Site"]
@@ -75,7 +78,7 @@ __all__ = ["SESSIONLESS", "AdapterSuite", "AppSpec", "Boom", "Reply", "Site"]
 Opener = Callable[..., Awaitable[Site]]
 
 
-class AdapterSuite(CookieRules, FormRules, LifetimeRules, ResponseRules, TogetherRules):
+class AdapterSuite(CookieRules, FormRules, LifetimeRules, ResponseRules, SecurityRules, TogetherRules):
     """The conformance suite of framework adapters. Subclass it and override `build`."""
 
     impossible: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -88,13 +91,13 @@ class AdapterSuite(CookieRules, FormRules, LifetimeRules, ResponseRules, Togethe
         """Return an application of the framework under test, as the module's docstring says."""
         raise NotImplementedError("override build(spec): return an application of your framework")
 
-    @pytest.fixture(params=["memory", "sqlite", "cookie"])
+    @asyncio_fixture(params=["memory", "sqlite", "cookie"])
     async def anywhere(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
         """Return a coroutine function that starts an application over a store of each kind."""
         async for opener in self.openers(request.param, lambda: make_store(request.param, tmp_path)):
             yield opener
 
-    @pytest.fixture(params=["memory", "sqlite"])
+    @asyncio_fixture(params=["memory", "sqlite"])
     async def server(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
         """Return a coroutine function that starts an application over each kind of server-side store."""
         async for opener in self.openers(request.param, lambda: make_store(request.param, tmp_path)):

@@ -7,9 +7,9 @@
         def store(self, tmp_path: Path) -> MyStore:
             return MyStore(tmp_path / "sessions")
 
-That is all. The tests are coroutines: they need pytest-asyncio with ``asyncio_mode = "auto"``, or anyio's plugin with
+That is all. The tests are coroutines: they need pytest-asyncio, in any mode, or anyio's plugin with
 ``pytestmark = pytest.mark.anyio`` in the class and asyncio as its backend. The storage must be the suite's own: a sweep
-is told of times to come. ``store`` may be an asynchronous fixture too. A store is closed after each test.
+is told of times to come. ``store`` may be an asynchronous fixture of either too. A store is closed after each test.
 
 Two hooks add tests for stores that can do more: `StoreSuite.reopen` for storage that outlives the object,
 `StoreSuite.outage` for a service that can be made to fail.
@@ -31,6 +31,10 @@ __all__ = ["StoreSuite"]
 
 SMALLEST: Final = -(2**63)
 LARGEST: Final = 2**63 - 1
+NO_UPSERT: Final = (
+    "it must never create, or a request under way revives a session that was logged out; is it an upsert?"
+)
+ONE_STEP: Final = "comparing and writing must be one atomic step"
 
 
 class StoreSuite(PowersSuite):
@@ -121,7 +125,8 @@ class StoreSuite(PowersSuite):
         records = [self.record(b"%d" % number) for number in range(CROWD)]
         outcomes = await together(store.create(key, record, now=self.now()) for record in records)
         winners = [record for record, outcome in zip(records, outcomes, strict=True) if outcome is DONE]
-        assert len(winners) == 1, f"{len(winners)} of {CROWD} concurrent creates of one key returned DONE, not 1"
+        problem = f"{len(winners)} of {CROWD} concurrent creates of one key returned DONE, not 1: {ONE_STEP}"
+        assert len(winners) == 1, problem
         for outcome in outcomes:
             if outcome is not DONE:
                 same(outcome, winners[0], "a create that lost must return the record of the one that won")
@@ -163,8 +168,8 @@ class StoreSuite(PowersSuite):
         """Updating an absent key returns ABSENT and leaves it absent: what was ended stays ended."""
         key = new_key()
         outcome = await store.update(key, self.record(), new_version(), now=self.now())
-        assert outcome is ABSENT, f"update of an absent key returned {outcome!r} instead of ABSENT"
-        assert await store.load(key) is None, "update of an absent key created a record"
+        assert outcome is ABSENT, f"update of an absent key returned {outcome!r} instead of ABSENT: {NO_UPSERT}"
+        assert await store.load(key) is None, f"update of an absent key created a record: {NO_UPSERT}"
 
     async def test_update_never_moves_time_back(self, store: Store) -> None:
         """Updating with earlier times keeps the later ones, each for itself."""
@@ -183,7 +188,8 @@ class StoreSuite(PowersSuite):
         records = [record._replace(version=new_version(), payload=b"%d" % number) for number in range(CROWD)]
         outcomes = await together(store.update(key, new, record.version, now=self.now()) for new in records)
         winners = [new for new, outcome in zip(records, outcomes, strict=True) if outcome is DONE]
-        assert len(winners) == 1, f"{len(winners)} of {CROWD} concurrent updates of one version returned DONE, not 1"
+        problem = f"{len(winners)} of {CROWD} concurrent updates of one version returned DONE, not 1: {ONE_STEP}"
+        assert len(winners) == 1, problem
         for outcome in outcomes:
             if outcome is not DONE:
                 same(outcome, winners[0], "an update that lost must return the record of the one that won")
@@ -207,7 +213,9 @@ class StoreSuite(PowersSuite):
         found = await store.load(key)
         assert found is not None, "the record is gone after concurrent updates"
         kept = len(set(found.payload))
-        assert sorted(found.payload) == list(range(CROWD)), f"{kept} of {CROWD} concurrent writers were kept"
+        assert sorted(found.payload) == list(range(CROWD)), (
+            f"{kept} of {CROWD} concurrent writers were kept: {ONE_STEP}"
+        )
 
     # --- touch --------------------------------------------------------------------------------
 
@@ -285,9 +293,9 @@ class StoreSuite(PowersSuite):
         await store.delete(key)
         for version in (record.version, new.version, 0):
             outcome = await store.touch(key, self.now(), NEVER, now=self.now())
-            assert outcome is ABSENT, f"touch after delete returned {outcome!r} instead of ABSENT"
+            assert outcome is ABSENT, f"touch after delete returned {outcome!r} instead of ABSENT: {NO_UPSERT}"
             outcome = await store.update(key, self.record(b"zombie", subject="ada"), version, now=self.now())
-            assert outcome is ABSENT, f"update after delete returned {outcome!r} instead of ABSENT"
+            assert outcome is ABSENT, f"update after delete returned {outcome!r} instead of ABSENT: {NO_UPSERT}"
             assert await store.load(key) is None, "a deleted record came back"
         assert await store.delete(key) is ABSENT, "a deleted record came back"
         if isinstance(store, Finds):
@@ -308,7 +316,7 @@ class StoreSuite(PowersSuite):
 
         writers = [write(number) for number in range(8)]
         await together([*writers[:4], store.delete(key), *writers[4:]])
-        assert await store.load(key) is None, "a record that was deleted while others wrote it came back"
+        assert await store.load(key) is None, f"a record that was deleted while others wrote it came back: {ONE_STEP}"
 
     async def test_a_deleted_key_can_be_created_again(self, store: Store) -> None:
         """Creating after a delete starts from nothing: earlier times and subject do not shine through."""

@@ -13,6 +13,7 @@ import pytest
 
 from holdfast._core.protocols import DONE, Store
 from holdfast._core.record import Record
+from holdfast.testing._fixtures import asyncio_fixture
 
 __all__ = ["CROWD", "HOUR", "StoreSteps", "new_key", "new_version", "same", "short", "together"]
 
@@ -31,7 +32,18 @@ class StoreSteps:
         raise NotImplementedError("override the fixture `store`: return a new store over empty storage")
 
     @pytest.fixture(autouse=True)
-    async def _closed(self, store: Store) -> AsyncIterator[None]:
+    def _closed(self, request: pytest.FixtureRequest) -> None:
+        # On the event loop of the test: what one plugin runs, the other one would close on a loop of its own.
+        anyio = request.node.get_closest_marker("anyio") is not None
+        request.getfixturevalue("_closed_under_anyio" if anyio else "_closed_under_asyncio")
+
+    @pytest.fixture
+    async def _closed_under_anyio(self, store: Store) -> AsyncIterator[None]:
+        yield
+        await store.close()
+
+    @asyncio_fixture
+    async def _closed_under_asyncio(self, store: Store) -> AsyncIterator[None]:
         yield
         await store.close()
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.adapters._fallthrough import fall_through
 from holdfast.adapters.blacksheep._application import Application, get_session, use_sessions
+from holdfast.adapters.blacksheep._fresh import fresh_login
 from holdfast.adapters.blacksheep._session import Session
 
 if TYPE_CHECKING:
@@ -32,6 +33,6 @@ if TYPE_CHECKING:
 
     from holdfast.adapters.blacksheep._application import Application as Application  # and not BlackSheep's
 
-__all__ = ["Application", "Session", "get_session", "use_sessions"]
+__all__ = ["Application", "Session", "fresh_login", "get_session", "use_sessions"]
 
 __getattr__ = fall_through(__name__, "blacksheep")

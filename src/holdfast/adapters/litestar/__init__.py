@@ -27,6 +27,7 @@ from litestar.params import SkipValidation
 
 from holdfast import asgi
 from holdfast._core.session import Session
+from holdfast.adapters.litestar._fresh import fresh_login
 from holdfast.adapters.litestar._plugin import SessionPlugin
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from holdfast.manager import SessionManager
 
-__all__ = ["Session", "SessionDep", "SessionPlugin", "get_session"]
+__all__ = ["Session", "SessionDep", "SessionPlugin", "fresh_login", "get_session"]
 
 SessionDep = NamedDependency[SkipValidation[Session]]
 """The session of a request or a WebSocket, loaded; the parameter's name is that of the dependency, ``session``."""

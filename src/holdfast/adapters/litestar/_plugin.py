@@ -41,6 +41,8 @@ class SessionPlugin(InitPlugin):
         lazy: Read nothing until ``await session.load()``, which the dependency does.
         scope_key: The name in the scope and of the dependency, for several managers in one application.
         sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
+        close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
+            `holdfast.asgi.SessionMiddleware`.
     """
 
     def __init__(
@@ -52,9 +54,15 @@ class SessionPlugin(InitPlugin):
         lazy: bool = False,
         scope_key: str = "session",
         sweep_interval: float | None = 60.0,
+        close_sockets: float | None = None,
     ) -> None:
         self._sessions = asgi.SessionMiddleware(
-            self._run, manager, lazy=lazy, scope_key=scope_key, sweep_interval=sweep_interval
+            self._run,
+            manager,
+            lazy=lazy,
+            scope_key=scope_key,
+            sweep_interval=sweep_interval,
+            close_sockets=close_sockets,
         )
         self.manager = self._sessions.manager
         patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude or ())

@@ -31,6 +31,7 @@ from holdfast.adapters.nexios._backends import (
     SignedSessionManager,
 )
 from holdfast.adapters.nexios._config import BaseConfig, SessionConfig
+from holdfast.adapters.nexios._fresh import fresh_login
 from holdfast.adapters.nexios._middleware import SessionMiddleware
 from holdfast.adapters.nexios._requests import InvalidCookie, Request, get_session, read_cookie
 from holdfast.adapters.nexios._responses import Response
@@ -65,6 +66,7 @@ __all__ = [
     "SessionConfig",
     "SessionMiddleware",
     "SignedSessionManager",
+    "fresh_login",
     "get_application",
     "get_session",
     "read_cookie",

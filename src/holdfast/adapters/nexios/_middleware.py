@@ -39,6 +39,8 @@ class SessionMiddleware:
         secret_key: One secret, or several with the newest first.
         exclude: Paths without sessions, as for `holdfast.asgi.SessionMiddleware`.
         lazy: Read nothing until ``await req.session.load()``.
+        close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
+            `holdfast.asgi.SessionMiddleware`.
     """
 
     in_files: ClassVar[bool] = False
@@ -52,12 +54,14 @@ class SessionMiddleware:
         *,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
+        close_sockets: float | None = None,
     ) -> None:
         self.config = config
         self.manager = manager
         self.secret_key = secret_key
         self.exclude = exclude
         self.lazy = lazy
+        self.close_sockets = close_sockets
 
     async def __call__(self, request: Any, response: Any, call_next: Callable[..., Any]) -> NoReturn:
         """Refuse to run inside an application that is not the adapter's.
@@ -105,6 +109,7 @@ class SessionLayer(asgi.SessionMiddleware):
             exclude=middleware.exclude,
             lazy=middleware.lazy,
             sweep_interval=settings.every(),
+            close_sockets=middleware.close_sockets,
         )
         self._refresh = settings.refresh_each_request is True
         self._insecure = not self.manager.cookie.secure
