@@ -9,9 +9,9 @@ to test with sessions, `holdfast.testing`. The engine is in `holdfast._core`.
 
 from __future__ import annotations
 
-from holdfast._core.keyring import Key, Keyring
-from holdfast._core.policy import CookiePolicy, SessionPolicy
-from holdfast._core.session import Session
+from typing import TYPE_CHECKING, Final
+
+from holdfast._lazy import lazily
 from holdfast.errors import (
     ConfigurationError,
     CookieTooLarge,
@@ -31,9 +31,16 @@ from holdfast.errors import (
     UnstorableValue,
     WeakSecret,
 )
-from holdfast.manager import SessionManager
+
+if TYPE_CHECKING:
+    from holdfast._core.keyring import Key, Keyring
+    from holdfast._core.merge import MISSING
+    from holdfast._core.policy import CookiePolicy, SessionPolicy
+    from holdfast._core.session import Session
+    from holdfast.manager import SessionManager
 
 __all__ = [
+    "MISSING",
     "ConfigurationError",
     "CookiePolicy",
     "CookieTooLarge",
@@ -60,3 +67,16 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_PLACES: Final = {
+    "MISSING": "_core.merge",
+    "CookiePolicy": "_core.policy",
+    "Key": "_core.keyring",
+    "Keyring": "_core.keyring",
+    "Session": "_core.session",
+    "SessionManager": "manager",
+    "SessionPolicy": "_core.policy",
+}
+
+if not TYPE_CHECKING:  # a type checker is to know every name, and no others
+    __getattr__, __dir__ = lazily(__name__, _PLACES, __all__)

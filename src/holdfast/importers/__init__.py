@@ -9,8 +9,9 @@ Each has an end date, reads only, and is asked only where a request has no valid
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from holdfast._lazy import lazily
 
 if TYPE_CHECKING:
     from holdfast.importers.blacksheep import BlackSheepCookies
@@ -41,12 +42,5 @@ _PLACES: Final = {
     "StarletteCookies": "starlette",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:  # a type checker is to know every name, and no others
+    __getattr__, __dir__ = lazily(__name__, _PLACES, __all__)

@@ -8,8 +8,9 @@ code when they decode. Each is imported on first use.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
+
+from holdfast._lazy import lazily
 
 if TYPE_CHECKING:
     from holdfast.serializers.json import JSONSerializer
@@ -18,17 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["JSONSerializer", "MsgpackSerializer"]
 
 _HOMES: Final = {
-    "JSONSerializer": "holdfast.serializers.json",
-    "MsgpackSerializer": "holdfast.serializers.msgpack",
+    "JSONSerializer": "json",
+    "MsgpackSerializer": "msgpack",
 }
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # a type checker is to know every name, and no others
+    __getattr__, __dir__ = lazily(__name__, _HOMES, __all__)

@@ -23,6 +23,7 @@ from holdfast._core.protocols import (
     Sweeps,
 )
 from holdfast._core.record import NEVER, Record
+from holdfast._lazy import lazily
 from holdfast.errors import ConfigurationError, MissingDependency
 
 if TYPE_CHECKING:
@@ -121,11 +122,5 @@ def _cookie(store_class: Any, rest: str) -> ClientStore:
     return store
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _CLASSES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_CLASSES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:  # a type checker is to know every name, and no others
+    __getattr__, __dir__ = lazily(__name__, _CLASSES, __all__, _EXTRAS)

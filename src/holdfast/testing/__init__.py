@@ -5,8 +5,9 @@ Needs ``pip install holdfast[testing]``; nothing is imported until it is named.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from holdfast._lazy import lazily
 
 if TYPE_CHECKING:
     from holdfast.testing.clients import AsyncSessionClient, SessionClient, async_client, client
@@ -46,12 +47,5 @@ _PLACES: Final = {
     "some_orders": "interleave",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:  # a type checker is to know every name, and no others
+    __getattr__, __dir__ = lazily(__name__, _PLACES, __all__)
