@@ -72,6 +72,12 @@ class Exchange:
             except _REFUSALS as error:
                 await self._refuse(error)
                 return False
+        self._begin(message)
+        return True
+
+    def _begin(self, message: Message) -> None:
+        """Add the headers that this response needs; from now on it has started."""
+        session, manager = self._session, self._middleware.manager
         token = manager.header(session) if session._out is not None else None
         if token is not None:
             if session._anonymous_only:
@@ -82,14 +88,12 @@ class Exchange:
         if token is None and old:
             token = old.pop()
         if token is not None or session._accessed:
-            message["headers"] = mark_response(
-                message.get("headers") or (), vary=manager.transport.vary, token=token, accessed=session._accessed
-            )
+            headers = message.get("headers") or ()
+            message["headers"] = mark_response(headers, manager.transport.vary, token, session._accessed)
             if old:
                 message["headers"] += old
         self._started = True
         session._phase = Phase.STARTED
-        return True
 
     async def _refuse(self, error: SessionError | StoreUnavailable) -> None:
         raise error
@@ -135,6 +139,9 @@ class Http(Exchange):
         if kind == "http.response.start":
             if session._state and not session._accessed:  # nobody has touched it: nothing to save, nothing to say
                 self._started, self._failed, session._phase = True, message["status"] >= 500, Phase.STARTED
+            elif self._middleware.manager.is_idle(session):
+                self._failed = message["status"] >= 500
+                self._begin(message)
             elif not await self._start(message, message["status"]):
                 return
         elif (

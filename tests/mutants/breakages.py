@@ -129,8 +129,8 @@ BREAKAGES: Final = (
     Breakage(
         "a cookie session is alive at its deadline",
         "_core/sealing.py",
-        "if now >= plan.deadline(contents, record.accessed, engine.policy):",
-        "if now > plan.deadline(contents, record.accessed, engine.policy):",
+        "if now >= plan.reach(contents, record.accessed, engine.policy)[0]:",
+        "if now > plan.reach(contents, record.accessed, engine.policy)[0]:",
         f"{SEC}s09_expiry.py",
     ),
     Breakage(

@@ -18,7 +18,7 @@ _PRIVATE: Final = (b"cache-control", b"private")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-def mark_response(headers: Iterable[Header], *, vary: bytes, token: Header | None, accessed: bool) -> list[Header]:
+def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, accessed: bool) -> list[Header]:
     """Return the headers with the token, ``Vary`` and ``Cache-Control`` added as far as the response needs them.
 
     Args:

@@ -128,10 +128,9 @@ class Engine(Calls):
         session._contents, session._data = found.contents, found.contents.data
         session._subject = found.record.subject
         session._base = found.record.payload
-        session._ends_read = found.contents.ends
-        session._forwarded = found.forwarded
-        if found.forwarded:
-            session._reissue = True
+        if found.contents.ends is not None or found.forwarded or session._rare is not None:
+            session._ends_read, session._forwarded = found.contents.ends, found.forwarded
+            session._reissue = session._reissue or found.forwarded
 
     async def search(self, session: Session) -> Found | None:
         """Return the one live session among the tokens that a request presented; two different ones are none."""
@@ -308,7 +307,9 @@ class Engine(Calls):
 
     async def update(self, session: Session, *, failed: bool = False) -> bool:
         """Carry out what is a matter of values only, see `holdfast._core.plain`; False: nothing was done."""
-        if session._rare is not None or self.tracer is not None or (failed and not self.policy.save_on_error):
+        if not self.is_server_side or session._rare is not None or self.tracer is not None:
+            return False
+        if failed and not self.policy.save_on_error:
             return False
         try:
             return await plain.update(self, session)

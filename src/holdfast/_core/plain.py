@@ -60,7 +60,7 @@ async def update(engine: Engine, session: Session) -> bool:
         SessionConflict: A strict key was changed on two sides, or the merge budget ended.
     """
     record, key = session._record, session._key
-    if record is None or key is None or not engine.is_server_side:
+    if record is None or key is None:
         return False
     now = engine.clock()
     payload = _payload(engine, session, now)

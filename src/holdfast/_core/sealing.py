@@ -125,7 +125,7 @@ def open_cookie(engine: Engine, session: Standing) -> Opened | None:
         except CorruptPayload as problem:
             engine.emit(events.CorruptRecord, reason=str(problem))
             continue
-        if now >= plan.deadline(contents, record.accessed, engine.policy):
+        if now >= plan.reach(contents, record.accessed, engine.policy)[0]:
             engine.emit(events.SessionExpired, subject=record.subject)
             continue
         if opened is not None and opened.record.payload != record.payload:
@@ -140,7 +140,9 @@ def adopt(engine: Engine, session: Standing, found: Opened) -> None:
     record, contents, token = found
     session._record, session._contents = record, contents
     session._data, session._base = contents.data, record.payload
-    session._subject, session._ends_read = record.subject, contents.ends
+    session._subject = record.subject
+    if contents.ends is not None or session._rare is not None:
+        session._ends_read = contents.ends
     if not engine.client.current(token):
         session._reissue = True
     if engine.revocation is not None:

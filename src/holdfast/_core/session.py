@@ -33,7 +33,9 @@ class Session(Standing, MutableMapping[str, Any]):
     # -- the mapping
 
     def __getitem__(self, key: str) -> Any:
-        self._read()
+        self._accessed = True  # `_read`, without the call
+        if self._state:
+            self._settle()
         value = self._data[key]
         if type(value) not in FROZEN:
             self._exposed = True
@@ -41,7 +43,9 @@ class Session(Standing, MutableMapping[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
-        self._read()
+        self._accessed = True
+        if self._state:
+            self._settle()
         value = self._data.get(key, default)
         if type(value) not in FROZEN:
             self._exposed = True
@@ -62,16 +66,16 @@ class Session(Standing, MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         if type(key) is not str:
             raise UnstorableValue(repr(key), f"a key must be a str, not {type(key).__name__}")
-        watched = key in self._engine.policy.rotate_on
-        if watched:
+        if key in self._engine.policy.rotate_on:
             self._watched = True
-        self._write(new_id=watched and bool(self._phase) and self._data.get(key) != value)
+            self._write(new_id=bool(self._phase) and self._data.get(key) != value)
+        else:
+            self._write()
         self._data[key] = value
-        self._exposed = self._exposed or type(value) not in FROZEN
-        if self._increments:
-            self._increments.pop(key, None)
-        if self._views:
-            self._views.pop(key, None)
+        if type(value) not in FROZEN:
+            self._exposed = True
+        if self._rare is not None:
+            self._forget_key(key)
 
     def __delitem__(self, key: str) -> None:
         self._read()
@@ -79,6 +83,11 @@ class Session(Standing, MutableMapping[str, Any]):
             raise KeyError(key)
         self._write()
         del self._data[key]
+        if self._rare is not None:
+            self._forget_key(key)
+
+    def _forget_key(self, key: str) -> None:
+        """What was noted about a key does not outlive its value."""
         if self._increments:
             self._increments.pop(key, None)
         if self._views:
