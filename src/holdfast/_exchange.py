@@ -89,7 +89,7 @@ class Exchange:
             token = old.pop()
         if token is not None or session._accessed:
             headers = message.get("headers") or ()
-            message["headers"] = mark_response(headers, manager.transport.vary, token, session._accessed)
+            message["headers"] = mark_response(headers, manager.vary, token, session._accessed)
             if old:
                 message["headers"] += old
         self._started = True

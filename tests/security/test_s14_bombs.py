@@ -25,6 +25,11 @@ JSON = {
     "a number": b"7",
     "nothing": b"",
     "no text": b"\xff\xfe",
+    "a deadline that is text": b'{"created":1,"data":{},"ends":"x"}',
+    "a login that is text": b'{"authenticated":"x","created":1,"data":{}}',
+    "a renewal that is a list": b'{"created":1,"data":{},"renewed":[1]}',
+    "tags that are a number": b'{"created":1,"data":{},"tags":5}',
+    "a device of numbers": b'{"created":1,"data":{},"device":{"agent":5}}',
 }
 MSGPACK = {
     "deep": b"\x82\xa7created\x01\xa4data\x81\xa1n" + b"\x91" * 20_000 + b"\x90",

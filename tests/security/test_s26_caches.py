@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from holdfast import Session, SessionManager
+from holdfast._core.caching import mark_response
 from holdfast.asgi import SessionMiddleware
 from tests.security.site import Site
 from tests.security.web import caching_proxy, served
@@ -124,3 +125,26 @@ def test_two_users_behind_a_caching_proxy_never_meet(tmp_path: Path, monkeypatch
                 assert client.get("/known").json() is (who is not None)
         assert ann.get("/silent").headers["x-cache"] != "HIT"
         assert [client.get("/page").headers["x-cache"] for client in (ann, bob, nobody)][1:] == ["HIT", "HIT"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (b"public, max-age=60", b"no-store"),
+        (b'public, private="x-foo"', b"no-store"),
+        (b'max-age=60, ext="a, no-store, b"', b"no-store"),
+        (b"private, max-age=60", b"private, max-age=60"),
+        (b'ext="a\\", b", No-Store', b'ext="a\\", b", No-Store'),
+    ],
+)
+def test_a_new_cookie_is_kept_out_of_shared_caches(given: bytes, sent: bytes) -> None:
+    """What only looks like `private` or `no-store` does not keep a cache from storing (RFC 9111, section 5.2.2.7)."""
+    token = (b"set-cookie", b"session=x")
+    marked = mark_response([(b"cache-control", given)], b"Cookie", token, accessed=True)
+    assert [value for name, value in marked if name == b"cache-control"] == [sent]
+
+
+def test_a_response_varies_by_all_that_was_read() -> None:
+    """A manager with another transport and an importer reads a header and cookies; what is named is not named twice."""
+    marked = mark_response([(b"vary", b"Accept, cookie")], b"X-Session-ID, Cookie", None, accessed=True)
+    assert (b"vary", b"Accept, cookie, X-Session-ID") in marked

@@ -84,21 +84,6 @@ async def test_cancelled_before_it_was_sent() -> None:
     assert carrier.loads == [("a", [1]), ("a", [3])]
 
 
-async def test_a_lasting_question_outlives_its_caller() -> None:
-    """A write that was begun is sent, although its caller went away while it waited."""
-    carrier = Carrier()
-    carrier.open.clear()
-    sharing = share(carrier)
-    first = sharing.ask("a", 1)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    second, third = sharing.ask("a", 2, lasting=True), sharing.ask("a", 3)
-    second.cancel()
-    carrier.open.set()
-    assert (await first, await third) == (1, 9)
-    assert carrier.loads == [("a", [1]), ("a", [2, 3])]
-
-
 async def test_cancelled_while_under_way() -> None:
     """A caller that goes away while its load is under way disturbs nobody else in it."""
     carrier = Carrier()

@@ -115,8 +115,11 @@ def test_the_plugin_is_registered() -> None:
     assert found.value == "holdfast.testing.plugin"
 
 
-@pytest.mark.parametrize("source", [SUITE, ASYNC_FIXTURE], ids=["fixture", "coroutine"])
-@pytest.mark.parametrize("mode", ["strict", "auto"])
+@pytest.mark.parametrize(
+    ("mode", "source"),
+    [("strict", SUITE), ("strict", ASYNC_FIXTURE), ("auto", ASYNC_FIXTURE)],
+    ids=["strict-fixture", "strict-coroutine", "auto-coroutine"],
+)
 def test_a_suite_runs_in_either_mode(pytester: pytest.Pytester, mode: str, source: str) -> None:
     """A subclass of a few lines runs in whichever mode pytest-asyncio is, on one event loop for each test."""
     result = run(pytester, source, *SCOPE, "--asyncio-mode", mode, "-p", "no:anyio", "-W", "error")

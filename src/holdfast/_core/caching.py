@@ -5,6 +5,7 @@ RFC 9110, section 12.5.5 (Vary) and RFC 9111, section 5.2.2 (Cache-Control).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,6 +16,7 @@ __all__ = ["mark_response"]
 _SPOKEN: Final = frozenset({b"vary", b"cache-control"})
 _LENGTHS: Final = frozenset(map(len, _SPOKEN))
 _PRIVATE: Final = (b"cache-control", b"private")
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -23,7 +25,7 @@ def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, 
 
     Args:
         headers: What the application sends.
-        vary: The request header that carries the token.
+        vary: The request header that carries the token; several, with a comma and a space between them.
         token: The header that hands out or takes back a token, if this response does.
         accessed: The handler read or wrote the session.
     """
@@ -51,16 +53,18 @@ def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, 
 
 
 def _directives(headers: list[Header]) -> set[bytes]:
-    values = [value for name, value in headers if name.lower() == b"cache-control"]
-    return {part.split(b"=")[0].strip().lower() for value in values for part in value.split(b",") if part.strip()}
+    """Return the directives in lower case; one that is restricted to some fields is not the directive without."""
+    values = [_QUOTED.sub(b'""', value) for name, value in headers if name.lower() == b"cache-control"]
+    return {part.strip().lower() for value in values for part in value.split(b",") if part.strip()}
 
 
 def _add_vary(headers: list[Header], field: bytes) -> None:
     for index, (name, value) in enumerate(headers):
         if name.lower() == b"vary":
             named = {part.strip().lower() for part in value.split(b",")}
-            if b"*" not in named and field.lower() not in named:
-                headers[index] = (name, value + b", " + field if value.strip() else field)
+            lacking = [part for part in field.split(b", ") if part.lower() not in named]
+            if b"*" not in named and lacking:
+                headers[index] = (name, b", ".join([value, *lacking] if value.strip() else lacking))
             return
     headers.append((b"vary", field))
 

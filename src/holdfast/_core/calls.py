@@ -24,7 +24,8 @@ __all__ = ["Calls"]
 T = TypeVar("T")
 log = logging.getLogger("holdfast")
 
-_SETTLED: Final = frozenset({"load", "update", "touch", "delete"})
+_SETTLED: Final = frozenset({"load", "touch"})
+"""Writes are tried twice, and all of it is to be within the policy's time."""
 
 
 class _NoRecords:
@@ -44,7 +45,7 @@ class Calls(Emitter):
         kept: Keeps the sessions, or the notes of what ended those that are in cookies; None: there is nothing to ask.
         revocation: How cookie sessions are ended, if they can be.
         immediate: Its calls never wait.
-        settles: Its calls end by themselves within the policy's time, and its writes are finished.
+        settles: Its reads end by themselves within the policy's time.
     """
 
     def __init__(
@@ -98,14 +99,10 @@ class Calls(Emitter):
             return await self.call(name, attempt(), key)
 
         async def twice() -> Outcome:
-            began = self.clock()
             try:
                 return await attempt()
             except StoreUnavailable as error:
-                left = self.policy.store_timeout - (self.clock() - began) / 1000
-                if left <= 0:
-                    raise
-                outcome = await self.runtime.limit(attempt(), left)
+                outcome = await attempt()
                 if version is not None and isinstance(outcome, Record) and outcome.version != version:
                     raise StoreUnavailable(
                         "the reply to a write was lost and another request has written since: whether it was saved "

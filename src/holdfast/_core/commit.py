@@ -281,7 +281,7 @@ class Commit:
                 write = partial(engine.server.update, key, record, read.version, now=self.now)
                 try:
                     outcome = await engine.write("update", write, key, record.version)
-                except StoreUnavailable:
+                except BaseException:  # cancelled, too: it may have landed
                     session._tried = {**session._tried, record.version: dict(self.increments)}
                     raise
                 if conflict.landed(outcome, record):

@@ -24,10 +24,6 @@ class Inline:
         """Grant the turn at once."""
         return nullcontext()
 
-    def finish(self, call: Awaitable[T]) -> Awaitable[T]:
-        """Return the call as it is: nobody can cancel its caller."""
-        return call
-
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Refuse: nothing else would run meanwhile."""
         raise HoldfastError("another process holds the lock, and waiting for it needs an event loop: use asyncio here")

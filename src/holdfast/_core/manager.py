@@ -65,6 +65,9 @@ class Engine(Calls):
         self.persistent = persistent
         self.describe = describe
         self.importers = tuple(importers)
+        # An importer reads cookies, however the token of this manager travels.
+        imports = bool(self.importers) and transport.vary.lower() != b"cookie"
+        self.vary = transport.vary + b", Cookie" if imports else transport.vary
         self.warned_of_copies = False
         self.quiet_ms = plan.quiet_ms(policy)
         self.plain_updates = (

@@ -75,9 +75,13 @@ def read(payload: bytes) -> Facts | None:
         return None
     try:
         facts = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return facts if isinstance(facts, dict) else None
+    if not isinstance(facts, dict) or not all(type(facts.get(name, 0)) is int for name in ("before", "until")):
+        return None
+    subjects = facts.get("subjects", {})
+    whole = isinstance(subjects, dict) and all(type(end) is int for end in subjects.values())
+    return facts if whole else None
 
 
 async def amend(

@@ -15,7 +15,6 @@ from holdfast._core.commit import Commit
 from holdfast._core.record import NEVER, Record, pack
 from holdfast._core.sealing import COOKIE_LIMIT
 from holdfast._core.standing import FROZEN, NOTHING_NOTED, Notes
-from holdfast.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from holdfast._core.manager import Engine
@@ -68,7 +67,7 @@ async def update(engine: Engine, session: Session) -> bool:
         return False
     if payload == session._base:
         return _is_settled(engine, session, now)
-    session._written = False
+    wrote, session._written = session._written, False
     try:
         if engine.immediate:
             await _replace(engine, session, key, record, payload, now)
@@ -78,10 +77,10 @@ async def update(engine: Engine, session: Session) -> bool:
             if alone:  # no other task of this request went on meanwhile
                 await _replace(engine, session, key, record, payload, now)
     except BaseException:
-        session._written = True
+        session._written = session._written or wrote
         raise
     if not alone:
-        session._written = True
+        session._written = session._written or wrote
     return alone
 
 
@@ -92,7 +91,7 @@ async def _replace(engine: Engine, session: Session, key: str, read: Record, pay
     write = partial(engine.server.update, key, record, read.version, now=now)
     try:
         outcome = await engine.write("update", write, key, record.version)
-    except StoreUnavailable:
+    except BaseException:  # cancelled, too: it may have landed
         session._tried = {record.version: {}}
         raise
     if conflict.landed(outcome, record):
@@ -101,7 +100,7 @@ async def _replace(engine: Engine, session: Session, key: str, read: Record, pay
     commit = Commit(engine, session)
     commit.now, commit.notes, commit.payload = now, _WRITTEN, payload
     try:
-        await engine.runtime.finish(commit.update(outcome))
+        await commit.update(outcome)
     except BaseException:
         commit.give_increments_back()
         raise

@@ -119,14 +119,11 @@ class Store(Protocol):
 
 @runtime_checkable
 class Settles(Protocol):
-    """A store that keeps its own time, and finishes a write that it has taken on even if the caller is cancelled.
-
-    The manager then needs neither a timer for each call nor a task for each save.
-    """
+    """A store that keeps its own time, so that the manager needs no timer for each read."""
 
     @property
     def settles_within(self) -> float | None:
-        """Seconds after which ``load``, ``update``, ``touch`` and ``delete`` have answered or raised; None: no such."""
+        """Seconds after which ``load`` and ``touch`` have answered or raised `StoreUnavailable`; None: no such time."""
         ...
 
 
@@ -300,10 +297,6 @@ class Runtime(Protocol):
 
     def turn(self, key: str) -> AbstractAsyncContextManager[None]:
         """Hold the only turn for this key in this process."""
-        ...
-
-    def finish(self, call: Awaitable[T]) -> Awaitable[T]:
-        """Await the call; if the caller is cancelled, the call goes on to its end."""
         ...
 
     def sleep(self, seconds: float) -> Awaitable[None]:

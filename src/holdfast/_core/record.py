@@ -27,7 +27,19 @@ FACTS: Final = ("authenticated", "ends", "remember", "renewed", "previous", "tag
 
 _ALWAYS: Final = frozenset({"created", "data"})
 _FACTS: Final = frozenset(FACTS)
-_FIELDS: Final = _FACTS | _ALWAYS
+_KINDS: Final[Mapping[str, type]] = {
+    "created": int,
+    "data": dict,
+    "authenticated": int,
+    "ends": int,
+    "remember": bool,
+    "renewed": int,
+    "previous": str,
+    "tags": dict,
+    "device": dict,
+    "lineage": str,
+}
+_LABELS: Final = frozenset({"tags", "device"})
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -47,6 +59,10 @@ class Record(NamedTuple):
     accessed: int
     expires: int = NEVER
     subject: str | None = None
+
+    def __repr__(self) -> str:
+        """Say nothing of what is in it."""
+        return f"<Record of {len(self.payload)} bytes>"
 
 
 class CorruptPayload(Exception):
@@ -132,6 +148,10 @@ class Found(NamedTuple):
     contents: Contents
     forwarded: bool = False
 
+    def __repr__(self) -> str:
+        """Say which session it is, by what is worthless as an id."""
+        return f"<Found {self.key[:8]}>"
+
 
 _HEAD: Final = 5  # one format byte, four bytes of CRC-32
 
@@ -166,11 +186,19 @@ def unpack(payload: bytes, serializer: Serializer) -> Contents:
         raise CorruptPayload(f"the {type(serializer).__name__} cannot read it") from error
     if type(document) is not dict:
         raise CorruptPayload("not a mapping")
-    if type(document.get("data")) is not dict or type(document.get("created")) is not int:
+    if "created" not in document or "data" not in document:
         raise CorruptPayload("data or creation time is missing")
-    if len(document) > 2 and not document.keys() <= _FIELDS:
-        raise ForeignPayload("it has fields of a later version")
+    for name, value in document.items():
+        kind = _KINDS.get(name)
+        if type(value) is not kind or (name in _LABELS and not _is_text(document[name])):
+            if kind is None:
+                raise ForeignPayload("it has fields of a later version")
+            raise CorruptPayload(f"{name} is of another type")
     return Contents.of(document)
+
+
+def _is_text(labels: dict[str, Any]) -> bool:
+    return all(type(value) is str for value in labels.values())
 
 
 def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:

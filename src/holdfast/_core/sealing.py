@@ -40,6 +40,10 @@ class Opened(NamedTuple):
     contents: Contents
     token: str
 
+    def __repr__(self) -> str:
+        """Say nothing of what is in it."""
+        return "<Opened>"
+
 
 async def seal(commit: Commit, todo: Plan) -> None:
     """Seal the session into its cookie, or take the cookie back.

@@ -65,7 +65,7 @@ class Session(Standing, MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if type(key) is not str:
-            raise UnstorableValue(repr(key), f"a key must be a str, not {type(key).__name__}")
+            raise UnstorableValue("(a key)", f"a key must be a str, not {type(key).__name__}")
         if key in self._engine.policy.rotate_on:
             self._watched = True
             self._write(new_id=bool(self._phase) and self._data.get(key) != value)
@@ -206,7 +206,8 @@ class Session(Standing, MutableMapping[str, Any]):
         Source: OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level Change".
         """
         if not isinstance(subject, str) or not subject:
-            raise TypeError(f"login takes a non-empty str such as str(user.id), not {subject!r}")
+            given = "an empty one" if isinstance(subject, str) else type(subject).__name__
+            raise TypeError(f"login takes a non-empty str such as str(user.id), not {given}")
         self._write(new_id=True)
         if self._subject is not None and self._subject != subject:
             self._displaced = self._record is not None

@@ -8,7 +8,7 @@ load from PostgreSQL 23 against 330, an update 48 against 370. A lone call costs
 
 A call runs in a task of its own and answers through one future per question. A caller that is cancelled takes away
 its own future and nothing else: it never leaves a reply unread on a connection, and never receives somebody else's.
-A question that was not sent yet when its caller went away is sent only if it is a lasting one, as writes are.
+A question that was not sent yet when its caller went away is never sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class _Asked(NamedTuple, Generic[Q, A]):
     question: Q
     answer: asyncio.Future[A]
     deadline: float
-    lasting: bool
 
 
 class Sharing(Generic[Q, A]):
@@ -64,16 +63,13 @@ class Sharing(Generic[Q, A]):
         self._starting = False
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, kind: str, question: Q, *, lasting: bool = False) -> asyncio.Future[A]:
+    def ask(self, kind: str, question: Q) -> asyncio.Future[A]:
         """Return the future answer to one question; questions of one kind may travel together.
-
-        Args:
-            lasting: It is sent even if nobody waits for the answer any more.
 
         The answer is an exception when the question failed: `StoreUnavailable` when there was none in time.
         """
         loop = self._loop
-        asked: _Asked[Q, A] = _Asked(question, loop.create_future(), loop.time() + self._timeout, lasting)
+        asked: _Asked[Q, A] = _Asked(question, loop.create_future(), loop.time() + self._timeout)
         queue = self._waiting.get(kind)
         if queue is None:
             queue = self._waiting[kind] = deque()
@@ -113,7 +109,7 @@ class Sharing(Generic[Q, A]):
             load: list[_Asked[Q, A]] = []
             while queue and len(load) < self._most:
                 asked = queue.popleft()
-                if asked.lasting or not asked.answer.done():
+                if not asked.answer.done():  # cancelled while it waited: never sent
                     load.append(asked)
             if queue:
                 self._waiting[kind] = queue  # behind the other kinds: they take turns

@@ -161,7 +161,8 @@ class PostgresStore:
         self._sql = Statements(self._table)
         self._create = create
         self._pgbouncer = pgbouncer
-        self._timeout = self.settles_within = timeout
+        self._timeout = timeout
+        self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
         self._connect_timeout = connect_timeout
         self._connections = max_connections
         self._where = _described(url)
@@ -205,7 +206,7 @@ class PostgresStore:
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Write a record where there is none; one statement."""
         while True:
-            outcome = await self._ask_for_good("create", *_values(key, record))
+            outcome = await self._ask("create", *_values(key, record))
             if outcome is not ABSENT:
                 return outcome  # type: ignore[no-any-return]
             # Somebody else's create was committed after this statement had begun, so it saw only that the key is
@@ -215,15 +216,15 @@ class PostgresStore:
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record of that version, or return what is there now; one statement."""
-        return await self._ask_for_good("update", *_values(key, record), expected)  # type: ignore[no-any-return]
+        return await self._ask("update", *_values(key, record), expected)  # type: ignore[no-any-return]
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         """Move the deadlines forward; one statement."""
-        return await self._ask_for_good("touch", bytes.fromhex(key), accessed, expires)  # type: ignore[no-any-return]
+        return await self._ask("touch", bytes.fromhex(key), accessed, expires)  # type: ignore[no-any-return]
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete the record, or only that version of it; one statement."""
-        return await self._ask_for_good("delete", bytes.fromhex(key), version)  # type: ignore[no-any-return]
+        return await self._ask("delete", bytes.fromhex(key), version)  # type: ignore[no-any-return]
 
     async def sweep(self, now: int, limit: int) -> int:
         """Delete some expired records, passing over those that somebody is just writing."""
@@ -304,9 +305,6 @@ class PostgresStore:
 
     async def _ask(self, kind: str, *values: Any) -> Any:
         return await self._opened.here().sharing.ask(kind, values)
-
-    async def _ask_for_good(self, kind: str, *values: Any) -> Any:
-        return await self._opened.here().sharing.ask(kind, values, lasting=True)
 
     async def _carry(self, opened: _Open, kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
         await self._ready(opened)

@@ -298,7 +298,7 @@ class RedisStore:
     ) -> Any:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
         kind = _CONFIRMED if confirmed and self._wait else _TOGETHER
-        return await self._opened.here().sharing.ask(kind, _Command(words, script), lasting=True)
+        return await self._opened.here().sharing.ask(kind, _Command(words, script))
 
     async def _ask(self, command: _Command) -> Any:
         return await self._opened.here().sharing.ask(_TOGETHER, command)

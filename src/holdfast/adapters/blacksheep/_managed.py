@@ -46,7 +46,7 @@ class ManagedSessionStore(SessionStore):
         await self.manager.commit(session, failed=response.status >= 500)
         token = self.manager.header(session)
         before = list(response.headers)
-        marked = mark_response(before, self.manager.transport.vary, token, session.accessed)
+        marked = mark_response(before, self.manager.vary, token, session.accessed)
         for name in {name for name, _ in before}:
             response.headers.remove(name)
         response.headers.add_many(marked)
