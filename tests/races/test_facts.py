@@ -118,3 +118,20 @@ async def test_a_deletion_is_a_change_like_any_other(store: Store, theirs: Handl
         await site.request(theirs, token)
     assert await site.read(token) == ({"late": True} if theirs is write else {})
     assert ("ValueOverwritten" in site.reported()) is (theirs is not write)
+
+
+async def test_a_login_takes_no_deadline_along(store: Store) -> None:
+    """What `expire_in` gave the visitor before the login ends with it, be it in this request or in another one."""
+    site = Site(store, idle_timeout=9 * HOUR, absolute_timeout=10 * HOUR, anonymous_timeout=None)
+
+    def reserve(session: Session) -> None:
+        session["basket"] = ["tea"]
+        session.expire_in(60)
+
+    token = (await site.request(reserve)).token
+    after = (await site.request(lambda session: session.login("ann"), token)).token
+    assert await life(site, after) == 9
+    token = await site.session()
+    async with site.held(lambda session: session.login("bob"), token) as held:
+        await site.request(reserve, token)
+    assert await life(site, held.reply.token) == 9

@@ -224,3 +224,17 @@ async def test_f15_what_cannot_be_told_is_an_error(store: Store) -> None:
     assert reply.status == 503
     assert dict(reply.headers)["retry-after"] == "1"
     assert await site.read(token) == {"n": 2}
+
+
+async def test_increments_of_floats_are_added_whatever_their_order(store: Store) -> None:
+    """Two steps of one request, which round differently one by one, and one of another: all three count."""
+    site = Site(store)
+    token = await site.session(total=0.1)
+
+    def twice(session: Session) -> None:
+        session.increment("total", 0.2)
+        session.increment("total", 0.3)
+
+    async with site.held(twice, token):
+        await site.request(lambda session: session.increment("total", 1000), token)
+    assert await site.read(token) == {"total": pytest.approx(1000.6)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast import Session, SessionLimitReached, SessionManager, SessionPolicy
+from holdfast import ConfigurationError, Session, SessionLimitReached, SessionManager, SessionPolicy
 from holdfast.adapters.starlette import get_session
 from holdfast.asgi import SessionMiddleware
 from holdfast.testing import client
@@ -113,3 +114,23 @@ def test_the_answer_is_409() -> None:
         assert answer.status_code == 409
         assert "Sign out on one" in answer.text
         assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("when_full", ["oldest_out", "refuse"])
+@pytest.mark.parametrize("given", [0, -1])
+async def test_a_function_may_allow_none(tmp_path: Path, when_full: Any, given: int) -> None:
+    """A subject that may have no session is refused, whatever happens to others that have too many."""
+    policy = SessionPolicy(max_sessions=lambda subject: given, when_full=when_full)
+    async with opened("memory", tmp_path, policy=policy) as site:
+        with pytest.raises(SessionLimitReached):
+            await site.login("ann")
+        assert await site.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("given", [1.5, "3", True])
+async def test_a_function_that_gives_no_number_is_told(tmp_path: Path, given: Any) -> None:
+    """Nothing is written: a login is not half done because the limit makes no sense."""
+    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=lambda subject: given)) as site:
+        with pytest.raises(ConfigurationError, match="whole number of sessions"):
+            await site.login("ann")
+        assert await site.manager.sessions_of("ann") == []

@@ -254,3 +254,25 @@ async def test_a_fresh_login(site: Site) -> None:
 async def test_the_runtime_is_asyncio_where_a_worker_runs_on_it(site: Site) -> None:
     """A worker needs no middleware: the manager finds the event loop that it is used on."""
     assert isinstance(site.manager.runtime, AsyncioRuntime)
+
+
+async def test_worker_is_told_that_its_work_was_dropped(site: Site) -> None:
+    """Somebody logged out while the session was open: what was written is not saved, and the worker hears it."""
+    cookie = await site.login("ann")
+    [info] = await site.manager.sessions_of("ann")
+
+    async def work() -> None:
+        async with site.manager.open(info.public_id) as session:
+            session["report"] = "ready"
+            await site.request(lambda mine: mine.logout(), cookie)
+
+    with pytest.raises(SessionEnded, match="while it was open"):
+        await work()
+    assert await site.manager.sessions_of("ann") == []
+
+
+async def test_tags_are_strings(site: Site) -> None:
+    """A tag that is no string is refused where it is given, and nobody is logged in."""
+    with pytest.raises(TypeError, match="tags are strings"):
+        await site.login("ann", tags={"n": 5})
+    assert await site.manager.sessions_of("ann") == []

@@ -84,6 +84,8 @@ def merge_in(commit: Commit, found: Found) -> None:
     count(commit, result.overwritten)
     for fact in ("created", *FACTS):
         there = getattr(theirs, fact)
+        if fact == "ends" and commit.notes.login:
+            continue  # a login begins with the policy's deadlines
         # A renewal by another request counts for this one too, and so does the grace that it owes to the id before.
         if getattr(mine, fact) == getattr(base, fact) or (fact in _RENEWAL and there != getattr(base, fact)):
             setattr(mine, fact, there)
@@ -132,6 +134,7 @@ def lost(commit: Commit) -> None:
     wrote, key, subject = _wrote(commit), session._key, session._subject
     session._forget()
     if wrote:
+        session._over = True
         engine.emit(events.WriteAfterEnd, key, subject=subject)
         if engine.policy.on_ended == "raise":
             raise SessionEnded("another request ended this session while this one was running; nothing was saved")

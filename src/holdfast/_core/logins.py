@@ -16,7 +16,7 @@ from holdfast._core import events, forward, locks, marks, plan, rotation
 from holdfast._core.protocols import DONE, Finds
 from holdfast._core.record import Contents, CorruptPayload, Record, unpack
 from holdfast._core.standing import Notes
-from holdfast.errors import HoldfastError, SessionLimitReached, StoreUnavailable
+from holdfast.errors import ConfigurationError, HoldfastError, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
     from holdfast._core.commit import Commit
@@ -80,6 +80,8 @@ async def admit(commit: Commit, write: Callable[[], Awaitable[None]]) -> None:
         limit = _limit(engine, subject)
         for name, value in contents.tags.items():
             await _register(engine, name, value, subject, plan.absolute_deadline(contents, engine.policy))
+    if limit is not None and subject is not None and limit < 1:
+        await _refuse_if_full(commit, subject, 0)
     if limit is not None and subject is not None and engine.policy.when_full == "refuse":
         async with locks.hold(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
             await _refuse_if_full(commit, subject, limit)
@@ -134,7 +136,14 @@ async def _undo(commit: Commit, kind: type[events.Event]) -> None:
 
 def _limit(engine: Engine, subject: str) -> int | None:
     limit = engine.policy.max_sessions
-    return limit(subject) if callable(limit) else limit
+    if not callable(limit):
+        return limit
+    given = limit(subject)
+    if given is not None and type(given) is not int:
+        raise ConfigurationError(
+            f"the function max_sessions returned {given!r}: it is to return a whole number of sessions, or None"
+        )
+    return given
 
 
 async def _refuse_if_full(commit: Commit, subject: str, limit: int) -> None:

@@ -298,24 +298,13 @@ class Engine(Calls):
         """Carry out what was noted on a session that is not idle; see `commit`."""
         if session._anonymous_only:
             return
-        if await self.update(session, failed=failed):
-            return
         failed = failed and not self.policy.save_on_error
-        commit = Commit(self, session, failed=failed).run()
+        usual = self.is_server_side and not failed and session._rare is None and self.tracer is None
         try:
+            if usual and await plain.update(self, session):
+                return
+            commit = Commit(self, session, failed=failed).run()
             await (commit if self.tracer is None else self.traced("commit", commit))
-        except HoldfastError as error:
-            hush(error)
-            raise
-
-    async def update(self, session: Session, *, failed: bool = False) -> bool:
-        """Carry out what is a matter of values only, see `holdfast._core.plain`; False: nothing was done."""
-        if not self.is_server_side or session._rare is not None or self.tracer is not None:
-            return False
-        if failed and not self.policy.save_on_error:
-            return False
-        try:
-            return await plain.update(self, session)
         except HoldfastError as error:
             hush(error)
             raise

@@ -36,6 +36,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from math import isclose
 from typing import Any, Final, Literal, TypeAlias
 
 from holdfast.errors import SessionConflict
@@ -177,9 +178,17 @@ def _encoded(encode: Encode, key: str, value: Any) -> bytes | None:
     return None if value is MISSING else encode({key: value})
 
 
+_ROUNDING: Final = 1e-12  # what some thousand additions of floats may differ by, in another order
+
+
 def _was_incremented(base: Any, mine: Any, by: Number, encode: Encode) -> bool:
-    """Tell whether mine is still what the increment made of base, and nothing has been assigned since."""
+    """Tell whether mine is still what the increments made of base, and nothing was assigned before them.
+
+    Sums of floats depend on their order, by the last few bits.
+    """
     expected = _add(base, by)
+    if type(expected) is float and type(mine) is float and isclose(expected, mine, rel_tol=_ROUNDING):
+        return True
     return expected is not MISSING and mine is not MISSING and encode(expected) == encode(mine)
 
 

@@ -32,7 +32,8 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
     """Open a live session, and save it at the end; after an exception only a logout is carried out.
 
     Raises:
-        SessionEnded: There is none with that id: it expired, or was ended.
+        SessionEnded: There is none with that id: it expired, or was ended; or it was ended while it was open, and what
+            was written is not saved.
         StoreUnavailable: The store does not answer.
     """
     found = await engine.locate(b"", key=public_id) if is_key(public_id) else None
@@ -47,3 +48,5 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
         await engine.commit(session, failed=True)
         raise
     await engine.save(session)
+    if session._over:
+        raise SessionEnded(f"session {public_id[:8]!r}... was ended while it was open: what was written is not saved")

@@ -189,7 +189,8 @@ class Session(Standing, MutableMapping[str, Any]):
     def login(self, subject: str, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
         """Note that ``subject`` proved who they are: new id, the old one dead at once, fresh absolute deadline.
 
-        From an anonymous session, or one of the same subject, the data stays; somebody else's is cleared first.
+        From an anonymous session, or one of the same subject, the data stays; somebody else's is cleared first. A
+        deadline of its own (`expire_in`) ends with the session before: set it again after the login.
 
         Args:
             subject: Whose session it becomes, such as ``str(user.id)``.
@@ -197,7 +198,7 @@ class Session(Standing, MutableMapping[str, Any]):
             tags: Labels to find the session by later, such as an OIDC session id.
 
         Raises:
-            TypeError: The subject is no string.
+            TypeError: The subject or a tag is no string.
             SessionClosed: The response has started, so that no new id can be handed out.
 
         The commit raises `SessionLimitReached` where ``SessionPolicy(when_full="refuse")`` refuses it; to handle that,
@@ -208,6 +209,9 @@ class Session(Standing, MutableMapping[str, Any]):
         if not isinstance(subject, str) or not subject:
             given = "an empty one" if isinstance(subject, str) else type(subject).__name__
             raise TypeError(f"login takes a non-empty str such as str(user.id), not {given}")
+        labels = dict(tags or {})
+        if not all(isinstance(text, str) for pair in labels.items() for text in pair):
+            raise TypeError("tags are strings by name, such as {'oidc_sid': sid}")
         self._write(new_id=True)
         if self._subject is not None and self._subject != subject:
             self._displaced = self._record is not None
@@ -217,7 +221,8 @@ class Session(Standing, MutableMapping[str, Any]):
         now = max(self._engine.clock(), self._engine.void_until + 1)
         contents.created = contents.authenticated = now
         contents.remember = remember
-        contents.tags = dict(tags or {})
+        contents.ends = None
+        contents.tags = labels
         self._subject = str(subject)
         self._login = True
 

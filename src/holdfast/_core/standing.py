@@ -148,6 +148,7 @@ class Standing:
     _increments: Rare[dict[str, Any] | None] = Rare(default=None)
     _login = Rare(default=False)
     _old: Rare[Old | None] = Rare(default=None)
+    _over = Rare(default=False)  # somebody else ended the session, and something written was dropped
     _regenerate = Rare(default=False)
     _reissue = Rare(default=False)
     _tried: Rare[Mapping[int, dict[str, Any]]] = Rare(default=MappingProxyType({}))
@@ -209,6 +210,8 @@ class Standing:
     def _refuse_late_write(self, new_id: bool) -> None:
         if self._phase is Phase.CLOSED:
             raise SessionClosed("written after the application returned: nothing saves it any more")
+        if self._over:
+            raise SessionClosed("this session was ended by somebody else: nothing is saved into it any more")
         if self._detached and new_id:
             raise SessionClosed("a session that was opened by its public id cannot change it: nobody would be told")
         if new_id or self._ended:
@@ -254,5 +257,5 @@ class Standing:
         self._contents = Contents(self._engine.clock())
         self._data = self._contents.data
         self._subject = None
-        self._login = self._regenerate = False
+        self._over = self._login = self._regenerate = False
         self._increments = self._views = None
