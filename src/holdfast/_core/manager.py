@@ -271,7 +271,7 @@ class Engine(Calls):
 
     def reseal(self, session: Session) -> bool:
         """Seal a cookie session again, if that is all there is to do, see `holdfast._core.plain`; False: it is not."""
-        if self.is_server_side or session._rare is not None or self.tracer is not None:
+        if self.is_server_side or self.tracer is not None:
             return False
         try:
             return plain.reseal(self, session)
@@ -299,7 +299,7 @@ class Engine(Calls):
         if session._anonymous_only:
             return
         failed = failed and not self.policy.save_on_error
-        usual = self.is_server_side and not failed and session._rare is None and self.tracer is None
+        usual = self.is_server_side and not failed and self.tracer is None
         try:
             if usual and await plain.update(self, session):
                 return
