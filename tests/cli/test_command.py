@@ -120,6 +120,14 @@ def test_sweep_stops_at_its_limit(shell: Shell) -> None:
     assert asyncio.run(left(shell.folder / "s.db")) == 15
 
 
+def test_sweep_asks_a_store_that_needs_none(shell: Shell) -> None:
+    """A server that forgets by itself is asked whether it is there: exit code 1 where nothing answers."""
+    result = shell.run("sweep", "--store", "redis://127.0.0.1:1/0")
+    assert result.exit_code == 1
+    assert "Redis at 127.0.0.1:1 failed" in result.output
+    assert "Nothing to do" not in result.output
+
+
 def test_sweep_makes_no_database_where_there_is_none(shell: Shell) -> None:
     """A mistyped path is an error, and leaves no empty database behind."""
     result = shell.run("sweep", "--store", "sqlite:///typo.db")

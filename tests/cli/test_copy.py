@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from holdfast import Session, SessionManager
 from holdfast.cli import copy as copying
+from holdfast.cli._copied import State
 from holdfast.cli.options import operator
 from tests.cli.running import Shell
 from tests.subjects.site import Site
@@ -108,7 +111,7 @@ def test_a_second_run_brings_what_is_new(shell: Shell) -> None:
     change(OLD, cookies[0], a="from the old store")
     change(NEW, cookies[1], b="from the new store")
     more = logins(OLD, "zoe")
-    assert copy(shell) == {"copied": 1, "updated": 1, "unchanged": 2}
+    assert copy(shell) == {"copied": 1, "updated": 1, "unchanged": 1, "kept": 1}
     assert data(NEW, cookies[0]) == {"a": "from the old store"}
     assert data(NEW, cookies[1]) == {"b": "from the new store"}
     assert whose(NEW, more) == ["zoe"]
@@ -137,19 +140,21 @@ def test_an_interrupted_copy_goes_on(shell: Shell, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("holdfast.cli.copy.PAGE", 4)
     cookies = logins(OLD, *(f"user{number}" for number in range(10)))
     put = copying._put
-    done = 0
+    calls = 0
 
     async def interrupted(*arguments: Any) -> None:
-        nonlocal done
-        done += 1
-        if done == 7:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
             raise KeyboardInterrupt
         await put(*arguments)
 
     monkeypatch.setattr("holdfast.cli.copy._put", interrupted)
     assert shell.run("copy", OLD, NEW).exit_code != 0
-    noted = json.loads((shell.folder / "holdfast-copy.state").read_text())
-    assert (noted["done"], noted["counts"]["copied"]) == (False, 4)
+    with closing(sqlite3.connect(shell.folder / "holdfast-copy.state")) as state:
+        done, counts = state.execute("SELECT done, counts FROM place").fetchone()
+        noted = state.execute("SELECT count(*) FROM copied").fetchone()
+    assert (done, json.loads(counts)["copied"], noted) == (0, 4, (6,))
     monkeypatch.setattr("holdfast.cli.copy._put", put)
     counted = copy(shell)
     assert counted["copied"] + counted.get("unchanged", 0) == 10
@@ -169,8 +174,9 @@ def test_traffic_while_it_copies(shell: Shell) -> None:
                         await application.request(partial(Session.update, turn=turn), cookie)
 
             source, destination = operator(OLD).server, operator(NEW).server
-            state = copying._State(shell.folder / "state", "pair")
+            state = State(shell.folder / "holdfast-copy.state", sha256(f"{OLD}\n{NEW}".encode()).hexdigest())
             await asyncio.gather(traffic(), copying._copy(source, destination, state, False, False))
+            state.close()
 
     asyncio.run(run())
     copy(shell)

@@ -51,7 +51,7 @@ def test_a_shell_reads_sentences_and_the_exit_code(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("store", ["memory:", "file:sessions", "sqlite:///data/s.db"])
+@pytest.mark.parametrize("store", ["memory:", "file:sessions", "sqlite:///s.db"])
 def test_it_makes_no_file_and_no_folder(shell: Shell, store: str) -> None:
     """What does not exist yet is made by the application, for its own user, and not by whoever asks the doctor."""
     assert shell.diagnose("--store", store).code == 0
@@ -67,6 +67,17 @@ def test_a_store_that_is_not_there_is_said_to_be_absent(shell: Shell, store: str
     assert "typo" in said.partition("files ")[2]
     assert "does not exist, so nothing was looked into" in said
     assert said.splitlines()[-1] == "All is well, as far as can be seen: there is no store yet."
+    assert list(shell.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("store", ["file:typo/sessions", "sqlite:///typo/s.db"])
+def test_a_folder_that_is_not_there_is_to_be_mended(shell: Shell, store: str) -> None:
+    """In production, a path in a folder that does not exist is taken for a typo; in development it is made."""
+    found = shell.diagnose("--store", store)
+    assert found.code == 1
+    assert f"neither does its folder {shell.folder / 'typo'}" in found.says("mend", "files")
+    shell.set(HOLDFAST_DEV="1")
+    assert shell.diagnose("--store", store).code == 0
     assert list(shell.folder.iterdir()) == []
 
 

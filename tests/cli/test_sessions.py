@@ -179,6 +179,21 @@ def test_long_work_shows_how_far_it_is(shell: Shell, cookies: dict[str, str], co
     assert label not in done.stdout.decode()
 
 
+def test_a_session_past_its_own_deadline_is_over(shell: Shell, cookies: dict[str, str]) -> None:
+    """What ``expire_in`` has shortened is not listed or counted as live when that time is over."""
+
+    async def shorten(site: Site) -> None:
+        now = site.manager.clock()
+        site.manager.clock = lambda: now - 60_000
+        await site.request(lambda session: session.expire_in(30), cookies["bob"])
+
+    on_site(shorten)
+    assert sorted(one["subject"] or "" for one in listed(shell)) == ["", "ann"]
+    assert listed(shell, "--subject", "bob") == []
+    counted = json.loads(shell.run("stats", "--store", URL, "--json").stdout)
+    assert (counted["sessions"], counted["expired"]) == (2, 1)
+
+
 def test_migrate(shell: Shell) -> None:
     """What a store needs is made, again without harm, and then a store that may not make anything opens."""
     for _ in range(2):

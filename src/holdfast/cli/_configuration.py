@@ -16,7 +16,7 @@ from holdfast._core.keyring import Keyring
 from holdfast._core.protocols import DONE, ClientStore, Immediate, Store
 from holdfast._core.record import Record
 from holdfast._core.tokens import new_version
-from holdfast.cli._files import missing_file, path_of, path_problems
+from holdfast.cli._files import missing_file, missing_folder, path_of, path_problems
 from holdfast.cli._findings import Finding, fine, mend, note
 from holdfast.cli._scale import Scale, check_connections, check_sharing
 from holdfast.cli.options import operator
@@ -145,6 +145,14 @@ async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale |
         for problem in problems:
             yield problem
         if problems:
+            return
+        folder = missing_folder(path)
+        if not dev and folder is not None:  # development makes a folder of its own
+            yield mend(
+                "files",
+                f"{path} does not exist, and neither does its folder {folder}: mend the path if it is mistyped, "
+                "or make the folder, for the application's user",
+            )
             return
         if missing_file(store) is not None:
             yield note(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-__all__ = ["missing_file", "path_of", "path_problems"]
+__all__ = ["missing_file", "missing_folder", "path_of", "path_problems"]
 
 
 def path_of(store: object) -> str | None:
@@ -24,6 +24,12 @@ def missing_file(store: object) -> str | None:
     """
     path = path_of(store)
     return None if path is None or os.path.lexists(path) else path
+
+
+def missing_folder(path: str) -> str | None:
+    """Return the folder that a store's file or folder is to be made in, if that does not exist either."""
+    folder = os.path.dirname(path)
+    return None if os.path.lexists(folder) else folder
 
 
 def path_problems(path: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What the subcommands that look into a store share: opening it, walking through it, saying what a record is.
 
 They need neither the application's secret nor its policy. Whether a session is live is judged by what the store was
-given as its end, which is at most a minute later than the session's own deadline. What ``encrypt=True`` has sealed
+given as its end, which is at most a minute later than the session's idle or absolute deadline, and by the deadline
+that ``expire_in`` gave it, which the payload holds. What ``encrypt=True`` has sealed
 stays sealed: whose it is and its times are known, its keys, tags and device are not.
 """
 
@@ -36,6 +37,7 @@ __all__ = [
     "SEALED_NOTE",
     "contents_of",
     "facts",
+    "is_live",
     "is_sealed",
     "kind_of",
     "looked_into",
@@ -134,6 +136,14 @@ def contents_of(record: Record) -> Contents | None:
     return None
 
 
+def is_live(record: Record, now: int) -> bool:
+    """Tell whether a session is over neither by the store's deadline nor, if it can be read, by its own."""
+    if record.expires <= now:
+        return False
+    contents = contents_of(record)
+    return contents is None or contents.ends is None or contents.ends > now
+
+
 def kind_of(record: Record) -> Kind:
     """Return what a record is: a session, a renewed id that leads to one, or a mark (a lock, a revocation, a tag).
 
@@ -151,11 +161,12 @@ def kind_of(record: Record) -> Kind:
 def facts(key: str, record: Record) -> dict[str, Any]:
     """Return what may be shown of a session: no value, and nothing that could be sent as a cookie."""
     contents = contents_of(record)
+    ends = record.expires if contents is None or contents.ends is None else min(record.expires, contents.ends)
     known: dict[str, Any] = {
         "public_id": key,
         "subject": record.subject,
         "last_seen": moment(record.accessed),
-        "expires": None if record.expires == NEVER else moment(record.expires),
+        "expires": None if ends == NEVER else moment(ends),
         "bytes": len(record.payload),
     }
     if is_sealed(record):

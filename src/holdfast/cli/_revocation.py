@@ -11,7 +11,7 @@ from holdfast._core import logins, marks
 from holdfast._core.keyring import generate_secret
 from holdfast._core.opened import is_key
 from holdfast.cli._files import missing_file
-from holdfast.cli._records import contents_of, kind_of, milliseconds, pages
+from holdfast.cli._records import contents_of, is_live, kind_of, milliseconds, pages
 from holdfast.cli.group import Failure
 from holdfast.cli.options import PATIENCE
 from holdfast.runtime import AsyncioRuntime
@@ -47,10 +47,10 @@ async def count(manager: SessionManager, whose: Whose) -> tuple[int, list[str]]:
     now, found = milliseconds(), 0
     if whose.everyone:
         async for page in pages(manager):
-            found += sum(kind_of(record) not in ("mark", "renewed") and record.expires > now for _, record in page)
+            found += sum(kind_of(record) not in ("mark", "renewed") and is_live(record, now) for _, record in page)
         return found, []
     if whose.subject is not None:
-        return sum(kept.record.expires > now for kept in await logins.find(manager, whose.subject)), []
+        return sum(is_live(kept.record, now) for kept in await logins.find(manager, whose.subject)), []
     if whose.tag is not None:
         name, value = whose.tag
         key = marks.tag_key(name, value)
@@ -59,7 +59,7 @@ async def count(manager: SessionManager, whose: Whose) -> tuple[int, list[str]]:
         for subject in facts.get("subjects", {}):
             for kept in await logins.find(manager, subject):
                 contents = contents_of(kept.record)
-                found += contents is not None and contents.tags.get(name) == value and kept.record.expires > now
+                found += contents is not None and contents.tags.get(name) == value and is_live(kept.record, now)
         return found, []
     unknown: list[str] = []
     for public_id in whose.public_ids:

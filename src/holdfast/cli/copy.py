@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -14,13 +12,12 @@ from holdfast import SessionManager
 from holdfast._core import marks
 from holdfast._core.protocols import ABSENT, DONE, Outcome, Scans, Store
 from holdfast._core.record import Record
+from holdfast.cli._copied import Copied, State
 from holdfast.cli._records import PAGE, milliseconds, progress, server_store
 from holdfast.cli.group import Failure
 from holdfast.cli.options import json_option, operator, print_json, run
 
 __all__ = ["command"]
-
-_PREFIX: Final = 8  # bytes of a key that are noted
 
 
 @dataclass
@@ -30,6 +27,7 @@ class Counts:
     copied: int = 0
     updated: int = 0
     unchanged: int = 0
+    kept: int = 0
     expired: int = 0
     ended: int = 0
     removed: int = 0
@@ -49,87 +47,147 @@ class Counts:
 @click.option(
     "--mirror",
     is_flag=True,
-    help="Delete at the destination what the source no longer has. Only before an application uses the destination.",
+    help="Also delete at the destination what was never copied. Only before an application uses the destination.",
 )
 @json_option
 def command(source: str, destination: str, state: Path, mirror: bool, as_json: bool) -> None:
     """Copy all sessions from one store to another, both named by URL.
 
     Cookies stay valid, as keys are copied as they are; the application must keep its secret and its cookie's name.
-    Run it while the application uses the old store, then with --mirror right before it is switched over, then once
-    more for what was written in between. What is newer at the destination stays, and what was copied and has ended
-    there is not brought back. Interrupted, it goes on where it was.
+    Run it while the application uses the old store, again right before it is switched over, and once more when no
+    process uses the old store any more. Each run ends at the destination what was copied and has ended at the source.
+    What was changed at the destination stays, and what has ended there is not brought back. Interrupted, it goes on
+    where it was.
     """
     if source == destination:
         raise click.UsageError("source and destination are the same store")
-    noted = _State(state, sha256(f"{source}\n{destination}".encode()).hexdigest())
-    counts = run(_copy(server_store(source), server_store(destination, exists=False), noted, mirror, not as_json))
+    old, new = server_store(source), server_store(destination, exists=False)
+    place = State(state, sha256(f"{source}\n{destination}".encode()).hexdigest())
+    try:
+        counts = run(_copy(old, new, place, mirror, not as_json))
+    finally:
+        place.close()
     if as_json:
         print_json(asdict(counts))
     else:
         click.echo(
             f"{counts.copied:,} copied, {counts.updated:,} brought up to date, {counts.unchanged:,} as they were, "
-            f"{counts.expired:,} expired and {counts.ended:,} ended there, left out, {counts.removed:,} removed."
+            f"{counts.kept:,} changed there and kept, {counts.expired:,} expired and {counts.ended:,} ended there, "
+            f"left out, {counts.removed:,} removed."
         )
 
 
-async def _copy(source: Store, destination: Store, place: _State, mirror: bool, show: bool) -> Counts:
+async def _copy(source: Store, destination: Store, place: State, mirror: bool, show: bool) -> Counts:
     if not isinstance(source, Scans):
         raise Failure(f"{type(source).__name__} cannot walk through its sessions, so they cannot be copied")
     reader, writer = operator(source), operator(destination)
+    cursor, counts = place.cursor, Counts(**place.counts)
     try:
         with progress("copying", show=show) as bar:
-            while not place.done:
-                page, place.cursor = await reader.call("scan", source.scan(place.cursor, PAGE))
+            while True:
+                page, cursor = await reader.call("scan", source.scan(cursor, PAGE))
                 for key, record in page:
-                    known = bytes.fromhex(key)[:_PREFIX] in place.known
-                    await _put(writer, destination, key, record, place.counts, known)
-                place.done = place.cursor is None
-                place.write([key for key, _ in page])
+                    await _put(writer, destination, key, record, counts, place)
                 bar.update(len(page))
+                if cursor is None:
+                    break
+                place.move(cursor, asdict(counts))
+        await _end_gone(reader, writer, source, destination, counts, place)
         if mirror:
-            await _remove_ended(reader, writer, source, destination, place.counts, show)
+            await _remove_ended(reader, writer, source, destination, counts, show)
+        place.move(None, asdict(counts), done=True)
     finally:
         await reader.shutdown()
         await writer.shutdown()
-    return place.counts
+    return counts
 
 
 async def _put(
-    writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts, known: bool
+    writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts, place: State
 ) -> None:
-    """Create the record, or replace an older one; never one that was used later than this.
-
-    Args:
-        known: It was copied before: if it is not there any more, it was ended there.
-    """
+    """Create the record, or replace the version of it that was copied before; never one that was written there."""
     now = milliseconds()
     if record.expires <= now:
+        place.saw(key)
         counts.expired += 1
         return
-    if known:
-        there = await writer.call("load", destination.load(key))
-        if there is None:
-            counts.ended += 1
-            return
-        outcome: Outcome = there
-    else:
-        outcome = await writer.call("create", destination.create(key, record, now=now))
-    new = outcome is DONE
-    while isinstance(outcome, Record):
-        if outcome.version == record.version or outcome.accessed > record.accessed:
-            if outcome.version == record.version and outcome.accessed < record.accessed:
-                await writer.call("touch", destination.touch(key, record.accessed, record.expires, now=now))
-            counts.unchanged += 1
-            return
-        outcome = await writer.call("update", destination.update(key, record, outcome.version, now=now))
-    if outcome is ABSENT:
-        counts.ended += 1
+    if marks.is_mark(record.payload):
+        await _put_mark(writer, destination, key, record, counts)
         return
-    if new:
+    copied = place.find(key)
+    there: Outcome | None
+    if copied is None:
+        there = await writer.call("create", destination.create(key, record, now=now))
+        if there is DONE:
+            place.note(key, record)
+            counts.copied += 1
+            return
+    else:
+        found = there = await writer.call("load", destination.load(key))
+        if found is not None and found.version in copied.versions and found.version != record.version:
+            place.note(key, record, found.version)  # first, so that a run after a killed one knows both as copies
+            there = await writer.call("update", destination.update(key, record, found.version, now=now))
+            if there is DONE:
+                counts.updated += 1
+                return
+    if not isinstance(there, Record):
+        place.saw(key)
+        counts.ended += 1
+    elif there.version == record.version:
+        place.note(key, record)
+        if there.accessed < record.accessed:
+            await writer.call("touch", destination.touch(key, record.accessed, record.expires, now=now))
+        counts.unchanged += 1
+    else:
+        place.saw(key)
+        counts.kept += 1
+
+
+async def _put_mark(writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts) -> None:
+    """Copy what ends or locks sessions: the later one of two stays, and one that is missing is always made."""
+    now = milliseconds()
+    there = await writer.call("create", destination.create(key, record, now=now))
+    new = there is DONE
+    while isinstance(there, Record):
+        if there.version == record.version or there.accessed >= record.accessed:
+            if there.version == record.version:
+                counts.unchanged += 1
+            else:
+                counts.kept += 1
+            return
+        there = await writer.call("update", destination.update(key, record, there.version, now=now))
+    if there is ABSENT:
+        counts.ended += 1
+    elif new:
         counts.copied += 1
     else:
         counts.updated += 1
+
+
+async def _end_gone(
+    reader: SessionManager, writer: SessionManager, source: Store, destination: Store, counts: Counts, place: State
+) -> None:
+    """End what was copied once and what the source has ended since, if it is there as it was copied.
+
+    What the source has forgotten because its time was over may be in use at the destination, which judges by itself.
+    """
+    while gone := place.unseen(PAGE):
+        for copied in gone:
+            if await reader.call("load", source.load(copied.key)) is not None:
+                place.saw(copied.key)
+                continue
+            if copied.expires > milliseconds():
+                await _end(writer, destination, copied, counts)
+            place.forget(copied.key)
+
+
+async def _end(writer: SessionManager, destination: Store, copied: Copied, counts: Counts) -> None:
+    for version in copied.versions:
+        there = await writer.call("delete", destination.delete(copied.key, version))
+        if not isinstance(there, Record):
+            counts.removed += there is DONE
+            return
+    counts.kept += 1
 
 
 async def _remove_ended(
@@ -148,42 +206,3 @@ async def _remove_ended(
             bar.update(len(page))
             if cursor is None:
                 return
-
-
-class _State:
-    """How far a copy has come, and which keys it has copied, in two files.
-
-    The keys are 8 bytes each, one behind the other: so much of a digest tells a million of them apart.
-    """
-
-    def __init__(self, path: Path, pair: str) -> None:
-        self._path, self._keys_path, self._pair = path, path.with_name(path.name + ".keys"), pair
-        self.cursor: str | None = None
-        self.counts = Counts()
-        self.done = False
-        self.known: set[bytes] = set()
-        if path.exists():
-            self._read()
-
-    def _read(self) -> None:
-        try:
-            noted = json.loads(self._path.read_text())
-            pair, self.cursor, finished = noted["pair"], noted["cursor"], noted["done"]
-            self.counts = Counts() if finished else Counts(**noted["counts"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise Failure(f"{self._path} holds no place of a copy: name another file with --state") from error
-        if pair != self._pair:
-            raise Failure(f"{self._path} is of a copy between other stores: name another file with --state")
-        keys = self._keys_path.read_bytes() if self._keys_path.exists() else b""
-        self.known = {keys[at : at + _PREFIX] for at in range(0, len(keys) - _PREFIX + 1, _PREFIX)}
-
-    def write(self, page: list[str]) -> None:
-        """Note the keys of a page, then the place behind it; that file is replaced as a whole."""
-        new_keys = {bytes.fromhex(key)[:_PREFIX] for key in page} - self.known
-        with self._keys_path.open("ab") as file:
-            file.write(b"".join(new_keys))
-        self.known |= new_keys
-        new = self._path.with_name(self._path.name + ".new")
-        noted = {"pair": self._pair, "cursor": self.cursor, "done": self.done, "counts": asdict(self.counts)}
-        new.write_text(json.dumps(noted))
-        new.replace(self._path)

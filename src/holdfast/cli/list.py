@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from holdfast._core import logins
-from holdfast.cli._records import SEALED_NOTE, facts, kind_of, looked_into, milliseconds, pages
+from holdfast.cli._records import SEALED_NOTE, facts, is_live, kind_of, looked_into, milliseconds, pages
 from holdfast.cli.options import json_option, print_json, run, store_option
 
 __all__ = ["command"]
@@ -44,10 +44,10 @@ async def _list(store: str | None, subject: str | None, limit: int) -> list[dict
     async with looked_into(store) as manager:
         if subject is not None:
             records = [(kept.key, kept.record) for kept in await logins.find(manager, subject)]
-            return [facts(key, record) for key, record in records if record.expires > now][:limit]
+            return [facts(key, record) for key, record in records if is_live(record, now)][:limit]
         async for page in pages(manager):
             for key, record in page:
-                if kind_of(record) in ("session", "sealed", "unreadable") and record.expires > now:
+                if kind_of(record) in ("session", "sealed", "unreadable") and is_live(record, now):
                     found.append(facts(key, record))
                     if len(found) == limit:
                         return found

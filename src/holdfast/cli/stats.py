@@ -9,6 +9,7 @@ import click
 from holdfast.cli._records import (
     SEALED_NOTE,
     contents_of,
+    is_live,
     kind_of,
     looked_into,
     milliseconds,
@@ -57,7 +58,7 @@ async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
                     if kind in ("mark", "renewed"):
                         total["marks" if kind == "mark" else "renewed_ids"] += 1
                         continue
-                    if record.expires <= now:
+                    if not is_live(record, now):
                         total["expired"] += 1
                         continue
                     contents = contents_of(record)

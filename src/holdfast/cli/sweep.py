@@ -27,10 +27,13 @@ def command(store: str | None, limit: int | None, as_json: bool) -> None:
     """Delete expired sessions from the store.
 
     Applications do this by themselves while they run. It is safe beside their traffic, goes in small steps,
-    and can be interrupted at any time.
+    and can be interrupted at any time. A session that `expire_in` has shortened is dead at its own deadline; its
+    record goes at the one that the store was given.
     """
     kept = open_store(store or environment.store_from_environment(environment.is_development(None)))
     if isinstance(kept, ClientStore) or not isinstance(kept, Sweeps):
+        if not isinstance(kept, ClientStore):
+            run(_ask(kept))
         where = (
             "in the browsers' cookies" if isinstance(kept, ClientStore) else "in a store that forgets them by itself"
         )
@@ -49,6 +52,19 @@ def command(store: str | None, limit: int | None, as_json: bool) -> None:
         print_json({"deleted": deleted, "needed": True})
     else:
         click.echo(f"{deleted:,} expired session{'' if deleted == 1 else 's'} deleted.")
+
+
+async def _ask(store: Store) -> None:
+    """Ask a store that has nothing to sweep whether it is there.
+
+    Raises:
+        StoreUnavailable: It does not answer.
+    """
+    manager = operator(store)
+    try:
+        await manager.check()
+    finally:
+        await manager.shutdown()
 
 
 async def _sweep(store: Store, limit: int | None, *, show: bool) -> int:
