@@ -230,7 +230,7 @@ def _encrypted(
     plain_until: datetime | None,
 ) -> Store:
     from holdfast._core.at_rest import EncryptedStore
-    from holdfast.sealers.at_rest import FORMAT, AtRestSealer
+    from holdfast.sealers.at_rest import AtRestSealer
 
     if keyring is None:
         raise ConfigurationError("plain_until says how long encrypt=True reads what is not encrypted: set encrypt=True")
@@ -246,7 +246,6 @@ def _encrypted(
     return EncryptedStore(
         store,
         AtRestSealer(keyring, name=namespace, clock=clock),
-        is_sealed=lambda payload: payload[:1] == FORMAT,
         clock=clock,
         plain_until=None if plain_until is None else int(plain_until.timestamp() * 1000),
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from holdfast import SessionManager
 from holdfast.cli.group import holdfast
+from tests.subjects.site import Site
 
-__all__ = ["Shell", "in_process_of_its_own"]
+__all__ = ["Shell", "in_process_of_its_own", "on_site"]
 
 VARIABLES = ("HOLDFAST_STORE", "HOLDFAST_SECRET", "HOLDFAST_DEV", "HOLDFAST_DEV_ANNOUNCED")
 
@@ -77,3 +81,16 @@ def in_process_of_its_own(*arguments: str, folder: Path, **variables: str) -> su
         timeout=60,
         check=False,
     )
+
+
+def on_site(manager: SessionManager, work: Callable[[Site], Coroutine[Any, Any, Any]]) -> Any:
+    """Do something as the application does, and close its store."""
+
+    async def run() -> Any:
+        await manager.startup()
+        try:
+            return await work(Site(manager))
+        finally:
+            await manager.shutdown()
+
+    return asyncio.run(run())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -14,25 +13,16 @@ from typing import Any
 import pytest
 
 from holdfast import SessionManager
-from tests.cli.running import Shell, in_process_of_its_own
+from tests.cli.running import Shell, in_process_of_its_own, on_site
 from tests.subjects.site import Site
 
 URL = "sqlite:///sessions.db"
 SECRET = "kJ2mX9vQ4tR7wZ1nB6cY3fH8sD5gL0pA"
 
 
-def on_site(url: str, work: Callable[[Site], Coroutine[Any, Any, Any]]) -> Any:
+def application(url: str, work: Callable[[Site], Coroutine[Any, Any, Any]]) -> Any:
     """Do something as the application does, and close its store."""
-
-    async def run() -> Any:
-        manager = SessionManager(url, secret=SECRET, dev=False)
-        await manager.startup()
-        try:
-            return await work(Site(manager))
-        finally:
-            await manager.shutdown()
-
-    return asyncio.run(run())
+    return on_site(SessionManager(url, secret=SECRET, dev=False), work)
 
 
 def signed_in(url: str) -> dict[str, str]:
@@ -45,7 +35,7 @@ def signed_in(url: str) -> dict[str, str]:
             "bob": await site.login("bob"),
         }
 
-    found: dict[str, str] = on_site(url, fill)
+    found: dict[str, str] = application(url, fill)
     return found
 
 
@@ -55,7 +45,7 @@ def alive(url: str, cookies: dict[str, str]) -> set[str]:
     async def look(site: Site) -> set[str]:
         return {name for name, cookie in cookies.items() if await site.whose(cookie)}
 
-    found: set[str] = on_site(url, look)
+    found: set[str] = application(url, look)
     return found
 
 
@@ -133,7 +123,7 @@ def test_one_cookie_session(shell: Shell) -> None:
         await site.manager.load(session)
         return session.public_id
 
-    assert shell.run("revoke", on_site(url, public_id), "--store", url).exit_code == 0
+    assert shell.run("revoke", application(url, public_id), "--store", url).exit_code == 0
     assert alive(url, cookies) == {"desk", "bob"}
 
 

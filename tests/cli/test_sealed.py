@@ -12,7 +12,7 @@ import pytest
 
 from holdfast import SessionManager, SessionPolicy
 from holdfast.stores import SQLiteStore
-from tests.cli.running import in_process_of_its_own
+from tests.cli.running import in_process_of_its_own, on_site
 from tests.subjects.site import Site
 
 URL = "sqlite:///sessions.db"
@@ -23,18 +23,8 @@ VALUE = "a value that nobody may read"
 
 def application(folder: Path, work: Callable[[Site], Coroutine[Any, Any, Any]], name: str = "sessions.db") -> Any:
     """Do something as the application does, which has the keys."""
-
-    async def run() -> Any:
-        manager = SessionManager(
-            SQLiteStore(folder / name), secret=SECRET, encrypt=True, dev=False, policy=SessionPolicy()
-        )
-        await manager.startup()
-        try:
-            return await work(Site(manager))
-        finally:
-            await manager.shutdown()
-
-    return asyncio.run(run())
+    store = SQLiteStore(folder / name)
+    return on_site(SessionManager(store, secret=SECRET, encrypt=True, dev=False, policy=SessionPolicy()), work)
 
 
 def rows(folder: Path, name: str = "sessions.db") -> dict[str, Any]:

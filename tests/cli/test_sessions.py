@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -16,24 +15,15 @@ import pytest
 from holdfast import SessionManager
 from holdfast._core import marks
 from holdfast.serializers.json import JSONSerializer
-from tests.cli.running import Shell
+from tests.cli.running import Shell, on_site
 from tests.subjects.site import Site
 
 URL = "sqlite:///sessions.db"
 
 
-def on_site(work: Callable[[Site], Coroutine[Any, Any, Any]], **settings: Any) -> Any:
+def application(work: Callable[[Site], Coroutine[Any, Any, Any]], **settings: Any) -> Any:
     """Do something as the application does, and close its store."""
-
-    async def run() -> Any:
-        manager = SessionManager(URL, dev=False, **settings)
-        await manager.startup()
-        try:
-            return await work(Site(manager))
-        finally:
-            await manager.shutdown()
-
-    return asyncio.run(run())
+    return on_site(SessionManager(URL, dev=False, **settings), work)
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def cookies(shell: Shell) -> dict[str, str]:
             "": await site.request(lambda session: session.update(cart=["secret tea"])) or "",
         }
 
-    found: dict[str, str] = on_site(fill)
+    found: dict[str, str] = application(fill)
     return found
 
 
@@ -57,7 +47,7 @@ def alive(cookies: dict[str, str]) -> dict[str, str | None]:
     async def look(site: Site) -> dict[str, str | None]:
         return {name: await site.whose(cookie) for name, cookie in cookies.items()}
 
-    found: dict[str, str | None] = on_site(look)
+    found: dict[str, str | None] = application(look)
     return found
 
 
@@ -134,7 +124,7 @@ def test_revoking_here_voids_a_login_there(shell: Shell, cookies: dict[str, str]
         return session.subject
 
     assert shell.run("revoke", "--subject", "ann", "--store", URL).exit_code == 0
-    assert on_site(login_under_way, label="admin") is None
+    assert application(login_under_way, label="admin") is None
 
 
 @pytest.mark.parametrize("wrong", [(), ("--everyone", "--subject", "ann"), ("--tag", "nothing")])
@@ -149,7 +139,7 @@ def test_json_sessions_are_read(shell: Shell) -> None:
     async def fill(site: Site) -> str:
         return await site.login("ann", tags={"sid": "s1"})
 
-    cookie = on_site(fill, serializer=JSONSerializer())
+    cookie = application(fill, serializer=JSONSerializer())
     assert listed(shell)[0]["tags"] == {"sid": "s1"}
     assert json.loads(shell.run("revoke", "--tag", "sid=s1", "--store", URL, "--json").stdout)["revoked"] == 1
     assert cookie
@@ -187,7 +177,7 @@ def test_a_session_past_its_own_deadline_is_over(shell: Shell, cookies: dict[str
         site.manager.clock = lambda: now - 60_000
         await site.request(lambda session: session.expire_in(30), cookies["bob"])
 
-    on_site(shorten)
+    application(shorten)
     assert sorted(one["subject"] or "" for one in listed(shell)) == ["", "ann"]
     assert listed(shell, "--subject", "bob") == []
     counted = json.loads(shell.run("stats", "--store", URL, "--json").stdout)

@@ -15,8 +15,8 @@ from holdfast._core.at_rest import EncryptedStore
 from holdfast._core.events import CorruptRecord, SessionMerged
 from holdfast._core.marks import is_mark
 from holdfast._core.protocols import Checks, Finds, Immediate, Scans, Sweeps
-from holdfast._core.record import Record
-from holdfast.sealers.at_rest import FORMAT, AtRestSealer
+from holdfast._core.record import SEALED, Record
+from holdfast.sealers.at_rest import AtRestSealer
 from holdfast.stores import FileStore, MemoryStore, SQLiteStore, Store
 from holdfast.testing import FakeClock, StoreSuite
 from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, Site, Watched
@@ -28,7 +28,7 @@ def over(store: Store, **more: Any) -> EncryptedStore:
     """Return an encrypting store over another one."""
     clock = FakeClock()
     sealer = AtRestSealer(Keyring(SECRET), name="test", clock=clock)
-    return EncryptedStore(store, sealer, is_sealed=lambda payload: payload[:1] == FORMAT, clock=clock, **more)
+    return EncryptedStore(store, sealer, clock=clock, **more)
 
 
 class TestOverMemory(StoreSuite):
@@ -71,7 +71,7 @@ async def test_nothing_can_be_read_in_the_store() -> None:
     token = (await site.ask("/login", token)).token
     for record in site.rows.values():
         if not is_mark(record.payload):
-            assert record.payload[:1] == FORMAT
+            assert record.payload[:1] == SEALED
             assert VALUE.encode() not in record.payload
             assert b"card" not in record.payload
     assert VALUE in (await site.ask("/dump", token)).text

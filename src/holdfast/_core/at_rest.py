@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from holdfast._core import marks
 from holdfast._core.protocols import Checks, Finds, Immediate, Outcome, Scans, Store, Sweeps
-from holdfast._core.record import Record
+from holdfast._core.record import SEALED, Record
 
 __all__ = ["EncryptedStore", "RecordSealer"]
 
@@ -45,7 +45,6 @@ class EncryptedStore:
     Args:
         store: Keeps the sealed records.
         sealer: Seals and opens them.
-        is_sealed: Tells a sealed payload from one of before.
         clock: Milliseconds since 1970.
         plain_until: Until then, in milliseconds since 1970, a payload that is not sealed is read as it is; written,
             it is sealed. None: it is corrupt.
@@ -56,13 +55,11 @@ class EncryptedStore:
         store: Store,
         sealer: RecordSealer,
         *,
-        is_sealed: Callable[[bytes], bool],
         clock: Callable[[], int],
         plain_until: int | None = None,
     ) -> None:
         self.store = store
         self._sealer = sealer
-        self._is_sealed = is_sealed
         self._clock = clock
         self._plain_until = plain_until
         # Powers are found by `isinstance`, so this object has those of the store behind and no others.
@@ -126,7 +123,7 @@ class EncryptedStore:
     def _opened(self, key: str, record: Record) -> Record:
         if marks.is_mark(record.payload):
             return record
-        if self._plain_until is not None and not self._is_sealed(record.payload) and self._clock() < self._plain_until:
+        if self._plain_until is not None and record.payload[:1] != SEALED and self._clock() < self._plain_until:
             return record
         if self._sealer.is_foreign(record.payload):
             return record

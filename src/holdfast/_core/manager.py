@@ -179,21 +179,7 @@ class Engine(Calls):
         """
         key = key or self.key_of(raw)
         record = await self.call("load", self.server.load(key), key)
-        if record is None:
-            return None
-        return self._whole(raw, key, record) or await self.admit(raw, key, record, hops, met=met)
-
-    def _whole(self, raw: bytes, key: str, record: Record) -> Found | None:
-        """Return what most records are: a live session; None: `admit` knows what else it is."""
-        if record.payload[:1] != self.serializer.format:
-            return None
-        try:
-            contents = unpack(record.payload, self.serializer)
-        except CorruptPayload:
-            return None
-        if self.clock() >= plan.reach(contents, record.accessed, self.policy)[0]:
-            return None
-        return Found(raw, key, record, contents)
+        return None if record is None else await self.admit(raw, key, record, hops, met=met)
 
     async def admit(self, raw: bytes, key: str, record: Record, hops: int = 0, *, met: bool = False) -> Found | None:
         """Judge a record that was read: follow a forward, refuse what is corrupt or past its deadline."""
@@ -327,20 +313,16 @@ class Engine(Calls):
         line, session._line = session._line, None
         if line is not None and line[0] is token:
             return line[1]
-        return self.transport.write(token, self.max_age(session)) if token else self.transport.clear()
+        if not token:
+            return self.transport.clear()
+        return self.transport.write(token, self.max_age(session._contents, session._record))
 
-    def max_age(self, session: Session) -> int | None:
-        """Return the seconds that the client should keep the token, or None for a browser session."""
-        contents, record = session._contents, session._record
-        if contents is None or record is None:
+    def max_age(self, contents: Contents | None, record: Record | None) -> int | None:
+        """Return the seconds that the client should keep the token of a session, or None for a browser session."""
+        if not self.persistent or contents is None or record is None:
             return None
-        return self.seconds_until(plan.cookie_deadline(contents, record.accessed, self.policy), self.clock())
-
-    def seconds_until(self, limit: int, now: int) -> int | None:
-        """Return what a ``Max-Age`` is for a deadline, both in milliseconds since 1970; None: a browser session."""
-        if limit == NEVER or not self.persistent:
-            return None
-        return max(1, (limit - now + 999) // 1000)
+        limit = plan.cookie_deadline(contents, record.accessed, self.policy)
+        return None if limit == NEVER else max(1, (limit - self.clock() + 999) // 1000)
 
     # -- questions about a session
 

@@ -8,12 +8,11 @@ left to the commit.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from holdfast._core import conflict, plan, tokens
+from holdfast._core import conflict, plan, sealing, tokens
 from holdfast._core.commit import Commit
-from holdfast._core.record import NEVER, Record, pack
-from holdfast._core.sealing import COOKIE_LIMIT
+from holdfast._core.record import Contents, Record, pack
 from holdfast._core.standing import FROZEN, NOTHING_NOTED, Notes
 
 if TYPE_CHECKING:
@@ -25,29 +24,28 @@ __all__ = ["reseal", "update"]
 _WRITTEN: Final = Notes(written=True)
 
 
+class _Usual(NamedTuple):
+    """A save that is a matter of values."""
+
+    read: Record
+    contents: Contents
+    record: Record
+
+
 def reseal(engine: Engine, session: Session) -> bool:
     """Save a session that lives in its cookie; False: it takes a commit, and nothing was done.
 
     Raises:
         UnstorableValue: A value cannot be stored.
     """
-    record, contents = session._record, session._contents
-    if record is None or contents is None:
+    usual = _look(engine, session)
+    if usual is None:
         return False
-    now = engine.clock()
-    payload = _payload(engine, session, now)
-    if payload is None:
-        return False
-    if payload == session._base:
-        return _is_settled(engine, session, now)
-    expires, limit = plan.reach(contents, now, engine.policy)
-    sealed = Record(record.version, payload, now, expires, session._subject)
-    token = engine.client.seal(sealed)
-    header = engine.transport.write(token, engine.seconds_until(expires if limit == NEVER else limit, now))
-    if len(header[1]) > COOKIE_LIMIT:
-        return False
-    session._record, session._base, session._written = sealed, payload, False
-    session._out, session._line = token, (token, header)
+    if usual.record is not usual.read:
+        if sealing.hand_out(engine, session, usual.contents, usual.record) > sealing.COOKIE_LIMIT:
+            return False
+        session._record, session._base = usual.record, usual.record.payload
+    session._written = False
     return True
 
 
@@ -58,24 +56,20 @@ async def update(engine: Engine, session: Session) -> bool:
         StoreUnavailable: The store does not answer; nothing is reported as saved.
         SessionConflict: A strict key was changed on two sides, or the merge budget ended.
     """
-    record, key = session._record, session._key
-    if record is None or key is None:
+    key, usual = session._key, _look(engine, session)
+    if usual is None or key is None:
         return False
-    now = engine.clock()
-    payload = _payload(engine, session, now)
-    if payload is None:
-        return False
-    if payload == session._base:
-        return _is_settled(engine, session, now)
     wrote, session._written = session._written, False
+    if usual.record is usual.read:
+        return True
     try:
         if engine.immediate:
-            await _replace(engine, session, key, record, payload, now)
+            await _replace(engine, session, key, usual)
             return True
         async with engine.runtime.turn(key):
-            alone = session._record is record and session._notes() == NOTHING_NOTED
+            alone = session._record is usual.read and session._notes() == NOTHING_NOTED
             if alone:  # no other task of this request went on meanwhile
-                await _replace(engine, session, key, record, payload, now)
+                await _replace(engine, session, key, usual)
     except BaseException:
         session._written = session._written or wrote
         raise
@@ -84,21 +78,19 @@ async def update(engine: Engine, session: Session) -> bool:
     return alone
 
 
-async def _replace(engine: Engine, session: Session, key: str, read: Record, payload: bytes, now: int) -> None:
-    contents = session._contents
-    assert contents is not None
-    record = Record(tokens.new_version(), payload, now, plan.forget_at(contents, now, engine.policy), session._subject)
-    write = partial(engine.server.update, key, record, read.version, now=now)
+async def _replace(engine: Engine, session: Session, key: str, usual: _Usual) -> None:
+    record = usual.record
+    write = partial(engine.server.update, key, record, usual.read.version, now=record.accessed)
     try:
         outcome = await engine.write("update", write, key, record.version)
     except BaseException:  # cancelled, too: it may have landed
         session._tried = {record.version: {}}
         raise
     if conflict.landed(outcome, record):
-        session._record, session._base = record, payload
+        session._record, session._base = record, record.payload
         return
     commit = Commit(engine, session)
-    commit.now, commit.notes, commit.payload = now, _WRITTEN, payload
+    commit.now, commit.notes, commit.payload = record.accessed, _WRITTEN, record.payload
     try:
         await commit.update(outcome)
     except BaseException:
@@ -107,17 +99,17 @@ async def _replace(engine: Engine, session: Session, key: str, read: Record, pay
     commit.reissue()
 
 
-def _payload(engine: Engine, session: Session, now: int) -> bytes | None:
-    """Return the session encoded, if nothing but its values is to be looked at."""
-    record, contents = session._record, session._contents
+def _look(engine: Engine, session: Session) -> _Usual | None:
+    """Return what is to be saved, if nothing but values is to be looked at; the record as read if it needs no save."""
+    read, contents, now = session._record, session._contents, engine.clock()
     if (
-        record is None
+        read is None
         or contents is None
         or session._rare is not None
         or session._phase
         or contents.previous is not None
         or contents.ends is not None
-        or now >= record.expires
+        or now >= read.expires
         or not engine.plain_updates
     ):
         return None
@@ -126,12 +118,9 @@ def _payload(engine: Engine, session: Session, now: int) -> bytes | None:
         if value is not None and type(value) not in FROZEN:
             return None
     payload = pack(contents, engine.serializer)
-    return payload if len(payload) <= engine.policy.max_size else None
-
-
-def _is_settled(engine: Engine, session: Session, now: int) -> bool:
-    """Tell whether a session that is as it was read need not be touched either."""
-    if session._record is None or now - session._record.accessed >= engine.quiet_ms:
-        return False
-    session._written = False
-    return True
+    if payload == session._base:
+        return _Usual(read, contents, read) if now - read.accessed < engine.quiet_ms else None
+    if len(payload) > engine.policy.max_size:
+        return None
+    expires = plan.forget_at(contents, now, engine.policy)
+    return _Usual(read, contents, Record(tokens.new_version(), payload, now, expires, session._subject))

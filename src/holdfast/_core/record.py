@@ -22,14 +22,8 @@ NEVER: Final = 2**63 - 1
 """The time of a deadline that does not exist, in milliseconds; the largest signed 64-bit integer."""
 SEALED: Final = b"X"
 """The first byte of a payload that is encrypted at rest, where a session has its serializer's."""
-FACTS: Final = ("authenticated", "ends", "remember", "renewed", "previous", "tags", "device", "lineage")
-"""What a `Contents` may say beside its creation time and data."""
-
-_ALWAYS: Final = frozenset({"created", "data"})
-_FACTS: Final = frozenset(FACTS)
-_KINDS: Final[Mapping[str, type]] = {
-    "created": int,
-    "data": dict,
+_ALWAYS: Final[Mapping[str, type]] = {"created": int, "data": dict}
+_FACTS: Final[Mapping[str, type]] = {
     "authenticated": int,
     "ends": int,
     "remember": bool,
@@ -39,6 +33,9 @@ _KINDS: Final[Mapping[str, type]] = {
     "device": dict,
     "lineage": str,
 }
+_KINDS: Final = {**_ALWAYS, **_FACTS}
+FACTS: Final = tuple(_FACTS)
+"""What a `Contents` may say beside its creation time and data."""
 _LABELS: Final = frozenset({"tags", "device"})
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -112,8 +109,8 @@ class Contents:
         self.created = created
         self.data = {} if data is None else data
         if facts:
-            if not facts.keys() <= _FACTS:
-                raise TypeError(f"unknown: {', '.join(sorted(facts.keys() - _FACTS))}")
+            if not facts.keys() <= _FACTS.keys():
+                raise TypeError(f"unknown: {', '.join(sorted(facts.keys() - _FACTS.keys()))}")
             self.__dict__.update(facts)
 
     @classmethod

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from holdfast._core.commit import Commit
     from holdfast._core.manager import Engine
 
-__all__ = ["COOKIE_LIMIT", "Opened", "adopt", "find", "open_cookie", "seal", "unseal", "write_cookie"]
+__all__ = ["COOKIE_LIMIT", "Opened", "adopt", "find", "hand_out", "open_cookie", "seal", "unseal"]
 
 COOKIE_LIMIT: Final = 4096
 """Bytes of a whole Set-Cookie line. Browsers drop a name and value over 4,096 bytes (RFC 6265bis, section 5.6); some
@@ -67,31 +67,27 @@ async def seal(commit: Commit, todo: Plan) -> None:
         return
     if not commit.payload:
         commit.encode()
-    write_cookie(commit)
+    record = commit.record()
+    size = hand_out(engine, session, commit.contents, record)
+    if size > COOKIE_LIMIT:
+        raise CookieTooLarge(size, COOKIE_LIMIT, commit.largest())
+    commit.saved(record)
+    session._reissue = False
+    if engine.revocation is not None:
+        session._key = revocation.key_of(engine, commit.contents, session._subject)
     if commit.notes.login:
         _warn_of_copies(engine)
         engine.emit(events.SessionLoggedIn, subject=session._subject)
 
 
-def write_cookie(commit: Commit) -> None:
-    """Seal the encoded session, and let the response carry it.
-
-    Raises:
-        CookieTooLarge: The cookie would not be kept by browsers; the old one stays valid.
-    """
-    engine, session = commit.engine, commit.session
-    record = commit.record()
+def hand_out(engine: Engine, session: Standing, contents: Contents, record: Record) -> int:
+    """Seal a record and let the response carry it; return the bytes of the line, over `COOKIE_LIMIT`: it does not."""
     token = engine.client.seal(record)
-    before, session._record = session._record, record
-    header = engine.transport.write(token, engine.max_age(session))
+    header = engine.transport.write(token, engine.max_age(contents, record))
     size = len(header[1])
-    if size > COOKIE_LIMIT:
-        session._record = before
-        raise CookieTooLarge(size, COOKIE_LIMIT, commit.largest())
-    commit.saved(record)
-    session._out, session._line, session._reissue = token, (token, header), False
-    if engine.revocation is not None:
-        session._key = revocation.key_of(engine, commit.contents, session._subject)
+    if size <= COOKIE_LIMIT:
+        session._out, session._line = token, (token, header)
+    return size
 
 
 def unseal(engine: Engine, session: Standing) -> None:

@@ -21,12 +21,11 @@ import click
 from holdfast import SessionManager, environment
 from holdfast._core import forward, marks
 from holdfast._core.protocols import ClientStore, Scans, Serializer, Store
-from holdfast._core.record import NEVER, Contents, CorruptPayload, Record, unpack
+from holdfast._core.record import NEVER, SEALED, Contents, CorruptPayload, Record, unpack
 from holdfast.cli._files import missing_file
 from holdfast.cli.group import Failure
 from holdfast.cli.options import operator
 from holdfast.devices import summary
-from holdfast.sealers.at_rest import FORMAT as SEALED
 from holdfast.serializers.json import JSONSerializer
 from holdfast.serializers.msgpack import MsgpackSerializer
 from holdfast.stores import open_store

@@ -18,10 +18,7 @@ from holdfast._core.keyring import KEY_ID_BYTES, Keyring
 from holdfast._core.record import SEALED, Record
 from holdfast.sealers.encrypted import XAES256GCM
 
-__all__ = ["FORMAT", "AtRestSealer"]
-
-FORMAT: Final = SEALED
-"""The first byte of a payload that is sealed at rest."""
+__all__ = ["AtRestSealer"]
 
 _NONCE_BYTES: Final = 24
 _HEAD: Final = 1 + KEY_ID_BYTES
@@ -53,14 +50,14 @@ class AtRestSealer:
         """Return the record with its payload sealed for this store key."""
         ring = self._prepared()
         nonce = os.urandom(_NONCE_BYTES)
-        head = FORMAT + ring.newest
+        head = SEALED + ring.newest
         sealed = ring.keys[ring.newest][0].encrypt(nonce, record.payload, _associated(head, key, record))
         return record._replace(payload=head + nonce + sealed)
 
     def open(self, key: str, record: Record) -> Record | None:
         """Return the record with its payload opened, or None when it was not sealed for this place."""
         payload, ring = record.payload, self._prepared()
-        found = ring.keys.get(payload[1:_HEAD]) if payload[:1] == FORMAT else None
+        found = ring.keys.get(payload[1:_HEAD]) if payload[:1] == SEALED else None
         body = payload[_HEAD:]
         if found is None or len(body) < _NONCE_BYTES:
             return None
@@ -72,7 +69,7 @@ class AtRestSealer:
 
     def is_foreign(self, payload: bytes) -> bool:
         """Tell whether a payload was sealed under a key that is not listed here, perhaps a newer one."""
-        return payload[:1] == FORMAT and payload[1:_HEAD] not in self._prepared().keys
+        return payload[:1] == SEALED and payload[1:_HEAD] not in self._prepared().keys
 
     def _prepared(self) -> _Ring:
         ring = self._ring
