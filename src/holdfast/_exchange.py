@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from holdfast._core import importing
 from holdfast._core.caching import mark_response
-from holdfast._core.session import Phase, Session
+from holdfast._core.protocols import Header
+from holdfast._core.session import Session
+from holdfast._core.standing import STARTED
 from holdfast.errors import (
     SessionBusy,
     SessionConflict,
@@ -33,6 +35,7 @@ log = logging.getLogger("holdfast")
 
 _REFUSALS: Final = (StoreUnavailable, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached)
 """What is answered here, where the application does not."""
+_NO_TOKENS: Final = (None,)
 _SESSION_ENDED: Final = 1008  # RFC 6455, section 7.4.1: policy violation
 
 
@@ -62,38 +65,41 @@ class Exchange:
         self._session = session
         self._send = send
 
-    async def _start(self, message: Message, status: int) -> bool:
-        """Commit, then add the headers; False if an error was sent in place of this response."""
-        self._failed = failed = status >= 500
-        session, manager = self._session, self._middleware.manager
-        if not manager.is_idle(session) and (failed or not manager.reseal(session)):
-            try:
-                await self._middleware.save(session, failed)
-            except _REFUSALS as error:
-                await self._refuse(error)
-                return False
-        self._begin(message)
+    async def _save(self) -> bool:
+        """Commit; False if an error was sent in place of this response."""
+        try:
+            await self._middleware.save(self._session, self._failed)
+        except _REFUSALS as error:
+            await self._refuse(error)
+            return False
         return True
 
     def _begin(self, message: Message) -> None:
         """Add the headers that this response needs; from now on it has started."""
-        session, manager = self._session, self._middleware.manager
-        token = manager.header(session) if session._out is not None else None
-        if token is not None:
-            if session._anonymous_only:
-                token = None
-            else:
-                self._middleware.check_test_client(self._scope)
-        old = importing.leftovers(session, token is not None) if session._old is not None else []
-        if token is None and old:
-            token = old.pop()
+        session = self._session
+        token: Header | None = None
+        old: list[Header] = []
+        if session._out is not None or session._rare is not None:
+            token, *old = self._tokens()
         if token is not None or session._accessed:
-            headers = message.get("headers") or ()
-            message["headers"] = mark_response(headers, manager.vary, token, session._accessed)
+            headers, vary = message.get("headers") or (), self._middleware.manager.vary
+            message["headers"] = mark_response(headers, vary, token, session._accessed)
             if old:
                 message["headers"] += old
         self._started = True
-        session._phase = Phase.STARTED
+        session._phase = STARTED
+
+    def _tokens(self) -> Sequence[Any]:
+        """Return the headers that hand out the token, or take it and those of former libraries back; at least None."""
+        session = self._session
+        tokens: list[Header] = []
+        token = self._middleware.manager.header(session)
+        if token is not None and not session._anonymous_only:
+            self._middleware.check_test_client(self._scope)
+            tokens.append(token)
+        if session._old is not None:
+            tokens += importing.leftovers(session, bool(tokens))
+        return tokens or _NO_TOKENS
 
     async def _refuse(self, error: SessionError | StoreUnavailable) -> None:
         raise error
@@ -131,26 +137,37 @@ class Exchange:
 class Http(Exchange):
     """An http request."""
 
-    async def send(self, message: Message) -> None:
-        if self._replaced:
-            return
+    def send(self, message: Message) -> Awaitable[None]:
+        """Return what sends the message: the server's own coroutine, unless something is to be waited for first."""
         session = self._session
         kind = message["type"]
+        if self._replaced:
+            return _nothing()
         if kind == "http.response.start":
+            self._failed = message["status"] >= 500
             if session._state and not session._accessed:  # nobody has touched it: nothing to save, nothing to say
-                self._started, self._failed, session._phase = True, message["status"] >= 500, Phase.STARTED
-            elif self._middleware.manager.is_idle(session):
-                self._failed = message["status"] >= 500
+                self._started, session._phase = True, STARTED
+            else:
+                manager = self._middleware.manager
+                if not (manager.is_idle(session) or (not self._failed and manager.reseal(session))):
+                    return self._save_and_start(message)
                 self._begin(message)
-            elif not await self._start(message, message["status"]):
-                return
         elif (
             (session._written or session._exposed or session._rare is not None)
             and kind == "http.response.body"
             and self._started
             and not message.get("more_body", False)
         ):
-            await self._save_late()
+            return self._save_and_end(message)
+        return self._send(message)
+
+    async def _save_and_start(self, message: Message) -> None:
+        if await self._save():
+            self._begin(message)
+            await self._send(message)
+
+    async def _save_and_end(self, message: Message) -> None:
+        await self._save_late()
         await self._send(message)
 
     async def _refuse(self, error: Exception) -> None:
@@ -172,6 +189,10 @@ class Http(Exchange):
         self._replaced = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": text})
+
+
+async def _nothing() -> None:
+    """Send nothing: this response was replaced by another."""
 
 
 class Socket(Exchange):
@@ -236,7 +257,7 @@ class Socket(Exchange):
                 return
         elif message["type"] == "websocket.close":
             # Before the acceptance, this refuses the connection, and nothing can hand out a cookie.
-            self._started, self._session._phase = True, Phase.STARTED
+            self._started, self._session._phase = True, STARTED
             await self._save_late()
         await self._send(message)
 
@@ -255,6 +276,13 @@ class Socket(Exchange):
             await self._save_late()
             return False
         return await super().fail(error)
+
+    async def _start(self, message: Message, status: int) -> bool:
+        self._failed = status >= 500
+        if not self._middleware.manager.is_idle(self._session) and not await self._save():
+            return False
+        self._begin(message)
+        return True
 
     async def _refuse(self, error: Exception) -> None:
         self._replaced = True

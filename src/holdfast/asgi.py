@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast._core.inline import Inline
 from holdfast._core.protocols import ClientStore, Store, Sweeps
-from holdfast._core.session import Phase, Session, State
+from holdfast._core.session import Session
+from holdfast._core.standing import CLOSED, PENDING
 from holdfast._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
 from holdfast.errors import ConfigurationError, StoreUnavailable
 from holdfast.manager import SessionManager, warn_about_http
 from holdfast.runtime import AsyncioRuntime
 from holdfast.transports.cookie import CookieTransport
+
+if TYPE_CHECKING:
+    from holdfast._core.manager import Engine
 
 __all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "SessionMiddleware", "path_patterns", "session_in"]
 
@@ -48,6 +52,9 @@ class SessionMiddleware:
             revocation, a change of id or its deadline: one read for each open socket in that time. None: never;
             a handler can ask `Session.is_live`.
     """
+
+    make: Callable[[Engine], Session] = Session
+    """What makes the session of a request; an adapter may give it a class of its own."""
 
     def __init__(
         self,
@@ -83,12 +90,13 @@ class SessionMiddleware:
         if ("holdfast" in scope or self._exclude) and self._is_excluded(scope):
             await self.app(scope, receive, send)
             return
-        session = self.begin(scope)
-        if self.manager.describe is not None:
+        manager = self.manager
+        session = manager.begin(scope["headers"], self.make)
+        if manager.describe is not None:
             session.context = {"headers": scope["headers"], "client": scope.get("client")}
-        if session._state is State.PENDING and not self._lazy:
+        if session._state is PENDING and not self._lazy:
             with suppress(StoreUnavailable):  # kept, and raised at first use: a route without sessions stays up
-                await self.manager.load(session)
+                await manager.load(session)
         key = self._scope_key
         scope[key] = session
         scope["state"] = {**scope["state"], key: session} if scope.get("state") else {key: session}
@@ -108,12 +116,12 @@ class SessionMiddleware:
             if session._written or session._exposed or session._rare is not None:
                 await exchange.end()
         finally:
-            session._phase = Phase.CLOSED
+            session._phase = CLOSED
             if kind != "http":
                 await exchange.stop()
-        if self._next_sweep is not None and self._sweeper is None and self.manager.clock() >= self._next_sweep:
+        if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
             self._next_sweep = self._sweep_at()
-            self.manager.runtime.spawn(self._sweep())
+            manager.runtime.spawn(self._sweep())
 
     async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is no request: the lifespan, a test client's question, what nobody has heard of yet."""
@@ -142,10 +150,6 @@ class SessionMiddleware:
                 f"two session managers of one application use the cookie {mine.name!r} and would overwrite "
                 "each other's: give one of them a label, such as SessionManager(..., label='admin')"
             )
-
-    def begin(self, scope: Scope) -> Session:
-        """Return the session of a request, not loaded yet; an adapter may give it a class of its own."""
-        return self.manager.begin(scope["headers"])
 
     async def save(self, session: Session, failed: bool) -> None:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""

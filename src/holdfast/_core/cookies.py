@@ -66,12 +66,11 @@ def find(headers: Sequence[Header], name: bytes) -> list[str]:
     for key, header in headers:
         if key != b"cookie" or (at := header.find(name)) < 0:
             continue
-        after = at + len(name)
-        if not found and header[after : after + 1] == b"=" and header.find(name, after) < 0:
+        rest = header[at + len(name) :]
+        if not found and rest[:1] == b"=" and (not at or header[at - 2 : at] == b"; ") and rest.find(name) < 0:
             # There is one, spelled as browsers do: what `_collect` would find, without its loop.
-            end = header.find(b";", after)
-            value = header[after + 1 : end] if end >= 0 else header[after + 1 :]
-            if (not at or header[at - 2 : at] == b"; ") and is_value(value):
+            value = rest.partition(b";")[0][1:]
+            if 0 < len(value) <= MAX_COOKIE and not value.translate(None, COOKIE_OCTETS):
                 found.append(value.decode("ascii"))
                 continue
         _collect(header, name, found)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from holdfast._core import events
 from holdfast._core.protocols import Header, Imported, Importer
-from holdfast._core.session import State
+from holdfast._core.standing import PENDING
 from holdfast.errors import UnstorableValue
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def look(engine: Engine, session: Session, headers: Sequence[Header]) -> None:
     found = [(each, values) for each in engine.importers if now < each.until and (values := each.find(headers))]
     if found:
         session._old = Old(found)
-        session._state = State.PENDING
+        session._state = PENDING
 
 
 async def read(engine: Engine, old: Old) -> Imported | None:

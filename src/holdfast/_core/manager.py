@@ -29,7 +29,8 @@ from holdfast._core.protocols import (
     Transport,
 )
 from holdfast._core.record import NEVER, Contents, CorruptPayload, ForeignPayload, Found, Record, pack, unpack
-from holdfast._core.session import Phase, Session, State
+from holdfast._core.session import Session
+from holdfast._core.standing import CLOSED, FAILED, PENDING, READY, SEALED
 from holdfast.errors import HoldfastError, SessionClosed, StoreUnavailable
 
 __all__ = ["Engine", "Found", "Inline"]
@@ -70,6 +71,7 @@ class Engine(Calls):
         self.vary = transport.vary + b", Cookie" if imports else transport.vary
         self.warned_of_copies = False
         self.quiet_ms = plan.quiet_ms(policy)
+        self._safe_idle, self._safe_age = plan.safe_ms(policy)
         self.plain_updates = (
             self.revocation is None and policy.renewal_interval_ms is None and policy.absolute_ms is not None
         )
@@ -82,12 +84,12 @@ class Engine(Calls):
         """Return the session of a request, of the class that an adapter has. No I/O; nothing is decoded or verified."""
         session = make(self)
         if self.kept is None and not self.importers:
-            session._presented, session._state = headers, State.SEALED  # the cookie is looked for when it is needed
+            session._presented, session._state = headers, SEALED  # the cookie is looked for when it is needed
             return session
         presented = self.transport.read(headers)
         if presented:
             session._ids = tuple(presented)
-            session._state = State.PENDING
+            session._state = PENDING
         if self.importers:
             importing.look(self, session, headers)
         return session
@@ -98,9 +100,9 @@ class Engine(Calls):
         Raises:
             StoreUnavailable: The store does not answer; later use of the session raises it again.
         """
-        if session._state is State.SEALED:
+        if session._state is SEALED:
             self.unseal(session)
-        if session._state is State.READY:
+        if session._state is READY:
             return
         try:
             search = self.search(session) if self.is_server_side else sealing.find(self, session)
@@ -109,12 +111,12 @@ class Engine(Calls):
         except StoreUnavailable as error:
             hush(error)
             if self.policy.on_load_error == "anonymous":
-                session._state, session._anonymous_only = State.READY, True
+                session._state, session._anonymous_only = READY, True
                 return
-            session._state, session._error = State.FAILED, error
+            session._state, session._error = FAILED, error
             raise
         if session._unread():  # another task of the same request may have been faster
-            session._state = State.READY
+            session._state = READY
             if found is not None:
                 self.adopt(session, found)
             elif old is not None:
@@ -210,12 +212,18 @@ class Engine(Calls):
         except CorruptPayload as problem:
             await self._discard(key, record, str(problem))
             return None
-        if now >= plan.deadline(contents, record.accessed, self.policy):
+        if self.is_over(contents, record.accessed, now):
             self.emit(events.SessionExpired, key, subject=record.subject)
             if now >= record.expires:  # nobody can be on the way with it any more
                 await self._forget(key, record)
             return None
         return Found(raw, key, record, contents)
+
+    def is_over(self, contents: Contents, accessed: int, now: int) -> bool:
+        """Judge a session by its deadlines; those of nearly every session need not be computed for that."""
+        if now - accessed < self._safe_idle and now - contents.created < self._safe_age and contents.ends is None:
+            return False
+        return now >= plan.deadline(contents, accessed, self.policy)
 
     async def _discard(self, key: str, record: Record, reason: str) -> None:
         log.warning("session %s could not be read and was deleted: %s", tokens.tag(key), reason)
@@ -297,7 +305,7 @@ class Engine(Calls):
 
     async def save(self, session: Session) -> None:
         """Commit now, as `Session.save` asks."""
-        if session._phase is Phase.CLOSED:
+        if session._phase is CLOSED:
             raise SessionClosed("saved after the application returned")
         if session._phase and not self.is_server_side and self.differs(session):
             raise SessionClosed(
@@ -315,14 +323,21 @@ class Engine(Calls):
             return line[1]
         if not token:
             return self.transport.clear()
-        return self.transport.write(token, self.max_age(session._contents, session._record))
+        contents, record = session._contents, session._record
+        if contents is None or record is None:
+            return self.transport.write(token, None)
+        deadline = plan.cookie_deadline(contents, record.accessed, self.policy)
+        return self.transport.write(token, self.max_age(deadline, self.clock()))
 
-    def max_age(self, contents: Contents | None, record: Record | None) -> int | None:
-        """Return the seconds that the client should keep the token of a session, or None for a browser session."""
-        if not self.persistent or contents is None or record is None:
+    def max_age(self, deadline: int, now: int) -> int | None:
+        """Return the seconds that the client should keep a token, or None for a browser session.
+
+        Args:
+            deadline: When the session ends, in milliseconds since 1970 as ``now`` is, or `NEVER`.
+        """
+        if deadline == NEVER or not self.persistent:
             return None
-        limit = plan.cookie_deadline(contents, record.accessed, self.policy)
-        return None if limit == NEVER else max(1, (limit - self.clock() + 999) // 1000)
+        return max(1, (deadline - now + 999) // 1000)
 
     # -- questions about a session
 

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from holdfast._core.session import Phase, Session
+from holdfast._core.session import Session
+from holdfast._core.standing import STARTED
 from holdfast.errors import SessionEnded
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
         raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")
     session = Session(engine)
     engine.adopt(session, found)
-    session._phase = Phase.STARTED
+    session._phase = STARTED
     try:
         yield session
     except BaseException:

@@ -8,11 +8,11 @@ left to the commit.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from holdfast._core import conflict, plan, sealing, tokens
 from holdfast._core.commit import Commit
-from holdfast._core.record import Contents, Record, pack
+from holdfast._core.record import Contents, Record, make_record, pack
 from holdfast._core.standing import FROZEN, NOTHING_NOTED, Notes
 
 if TYPE_CHECKING:
@@ -24,27 +24,21 @@ __all__ = ["reseal", "update"]
 _WRITTEN: Final = Notes(written=True)
 
 
-class _Usual(NamedTuple):
-    """A save that is a matter of values."""
-
-    read: Record
-    contents: Contents
-    record: Record
-
-
 def reseal(engine: Engine, session: Session) -> bool:
     """Save a session that lives in its cookie; False: it takes a commit, and nothing was done.
 
     Raises:
         UnstorableValue: A value cannot be stored.
     """
-    usual = _look(engine, session)
-    if usual is None:
+    read, contents, now = session._record, session._contents, engine.clock()
+    if read is None or contents is None or (payload := _payload(engine, session, read, contents, now)) is None:
         return False
-    if usual.record is not usual.read:
-        if sealing.hand_out(engine, session, usual.contents, usual.record) > sealing.COOKIE_LIMIT:
+    if payload != session._base:
+        ends, limit = plan.reach(contents, now, engine.policy)
+        record = make_record((read.version, payload, now, ends, session._subject))
+        if sealing.hand_out(engine, session, record, limit) > sealing.COOKIE_LIMIT:
             return False
-        session._record, session._base = usual.record, usual.record.payload
+        session._record, session._base = record, payload
     session._written = False
     return True
 
@@ -56,20 +50,25 @@ async def update(engine: Engine, session: Session) -> bool:
         StoreUnavailable: The store does not answer; nothing is reported as saved.
         SessionConflict: A strict key was changed on two sides, or the merge budget ended.
     """
-    key, usual = session._key, _look(engine, session)
-    if usual is None or key is None:
+    read, contents, key, now = session._record, session._contents, session._key, engine.clock()
+    if read is None or contents is None or key is None:
+        return False
+    payload = _payload(engine, session, read, contents, now)
+    if payload is None:
         return False
     wrote, session._written = session._written, False
-    if usual.record is usual.read:
+    if payload == session._base:
         return True
+    expires = plan.forget_at(contents, now, engine.policy)
+    record = make_record((tokens.new_version(), payload, now, expires, session._subject))
     try:
         if engine.immediate:
-            await _replace(engine, session, key, usual)
+            await _replace(engine, session, key, record, read)
             return True
         async with engine.runtime.turn(key):
-            alone = session._record is usual.read and session._notes() == NOTHING_NOTED
+            alone = session._record is read and session._notes() == NOTHING_NOTED
             if alone:  # no other task of this request went on meanwhile
-                await _replace(engine, session, key, usual)
+                await _replace(engine, session, key, record, read)
     except BaseException:
         session._written = session._written or wrote
         raise
@@ -78,9 +77,8 @@ async def update(engine: Engine, session: Session) -> bool:
     return alone
 
 
-async def _replace(engine: Engine, session: Session, key: str, usual: _Usual) -> None:
-    record = usual.record
-    write = partial(engine.server.update, key, record, usual.read.version, now=record.accessed)
+async def _replace(engine: Engine, session: Session, key: str, record: Record, read: Record) -> None:
+    write = partial(engine.server.update, key, record, read.version, now=record.accessed)
     try:
         outcome = await engine.write("update", write, key, record.version)
     except BaseException:  # cancelled, too: it may have landed
@@ -99,13 +97,10 @@ async def _replace(engine: Engine, session: Session, key: str, usual: _Usual) ->
     commit.reissue()
 
 
-def _look(engine: Engine, session: Session) -> _Usual | None:
-    """Return what is to be saved, if nothing but values is to be looked at; the record as read if it needs no save."""
-    read, contents, now = session._record, session._contents, engine.clock()
+def _payload(engine: Engine, session: Session, read: Record, contents: Contents, now: int) -> bytes | None:
+    """Return the session encoded, if nothing but its values is to be looked at; None: it takes a commit."""
     if (
-        read is None
-        or contents is None
-        or session._rare is not None
+        session._rare is not None
         or session._phase
         or contents.previous is not None
         or contents.ends is not None
@@ -118,9 +113,6 @@ def _look(engine: Engine, session: Session) -> _Usual | None:
         if value is not None and type(value) not in FROZEN:
             return None
     payload = pack(contents, engine.serializer)
-    if payload == session._base:
-        return _Usual(read, contents, read) if now - read.accessed < engine.quiet_ms else None
-    if len(payload) > engine.policy.max_size:
-        return None
-    expires = plan.forget_at(contents, now, engine.policy)
-    return _Usual(read, contents, Record(tokens.new_version(), payload, now, expires, session._subject))
+    if payload == session._base:  # as it was read: need it not be touched either?
+        return payload if now - read.accessed < engine.quiet_ms else None
+    return payload if len(payload) <= engine.policy.max_size else None

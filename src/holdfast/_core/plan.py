@@ -26,6 +26,7 @@ __all__ = [
     "idle_timeout",
     "quiet_ms",
     "reach",
+    "safe_ms",
 ]
 
 
@@ -106,6 +107,16 @@ def quiet_ms(policy: SessionPolicy) -> int:
     timeouts = (policy.idle_ms, policy.anonymous_ms, policy.remember_ms)
     intervals = [policy.touch_after(timeout) for timeout in timeouts]
     return min((interval for interval in intervals if interval is not None), default=NEVER)
+
+
+def safe_ms(policy: SessionPolicy) -> tuple[int, int]:
+    """Return the shortest idle timeout and the shortest life of this policy, in milliseconds, or `NEVER`.
+
+    A session without a deadline of its own that is younger, and was used more lately, is alive whatever it is.
+    """
+    idle = [span for span in (policy.idle_ms, policy.anonymous_ms, policy.remember_ms) if span is not None]
+    life = [span for span in (policy.absolute_ms, policy.remember_ms) if span is not None]
+    return min(idle, default=NEVER), min(life, default=NEVER)
 
 
 def idle_timeout(contents: Contents, policy: SessionPolicy) -> int | None:

@@ -7,16 +7,28 @@ byte, a checksum and the serialized `Contents`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from holdfast.errors import UnstorableValue
 
 if TYPE_CHECKING:
     from holdfast._core.protocols import Serializer
 
-__all__ = ["NEVER", "SEALED", "Contents", "CorruptPayload", "ForeignPayload", "Found", "Record", "pack", "unpack"]
+__all__ = [
+    "NEVER",
+    "SEALED",
+    "Contents",
+    "CorruptPayload",
+    "ForeignPayload",
+    "Found",
+    "Record",
+    "make_record",
+    "pack",
+    "unpack",
+]
 
 NEVER: Final = 2**63 - 1
 """The time of a deadline that does not exist, in milliseconds; the largest signed 64-bit integer."""
@@ -60,6 +72,10 @@ class Record(NamedTuple):
     def __repr__(self) -> str:
         """Say nothing of what is in it."""
         return f"<Record of {len(self.payload)} bytes>"
+
+
+make_record = cast("Callable[[tuple[int, bytes, int, int, str | None]], Record]", partial(tuple.__new__, Record))
+"""Makes a `Record` of a tuple of its fields: in half the time that the class takes to bind five arguments."""
 
 
 class CorruptPayload(Exception):
@@ -116,14 +132,14 @@ class Contents:
     @classmethod
     def of(cls, document: dict[str, Any]) -> Contents:
         """Return what a document of these fields says; the document becomes the object."""
-        contents = cls.__new__(cls)
+        contents = _blank(cls)
         contents.__dict__ = document
         return contents
 
     def document(self) -> dict[str, Any]:
         """Return what is to be serialized: creation time, data, and the facts that there are."""
         fields = self.__dict__
-        if len(fields) == 2:
+        if all(fields.values()):  # nothing that was taken back, such as a deadline of its own
             return fields
         return {name: value for name, value in fields.items() if value or name in _ALWAYS}
 
@@ -150,6 +166,7 @@ class Found(NamedTuple):
         return f"<Found {self.key[:8]}>"
 
 
+_blank: Final = object.__new__
 _HEAD: Final = 5  # one format byte, four bytes of CRC-32
 
 
@@ -167,15 +184,20 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     return serializer.format + zlib.crc32(body).to_bytes(4, "big") + body
 
 
-def unpack(payload: bytes, serializer: Serializer) -> Contents:
+def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> Contents:
     """Return what `pack` was given.
+
+    Args:
+        sealed: A signature has shown that not one bit was changed, which a checksum need not show once more.
 
     Raises:
         CorruptPayload: The bytes are not what `pack` wrote with this serializer.
         ForeignPayload: They are what some other one wrote.
     """
     body = payload[_HEAD:]
-    if payload[:_HEAD] != serializer.format + zlib.crc32(body).to_bytes(4, "big"):
+    if sealed and payload[:1] == serializer.format:
+        pass
+    elif payload[:_HEAD] != serializer.format + zlib.crc32(body).to_bytes(4, "big"):
         raise _damaged(payload, serializer)
     try:
         document = serializer.decode(body)
@@ -183,6 +205,21 @@ def unpack(payload: bytes, serializer: Serializer) -> Contents:
         raise CorruptPayload(f"the {type(serializer).__name__} cannot read it") from error
     if type(document) is not dict:
         raise CorruptPayload("not a mapping")
+    usual = type(document.get("created")) is int and type(document.get("data")) is dict
+    if not usual or (len(document) > 2 and (len(document) > 3 or type(document.get("authenticated")) is not int)):
+        _check(document)
+    contents = _blank(Contents)  # `Contents.of`, without the call
+    contents.__dict__ = document
+    return contents
+
+
+def _check(document: dict[str, Any]) -> None:
+    """Look at every fact of a payload.
+
+    Raises:
+        CorruptPayload: There is none that was written here.
+        ForeignPayload: A later version wrote it.
+    """
     if "created" not in document or "data" not in document:
         raise CorruptPayload("data or creation time is missing")
     for name, value in document.items():
@@ -191,7 +228,6 @@ def unpack(payload: bytes, serializer: Serializer) -> Contents:
             if kind is None:
                 raise ForeignPayload("it has fields of a later version")
             raise CorruptPayload(f"{name} is of another type")
-    return Contents.of(document)
 
 
 def _is_text(labels: dict[str, Any]) -> bool:

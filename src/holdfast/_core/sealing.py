@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from holdfast._core import events, plan, revocation
 from holdfast._core.plan import Plan, Step
 from holdfast._core.record import Contents, CorruptPayload, Record, unpack
-from holdfast._core.standing import Standing, State
+from holdfast._core.standing import READY, Standing
 from holdfast.errors import CookieTooLarge, SessionClosed
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class Opened(NamedTuple):
         return "<Opened>"
 
 
+_opened = cast("Callable[[tuple[Record, Contents, str]], Opened]", partial(tuple.__new__, Opened))
+
+
 async def seal(commit: Commit, todo: Plan) -> None:
     """Seal the session into its cookie, or take the cookie back.
 
@@ -68,7 +73,7 @@ async def seal(commit: Commit, todo: Plan) -> None:
     if not commit.payload:
         commit.encode()
     record = commit.record()
-    size = hand_out(engine, session, commit.contents, record)
+    size = hand_out(engine, session, record, plan.cookie_deadline(commit.contents, record.accessed, engine.policy))
     if size > COOKIE_LIMIT:
         raise CookieTooLarge(size, COOKIE_LIMIT, commit.largest())
     commit.saved(record)
@@ -80,10 +85,13 @@ async def seal(commit: Commit, todo: Plan) -> None:
         engine.emit(events.SessionLoggedIn, subject=session._subject)
 
 
-def hand_out(engine: Engine, session: Standing, contents: Contents, record: Record) -> int:
-    """Seal a record and let the response carry it; return the bytes of the line, over `COOKIE_LIMIT`: it does not."""
+def hand_out(engine: Engine, session: Standing, record: Record, deadline: int) -> int:
+    """Seal a record of now and let the response carry it, until ``deadline`` in milliseconds since 1970.
+
+    Returns the bytes of the line; over `COOKIE_LIMIT`, it does not.
+    """
     token = engine.client.seal(record)
-    header = engine.transport.write(token, engine.max_age(contents, record))
+    header = engine.transport.write(token, engine.max_age(deadline, record.accessed))
     size = len(header[1])
     if size <= COOKIE_LIMIT:
         session._out, session._line = token, (token, header)
@@ -92,7 +100,7 @@ def hand_out(engine: Engine, session: Standing, contents: Contents, record: Reco
 
 def unseal(engine: Engine, session: Standing) -> None:
     """Open a session that lives in its cookie. Anything that cannot be opened or is past its deadline: anonymous."""
-    session._state = State.READY
+    session._state = READY
     session._ids = engine.transport.read(session._presented)
     if session._ids and (found := open_cookie(engine, session)) is not None:
         adopt(engine, session, found)
@@ -121,17 +129,17 @@ def open_cookie(engine: Engine, session: Standing) -> Opened | None:
         if record is None or record.accessed > now + _FUTURE:
             continue
         try:
-            contents = unpack(record.payload, engine.serializer)
+            contents = unpack(record.payload, engine.serializer, sealed=True)
         except CorruptPayload as problem:
             engine.emit(events.CorruptRecord, reason=str(problem))
             continue
-        if now >= plan.reach(contents, record.accessed, engine.policy)[0]:
+        if engine.is_over(contents, record.accessed, now):
             engine.emit(events.SessionExpired, subject=record.subject)
             continue
         if opened is not None and opened.record.payload != record.payload:
             engine.emit(events.AmbiguousCookie)
             return None
-        opened = Opened(record, contents, token)
+        opened = _opened((record, contents, token))
     return opened
 
 

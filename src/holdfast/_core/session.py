@@ -15,7 +15,7 @@ from typing import Any, Self
 from holdfast._core import flashes, locks
 from holdfast._core.flashes import Flash
 from holdfast._core.record import NEVER
-from holdfast._core.standing import FROZEN, Phase, Standing, State, View
+from holdfast._core.standing import CLOSED, FAILED, FROZEN, PENDING, READY, SEALED, Phase, Standing, State, View
 from holdfast.errors import SessionClosed, UnstorableValue
 
 __all__ = ["Phase", "Session", "State"]
@@ -111,26 +111,26 @@ class Session(Standing, MutableMapping[str, Any]):
 
     def clear(self) -> None:
         """End the session: data and subject gone, record and cookie deleted. A later write begins a new one."""
-        if self._state is State.SEALED:
+        if self._state is SEALED:
             self._read()
         self._accessed = True
-        if self._phase is Phase.CLOSED:
+        if self._phase is CLOSED:
             raise SessionClosed("the session cannot be ended any more: the application has returned")
         if self._phase and not self._engine.is_server_side:
             raise SessionClosed("a session that lives in its cookie cannot be ended any more: the response has started")
         if self._old is not None:
             self._old.dropped = self._ended = True
-        if self._record is not None or self._anonymous_only or self._state in (State.PENDING, State.FAILED):
+        if self._record is not None or self._anonymous_only or self._state in (PENDING, FAILED):
             self._ended = True
             self._anonymous_only = False  # a logout is not dropped because the store failed: the commit asks it again
         self._written = True
         self._begin()
-        self._state = State.READY
+        self._state = READY
 
     def __repr__(self) -> str:
         """Say which session this is, never what is in it."""
         self._accessed = True
-        if self._state is State.READY:
+        if self._state is READY:
             return f"<Session {self._key[:8] if self._key else 'new'}>"
         return f"<Session {self._state.name.lower()}>"
 

@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from holdfast._core.manager import Engine
     from holdfast._core.protocols import Header
 
-__all__ = ["FROZEN", "NOTHING_NOTED", "Notes", "Phase", "Rare", "Standing", "State", "View"]
+__all__ = [
+    "CLOSED",
+    "FAILED",
+    "FROZEN",
+    "NOTHING_NOTED",
+    "OPEN",
+    "PENDING",
+    "READY",
+    "SEALED",
+    "STARTED",
+    "Notes",
+    "Phase",
+    "Rare",
+    "Standing",
+    "State",
+    "View",
+]
 
 T = TypeVar("T")
 
@@ -45,6 +61,16 @@ class Phase(enum.IntEnum):
     OPEN = 0  # nothing sent: everything is possible
     STARTED = 1  # headers sent: no new cookie any more
     CLOSED = 2  # the application has returned: nothing is saved any more
+
+
+# To look a member up at its class takes 0.15 us, and a request would do so ten times.
+READY: Final = State.READY
+PENDING: Final = State.PENDING
+SEALED: Final = State.SEALED
+FAILED: Final = State.FAILED
+OPEN: Final = Phase.OPEN
+STARTED: Final = Phase.STARTED
+CLOSED: Final = Phase.CLOSED
 
 
 class Notes(NamedTuple):
@@ -158,8 +184,8 @@ class Standing:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rare: dict[str, Any] | None = None
-        self._state = State.READY
-        self._phase = Phase.OPEN
+        self._state: State = READY
+        self._phase: Phase = OPEN
         self._accessed = self._written = self._exposed = False
         self._data: dict[str, Any] = {}
         self._contents: Contents | None = None
@@ -185,12 +211,12 @@ class Standing:
         return self._raw == b""
 
     def _unread(self) -> bool:
-        return self._state is not State.READY
+        return self._state is not READY
 
     def _settle(self) -> None:
-        if self._state is State.SEALED:
+        if self._state is SEALED:
             self._engine.unseal(self)
-        elif self._state is State.PENDING:
+        elif self._state is PENDING:
             raise SessionNotLoaded
         else:
             raise cast(Exception, self._error)
@@ -208,7 +234,7 @@ class Standing:
         self._written = True
 
     def _refuse_late_write(self, new_id: bool) -> None:
-        if self._phase is Phase.CLOSED:
+        if self._phase is CLOSED:
             raise SessionClosed("written after the application returned: nothing saves it any more")
         if self._over:
             raise SessionClosed("this session was ended by somebody else: nothing is saved into it any more")

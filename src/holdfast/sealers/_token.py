@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, Final, Generic, TypeVar
 
 from holdfast._core.keyring import Keyring
 from holdfast._core.tokens import b64decode, b64encode
@@ -28,20 +29,14 @@ _VERSION: Final = b"\x01"
 K = TypeVar("K")
 
 
-class _Prepared(NamedTuple, Generic[K]):
-    """One key, ready for use."""
-
-    head: str
-    key: K
-    until: int | None
-
-
-class _Ring(NamedTuple, Generic[K]):
+@dataclass(slots=True)
+class _Ring(Generic[K]):
     """All keys of one generation of the keyring: the one that seals, and those that open by their tokens' beginning."""
 
     generation: int
-    newest: _Prepared[K]
-    by_head: dict[str, _Prepared[K]]
+    head: str
+    newest: K
+    by_head: dict[str, tuple[K, int | None]]  # each with its end date
 
 
 class TokenSealer(ABC, Generic[K]):
@@ -68,8 +63,7 @@ class TokenSealer(ABC, Generic[K]):
         ring = self._ring
         if ring is None or ring.generation != self._keyring.generation:
             ring = self._refresh()
-        head, key, _ = ring.newest
-        return head + b64encode(self._close(key, data))
+        return ring.head + b64encode(self._close(ring.newest, data))
 
     def open(self, token: str) -> bytes | None:
         """Return the bytes, or None for anything that no listed key sealed for this name and purpose.
@@ -79,12 +73,10 @@ class TokenSealer(ABC, Generic[K]):
         ring = self._ring
         if ring is None or ring.generation != self._keyring.generation:
             ring = self._refresh()
-        if len(token) > MAX_TOKEN:
-            return None
         found = ring.by_head.get(token[:HEAD_CHARS])
-        if found is None:
+        if found is None or len(token) > MAX_TOKEN:
             return None
-        _, key, until = found
+        key, until = found
         if until is not None and self._clock() >= until:
             return None
         body = b64decode(token[HEAD_CHARS:])
@@ -95,7 +87,7 @@ class TokenSealer(ABC, Generic[K]):
         ring = self._ring
         if ring is None or ring.generation != self._keyring.generation:
             ring = self._refresh()
-        return token.startswith(ring.newest.head)
+        return token.startswith(ring.head)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(purpose={self._purpose!r}, name={self._name!r})"
@@ -116,14 +108,14 @@ class TokenSealer(ABC, Generic[K]):
         """Derive the keys again. The mode is part of the purpose: no two modes share a key."""
         generation = self._keyring.generation
         purpose = f"token {self.mode.decode()} {self._purpose}"
-        prepared: list[_Prepared[K]] = []
+        prepared: list[tuple[str, K, int | None]] = []
         for key_id, key, until in self._keyring.derive(purpose, self._name):
             head = _VERSION + self.mode + key_id
             associated = head + _framed(self._name) + _framed(self._purpose)
-            prepared.append(_Prepared(b64encode(head), self._prepare(key, associated), until))
+            prepared.append((b64encode(head), self._prepare(key, associated), until))
         # Should two key ids ever be equal, the newer key has it.
-        by_head = {each.head: each for each in reversed(prepared)}
-        self._ring = ring = _Ring(generation, prepared[0], by_head)
+        by_head = {head: (key, until) for head, key, until in reversed(prepared)}
+        self._ring = ring = _Ring(generation, *prepared[0][:2], by_head)
         return ring
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from holdfast._core.keyring import Keyring
 from holdfast._core.protocols import ClientStore, Store
-from holdfast._core.record import Record
+from holdfast._core.record import Record, make_record
 from holdfast._core.revocation import Mode, Revocation
 from holdfast.errors import ConfigurationError
 from holdfast.sealers.encrypted import EncryptedSealer
@@ -113,11 +113,12 @@ class CookieStore:
             return None
         version, accessed, expires, size = _unpack(data)
         if not size:
-            return Record(version, data[_START:], accessed, expires)
+            return make_record((version, data[_START:], accessed, expires, None))
         end = _START + size - 1
         if end > len(data):
             return None
-        return Record(version, data[end:], accessed, expires, data[_START:end].decode("utf-8", "surrogatepass"))
+        subject = data[_START:end].decode("utf-8", "surrogatepass")
+        return make_record((version, data[end:], accessed, expires, subject))
 
     def current(self, token: str) -> bool:
         """Tell whether a token that opens was sealed under the newest secret; else it is time to seal it again.

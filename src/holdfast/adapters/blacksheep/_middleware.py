@@ -12,7 +12,6 @@ from blacksheep.server.websocket import WebSocket, WebSocketDisconnectError
 from blacksheep.sessions.abc import SessionStore
 
 from holdfast._core.session import Phase
-from holdfast._core.session import Session as CoreSession
 from holdfast.adapters.blacksheep._session import Session
 from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware
 from holdfast.errors import SessionConflict, SessionEnded, StoreUnavailable
@@ -39,11 +38,8 @@ class HandlerFailed(Exception):
 class Middleware(SessionMiddleware):
     """`SessionMiddleware` with sessions that have BlackSheep's words."""
 
+    make = Session.of
     _warned_insecure = False
-
-    def begin(self, scope: Scope) -> CoreSession:
-        """Return the session of a request."""
-        return self.manager.begin(scope["headers"], Session.of)
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a cookie that needs no https goes out over https."""

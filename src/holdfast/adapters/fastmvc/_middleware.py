@@ -16,7 +16,7 @@ from holdfast._core.protocols import ClientStore, Store
 from holdfast.adapters.fastmvc._config import SessionConfig
 from holdfast.adapters.fastmvc._session import Session
 from holdfast.adapters.fastmvc._store import OwnStore, SessionStore
-from holdfast.asgi import ASGIApp, Scope
+from holdfast.asgi import ASGIApp
 from holdfast.errors import ConfigurationError
 from holdfast.manager import SessionManager, system_clock
 from holdfast.serializers.json import JSONSerializer
@@ -43,6 +43,8 @@ class SessionMiddleware(holdfast.asgi.SessionMiddleware):
         ConfigurationError: ``secret_key`` is missing, or two settings contradict each other. Starlette makes its
             middlewares when the application starts, so that is when this is raised.
     """
+
+    make = Session.of
 
     def __init__(
         self,
@@ -81,12 +83,6 @@ class SessionMiddleware(holdfast.asgi.SessionMiddleware):
                 "their like"
             )
         super().__init__(app, manager, exclude=exclude or (), lazy=lazy)
-
-    def begin(self, scope: Scope) -> Session:
-        """Return the session of a request, not loaded yet."""
-        session: Any = self.manager.begin(scope["headers"], Session.of)
-        assert isinstance(session, Session)
-        return session
 
 
 class CSRFMiddleware(holdfast.csrf.CSRFMiddleware):

@@ -93,6 +93,8 @@ class SessionLayer(asgi.SessionMiddleware):
         ConfigurationError: There is no usable secret key, or the settings cannot work.
     """
 
+    make = Session
+
     def __init__(self, app: asgi.ASGIApp, found: Found, middleware: SessionMiddleware) -> None:
         options = found.options if middleware.config is None else values(middleware.config.to_dict())
         settings = Settings(**options)
@@ -115,10 +117,6 @@ class SessionLayer(asgi.SessionMiddleware):
         self._insecure = not self.manager.cookie.secure
         if self._insecure and "cookie_secure" not in options and not isinstance(kept, SessionManager):
             self._warn_insecure("session cookies are sent without Secure, which is the default that Nexios documents")
-
-    def begin(self, scope: asgi.Scope) -> CoreSession:
-        """Return the session of a request, with the words of Nexios."""
-        return self.manager.begin(scope["headers"], Session)
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Run the application with a session in its scope."""
