@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from holdfast._core import importing
@@ -35,7 +35,6 @@ log = logging.getLogger("holdfast")
 
 _REFUSALS: Final = (StoreUnavailable, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached)
 """What is answered here, where the application does not."""
-_NO_TOKENS: Final = (None,)
 _SESSION_ENDED: Final = 1008  # RFC 6455, section 7.4.1: policy violation
 
 
@@ -76,30 +75,25 @@ class Exchange:
 
     def _begin(self, message: Message) -> None:
         """Add the headers that this response needs; from now on it has started."""
-        session = self._session
-        token: Header | None = None
+        session, middleware = self._session, self._middleware
+        token = middleware.manager.header(session) if session._out is not None else None
         old: list[Header] = []
-        if session._out is not None or session._rare is not None:
-            token, *old = self._tokens()
+        if session._rare is not None:
+            if session._anonymous_only:
+                token = None
+            if session._old is not None:
+                old = importing.leftovers(session, token is not None)
+        if token is not None:
+            middleware.check_test_client(self._scope)
+        elif old:
+            token = old.pop()
         if token is not None or session._accessed:
-            headers, vary = message.get("headers") or (), self._middleware.manager.vary
-            message["headers"] = mark_response(headers, vary, token, session._accessed)
+            headers = message.get("headers") or ()
+            message["headers"] = mark_response(headers, middleware.manager.vary, token, session._accessed)
             if old:
                 message["headers"] += old
         self._started = True
         session._phase = STARTED
-
-    def _tokens(self) -> Sequence[Any]:
-        """Return the headers that hand out the token, or take it and those of former libraries back; at least None."""
-        session = self._session
-        tokens: list[Header] = []
-        token = self._middleware.manager.header(session)
-        if token is not None and not session._anonymous_only:
-            self._middleware.check_test_client(self._scope)
-            tokens.append(token)
-        if session._old is not None:
-            tokens += importing.leftovers(session, bool(tokens))
-        return tokens or _NO_TOKENS
 
     async def _refuse(self, error: SessionError | StoreUnavailable) -> None:
         raise error

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from holdfast._core.inline import Inline
@@ -95,8 +94,10 @@ class SessionMiddleware:
         if manager.describe is not None:
             session.context = {"headers": scope["headers"], "client": scope.get("client")}
         if session._state is PENDING and not self._lazy:
-            with suppress(StoreUnavailable):  # kept, and raised at first use: a route without sessions stays up
+            try:  # noqa: SIM105 - a context manager takes a microsecond
                 await manager.load(session)
+            except StoreUnavailable:  # kept, and raised at first use: a route without sessions stays up
+                pass
         key = self._scope_key
         scope[key] = session
         scope["state"] = {**scope["state"], key: session} if scope.get("state") else {key: session}

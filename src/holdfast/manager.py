@@ -19,6 +19,7 @@ from holdfast._core.protocols import (
     Finds,
     Immediate,
     Importer,
+    Reader,
     Sealer,
     Serializer,
     Store,
@@ -98,6 +99,7 @@ class SessionManager(Subjects):
             secret, needs_one=encrypt or isinstance(kept, ClientStore), dev=self.dev, given_store=store is not None
         )
         id_sealer: Sealer | None = None
+        reader: Reader | None = None
         if isinstance(kept, ClientStore):
             bind = getattr(kept, "bind", None)
             if bind is not None:
@@ -109,6 +111,8 @@ class SessionManager(Subjects):
         if transport is None:
             from holdfast.transports.cookie import CookieTransport
 
+            make_reader = getattr(kept, "reader", None)
+            reader = None if make_reader is None else make_reader(self.cookie_name)
             transport = CookieTransport(self.cookie_name, self.cookie)
         if serializer is None:
             from holdfast.serializers.msgpack import MsgpackSerializer
@@ -127,6 +131,7 @@ class SessionManager(Subjects):
             id_sealer=id_sealer,
             persistent=self.cookie.persistent,
             importers=tuple(importers),
+            reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         if self.policy.max_sessions is not None and not isinstance(kept, Finds):

@@ -22,6 +22,7 @@ from holdfast._core.protocols import (
     ClientStore,
     Header,
     Importer,
+    Reader,
     Runtime,
     Sealer,
     Serializer,
@@ -57,6 +58,7 @@ class Engine(Calls):
         runtime: Runtime | None = None,
         describe: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
         importers: Sequence[Importer] = (),
+        reader: Reader | None = None,
     ) -> None:
         super().__init__(store, policy, clock, runtime or Inline())
         self.transport = transport
@@ -66,12 +68,13 @@ class Engine(Calls):
         self.persistent = persistent
         self.describe = describe
         self.importers = tuple(importers)
+        self.reader = reader  # finds and unseals a cookie where there is but one, in one go
         # An importer reads cookies, however the token of this manager travels.
         imports = bool(self.importers) and transport.vary.lower() != b"cookie"
         self.vary = transport.vary + b", Cookie" if imports else transport.vary
         self.warned_of_copies = False
         self.quiet_ms = plan.quiet_ms(policy)
-        self._safe_idle, self._safe_age = plan.safe_ms(policy)
+        self.safe_idle, self.safe_age = plan.safe_ms(policy)
         self.plain_updates = (
             self.revocation is None and policy.renewal_interval_ms is None and policy.absolute_ms is not None
         )
@@ -105,6 +108,9 @@ class Engine(Calls):
         if session._state is READY:
             return
         try:
+            if len(session._ids) == 1 and self.is_server_side and session._rare is None and self.tracer is None:
+                await plain.load(self, session)
+                return
             search = self.search(session) if self.is_server_side else sealing.find(self, session)
             found = await (search if self.tracer is None else self.traced("load", search))
             old = await importing.read(self, session._old) if found is None and session._old is not None else None
@@ -122,7 +128,7 @@ class Engine(Calls):
             elif old is not None:
                 importing.adopt(self, session, old)
 
-    unseal = sealing.unseal
+    unseal = plain.unseal
 
     def adopt(self, session: Session, found: Found | sealing.Opened) -> None:
         """Let the session stand for what was found."""
@@ -221,7 +227,7 @@ class Engine(Calls):
 
     def is_over(self, contents: Contents, accessed: int, now: int) -> bool:
         """Judge a session by its deadlines; those of nearly every session need not be computed for that."""
-        if now - accessed < self._safe_idle and now - contents.created < self._safe_age and contents.ends is None:
+        if now - accessed < self.safe_idle and now - contents.created < self.safe_age and contents.ends is None:
             return False
         return now >= plan.deadline(contents, accessed, self.policy)
 
@@ -263,15 +269,7 @@ class Engine(Calls):
             return True
         return session._reissue or session._grace_of is not None
 
-    def reseal(self, session: Session) -> bool:
-        """Seal a cookie session again, if that is all there is to do, see `holdfast._core.plain`; False: it is not."""
-        if self.is_server_side or self.tracer is not None:
-            return False
-        try:
-            return plain.reseal(self, session)
-        except HoldfastError as error:
-            hush(error)
-            raise
+    reseal = plain.reseal
 
     async def commit(self, session: Session, *, failed: bool = False) -> None:
         """Carry out what was noted on the session; what is to be sent is then in `header`.

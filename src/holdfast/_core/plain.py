@@ -12,16 +12,81 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast._core import conflict, plan, sealing, tokens
 from holdfast._core.commit import Commit
-from holdfast._core.record import Contents, Record, make_record, pack
-from holdfast._core.standing import FROZEN, NOTHING_NOTED, Notes
+from holdfast._core.hush import hush
+from holdfast._core.record import Contents, CorruptPayload, Record, make_record, pack, unpack
+from holdfast._core.standing import FROZEN, NOTHING_NOTED, READY, Notes, Standing
+from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
     from holdfast._core.manager import Engine
     from holdfast._core.session import Session
 
-__all__ = ["reseal", "update"]
+__all__ = ["reseal", "unseal", "update"]
 
 _WRITTEN: Final = Notes(written=True)
+
+
+def unseal(engine: Engine, session: Standing) -> None:
+    """Open a session that lives in its cookie, and does so without a question in nearly every request.
+
+    Two cookies, a key that was replaced, a deadline that is near: `sealing.unseal` looks again, and at everything.
+    """
+    found = None if engine.reader is None else engine.reader(session._presented)
+    if found is not None and session._rare is None and _stand_on(engine, session, found[1], sealed=True):
+        session._ids = (found[0],)
+    else:
+        sealing.unseal(engine, session)
+
+
+async def load(engine: Engine, session: Session) -> None:
+    """Read a session from the store, for a request that came with one id.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    token = session._ids[0]
+    raw = engine.verify(token)
+    record: Record | None = None
+    if raw is not None:
+        key = engine.key_of(raw)
+        record = await engine.call("load", engine.server.load(key), key)
+    if not session._state:  # another task of the same request was faster
+        return
+    if record is None or raw is None:
+        session._state = READY
+        return
+    if _stand_on(engine, session, record, sealed=False):
+        session._raw, session._key = raw, key
+    else:
+        found = await engine.admit(raw, key, record)
+        if not session._state:
+            return
+        session._state = READY
+        if found is None:
+            return
+        engine.adopt(session, found)
+    if engine.id_sealer is not None and not engine.id_sealer.current(token):
+        session._reissue = True
+
+
+def _stand_on(engine: Engine, session: Standing, record: Record, *, sealed: bool) -> bool:
+    """Let a session stand for a record, if that is a session with no question about it; else nothing is done."""
+    _, payload, accessed, _, subject = record
+    try:
+        contents = unpack(payload, engine.serializer, sealed=sealed)
+    except CorruptPayload:
+        return False
+    now = engine.clock()
+    if (
+        not 0 <= now - accessed < engine.safe_idle
+        or now - contents.created >= engine.safe_age
+        or contents.ends is not None
+    ):
+        return False
+    session._state = READY
+    session._record, session._contents, session._subject = record, contents, subject
+    session._data, session._base = contents.data, payload
+    return True
 
 
 def reseal(engine: Engine, session: Session) -> bool:
@@ -30,15 +95,23 @@ def reseal(engine: Engine, session: Session) -> bool:
     Raises:
         UnstorableValue: A value cannot be stored.
     """
-    read, contents, now = session._record, session._contents, engine.clock()
-    if read is None or contents is None or (payload := _payload(engine, session, read, contents, now)) is None:
+    read, contents = session._record, session._contents
+    if read is None or contents is None or engine.is_server_side or engine.tracer is not None:
         return False
-    if payload != session._base:
-        ends, limit = plan.reach(contents, now, engine.policy)
-        record = make_record((read.version, payload, now, ends, session._subject))
-        if sealing.hand_out(engine, session, record, limit) > sealing.COOKIE_LIMIT:
+    try:
+        now = engine.clock()
+        payload = _payload(engine, session, read, contents, now)
+        if payload is None:
             return False
-        session._record, session._base = record, payload
+        if payload != session._base:
+            ends, limit = plan.reach(contents, now, engine.policy)
+            record = make_record((read.version, payload, now, ends, session._subject))
+            if sealing.hand_out(engine, session, record, limit) > sealing.COOKIE_LIMIT:
+                return False
+            session._record, session._base = record, payload
+    except HoldfastError as error:
+        hush(error)
+        raise
     session._written = False
     return True
 
@@ -80,7 +153,10 @@ async def update(engine: Engine, session: Session) -> bool:
 async def _replace(engine: Engine, session: Session, key: str, record: Record, read: Record) -> None:
     write = partial(engine.server.update, key, record, read.version, now=record.accessed)
     try:
-        outcome = await engine.write("update", write, key, record.version)
+        if engine.immediate:
+            outcome = await engine.call("update", write(), key)
+        else:
+            outcome = await engine.write("update", write, key, record.version)
     except BaseException:  # cancelled, too: it may have landed
         session._tried = {record.version: {}}
         raise

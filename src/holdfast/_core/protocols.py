@@ -6,7 +6,7 @@ To write a store, read `Store` and subclass `holdfast.testing.StoreSuite` in a t
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -23,6 +23,7 @@ __all__ = [
     "Imported",
     "Importer",
     "Outcome",
+    "Reader",
     "Runtime",
     "Scans",
     "Sealer",
@@ -189,6 +190,10 @@ class ClientStore(Protocol):
     def current(self, token: str) -> bool:
         """Return whether the token is sealed under the newest key; otherwise it is issued again."""
         ...
+
+
+Reader: TypeAlias = Callable[[Sequence[Header]], tuple[str, Record] | None]
+"""Finds and unseals the one cookie of nearly every request, ``headers -> (token, record)``; None: look again."""
 
 
 class Imported(NamedTuple):

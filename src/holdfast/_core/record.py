@@ -138,10 +138,7 @@ class Contents:
 
     def document(self) -> dict[str, Any]:
         """Return what is to be serialized: creation time, data, and the facts that there are."""
-        fields = self.__dict__
-        if all(fields.values()):  # nothing that was taken back, such as a deadline of its own
-            return fields
-        return {name: value for name, value in fields.items() if value or name in _ALWAYS}
+        return {name: value for name, value in self.__dict__.items() if value or name in _ALWAYS}
 
 
 class Found(NamedTuple):
@@ -176,8 +173,9 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     Raises:
         UnstorableValue: A value in the data would not come back as it went in.
     """
+    facts = contents.__dict__
     try:
-        body = serializer.encode(contents.document())
+        body = serializer.encode(facts if all(facts.values()) else contents.document())
     except UnstorableValue as error:
         # The handler knows its own keys, and nothing of the document around them.
         raise UnstorableValue(error.path.removeprefix("data."), error.problem) from error

@@ -227,7 +227,7 @@ class Standing:
             self._settle()
         if self._phase:
             self._refuse_late_write(new_id)
-        if self._anonymous_only:
+        if self._rare is not None and self._anonymous_only:
             raise StoreUnavailable("the session store did not answer; this request can read an anonymous session only")
         if self._contents is None:
             self._begin()

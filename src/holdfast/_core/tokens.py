@@ -15,8 +15,10 @@ from typing import Final
 __all__ = [
     "ID_BYTES",
     "ID_CHARS",
+    "TO_URL",
     "b64decode",
     "b64encode",
+    "b64read",
     "decode_id",
     "encode_id",
     "key_prefix",
@@ -32,12 +34,12 @@ ID_CHARS: Final = 43
 """Characters of a session id as it travels: base64url (RFC 4648, section 5) without padding."""
 
 _KEY_TAG: Final = b"holdfast:key:1"
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 # What is not of the URL alphabet becomes a byte that the strict decoder refuses.
 _FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/\x00\x00\x00")
 _PADDING: Final = (b"", None, b"==", b"=")
 # The characters whose unused low bits are zero: four bits are left over after one byte, two after two.
-_LAST: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
+_LAST: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 
 
 def new_id() -> bytes:
@@ -61,7 +63,12 @@ def encode_id(raw: bytes) -> str:
 
 def decode_id(text: str) -> bytes | None:
     """Return the raw id, or None for anything but the one spelling of 32 bytes."""
-    return b64decode(text) if len(text) == ID_CHARS else None
+    if len(text) != ID_CHARS:
+        return None
+    try:
+        return b64read(text.encode("ascii"))
+    except UnicodeEncodeError:
+        return None
 
 
 def store_key(namespace: str, raw: bytes) -> str:
@@ -86,20 +93,28 @@ def tag(key: str) -> str:
 
 def b64encode(data: bytes) -> str:
     """Return the bytes in base64url without padding."""
-    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(TO_URL).rstrip(b"=").decode("ascii")
 
 
 def b64decode(text: str) -> bytes | None:
+    """Return the bytes, or None for anything that `b64encode` does not produce; see `b64read`."""
+    try:
+        return b64read(text.encode("ascii"))
+    except UnicodeEncodeError:
+        return None
+
+
+def b64read(data: bytes) -> bytes | None:
     """Return the bytes, or None for anything that `b64encode` does not produce.
 
     Refused: characters outside the alphabet, padding, impossible lengths, and unused low bits that are not zero
     (RFC 4648, sections 3.2, 3.3 and 3.5), so that no two texts mean the same bytes.
     """
-    left = len(text) & 3
+    left = len(data) & 3
     padding = _PADDING[left]
-    if padding is None or (left and text[-1] not in _LAST[left]):
+    if padding is None or (left and data[-1] not in _LAST[left]):
         return None
     try:
-        return a2b_base64(text.encode("ascii").translate(_FROM_URL) + padding, strict_mode=True)
-    except (Error, UnicodeEncodeError):
+        return a2b_base64(data.translate(_FROM_URL) + padding, strict_mode=True)
+    except Error:
         return None

@@ -11,12 +11,14 @@ At most that one key is tried.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from binascii import b2a_base64
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 from holdfast._core.keyring import Keyring
-from holdfast._core.tokens import b64decode, b64encode
+from holdfast._core.protocols import Header
+from holdfast._core.tokens import TO_URL, b64decode, b64encode, b64read
 
 __all__ = ["MAX_TOKEN", "TokenSealer"]
 
@@ -24,6 +26,7 @@ MAX_TOKEN: Final = 4096
 """Characters of the longest token that is looked at: no browser keeps a longer cookie (RFC 6265bis, section 5.6)."""
 
 HEAD_CHARS: Final = 8
+_PAIR_CHARS: Final = 1 + HEAD_CHARS
 _VERSION: Final = b"\x01"
 
 K = TypeVar("K")
@@ -35,6 +38,7 @@ class _Ring(Generic[K]):
 
     generation: int
     head: str
+    pair: bytes  # the head with the equals sign that stands before it in a cookie
     newest: K
     by_head: dict[str, tuple[K, int | None]]  # each with its end date
 
@@ -63,7 +67,8 @@ class TokenSealer(ABC, Generic[K]):
         ring = self._ring
         if ring is None or ring.generation != self._keyring.generation:
             ring = self._refresh()
-        return ring.head + b64encode(self._close(ring.newest, data))
+        sealed = self._close(ring.newest, data)  # `b64encode`, without the call
+        return ring.head + b2a_base64(sealed, newline=False).translate(TO_URL).rstrip(b"=").decode("ascii")
 
     def open(self, token: str) -> bytes | None:
         """Return the bytes, or None for anything that no listed key sealed for this name and purpose.
@@ -81,6 +86,35 @@ class TokenSealer(ABC, Generic[K]):
             return None
         body = b64decode(token[HEAD_CHARS:])
         return None if body is None else self._reveal(key, body)
+
+    def reader(self, cookie: str) -> Callable[[Sequence[Header]], tuple[str, bytes] | None]:
+        """Return what finds and opens the cookie of nearly every request; it gives the token and its bytes.
+
+        One cookie of this name, spelled as browsers do, sealed under the newest key. Everything else is None, be it
+        right or wrong: `cookies.find` and `open` tell. What is in it was read by the same rules, in one go.
+        """
+        name, length = cookie.encode("ascii"), len(cookie)
+
+        def read(headers: Sequence[Header]) -> tuple[str, bytes] | None:
+            ring = self._ring
+            if ring is None or ring.generation != self._keyring.generation:
+                ring = self._refresh()
+            rest: bytes | None = None
+            for field, line in headers:
+                if field == b"cookie" and (at := line.find(name)) >= 0:
+                    if rest is not None or (at and line[at - 2 : at] != b"; "):
+                        return None
+                    rest = line[at + length :]
+            if rest is None or rest.find(name) >= 0:
+                return None
+            pair = rest.partition(b";")[0]
+            if pair[:_PAIR_CHARS] != ring.pair or len(pair) > MAX_TOKEN:
+                return None
+            body = b64read(pair[_PAIR_CHARS:])
+            data = None if body is None else self._reveal(ring.newest, body)
+            return None if data is None else (pair[1:].decode("ascii"), data)
+
+        return read
 
     def current(self, token: str) -> bool:
         """Tell whether a token that opens was sealed under the newest key; else it is time to seal it again."""
@@ -115,7 +149,8 @@ class TokenSealer(ABC, Generic[K]):
             prepared.append((b64encode(head), self._prepare(key, associated), until))
         # Should two key ids ever be equal, the newer key has it.
         by_head = {head: (key, until) for head, key, until in reversed(prepared)}
-        self._ring = ring = _Ring(generation, *prepared[0][:2], by_head)
+        newest = prepared[0][0]
+        self._ring = ring = _Ring(generation, newest, b"=" + newest.encode("ascii"), prepared[0][1], by_head)
         return ring
 
 

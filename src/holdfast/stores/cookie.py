@@ -7,11 +7,11 @@ Know what that means: a copy of the cookie stays valid until its deadline, whate
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from holdfast._core.keyring import Keyring
-from holdfast._core.protocols import ClientStore, Store
+from holdfast._core.protocols import ClientStore, Header, Reader, Store
 from holdfast._core.record import Record, make_record
 from holdfast._core.revocation import Mode, Revocation
 from holdfast.errors import ConfigurationError
@@ -109,16 +109,7 @@ class CookieStore:
             ConfigurationError: The store has no keys.
         """
         data = (self._sealer or self._ready()).open(token)
-        if data is None or len(data) < _START:
-            return None
-        version, accessed, expires, size = _unpack(data)
-        if not size:
-            return make_record((version, data[_START:], accessed, expires, None))
-        end = _START + size - 1
-        if end > len(data):
-            return None
-        subject = data[_START:end].decode("utf-8", "surrogatepass")
-        return make_record((version, data[end:], accessed, expires, subject))
+        return None if data is None else _record(data)
 
     def current(self, token: str) -> bool:
         """Tell whether a token that opens was sealed under the newest secret; else it is time to seal it again.
@@ -127,6 +118,22 @@ class CookieStore:
             ConfigurationError: The store has no keys.
         """
         return (self._sealer or self._ready()).current(token)
+
+    def reader(self, cookie: str) -> Reader:
+        """Return what finds and unseals the cookie of nearly every request, see `TokenSealer.reader`.
+
+        Raises:
+            ConfigurationError: The store has no keys.
+        """
+        reader = self._ready().reader(cookie)
+
+        def read(headers: Sequence[Header]) -> tuple[str, Record] | None:
+            found = reader(headers)
+            if found is None or (record := _record(found[1])) is None:
+                return None
+            return found[0], record
+
+        return read
 
     def _ready(self) -> EncryptedSealer | SignedSealer:
         if self._sealer is None:
@@ -139,6 +146,19 @@ class CookieStore:
     def __repr__(self) -> str:
         ends = "" if self.revocation is None else f", revocation={self.revocation.mode!r}"
         return f"CookieStore(encrypted={self.encrypted!r}{ends})"
+
+
+def _record(data: bytes) -> Record | None:
+    if len(data) < _START:
+        return None
+    version, accessed, expires, size = _unpack(data)
+    if not size:
+        return make_record((version, data[_START:], accessed, expires, None))
+    end = _START + size - 1
+    if end > len(data):
+        return None
+    subject = data[_START:end].decode("utf-8", "surrogatepass")
+    return make_record((version, data[end:], accessed, expires, subject))
 
 
 def _server_side(store: Store | str) -> Store:
