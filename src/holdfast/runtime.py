@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
+from holdfast._deadlines import Deadlines
+from holdfast._waiting import outlived
 from holdfast.errors import StoreUnavailable
 
 __all__ = ["AsyncioRuntime"]
@@ -29,6 +31,7 @@ class AsyncioRuntime:
     def __init__(self, *, patience: float = 0.25) -> None:
         self._patience = patience
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
+        self._last: tuple[ref[asyncio.AbstractEventLoop] | None, _Loop] = (None, _Loop())
 
     async def limit(self, call: Awaitable[T], seconds: float) -> T:
         """Await the call for so long at most.
@@ -36,11 +39,25 @@ class AsyncioRuntime:
         Raises:
             StoreUnavailable: It took longer; the call is cancelled.
         """
+        task = asyncio.current_task()
+        assert task is not None
+        loop, deadlines = asyncio.get_running_loop(), self._here().deadlines
+        deadline = deadlines.begin(loop, task, loop.time() + seconds)
         try:
-            async with asyncio.timeout(seconds):
-                return await call
-        except TimeoutError as error:
-            raise StoreUnavailable(f"the session store did not answer within {seconds:g} s") from error
+            answer = await call
+        except asyncio.CancelledError as error:
+            if not deadlines.end(deadline):
+                raise
+            late = TimeoutError()
+            late.__cause__ = error
+            raise _too_late(seconds) from late
+        except BaseException as error:
+            deadlines.end(deadline)
+            if isinstance(error, TimeoutError):
+                raise _too_late(seconds) from error
+            raise
+        deadlines.end(deadline)
+        return answer
 
     def turn(self, key: str) -> AbstractAsyncContextManager[None]:
         """Hold the only turn for this key on this event loop; commits of one session queue instead of colliding."""
@@ -48,8 +65,16 @@ class AsyncioRuntime:
 
     async def finish(self, call: Awaitable[T]) -> T:
         """Await the call; if the caller is cancelled, the call goes on to its end."""
-        task = self._keep(call)
-        return await asyncio.shield(task)
+        tasks = self._here().tasks
+        task = asyncio.ensure_future(call)
+        tasks.add(task)
+        try:
+            return await outlived(task)
+        finally:
+            if task.done():
+                tasks.discard(task)
+            else:
+                task.add_done_callback(tasks.discard)
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait so long."""
@@ -57,7 +82,11 @@ class AsyncioRuntime:
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Run in the background to its end; what it raises is logged."""
-        self._keep(call).add_done_callback(_report)
+        tasks = self._here().tasks
+        task = asyncio.ensure_future(call)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        task.add_done_callback(_report)
 
     async def drain(self, seconds: float) -> None:
         """Wait until everything that was begun on this loop has ended, at most so long."""
@@ -65,18 +94,15 @@ class AsyncioRuntime:
         if tasks:
             await asyncio.wait(list(tasks), timeout=seconds)
 
-    def _keep(self, call: Awaitable[T]) -> asyncio.Future[T]:
-        here = self._here()
-        task = asyncio.ensure_future(call)
-        here.tasks.add(task)
-        task.add_done_callback(here.tasks.discard)
-        return task
-
     def _here(self) -> _Loop:
         loop = asyncio.get_running_loop()
-        here = self._loops.get(loop)
-        if here is None:
-            here = self._loops[loop] = _Loop()
+        last, here = self._last
+        if last is None or last() is not loop:
+            found = self._loops.get(loop)
+            if found is None:
+                found = self._loops[loop] = _Loop()
+            here = found
+            self._last = ref(loop), here
         return here
 
 
@@ -125,6 +151,10 @@ class _Turn:
         del self._turns[self._key]
 
 
+def _too_late(seconds: float) -> StoreUnavailable:
+    return StoreUnavailable(f"the session store did not answer within {seconds:g} s")
+
+
 def _is_given(place: asyncio.Future[None]) -> bool:
     return place.done() and not place.cancelled()
 
@@ -132,9 +162,10 @@ def _is_given(place: asyncio.Future[None]) -> bool:
 class _Loop:
     """What belongs to one event loop."""
 
-    __slots__ = ("tasks", "turns")
+    __slots__ = ("deadlines", "tasks", "turns")
 
     def __init__(self) -> None:
+        self.deadlines = Deadlines()
         self.turns: dict[str, deque[asyncio.Future[None]]] = {}
         self.tasks: set[asyncio.Future[Any]] = set()
 

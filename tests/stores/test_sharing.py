@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from holdfast._waiting import Trip
 from holdfast.errors import StoreUnavailable
 from holdfast.stores._sharing import Sharing
 
@@ -133,3 +134,126 @@ async def test_a_defect_is_shown_as_it_is() -> None:
     sharing: Sharing[int, int] = Sharing(broken, where="the test", timeout=1, lanes=1)
     with pytest.raises(ZeroDivisionError):
         await sharing.ask("a", 1)
+
+
+class Rider(Carrier):
+    """Carries a question alone, too, in the task of its caller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: list[int] = []
+        self.answered: list[int] = []
+
+    async def ride(self, kind: str, question: int, trip: Trip[int]) -> int:
+        self.alone.append(question)
+        await asyncio.sleep(0)
+        trip.sent = True
+        await self.open.wait()
+        trip.sent = False
+        self.answered.append(question)
+        if question < 0:
+            raise ValueError(f"{question}")
+        return question**2
+
+
+async def ridden(rider: Rider, *, within: float = 5, lanes: int = 1) -> Sharing[int, int]:
+    """Return what has just seen one question alone."""
+    sharing: Sharing[int, int] = Sharing(rider, where="the test", timeout=within, lanes=lanes, alone=rider.ride)
+    assert await sharing.put("a", 1) == 1
+    return sharing
+
+
+async def test_alone_after_alone_goes_straight_out() -> None:
+    """Questions that come one at a time are carried by those who ask; an error of one is raised there."""
+    rider = Rider()
+    sharing = await ridden(rider)
+    assert [await sharing.put("a", number) for number in (2, 3)] == [4, 9]
+    with pytest.raises(ValueError, match="-4"):
+        await sharing.put("a", -4)
+    assert rider.alone == [2, 3, -4]
+    assert rider.loads == [("a", [1])]
+
+
+async def test_a_crowd_is_gathered_again() -> None:
+    """When many ask at once the first may be on its way, and all others go together; so do all in the next turn."""
+    rider = Rider()
+    sharing = await ridden(rider, lanes=2)
+
+    async def ask(number: int) -> list[int]:
+        return [await sharing.put("a", number), await sharing.put("a", -number)]
+
+    rider.open.clear()
+    asyncio.get_running_loop().call_later(0.01, rider.open.set)
+    answers = await asyncio.gather(*(ask(number) for number in range(10)), return_exceptions=True)
+    assert answers[0] == [0, 0]
+    assert [str(answer) for answer in answers[1:]] == [f"-{number}" for number in range(1, 10)]
+    assert rider.loads[1] == ("a", list(range(1, 10)))
+    assert rider.alone[0] == 0
+    assert len(rider.alone) + sum(len(load) for _, load in rider.loads) == 1 + 20
+    assert len(rider.alone) + len(rider.loads) <= 6
+
+
+async def test_a_rider_that_is_cancelled_is_seen_to_its_end() -> None:
+    """Its caller is gone at once; the lane is taken until the answer came, and those behind it wait for that."""
+    rider = Rider()
+    sharing = await ridden(rider)
+    rider.open.clear()
+    rider_task = asyncio.ensure_future(sharing.put("a", 2))
+    await asyncio.sleep(0.01)
+    rider_task.cancel()
+    await asyncio.wait([rider_task])
+    assert rider_task.cancelled()
+    behind = asyncio.ensure_future(sharing.put("a", 3))
+    await asyncio.sleep(0.01)
+    assert rider.loads == [("a", [1])], "the lane was given away before its answer came"
+    assert not rider.answered
+    rider.open.set()
+    assert await behind == 9
+    assert rider.answered == [2]
+    assert await sharing.put("a", 4) == 16
+    assert rider.alone == [2, 4]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_no_rider_stays_longer_than_the_timeout(cancelled: bool) -> None:
+    """An answer that never comes frees its caller and its lane in time, also if the caller went away before."""
+    rider = Rider()
+    sharing = await ridden(rider, within=0.1)
+    rider.open.clear()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    riding = asyncio.ensure_future(sharing.put("a", 2))
+    await asyncio.sleep(0.02)
+    if cancelled:
+        riding.cancel()
+        await asyncio.wait([riding])
+        await sharing.drain()
+    else:
+        with pytest.raises(StoreUnavailable, match=r"the test did not answer within 0\.1 s"):
+            await riding
+        assert riding.cancelling() == 0
+        await sharing.drain()
+    assert 0.09 < loop.time() - begun < 0.15
+    rider.open.set()
+    assert await sharing.put("a", 3) == 9
+    assert rider.answered == [3]
+
+
+async def test_drain_waits_for_riders() -> None:
+    """Draining ends when those who ride have arrived, and when what a cancelled one left behind is answered."""
+    rider = Rider()
+    sharing = await ridden(rider)
+    for cancelled in (False, True):
+        rider.open.clear()
+        riding = asyncio.ensure_future(sharing.put("a", 2))
+        await asyncio.sleep(0.01)
+        if cancelled:
+            riding.cancel()
+            await asyncio.wait([riding])
+        draining = [asyncio.ensure_future(sharing.drain()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        assert not any(each.done() for each in draining)
+        rider.open.set()
+        await asyncio.gather(*draining)
+        assert len(rider.answered) == 1 + cancelled
+        await asyncio.wait([riding])

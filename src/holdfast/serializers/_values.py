@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -31,11 +31,10 @@ __all__ = [
 ROOT: Final = "(the whole value)"
 """The path of a value that is in no dict and no list."""
 
-_CONTAINERS: Final[frozenset[type]] = frozenset({list, dict, tuple, set, frozenset})
 STORABLE: Final[frozenset[type]] = frozenset(
     {
-        *_CONTAINERS,
         *(type(None), bool, int, float, str, bytes),
+        *(list, dict, tuple, set, frozenset),
         *(datetime, date, time, timedelta, UUID, Decimal),
     }
 )
@@ -165,13 +164,15 @@ def timedelta_from_microseconds(microseconds: int) -> timedelta:
 
 def is_storable(value: Any) -> bool:
     """Tell whether every value inside has a storable type. The value must be free of cycles."""
-    found: list[Iterable[Any]] = [(value,)]
-    for members in found:
-        kinds = set(map(type, members))
-        if not kinds <= STORABLE:
+    found = [value]
+    for item in found:
+        kind = type(item)
+        if kind is dict:
+            found += item.values()
+        elif kind is list or kind is tuple or kind is set or kind is frozenset:
+            found += item
+        elif kind not in STORABLE:
             return False
-        if not kinds.isdisjoint(_CONTAINERS):
-            found += [item.values() if type(item) is dict else item for item in members if type(item) in _CONTAINERS]
     return True
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -21,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from holdfast.errors import ConfigurationError, StoreUnavailable
+from holdfast.stores._redis_lines import Lines
 from holdfast.stores._url import boolean, integer, options, text
 
 __all__ = ["CLIENT_OPTIONS", "FAILURES", "LOST", "Address", "AnyClient", "Link", "connect", "parse", "unavailable"]
@@ -163,12 +166,21 @@ class Link:
         self._patience = max(int(timeout * 1000) - 300, int(timeout * 500))
         self._owned = owned
         self._sentinel = sentinel
+        # A client that was given may retry, watch and authenticate in its own ways: it is asked as its users ask it.
+        self._lines = None if not owned or isinstance(client, RedisCluster) else Lines(client)
+        # With Sentinel the client closes connections of its own accord, and takes its time for it.
+        self.direct = self._lines if sentinel is None else None
 
     async def send(self, commands: Sequence[tuple[Any, ...]], wait: int = 0) -> list[Any]:
         """Send commands together and return their replies; a refused one is an exception in its place.
 
         With ``wait``, so many replicas must confirm what is written; a reply that they did not is an exception too.
         """
+        if self._lines is not None:
+            if not wait:
+                return await self._lines.send(commands)
+            *replies, count = await self._lines.send([*commands, ("WAIT", wait, self._patience)])
+            return _confirmed(replies, count, wait)
         if len(commands) == 1 and not wait:
             try:
                 return [await self.client.execute_command(*commands[0])]
@@ -210,7 +222,8 @@ class Link:
     async def scan(self, words: tuple[Any, ...], number: int) -> tuple[int, list[bytes], bool]:
         """Scan on the primary of that number; return its next cursor, the keys, and whether it is the last one."""
         if not isinstance(self.client, RedisCluster):
-            reply: Any = await self.client.execute_command(*words)
+            async with self._guest():
+                reply: Any = await self.client.execute_command(*words)
             return int(reply[0]), reply[1], True
         await self.client.initialize()
         nodes = sorted(self.client.get_primaries(), key=lambda node: str(node.name))
@@ -222,7 +235,8 @@ class Link:
     async def infos(self) -> list[tuple[str, dict[str, Any]]]:
         """Return what each primary says of itself, with its name in a cluster."""
         if not isinstance(self.client, RedisCluster):
-            return [("", await self.client.info("everything"))]
+            async with self._guest():
+                return [("", await self.client.info("everything"))]
         await self.client.initialize()
         nodes = self.client.get_primaries()
         return [(str(node.name), await self.client.info("everything", target_nodes=node)) for node in nodes]
@@ -232,12 +246,19 @@ class Link:
         if isinstance(self.client, RedisCluster):
             await self.client.aclose()  # it can be used again: the next command asks for the nodes anew
         else:
+            if self._lines is not None:
+                await self._lines.give_back()
             await self.client.connection_pool.disconnect(inuse_connections=False)
+
+    def _guest(self) -> AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext() if self._lines is None else self._lines.guest()
 
     async def close(self) -> None:
         """Close what was opened here; a client that was given stays open."""
         if not self._owned:
             return
+        if self._lines is not None:
+            await self._lines.give_back()
         await self.client.aclose()
         if self._sentinel is not None:
             await asyncio.gather(*(one.aclose() for one in self._sentinel.sentinels))

@@ -22,13 +22,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from holdfast._core.protocols import ABSENT, DONE, Outcome
 from holdfast._core.record import Record
@@ -36,8 +35,9 @@ from holdfast.errors import ConfigurationError, StoreUnavailable
 from holdfast.stores import _redis_layout as layout
 from holdfast.stores._connections import Connections
 from holdfast.stores._per_loop import PerLoop
+from holdfast.stores._redis_carrier import CONFIRMED, TOGETHER, Carrier, Command
 from holdfast.stores._redis_checks import complaints
-from holdfast.stores._redis_connect import FAILURES, LOST, AnyClient, Link, connect, parse, unavailable
+from holdfast.stores._redis_connect import FAILURES, AnyClient, Link, connect, parse, unavailable
 from holdfast.stores._sharing import Sharing
 from holdfast.stores._url import integer, options, seconds, text
 
@@ -50,23 +50,12 @@ _OPTIONS: Final = {
     "max_connections": integer,
     "wait_replicas": integer,
 }
-_TOGETHER: Final = "together"
-_CONFIRMED: Final = "confirmed"
 _KEY: Final = 64
-
-
-class _Command(NamedTuple):
-    words: tuple[Any, ...]
-    script: layout.Script | None = None
-
-    def in_full(self) -> tuple[Any, ...]:
-        """Return the words with the script's text instead of its name, for a server that does not know it yet."""
-        return self.words if self.script is None else ("EVAL", self.script.source, *self.words[2:])
 
 
 class _Open(NamedTuple):
     link: Link
-    sharing: Sharing[_Command, Any]
+    sharing: Sharing[Command, Any]
 
 
 class RedisStore:
@@ -113,6 +102,8 @@ class RedisStore:
         self._connect_timeout = connect_timeout
         self._connections = max_connections
         self._wait = wait_replicas
+        self._confirm = "confirm" if wait_replicas else ""
+        self._index_base = f"{prefix}subject:"
         self._owner: asyncio.AbstractEventLoop | None = None
         self._opened: PerLoop[_Open] = PerLoop(self._make, _close)
 
@@ -138,7 +129,7 @@ class RedisStore:
 
     async def load(self, key: str) -> Record | None:
         """Return the record, or None; one round trip."""
-        return _found(await self._ask(_Command(("GET", self._prefix + key))))
+        return _found(await self._ask(("GET", self._prefix + key)))
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Write a record where there is none; one round trip (in a cluster two, for a record with a subject)."""
@@ -193,20 +184,20 @@ class RedisStore:
             subject = reply[0].decode("utf-8", "surrogatepass")
             # The record is gone, which is what was asked; an entry that stays falls out with the deadline.
             with contextlib.suppress(StoreUnavailable):
-                await self._ask(_Command(("ZREM", self._index(subject), key)))
+                await self._ask(("ZREM", self._index(subject), key))
         return _outcome(reply)
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the records of one subject: one round trip for the index, one for the records."""
         index = self._index(subject)
-        keys = [member.decode() for member in await self._ask(_Command(("ZRANGE", index, 0, -1)))]
+        keys = [member.decode() for member in await self._ask(("ZRANGE", index, 0, -1))]
         found = await self._load_many(keys)
         if not self._opened.here().link.cluster:
             # Record and entry come and go together here, so an entry without a record is one that expired. (In a
             # cluster it can also be a login that is under way.)
             gone = [key for key, record in zip(keys, found, strict=True) if record is None]
             if gone:
-                await self._ask(_Command(("ZREM", index, *gone)))
+                await self._ask(("ZREM", index, *gone))
         pairs = zip(keys, found, strict=True)
         return [(key, record) for key, record in pairs if record is not None and record.subject == subject]
 
@@ -260,14 +251,6 @@ class RedisStore:
     def _where(self) -> str:
         return "Redis" if self._address is None else str(self._address)
 
-    @property
-    def _confirm(self) -> str:
-        return "confirm" if self._wait else ""
-
-    @property
-    def _index_base(self) -> str:
-        return f"{self._prefix}subject:"
-
     def _index(self, subject: str) -> str:
         return self._index_base + layout.digest(subject)
 
@@ -290,43 +273,33 @@ class RedisStore:
             assert self._client is not None
             link = Link(self._client, timeout=self._timeout)
         # Bound to this link: what is still waiting when the store is closed goes over it and opens no other.
-        carry = partial(self._carry, link)
-        return _Open(link, Sharing(carry, where=self._where, timeout=self._timeout, lanes=self._connections))
+        carrier = Carrier(link, where=self._where, wait=self._wait)
+        sharing = Sharing(
+            carrier.carry,
+            where=self._where,
+            timeout=self._timeout,
+            lanes=self._connections,
+            alone=None if link.direct is None else partial(carrier.carry_alone, link.direct),
+        )
+        return _Open(link, sharing)
 
-    async def _run(
+    def _run(
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
-    ) -> Any:
+    ) -> Awaitable[Any]:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        kind = _CONFIRMED if confirmed and self._wait else _TOGETHER
-        return await self._opened.here().sharing.ask(kind, _Command(words, script))
+        sharing, command = self._opened.here().sharing, Command(words, script)
+        return sharing.ask(CONFIRMED, command) if confirmed and self._wait else sharing.put(TOGETHER, command)
 
-    async def _ask(self, command: _Command) -> Any:
-        return await self._opened.here().sharing.ask(_TOGETHER, command)
+    def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
+        return self._opened.here().sharing.put(TOGETHER, Command(words))
 
     async def _enlist(self, subject: str, key: str, life: int | str) -> None:
         await self._run(layout.ENLIST, [self._index(subject)], key, life)
 
     async def _load_many(self, keys: Iterable[str]) -> list[Record | None]:
         sharing = self._opened.here().sharing
-        asked = [sharing.ask(_TOGETHER, _Command(("GET", self._prefix + key))) for key in keys]
+        asked = [sharing.ask(TOGETHER, Command(("GET", self._prefix + key))) for key in keys]
         return [_found(reply) for reply in await asyncio.gather(*asked)]
-
-    async def _carry(self, link: Link, kind: str, commands: Sequence[_Command]) -> list[Any]:
-        """Send these commands together; return replies, with an exception in the place of one that failed."""
-        wait = self._wait if kind == _CONFIRMED else 0
-        # Who waits for replicas sends scripts in full, and so never waits for the replicas of a script unknown.
-        words = [command.in_full() if wait else command.words for command in commands]
-        replies = await _sent(link, words, wait)
-        again = [
-            at for at, reply in enumerate(replies) if _not_executed(reply) or _may_be_repeated(commands[at], reply)
-        ]
-        if again:
-            if any(isinstance(replies[at], (ReadOnlyError, *LOST)) for at in again):
-                await link.rediscover()
-            words = [commands[at].in_full() for at in again]
-            for at, reply in zip(again, await _sent(link, words, wait), strict=True):
-                replies[at] = reply
-        return [self._judged(reply) for reply in replies]
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -335,34 +308,10 @@ class RedisStore:
         except FAILURES as error:
             raise unavailable(error, self._where) from error
 
-    def _judged(self, reply: Any) -> Any:
-        if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
-            return 2
-        if isinstance(reply, FAILURES):
-            return unavailable(reply, self._where)
-        return reply
-
 
 async def _close(opened: _Open) -> None:
     await opened.sharing.drain()
     await opened.link.close()
-
-
-async def _sent(link: Link, words: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
-    try:
-        return await link.send(words, wait)
-    except FAILURES as error:
-        return [error] * len(words)
-
-
-def _not_executed(reply: Any) -> bool:
-    """Tell whether the server refused a command as unknown or as a replica: sending it again is no retry of a write."""
-    return isinstance(reply, (NoScriptError, ReadOnlyError))
-
-
-def _may_be_repeated(command: _Command, reply: Any) -> bool:
-    """Tell whether a load, or what may as well happen twice, failed on a connection that the server had closed."""
-    return command.script is None and isinstance(reply, LOST)
 
 
 def _version(version: int) -> bytes:
