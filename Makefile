@@ -12,6 +12,8 @@ READY := $(VENV)/.ready
 DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),.venv-demo)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Hundreds of tests start an interpreter: let each of them find the compiled modules of the one before.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-long browser lint format docs bench bench-quick mutants documents constraints clean
@@ -69,10 +71,10 @@ $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.bench  ## measure, write the tables and the chart
+bench: $(VENV)/.bench  ## measure, write the tables and the charts, in under 15 minutes
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-quick: $(VENV)/.bench  ## the same in two minutes, less exact
+bench-quick: $(VENV)/.bench  ## the same in under two: fewer rounds, no million sessions, no instruction counts
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
 mutants: $(READY)  ## break one line at a time and see which test notices

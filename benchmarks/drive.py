@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
-__all__ = ["FOREIGN", "LARGE", "SECRET", "SMALL", "Call", "Subject", "asgi_call", "seeded", "wsgi_call"]
+__all__ = ["FOREIGN", "LARGE", "SECRET", "SMALL", "Call", "Subject", "asgi_call", "folder", "seeded", "wsgi_call"]
 
 SECRET = "kT9vQ2xLr8Zs5WnYb3HdJc6FgM1pXaUe4RtOiEwqNzA"
 SMALL: dict[str, Any] = {
@@ -46,6 +50,13 @@ class Subject:
     make: Callable[[], Call]
     base: str = "asgi"
     group: str = "cookie"
+
+
+def folder() -> Path:
+    """Return a new temporary folder, which is removed when the process ends."""
+    path = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 HEADERS: list[tuple[bytes, bytes]] = [

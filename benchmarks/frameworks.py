@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, wsgi_call
+from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder, wsgi_call
 from holdfast import SessionManager
 
-__all__ = ["SUBJECTS"]
+__all__ = ["SUBJECTS", "starlette_app"]
 
 _PATHS = ("untouched", "read", "write", "seed", "seed2k")
 
@@ -28,7 +26,8 @@ def use(path: str, session: Any) -> None:
         session.update(LARGE)
 
 
-def _starlette(kind: str | None = None) -> Call:
+def starlette_app(kind: str | None = None) -> Any:
+    """Return a Starlette application; ``starlette``: with its own sessions, a store's URL: with holdfast's."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.requests import Request
@@ -52,7 +51,11 @@ def _starlette(kind: str | None = None) -> Call:
         middleware = [Middleware(Own, secret_key=SECRET, https_only=True)]
     elif kind:
         middleware = [Middleware(SessionMiddleware, manager=_manager(kind))]
-    return asgi_call(Starlette(routes=[route(path) for path in _PATHS], middleware=middleware))
+    return Starlette(routes=[route(path) for path in _PATHS], middleware=middleware)
+
+
+def _starlette(kind: str | None = None) -> Call:
+    return asgi_call(starlette_app(kind))
 
 
 def _manager(kind: str) -> SessionManager:
@@ -167,12 +170,11 @@ def _django(kind: str | None = None) -> Call:
     from django.http import HttpResponse
 
     if not settings.configured:
-        folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
         settings.configure(
             SECRET_KEY=SECRET,
             SESSION_COOKIE_SECURE=True,
             INSTALLED_APPS=["django.contrib.sessions"],
-            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "django.db")}},
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder() / "django.db")}},
             ALLOWED_HOSTS=["*"],
             LOGGING_CONFIG=None,
         )

