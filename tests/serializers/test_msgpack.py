@@ -139,6 +139,17 @@ class TestMsgpack(SerializerContract):
             self.serializer.encode({"k": kind(b"x" * size)})
         assert caught.value.path == "k"
 
+    @pytest.mark.parametrize("times", [0, 1, 2, 15, 16])
+    @pytest.mark.parametrize("kind", [bytearray, memoryview, lambda data: ormsgpack.Ext(1, data)])
+    def test_and_behind_numbers_that_look_like_it(self, kind: Callable[[bytes], object], times: int) -> None:
+        """The numbers that a dict begins with hide nothing that comes after them, in keys nor in values."""
+        numbers = {f"a{at:02}": 0xC4C5_C6C7_C8C9_D4D5 for at in range(times)}
+        for path, rest in {"z": {"z": kind(b"x")}, "y.z": {"x": 1, "y": {"z": kind(b"x")}}}.items():
+            with pytest.raises(UnstorableValue) as caught:
+                self.serializer.encode({**numbers, **rest})
+            assert caught.value.path == path
+        assert same(self.serializer.decode(self.serializer.encode(numbers)), numbers)
+
     @pytest.mark.parametrize("size", [0, 1, 255, 256, 65_536])
     def test_bytes_of_every_length_are_kept(self, size: int) -> None:
         """Bytes come back as bytes, whatever their length."""

@@ -124,7 +124,8 @@ class MsgpackSerializer:
             raise find_unstorable(value, _LIMITS, fallback=str(error)) from error
         # ormsgpack writes bytearray, memoryview and its own Ext without asking the hook. None of them can be there
         # unless one of these bytes is: they begin binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8).
-        if 0xFF in data.translate(_BINARY) and not is_storable(value):
+        suspicious = 0xFF in data.translate(_BINARY) and 0xFF in data[_times_end(data) :].translate(_BINARY)
+        if suspicious and not is_storable(value):
             raise find_unstorable(value, _LIMITS, fallback="it has no stored form")
         return data
 
@@ -157,6 +158,22 @@ class MsgpackSerializer:
         self._unpackb = ormsgpack.unpackb
         self._packb = ormsgpack.packb  # last, because another thread takes it as the sign that all is bound
         return ormsgpack.packb, ormsgpack.unpackb
+
+
+def _times_end(data: bytes) -> int:
+    """Return where the 64-bit numbers end that an encoded dict begins with: times, whose bytes may look like anything.
+
+    They come first in what the engine encodes, and one session in four would be looked through at each save for them.
+    """
+    if not 0x80 <= data[0] <= 0x8F:
+        return 0
+    at = 1
+    for _ in range(data[0] & 0x0F):
+        end = at + 1 + (data[at] & 0x1F)
+        if not (0xA0 <= data[at] <= 0xBF and data[end] == 0xCF):
+            break
+        at = end + 9
+    return at
 
 
 def _default(ormsgpack: ModuleType, options: int) -> Callable[[Any], Any]:
