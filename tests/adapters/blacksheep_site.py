@@ -8,6 +8,7 @@ from blacksheep import Request, Router
 
 from holdfast.adapters.blacksheep import Application, get_session
 from holdfast.testing import SessionClient, client
+from tests.adapters.short_stack import on_a_short_stack
 
 __all__ = ["count", "site"]
 
@@ -15,7 +16,7 @@ __all__ = ["count", "site"]
 def site(handler: Any, *given: Any, **settings: Any) -> tuple[Application, SessionClient]:
     """Return an application with one handler, and a browser."""
     router = Router()
-    app = Application(router=router)
+    app = on_a_short_stack(lambda: Application(router=router))
     app.use_sessions(*(given or ("memory:",)), **settings)
     router.add_get("/", handler)
     return app, client(app, raise_server_exceptions=False)

@@ -22,6 +22,7 @@ from holdfast.stores import MemoryStore
 from holdfast.testing import client
 from holdfast.testing.suite_adapter import AdapterSuite, AppSpec
 from tests.adapters.blacksheep_site import count, site
+from tests.adapters.short_stack import on_a_short_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +38,7 @@ class TestBlackSheep(AdapterSuite):
 
     def build(self, spec: AppSpec) -> ASGIApp:
         router = Router()
-        app = Application(router=router)
+        app = on_a_short_stack(lambda: Application(router=router))
         app.use_sessions(spec.manager, exclude=spec.exclude, lazy=spec.lazy)
 
         async def page(request: Request, name: str) -> Response:

@@ -14,6 +14,7 @@ from holdfast.adapters.blacksheep.sessions.abc import Session, SessionStore
 from holdfast.asgi import PROBE
 from holdfast.manager import SessionManager, system_clock
 from holdfast.testing import FakeClock, SessionClient, client
+from tests.adapters.short_stack import on_a_short_stack
 
 __all__ = ["KEY", "Drawer", "Shelf", "Site", "cookie_in", "count"]
 
@@ -35,7 +36,7 @@ class Site:
 
     def __init__(self, handler: Callable[..., Any], store: Any = KEY, **settings: Any) -> None:
         self.router = Router()
-        self.app = Application(router=self.router)
+        self.app = on_a_short_stack(lambda: Application(router=self.router))
         self.app.use_sessions(store, **settings)
         self.router.add_get("/", handler)
         self.router.add_get("/again", handler)
