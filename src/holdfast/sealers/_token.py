@@ -148,9 +148,9 @@ class TokenSealer(ABC, Generic[K]):
             associated = head + _framed(self._name) + _framed(self._purpose)
             prepared.append((b64encode(head), self._prepare(key, associated), until))
         # Should two key ids ever be equal, the newer key has it.
-        by_head = {head: (key, until) for head, key, until in reversed(prepared)}
-        newest = prepared[0][0]
-        self._ring = ring = _Ring(generation, newest, b"=" + newest.encode("ascii"), prepared[0][1], by_head)
+        by_head = {text: (key, until) for text, key, until in reversed(prepared)}
+        text, newest, _ = prepared[0]
+        self._ring = ring = _Ring(generation, text, b"=" + text.encode("ascii"), newest, by_head)
         return ring
 
 
