@@ -242,7 +242,7 @@ BREAKAGES: Final = (
         "`in` does not count as a use",
         "_core/session.py",
         "    def __contains__(self, key: object) -> bool:\n        self._read()\n",
-        "    def __contains__(self, key: object) -> bool:\n        self._state and self._settle()\n",
+        "    def __contains__(self, key: object) -> bool:\n        self._state and self._engine.unseal(self)\n",
         f"{SEC}s26_caches.py",
     ),
     Breakage(

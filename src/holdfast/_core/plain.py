@@ -14,7 +14,7 @@ from holdfast._core import conflict, plan, sealing, tokens
 from holdfast._core.commit import Commit
 from holdfast._core.hush import hush
 from holdfast._core.record import Contents, CorruptPayload, Record, make_record, pack, unpack
-from holdfast._core.standing import FROZEN, NOTHING_NOTED, READY, Notes, Standing
+from holdfast._core.standing import FROZEN, NOTHING_NOTED, READY, SEALED, Notes, Standing
 from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ def unseal(engine: Engine, session: Standing) -> None:
     """Open a session that lives in its cookie, and does so without a question in nearly every request.
 
     Two cookies, a key that was replaced, a deadline that is near: `sealing.unseal` looks again, and at everything.
+
+    Raises:
+        SessionNotLoaded: It is kept by a store, which has not been asked yet.
+        StoreUnavailable: The store was asked and did not answer.
     """
+    if session._state is not SEALED:
+        session._refuse_to_read()
     found = None if engine.reader is None else engine.reader(session._presented)
     if found is not None and session._rare is None and _stand_on(engine, session, found[1], sealed=True):
         session._ids = (found[0],)

@@ -35,7 +35,7 @@ class Session(Standing, MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         self._accessed = True  # `_read`, without the call
         if self._state:
-            self._settle()
+            self._engine.unseal(self)
         value = self._data[key]
         if type(value) not in FROZEN:
             self._exposed = True
@@ -45,7 +45,7 @@ class Session(Standing, MutableMapping[str, Any]):
         """Return the value of a key, or the default."""
         self._accessed = True
         if self._state:
-            self._settle()
+            self._engine.unseal(self)
         value = self._data.get(key, default)
         if type(value) not in FROZEN:
             self._exposed = True
@@ -69,8 +69,10 @@ class Session(Standing, MutableMapping[str, Any]):
         if key in self._engine.policy.rotate_on:
             self._watched = True
             self._write(new_id=bool(self._phase) and self._data.get(key) != value)
-        else:
+        elif self._state or self._phase or self._rare is not None or self._contents is None:
             self._write()
+        else:
+            self._accessed = self._written = True  # `_write`, without the call
         self._data[key] = value
         if type(value) not in FROZEN:
             self._exposed = True

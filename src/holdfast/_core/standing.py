@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, NoReturn, TypeVar, cast
 from uuid import UUID
 
 from holdfast._core.record import Contents, Record
@@ -203,7 +203,7 @@ class Standing:
     def _read(self) -> None:
         self._accessed = True
         if self._state:
-            self._settle()
+            self._engine.unseal(self)
 
     @property
     def _detached(self) -> bool:
@@ -213,18 +213,13 @@ class Standing:
     def _unread(self) -> bool:
         return self._state is not READY
 
-    def _settle(self) -> None:
-        if self._state is SEALED:
-            self._engine.unseal(self)
-        elif self._state is PENDING:
-            raise SessionNotLoaded
-        else:
-            raise cast(Exception, self._error)
+    def _refuse_to_read(self) -> NoReturn:
+        raise SessionNotLoaded if self._state is PENDING else cast(Exception, self._error)
 
     def _write(self, *, new_id: bool = False) -> None:
         self._accessed = True
         if self._state:
-            self._settle()
+            self._engine.unseal(self)
         if self._phase:
             self._refuse_late_write(new_id)
         if self._rare is not None and self._anonymous_only:

@@ -30,6 +30,7 @@ _PAIR_CHARS: Final = 1 + HEAD_CHARS
 _VERSION: Final = b"\x01"
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -87,15 +88,19 @@ class TokenSealer(ABC, Generic[K]):
         body = b64decode(token[HEAD_CHARS:])
         return None if body is None else self._reveal(key, body)
 
-    def reader(self, cookie: str) -> Callable[[Sequence[Header]], tuple[str, bytes] | None]:
-        """Return what finds and opens the cookie of nearly every request; it gives the token and its bytes.
+    def reader(self, cookie: str, parse: Callable[[str, bytes], T | None]) -> Callable[[Sequence[Header]], T | None]:
+        """Return what finds and opens the cookie of nearly every request, ``headers -> what parse returns``.
 
         One cookie of this name, spelled as browsers do, sealed under the newest key. Everything else is None, be it
         right or wrong: `cookies.find` and `open` tell. What is in it was read by the same rules, in one go.
+
+        Args:
+            cookie: The cookie's name.
+            parse: Takes the token and what was sealed in it.
         """
         name, length = cookie.encode("ascii"), len(cookie)
 
-        def read(headers: Sequence[Header]) -> tuple[str, bytes] | None:
+        def read(headers: Sequence[Header]) -> T | None:
             ring = self._ring
             if ring is None or ring.generation != self._keyring.generation:
                 ring = self._refresh()
@@ -112,7 +117,7 @@ class TokenSealer(ABC, Generic[K]):
                 return None
             body = b64read(pair[_PAIR_CHARS:])
             data = None if body is None else self._reveal(ring.newest, body)
-            return None if data is None else (pair[1:].decode("ascii"), data)
+            return None if data is None else parse(pair[1:].decode("ascii"), data)
 
         return read
 

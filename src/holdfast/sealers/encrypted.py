@@ -49,7 +49,7 @@ class XAES256GCM:
         self._cipher = Cipher(algorithms.AES256(key), modes.ECB())  # noqa: S305
         self._local = threading.local()
         # SP 800-38B, section 6.1: the subkey for whole blocks, and the two messages' fixed bytes, in one mask.
-        subkey = int.from_bytes(self._blocks(bytes(_BLOCK)), "big") << 1
+        subkey = int.from_bytes(self._cipher.encryptor().update(bytes(_BLOCK)), "big") << 1
         if subkey >> 128:
             subkey ^= (1 << 128) | 0x87
         fixed = [int.from_bytes(bytes((0, counter, ord("X"), 0)) + bytes(12), "big") for counter in (1, 2)]
@@ -69,16 +69,13 @@ class XAES256GCM:
     def _derive(self, nonce: bytes) -> AESGCM:
         if len(nonce) != _NONCE_BYTES:
             raise ValueError(f"XAES-256-GCM takes a nonce of {_NONCE_BYTES} bytes, not {len(nonce)}")
-        context = int.from_bytes(nonce[:12], "big")
-        return self._aead(self._blocks(((context << 128 | context) ^ self._mask).to_bytes(2 * _BLOCK, "big")))
-
-    def _blocks(self, data: bytes) -> bytes:
-        """Encrypt whole blocks. A context has no state between whole blocks, and each thread has its own."""
+        # A context has no state between whole blocks, and each thread has its own.
         try:
             context: CipherContext = self._local.context
         except AttributeError:
             context = self._local.context = self._cipher.encryptor()
-        return context.update(data)
+        part = int.from_bytes(nonce[:12], "big")
+        return self._aead(context.update(((part << 128 | part) ^ self._mask).to_bytes(2 * _BLOCK, "big")))
 
 
 class EncryptedSealer(TokenSealer[tuple[XAES256GCM, bytes]]):

@@ -7,11 +7,11 @@ Know what that means: a copy of the cookie stays valid until its deadline, whate
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from holdfast._core.keyring import Keyring
-from holdfast._core.protocols import ClientStore, Header, Reader, Store
+from holdfast._core.protocols import ClientStore, Reader, Store
 from holdfast._core.record import Record, make_record
 from holdfast._core.revocation import Mode, Revocation
 from holdfast.errors import ConfigurationError
@@ -109,7 +109,8 @@ class CookieStore:
             ConfigurationError: The store has no keys.
         """
         data = (self._sealer or self._ready()).open(token)
-        return None if data is None else _record(data)
+        found = None if data is None else _record(token, data)
+        return found and found[1]
 
     def current(self, token: str) -> bool:
         """Tell whether a token that opens was sealed under the newest secret; else it is time to seal it again.
@@ -125,15 +126,7 @@ class CookieStore:
         Raises:
             ConfigurationError: The store has no keys.
         """
-        reader = self._ready().reader(cookie)
-
-        def read(headers: Sequence[Header]) -> tuple[str, Record] | None:
-            found = reader(headers)
-            if found is None or (record := _record(found[1])) is None:
-                return None
-            return found[0], record
-
-        return read
+        return self._ready().reader(cookie, _record)
 
     def _ready(self) -> EncryptedSealer | SignedSealer:
         if self._sealer is None:
@@ -148,17 +141,18 @@ class CookieStore:
         return f"CookieStore(encrypted={self.encrypted!r}{ends})"
 
 
-def _record(data: bytes) -> Record | None:
+def _record(token: str, data: bytes) -> tuple[str, Record] | None:
+    """Return a token with the record that was sealed in it; None: what was sealed is no record."""
     if len(data) < _START:
         return None
     version, accessed, expires, size = _unpack(data)
     if not size:
-        return make_record((version, data[_START:], accessed, expires, None))
+        return token, make_record((version, data[_START:], accessed, expires, None))
     end = _START + size - 1
     if end > len(data):
         return None
     subject = data[_START:end].decode("utf-8", "surrogatepass")
-    return make_record((version, data[end:], accessed, expires, subject))
+    return token, make_record((version, data[end:], accessed, expires, subject))
 
 
 def _server_side(store: Store | str) -> Store:
