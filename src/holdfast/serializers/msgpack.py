@@ -19,6 +19,7 @@ decoder, whose limit of depth (255 containers for encoding) then holds for the w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -49,6 +50,8 @@ MAX_DEPTH: Final = 255
 _MARK: Final = 127
 _BINARY: Final = bytes(0xFF if 0xC4 <= byte <= 0xC9 or 0xD4 <= byte <= 0xD8 else 0 for byte in range(256))
 """Maps the bytes that binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8) begin with to 0xff."""
+_TIMES: Final = re.compile(rb"[\x80-\x8f](?:\xadauthenticated\xcf.{8})?\xa7created\xcf.{8}", re.DOTALL)
+"""A dict that begins with these 64-bit numbers. Their bytes may look like anything, and do so for hours on end."""
 _LIMITS: Final = Limits(depth=MAX_DEPTH, set_depth=16, not_a_number=True)
 """Members of a set are encoded one by one, each set inside of a set by one more call on the C stack: hence 16."""
 
@@ -124,9 +127,11 @@ class MsgpackSerializer:
             raise find_unstorable(value, _LIMITS, fallback=str(error)) from error
         # ormsgpack writes bytearray, memoryview and its own Ext without asking the hook. None of them can be there
         # unless one of these bytes is: they begin binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8).
-        suspicious = 0xFF in data.translate(_BINARY) and 0xFF in data[_times_end(data) :].translate(_BINARY)
-        if suspicious and not is_storable(value):
-            raise find_unstorable(value, _LIMITS, fallback="it has no stored form")
+        if 0xFF in data.translate(_BINARY):
+            times = _TIMES.match(data)
+            suspicious = times is None or 0xFF in data[times.end() :].translate(_BINARY)
+            if suspicious and not is_storable(value):
+                raise find_unstorable(value, _LIMITS, fallback="it has no stored form")
         return data
 
     def decode(self, data: bytes) -> Any:
@@ -158,22 +163,6 @@ class MsgpackSerializer:
         self._unpackb = ormsgpack.unpackb
         self._packb = ormsgpack.packb  # last, because another thread takes it as the sign that all is bound
         return ormsgpack.packb, ormsgpack.unpackb
-
-
-def _times_end(data: bytes) -> int:
-    """Return where the 64-bit numbers end that an encoded dict begins with: times, whose bytes may look like anything.
-
-    They come first in what the engine encodes, and one session in four would be looked through at each save for them.
-    """
-    if not 0x80 <= data[0] <= 0x8F:
-        return 0
-    at = 1
-    for _ in range(data[0] & 0x0F):
-        end = at + 1 + (data[at] & 0x1F)
-        if not (0xA0 <= data[at] <= 0xBF and data[end] == 0xCF):
-            break
-        at = end + 9
-    return at
 
 
 def _default(ormsgpack: ModuleType, options: int) -> Callable[[Any], Any]:
