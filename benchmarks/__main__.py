@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import chart, cost, databases, instructions, scaling, throughput
+from benchmarks import chart, cost, databases, instructions, lost, scaling, throughput
 from benchmarks.report import Report, pairs, table
 
 _HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ def _cost(report: Report) -> None:
 
 
 def _lost(report: Report) -> None:
-    kept = databases.lost()
+    kept = lost.measure()
     report.add(
         "Updates kept",
         "Of 20 requests of one session at once, each of which sets a key of its own.",

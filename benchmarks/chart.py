@@ -12,7 +12,7 @@ __all__ = ["growth", "who_adds_what"]
 
 _SHOWN = (
     "holdfast, signed cookie", "holdfast, encrypted cookie", "holdfast, memory", "Starlette", "starsessions, cookie",
-    "starsessions, memory", "BlackSheep, cookie", "BlackSheep, memory (live dicts)", "Litestar, cookie (AES-GCM)",
+    "starsessions, memory", "BlackSheep, cookie", "BlackSheep, memory (shallow copies)", "Litestar, cookie (AES-GCM)",
     "Litestar, memory", "Flask, cookie", "Flask-Session, memory", "Django, cookie", "Nexios, cookie",
 )  # fmt: skip
 _SCENARIOS = {"untouched": "the session is not used", "read": "read", "write": "read + write"}

@@ -1,28 +1,24 @@
-"""Redis and PostgreSQL, real servers: read + write with 1 and with 50 requests at a time; and updates that are lost."""
+"""Redis and PostgreSQL, real servers: read + write with 1 and with 50 requests at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncpg
-import starsessions
 from redis.asyncio import Redis
-from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
 from starsessions.stores.redis import RedisStore as StarRedis
 
-from benchmarks.drive import SECRET, Call, asgi_call, seeded
-from benchmarks.plain import application, holdfast_app, starsessions_app
+from benchmarks.drive import Call, asgi_call, seeded
+from benchmarks.plain import holdfast_app, starsessions_app
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import ValkeyServer
 
-__all__ = ["Served", "lost", "measure"]
+__all__ = ["Served", "measure"]
 
 SESSIONS = 50
 
@@ -108,62 +104,3 @@ def measure(*, quick: bool) -> list[Served]:
     """Start the servers and return a row for each subject and number of clients."""
     with ValkeyServer() as valkey, PostgresServer() as postgres:
         return asyncio.run(_measure(valkey.url, postgres.url, quick=quick))
-
-
-# -- lost updates
-
-
-async def _writer(scope: Any, receive: Any, send: Any) -> None:
-    """Set a key of the request's own, after the others have read as well."""
-    session, path = scope["session"], scope["path"]
-    if path == "/seed":
-        session["started"] = True
-    elif path == "/count":
-        session["kept"] = sum(key.startswith("k") and key != "kept" for key in session)
-    else:
-        await asyncio.sleep(0.02)
-        session[f"k{path[1:]}"] = True
-    await application({**scope, "path": "/untouched"}, receive, send)
-
-
-async def _star(scope: Any, receive: Any, send: Any) -> None:
-    from starlette.requests import HTTPConnection
-
-    await starsessions.load_session(HTTPConnection(scope))
-    await _writer(scope, receive, send)
-
-
-async def _lost(make: Any) -> int:
-    app = make()
-    seen: dict[str, Any] = {}
-
-    async def spying(scope: Any, receive: Any, send: Any) -> None:
-        await app(scope, receive, send)
-        seen["session"] = scope["session"]
-
-    call = asgi_call(spying)
-    cookie = await seeded(call)
-    answers = await asyncio.gather(*(call(f"/{number}", cookie) for number in range(20)))
-    for answer in answers:  # a browser keeps the cookie that came last
-        for value in answer:
-            cookie = value.split(b";")[0]
-    await call("/count", cookie)
-    return int(seen["session"]["kept"])
-
-
-def lost() -> dict[str, int]:
-    """Return how many of 20 concurrent updates of one session each layer keeps."""
-    from holdfast import SessionManager
-    from holdfast.asgi import SessionMiddleware
-
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
-    layers: dict[str, Any] = {
-        "Starlette, cookie": lambda: StarletteSessions(_writer, SECRET, https_only=True),
-        "starsessions, memory": lambda: starsessions.SessionMiddleware(
-            _star, store=starsessions.InMemoryStore(), lifetime=3600
-        ),
-        "holdfast, cookie": lambda: SessionMiddleware(_writer, SessionManager("cookie:", secret=SECRET)),
-        "holdfast, memory": lambda: SessionMiddleware(_writer, SessionManager("memory:")),
-        "holdfast, SQLite": lambda: SessionMiddleware(_writer, SessionManager(f"sqlite:///{folder / 'lost.db'}")),
-    }
-    return {name: asyncio.run(_lost(make)) for name, make in layers.items()}

@@ -280,7 +280,7 @@ SUBJECTS = (
         _blacksheep,
         {
             "own cookie": ("BlackSheep, cookie", "cookie"),
-            "own memory": ("BlackSheep, memory (live dicts)", "memory"),
+            "own memory": ("BlackSheep, memory (shallow copies)", "memory"),
             "cookie:signed": ("BlackSheep, holdfast signed", "cookie"),
             "memory:": ("BlackSheep, holdfast memory", "memory"),
         },

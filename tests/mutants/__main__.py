@@ -18,7 +18,9 @@ from pathlib import Path
 from queue import Queue
 from typing import Final
 
-from tests.mutants.breakages import BREAKAGES, Breakage
+from tests.mutants.breakage import Breakage
+from tests.mutants.breakages import BREAKAGES
+from tests.mutants.straight import STRAIGHT
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WORKERS: Final = 2
@@ -65,7 +67,9 @@ def outcome(tree: Path, breakage: Breakage) -> str:
 def main(words: Sequence[str]) -> int:
     """Print the table; return the exit code."""
     chosen = [
-        each for each in BREAKAGES if not words or any(word in f"{each.what} {each.file} {each.test}" for word in words)
+        each
+        for each in (*BREAKAGES, *STRAIGHT)
+        if not words or any(word in f"{each.what} {each.file} {each.test}" for word in words)
     ]
     began = time.monotonic()
     width = max((len(each.what) for each in chosen), default=0)
