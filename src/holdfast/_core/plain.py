@@ -52,13 +52,14 @@ async def load(engine: Engine, session: Session) -> None:
     """
     token = session._ids[0]
     raw = engine.verify(token)
-    record: Record | None = None
-    if raw is not None:
-        key = engine.key_of(raw)
-        record = await engine.call("load", engine.server.load(key), key)
+    if raw is None:
+        session._state = READY
+        return
+    key = engine.key_of(raw)
+    record = await engine.call("load", engine.server.load(key), key)
     if not session._state:  # another task of the same request was faster
         return
-    if record is None or raw is None:
+    if record is None:
         session._state = READY
         return
     if _stand_on(engine, session, record, sealed=False):
