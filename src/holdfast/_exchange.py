@@ -143,8 +143,7 @@ class Http(Exchange):
                 self._started, session._phase = True, STARTED
             else:
                 manager = self._middleware.manager
-                todo = (session._written and session._rare is None) or not manager.is_idle(session)
-                if todo and (self._failed or not manager.reseal(session)):
+                if not manager.is_idle(session) and (self._failed or not manager.reseal(session)):
                     return self._save_and_start(message)
                 self._begin(message)
         elif (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -62,6 +62,23 @@ def logins(url: str, *names: str) -> list[str]:
 
     found: list[str] = using(url, work)
     return found
+
+
+@contextmanager
+def killed_at(session: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a run be killed when it is about to write that session, counted from 1."""
+    put, calls = copying._put, 0
+
+    async def killed(*arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == session:
+            raise KeyboardInterrupt
+        await put(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("holdfast.cli.copy._put", killed)
+        yield
 
 
 def copy(shell: Shell, *more: str) -> dict[str, int]:
@@ -139,23 +156,12 @@ def test_an_interrupted_copy_goes_on(shell: Shell, monkeypatch: pytest.MonkeyPat
     """After a failure it goes on behind the last page that was finished, and nothing is missing."""
     monkeypatch.setattr("holdfast.cli.copy.PAGE", 4)
     cookies = logins(OLD, *(f"user{number}" for number in range(10)))
-    put = copying._put
-    calls = 0
-
-    async def interrupted(*arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 7:
-            raise KeyboardInterrupt
-        await put(*arguments)
-
-    monkeypatch.setattr("holdfast.cli.copy._put", interrupted)
-    assert shell.run("copy", OLD, NEW).exit_code != 0
+    with killed_at(7, monkeypatch):
+        assert shell.run("copy", OLD, NEW).exit_code != 0
     with closing(sqlite3.connect(shell.folder / "holdfast-copy.state")) as state:
         done, counts = state.execute("SELECT done, counts FROM place").fetchone()
         noted = state.execute("SELECT count(*) FROM copied").fetchone()
     assert (done, json.loads(counts)["copied"], noted) == (0, 4, (6,))
-    monkeypatch.setattr("holdfast.cli.copy._put", put)
     counted = copy(shell)
     assert counted["copied"] + counted.get("unchanged", 0) == 10
     assert None not in whose(NEW, cookies)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from holdfast._core import marks
-from holdfast.cli import copy as copying
 from tests.cli.running import Shell
-from tests.cli.test_copy import NEW, OLD, change, copy, data, logins, logout, using, whose
+from tests.cli.test_copy import NEW, OLD, change, copy, data, killed_at, logins, logout, using, whose
 from tests.subjects.site import Site
 
 
@@ -111,21 +110,11 @@ def test_what_the_source_has_forgotten_in_time_is_left_alone(shell: Shell) -> No
 def test_a_killed_run_brings_nothing_back(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each session is noted as it is copied: what ends at the destination after a kill is not created again."""
     cookies = logins(OLD, "ann", "bob", "eve")
-    put, calls = copying._put, 0
-
-    async def killed(*arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KeyboardInterrupt
-        await put(*arguments)
-
-    monkeypatch.setattr("holdfast.cli.copy._put", killed)
-    assert shell.run("copy", OLD, NEW).exit_code != 0
+    with killed_at(3, monkeypatch):
+        assert shell.run("copy", OLD, NEW).exit_code != 0
     there = [cookie for cookie, who in zip(cookies, whose(NEW, cookies), strict=True) if who]
     assert len(there) == 2
     logout(NEW, there[0])
-    monkeypatch.setattr("holdfast.cli.copy._put", put)
     assert copy(shell) == {"copied": 1, "unchanged": 1, "ended": 1}
     assert whose(NEW, there) == [None, whose(OLD, there)[1]]
 

@@ -10,24 +10,24 @@ __all__ = ["STRAIGHT"]
 
 STRAIGHT: Final = (
     Breakage(
-        "the straight way in takes a session at its idle deadline",
-        "_core/plain.py",
-        "not 0 <= now - accessed < engine.safe_idle",
-        "not 0 <= now - accessed <= engine.safe_idle",
+        "the quick judgement takes a session at its idle deadline",
+        "_core/manager.py",
+        "now - accessed < self._safe_idle",
+        "now - accessed <= self._safe_idle",
         "security/test_s09_expiry.py",
     ),
     Breakage(
-        "the straight way in takes a session at its absolute deadline",
-        "_core/plain.py",
-        "or now - contents.created >= engine.safe_age",
-        "or now - contents.created > engine.safe_age",
+        "the quick judgement takes a session at its absolute deadline",
+        "_core/manager.py",
+        "now - contents.created < self._safe_age",
+        "now - contents.created <= self._safe_age",
         "security/test_s10_absolute_timeout.py",
     ),
     Breakage(
         "the straight way in does not look at a deadline of the session's own",
         "_core/plain.py",
-        "        or contents.ends is not None\n    ):\n        return False\n",
-        "    ):\n        return False\n",
+        "accessed > now or contents.ends is not None or engine.is_over",
+        "accessed > now or engine.is_over",
         "core/test_plain.py",
     ),
     Breakage(

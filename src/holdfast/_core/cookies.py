@@ -70,7 +70,7 @@ def find(headers: Sequence[Header], name: bytes) -> list[str]:
         if not found and rest[:1] == b"=" and (not at or header[at - 2 : at] == b"; ") and rest.find(name) < 0:
             # There is one, spelled as browsers do: what `_collect` would find, without its loop.
             value = rest.partition(b";")[0][1:]
-            if 0 < len(value) <= MAX_COOKIE and not value.translate(None, COOKIE_OCTETS):
+            if is_value(value):
                 found.append(value.decode("ascii"))
                 continue
         _collect(header, name, found)

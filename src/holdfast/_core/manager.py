@@ -7,7 +7,7 @@ of one is a `Runtime`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -74,7 +74,7 @@ class Engine(Calls):
         self.vary = transport.vary + b", Cookie" if imports else transport.vary
         self.warned_of_copies = False
         self.quiet_ms = plan.quiet_ms(policy)
-        self.safe_idle, self.safe_age = plan.safe_ms(policy)
+        self._safe_idle, self._safe_age = plan.safe_ms(policy)
         self.plain_updates = (
             self.revocation is None and policy.renewal_interval_ms is None and policy.absolute_ms is not None
         )
@@ -107,11 +107,12 @@ class Engine(Calls):
             self.unseal(session)
         if session._state is READY:
             return
+        usual = len(session._ids) == 1 and self.is_server_side and session._rare is None and self.tracer is None
         try:
-            if len(session._ids) == 1 and self.is_server_side and session._rare is None and self.tracer is None:
-                await plain.load(self, session)
-                return
-            search = self.search(session) if self.is_server_side else sealing.find(self, session)
+            if usual:
+                search: Awaitable[Found | sealing.Opened | None] = plain.load(self, session)
+            else:
+                search = self.search(session) if self.is_server_side else sealing.find(self, session)
             found = await (search if self.tracer is None else self.traced("load", search))
             old = await importing.read(self, session._old) if found is None and session._old is not None else None
         except StoreUnavailable as error:
@@ -227,7 +228,7 @@ class Engine(Calls):
 
     def is_over(self, contents: Contents, accessed: int, now: int) -> bool:
         """Judge a session by its deadlines; those of nearly every session need not be computed for that."""
-        if now - accessed < self.safe_idle and now - contents.created < self.safe_age and contents.ends is None:
+        if now - accessed < self._safe_idle and now - contents.created < self._safe_age and contents.ends is None:
             return False
         return now >= plan.deadline(contents, accessed, self.policy)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from holdfast._core import conflict, plan, sealing, tokens
 from holdfast._core.commit import Commit
 from holdfast._core.hush import hush
-from holdfast._core.record import Contents, CorruptPayload, Record, make_record, pack, unpack
+from holdfast._core.record import Contents, CorruptPayload, Found, Record, make_record, pack, unpack
 from holdfast._core.standing import FROZEN, NOTHING_NOTED, READY, SEALED, Notes, Standing
 from holdfast.errors import HoldfastError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from holdfast._core.manager import Engine
     from holdfast._core.session import Session
 
-__all__ = ["reseal", "unseal", "update"]
+__all__ = ["load", "reseal", "unseal", "update"]
 
 _WRITTEN: Final = Notes(written=True)
 
@@ -29,7 +29,7 @@ _WRITTEN: Final = Notes(written=True)
 def unseal(engine: Engine, session: Standing) -> None:
     """Open a session that lives in its cookie, and does so without a question in nearly every request.
 
-    Two cookies, a key that was replaced, a deadline that is near: `sealing.unseal` looks again, and at everything.
+    Two cookies, a key that was replaced, a deadline of its own: `sealing.unseal` looks again, and at everything.
 
     Raises:
         SessionNotLoaded: It is kept by a store, which has not been asked yet.
@@ -44,8 +44,8 @@ def unseal(engine: Engine, session: Standing) -> None:
         sealing.unseal(engine, session)
 
 
-async def load(engine: Engine, session: Session) -> None:
-    """Read a session from the store, for a request that came with one id.
+async def load(engine: Engine, session: Session) -> Found | None:
+    """Read a session from the store, for a request that came with one id; what is found and is unusual is returned.
 
     Raises:
         StoreUnavailable: The store does not answer.
@@ -53,27 +53,19 @@ async def load(engine: Engine, session: Session) -> None:
     token = session._ids[0]
     raw = engine.verify(token)
     if raw is None:
-        session._state = READY
-        return
+        return None
     key = engine.key_of(raw)
     record = await engine.call("load", engine.server.load(key), key)
-    if not session._state:  # another task of the same request was faster
-        return
-    if record is None:
-        session._state = READY
-        return
+    if record is None or not session._unread():  # another task of the same request may have been faster
+        return None
+    found: Found | None = None
     if _stand_on(engine, session, record, sealed=False):
         session._raw, session._key = raw, key
-    else:
-        found = await engine.admit(raw, key, record)
-        if not session._state:
-            return
-        session._state = READY
-        if found is None:
-            return
-        engine.adopt(session, found)
+    elif (found := await engine.admit(raw, key, record)) is None:
+        return None
     if engine.id_sealer is not None and not engine.id_sealer.current(token):
         session._reissue = True
+    return found
 
 
 def _stand_on(engine: Engine, session: Standing, record: Record, *, sealed: bool) -> bool:
@@ -84,11 +76,7 @@ def _stand_on(engine: Engine, session: Standing, record: Record, *, sealed: bool
     except CorruptPayload:
         return False
     now = engine.clock()
-    if (
-        not 0 <= now - accessed < engine.safe_idle
-        or now - contents.created >= engine.safe_age
-        or contents.ends is not None
-    ):
+    if accessed > now or contents.ends is not None or engine.is_over(contents, accessed, now):
         return False
     session._state = READY
     session._record, session._contents, session._subject = record, contents, subject

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast._core import events, plan, revocation
 from holdfast._core.plan import Plan, Step
@@ -45,9 +43,6 @@ class Opened(NamedTuple):
     def __repr__(self) -> str:
         """Say nothing of what is in it."""
         return "<Opened>"
-
-
-_opened = cast("Callable[[tuple[Record, Contents, str]], Opened]", partial(tuple.__new__, Opened))
 
 
 async def seal(commit: Commit, todo: Plan) -> None:
@@ -139,7 +134,7 @@ def open_cookie(engine: Engine, session: Standing) -> Opened | None:
         if opened is not None and opened.record.payload != record.payload:
             engine.emit(events.AmbiguousCookie)
             return None
-        opened = _opened((record, contents, token))
+        opened = Opened(record, contents, token)
     return opened
 
 

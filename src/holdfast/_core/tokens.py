@@ -15,7 +15,6 @@ from typing import Final
 __all__ = [
     "ID_BYTES",
     "ID_CHARS",
-    "TO_URL",
     "b64decode",
     "b64encode",
     "b64read",
@@ -34,7 +33,7 @@ ID_CHARS: Final = 43
 """Characters of a session id as it travels: base64url (RFC 4648, section 5) without padding."""
 
 _KEY_TAG: Final = b"holdfast:key:1"
-TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 # What is not of the URL alphabet becomes a byte that the strict decoder refuses.
 _FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/\x00\x00\x00")
 _PADDING: Final = (b"", None, b"==", b"=")
@@ -63,12 +62,7 @@ def encode_id(raw: bytes) -> str:
 
 def decode_id(text: str) -> bytes | None:
     """Return the raw id, or None for anything but the one spelling of 32 bytes."""
-    if len(text) != ID_CHARS:
-        return None
-    try:
-        return b64read(text.encode("ascii"))
-    except UnicodeEncodeError:
-        return None
+    return b64decode(text) if len(text) == ID_CHARS else None
 
 
 def store_key(namespace: str, raw: bytes) -> str:
@@ -93,7 +87,7 @@ def tag(key: str) -> str:
 
 def b64encode(data: bytes) -> str:
     """Return the bytes in base64url without padding."""
-    return b2a_base64(data, newline=False).translate(TO_URL).rstrip(b"=").decode("ascii")
+    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def b64decode(text: str) -> bytes | None:

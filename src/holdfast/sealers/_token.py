@@ -11,14 +11,13 @@ At most that one key is tried.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 from holdfast._core.keyring import Keyring
 from holdfast._core.protocols import Header
-from holdfast._core.tokens import TO_URL, b64decode, b64encode, b64read
+from holdfast._core.tokens import b64decode, b64encode, b64read
 
 __all__ = ["MAX_TOKEN", "TokenSealer"]
 
@@ -68,8 +67,7 @@ class TokenSealer(ABC, Generic[K]):
         ring = self._ring
         if ring is None or ring.generation != self._keyring.generation:
             ring = self._refresh()
-        sealed = self._close(ring.newest, data)  # `b64encode`, without the call
-        return ring.head + b2a_base64(sealed, newline=False).translate(TO_URL).rstrip(b"=").decode("ascii")
+        return ring.head + b64encode(self._close(ring.newest, data))
 
     def open(self, token: str) -> bytes | None:
         """Return the bytes, or None for anything that no listed key sealed for this name and purpose.
