@@ -24,7 +24,7 @@ help:  ## say what there is
 define make_venv
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or later, or say make PYTHON=/path/to/python $@" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$$($(PYTHON) --version) is too old: holdfast needs 3.11 or later. Say: make PYTHON=/path/to/python" >&2; exit 1; }
+		{ echo "$$($(PYTHON) --version) is too old: limpet needs 3.11 or later. Say: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make environments: install its venv module (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 venv: $(READY)  ## the environment with everything, in .venv
 
 demo: $(DEMO_VENV)/.ready  ## a small web application that shows what sessions do
-	$(DEMO_VENV)/bin/holdfast demo $(ARGS)
+	$(DEMO_VENV)/bin/limpet demo $(ARGS)
 
 test: $(READY)  ## the whole suite, on real servers that pip brings
 	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)

@@ -86,7 +86,7 @@ def _scaling(report: Report) -> None:
         subjects = list(next(iter(numbers.values())))
         rows = [[amount, *(f"{found[name]:,.1f}" for name in subjects)] for amount, found in numbers.items()]
         report.add(title, text, table(["", *subjects], rows), numbers)
-    panels = ("By size, in memory", "By number of keys, in memory", "Among live sessions, holdfast")
+    panels = ("By size, in memory", "By number of keys, in memory", "Among live sessions, limpet")
     chart.growth(dict(zip(panels, grown, strict=True)), report.charts / "how-it-grows.svg")
     memory = scaling.idle_memory()
     text = "Bytes of an idle session in the memory store, each of another subject."
@@ -134,7 +134,7 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(unknown)}: --only takes some of {','.join(PARTS)}")
     if given.quick and not given.only:
         names.remove("instructions")
-    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="limpet-bench-") as folder:
         report = Report(given.quick, Path(folder))
         for name in names:
             PARTS[name](report)

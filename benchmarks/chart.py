@@ -11,25 +11,25 @@ from benchmarks.cost import Added
 __all__ = ["growth", "who_adds_what"]
 
 _SHOWN = (
-    "holdfast, signed cookie", "holdfast, encrypted cookie", "holdfast, memory", "Starlette", "starsessions, cookie",
+    "limpet, signed cookie", "limpet, encrypted cookie", "limpet, memory", "Starlette", "starsessions, cookie",
     "starsessions, memory", "BlackSheep, cookie", "BlackSheep, memory (shallow copies)", "Litestar, cookie (AES-GCM)",
     "Litestar, memory", "Flask, cookie", "Flask-Session, memory", "Django, cookie", "Nexios, cookie",
 )  # fmt: skip
 _SCENARIOS = {"untouched": "the session is not used", "read": "read", "write": "read + write"}
 _OURS = ("#a9d3c4", "#4f9f86", "#17594a")
 _THEIRS = ("#c3cedb", "#8299b3", "#3f5670")
-_LINES = {"holdfast": _OURS[2], "memory": _OURS[2], "starsessions": _THEIRS[1], "SQLite": "#b0702f"}
+_LINES = {"limpet": _OURS[2], "memory": _OURS[2], "starsessions": _THEIRS[1], "SQLite": "#b0702f"}
 
 
 def who_adds_what(added: Mapping[str, Mapping[str, Added]], path: Path) -> None:
-    """Draw three bars for each layer, the cheapest read + write on top; holdfast's own in another colour."""
+    """Draw three bars for each layer, the cheapest read + write on top; limpet's own in another colour."""
     pyplot = _pyplot()
     names = sorted((name for name in _SHOWN if name in added), key=lambda name: -added[name]["write"].cpu)
     figure, axes = pyplot.subplots(figsize=(8, 0.44 * len(names) + 1.6))
     for offset, scenario in enumerate(_SCENARIOS):
         places = [index + 0.27 * (1 - offset) for index in range(len(names))]
         values = [max(added[name][scenario].cpu, 0.0) for name in names]
-        colours = [(_OURS if name.startswith("holdfast") else _THEIRS)[offset] for name in names]
+        colours = [(_OURS if name.startswith("limpet") else _THEIRS)[offset] for name in names]
         axes.barh(places, values, height=0.25, color=colours)
         axes.barh([0], [0], color=_THEIRS[offset], label=_SCENARIOS[scenario])  # its line in the legend
     for index, name in enumerate(names):
@@ -37,7 +37,7 @@ def who_adds_what(added: Mapping[str, Mapping[str, Added]], path: Path) -> None:
         axes.text(cpu + 4, index - 0.27, f"{cpu:.0f}", va="center", fontsize=8, color="#444444")
     axes.set_yticks(range(len(names)), names)
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
-        label.set_fontweight("bold" if name.startswith("holdfast") else "normal")
+        label.set_fontweight("bold" if name.startswith("limpet") else "normal")
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.margins(x=0.08)
     axes.set_xlabel("microseconds of CPU (fewer is better)")
@@ -77,7 +77,7 @@ def _pyplot() -> Any:
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    matplotlib.rcParams["svg.hashsalt"] = "holdfast"  # the same numbers give the same file
+    matplotlib.rcParams["svg.hashsalt"] = "limpet"  # the same numbers give the same file
     return pyplot
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from starsessions.stores.redis import RedisStore as StarRedis
 
 from benchmarks.drive import Call, asgi_call, seeded
-from benchmarks.plain import holdfast_app, starsessions_app
+from benchmarks.plain import limpet_app, starsessions_app
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import ValkeyServer
 
@@ -71,8 +71,8 @@ async def _statements(url: str) -> Call:
 async def _subjects(redis: str, postgres: str) -> AsyncIterator[list[tuple[str, Call, list[bytes]]]]:
     apps: list[tuple[str, Any]] = [
         ("starsessions, Redis", starsessions_app(StarRedis(connection=Redis.from_url(redis)))),
-        ("holdfast, Redis", holdfast_app(redis)),
-        ("holdfast, PostgreSQL", holdfast_app(postgres)),
+        ("limpet, Redis", limpet_app(redis)),
+        ("limpet, PostgreSQL", limpet_app(postgres)),
     ]
     subjects: list[tuple[str, Call, list[bytes]]] = []
     for name, app in apps:

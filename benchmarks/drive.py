@@ -54,7 +54,7 @@ class Subject:
 
 def folder() -> Path:
     """Return a new temporary folder, which is removed when the process ends."""
-    path = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
+    path = Path(tempfile.mkdtemp(prefix="limpet-bench-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 

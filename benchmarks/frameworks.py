@@ -1,4 +1,4 @@
-"""The same handler in other frameworks, with their own sessions, with holdfast's, and without any."""
+"""The same handler in other frameworks, with their own sessions, with limpet's, and without any."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder, wsgi_call
-from holdfast import SessionManager
+from limpet import SessionManager
 
 __all__ = ["SUBJECTS", "starlette_app"]
 
@@ -27,14 +27,14 @@ def use(path: str, session: Any) -> None:
 
 
 def starlette_app(kind: str | None = None) -> Any:
-    """Return a Starlette application; ``starlette``: with its own sessions, a store's URL: with holdfast's."""
+    """Return a Starlette application; ``starlette``: with its own sessions, a store's URL: with limpet's."""
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
-    from holdfast.adapters.starlette import SessionMiddleware
+    from limpet.adapters.starlette import SessionMiddleware
 
     def route(path: str) -> Route:
         async def handler(request: Request) -> PlainTextResponse:
@@ -82,7 +82,7 @@ def _litestar(kind: str | None = None) -> Call:
     elif kind == "own memory":
         settings["middleware"] = [ServerSideSessionConfig(secure=True).middleware]
     elif kind:
-        from holdfast.adapters.litestar import SessionPlugin
+        from limpet.adapters.litestar import SessionPlugin
 
         settings["plugins"] = [SessionPlugin(_manager(kind))]
     app = Litestar([route(path) for path in _PATHS], openapi_config=None, logging_config=None, **settings)
@@ -96,7 +96,7 @@ def _blacksheep(kind: str | None = None) -> Call:
 
     app: Any
     if kind and not kind.startswith("own"):
-        from holdfast.adapters.blacksheep import Application
+        from limpet.adapters.blacksheep import Application
 
         app = Application(router=blacksheep.Router())
         app.use_sessions(_manager(kind))
@@ -135,7 +135,7 @@ def _nexios(kind: str | None = None) -> Call:
     import nexios
     from nexios.http import Request, Response
 
-    from holdfast.adapters import nexios as ours
+    from limpet.adapters import nexios as ours
 
     if kind is None or kind == "own cookie":
         app = nexios.NexiosApp(debug=False)
@@ -261,8 +261,8 @@ SUBJECTS = (
         _starlette,
         {
             "starlette": ("Starlette app, its own", "cookie"),
-            "cookie:signed": ("Starlette app, holdfast signed", "cookie"),
-            "memory:": ("Starlette app, holdfast memory", "memory"),
+            "cookie:signed": ("Starlette app, limpet signed", "cookie"),
+            "memory:": ("Starlette app, limpet memory", "memory"),
         },
     ),
     *_family(
@@ -271,8 +271,8 @@ SUBJECTS = (
         {
             "own cookie": ("Litestar, cookie (AES-GCM)", "cookie"),
             "own memory": ("Litestar, memory", "memory"),
-            "cookie:": ("Litestar, holdfast encrypted", "cookie"),
-            "memory:": ("Litestar, holdfast memory", "memory"),
+            "cookie:": ("Litestar, limpet encrypted", "cookie"),
+            "memory:": ("Litestar, limpet memory", "memory"),
         },
     ),
     *_family(
@@ -281,14 +281,14 @@ SUBJECTS = (
         {
             "own cookie": ("BlackSheep, cookie", "cookie"),
             "own memory": ("BlackSheep, memory (shallow copies)", "memory"),
-            "cookie:signed": ("BlackSheep, holdfast signed", "cookie"),
-            "memory:": ("BlackSheep, holdfast memory", "memory"),
+            "cookie:signed": ("BlackSheep, limpet signed", "cookie"),
+            "memory:": ("BlackSheep, limpet memory", "memory"),
         },
     ),
     *_family(
         "Nexios",
         _nexios,
-        {"own cookie": ("Nexios, cookie", "cookie"), "cookie:signed": ("Nexios, holdfast signed", "cookie")},
+        {"own cookie": ("Nexios, cookie", "cookie"), "cookie:signed": ("Nexios, limpet signed", "cookie")},
     ),
     *_family(
         "Django", _django, {"own cookie": ("Django, cookie", "cookie"), "own db": ("Django, db (SQLite)", "database")}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["SUBJECTS", "count"]
 
-SUBJECTS = ("asgi", "Starlette", "holdfast, signed cookie", "holdfast, encrypted cookie", "holdfast, memory")
+SUBJECTS = ("asgi", "Starlette", "limpet, signed cookie", "limpet, encrypted cookie", "limpet, memory")
 _FEW, _MANY = 50, 300
 
 

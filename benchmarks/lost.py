@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.drive import SECRET, Call, asgi_call, wsgi_call
-from holdfast import SessionManager
+from limpet import SessionManager
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import ValkeyServer
 
@@ -124,10 +124,10 @@ async def _manager(url: str) -> AsyncIterator[SessionManager]:
         await manager.shutdown()
 
 
-def _holdfast(url: str) -> Layer:
+def _limpet(url: str) -> Layer:
     @asynccontextmanager
     async def layer(race: _Race) -> AsyncIterator[Call]:
-        from holdfast.adapters.starlette import SessionMiddleware
+        from limpet.adapters.starlette import SessionMiddleware
 
         async with _manager(url) as manager, _starlette(race, SessionMiddleware, manager=manager) as call:
             yield call
@@ -170,8 +170,8 @@ async def _litestar_memory(race: _Race) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def _litestar_holdfast(race: _Race) -> AsyncIterator[Call]:
-    from holdfast.adapters.litestar import SessionPlugin
+async def _litestar_limpet(race: _Race) -> AsyncIterator[Call]:
+    from limpet.adapters.litestar import SessionPlugin
 
     async with _manager("memory:") as manager, _litestar(race, plugins=[SessionPlugin(manager)]) as call:
         yield call
@@ -220,8 +220,8 @@ async def _blacksheep_memory(race: _Race) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def _blacksheep_holdfast(race: _Race) -> AsyncIterator[Call]:
-    from holdfast.adapters.blacksheep import Application
+async def _blacksheep_limpet(race: _Race) -> AsyncIterator[Call]:
+    from limpet.adapters.blacksheep import Application
 
     async with _manager("memory:") as manager, _blacksheep(race, Application, manager) as call:
         yield call
@@ -344,7 +344,7 @@ async def _measure(layers: dict[str, Layer]) -> dict[str, int]:
 def measure() -> dict[str, int]:
     """Start the servers and return how many of 20 concurrent updates of one session each layer keeps."""
     with (
-        tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder,
+        tempfile.TemporaryDirectory(prefix="limpet-bench-") as folder,
         ValkeyServer() as valkey,
         PostgresServer() as postgres,
     ):
@@ -360,13 +360,13 @@ def measure() -> dict[str, int]:
             "Nexios, cookie": _nexios,
             "Flask-Session, memory (threads)": _flask_session,
             "Django, db (SQLite, threads)": _django_db,
-            "holdfast, cookie": _holdfast("cookie:"),
-            "holdfast, memory": _holdfast("memory:"),
-            "holdfast, file": _holdfast(f"file:{Path(folder) / 'sessions'}"),
-            "holdfast, SQLite": _holdfast(f"sqlite:///{Path(folder) / 'sessions.db'}"),
-            "holdfast, Redis": _holdfast(valkey.url),
-            "holdfast, PostgreSQL": _holdfast(postgres.url),
-            "Litestar, holdfast memory": _litestar_holdfast,
-            "BlackSheep, holdfast memory": _blacksheep_holdfast,
+            "limpet, cookie": _limpet("cookie:"),
+            "limpet, memory": _limpet("memory:"),
+            "limpet, file": _limpet(f"file:{Path(folder) / 'sessions'}"),
+            "limpet, SQLite": _limpet(f"sqlite:///{Path(folder) / 'sessions.db'}"),
+            "limpet, Redis": _limpet(valkey.url),
+            "limpet, PostgreSQL": _limpet(postgres.url),
+            "Litestar, limpet memory": _litestar_limpet,
+            "BlackSheep, limpet memory": _blacksheep_limpet,
         }
         return asyncio.run(_measure(layers))

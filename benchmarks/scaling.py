@@ -22,12 +22,12 @@ import starsessions
 
 from benchmarks.drive import Call, asgi_call, seeded
 from benchmarks.plain import starsessions_around
-from holdfast import SessionManager
-from holdfast._core.record import Record
-from holdfast._core.tokens import new_id, new_version, store_key
-from holdfast.asgi import SessionMiddleware
-from holdfast.stores.memory import MemoryStore
-from holdfast.stores.sqlite import SQLiteStore
+from limpet import SessionManager
+from limpet._core.record import Record
+from limpet._core.tokens import new_id, new_version, store_key
+from limpet.asgi import SessionMiddleware
+from limpet.stores.memory import MemoryStore
+from limpet.stores.sqlite import SQLiteStore
 
 __all__ = ["idle_memory", "imports", "live_sessions", "session_keys", "session_sizes"]
 
@@ -60,13 +60,13 @@ def _handler(data: dict[str, Any]) -> Any:
     return app
 
 
-def _holdfast(data: dict[str, Any], store: Any) -> Any:
+def _limpet(data: dict[str, Any], store: Any) -> Any:
     return SessionMiddleware(_handler(data), SessionManager(store))
 
 
 def _in_memory(data: dict[str, Any]) -> dict[str, Any]:
     peer = starsessions_around(_handler(data), starsessions.InMemoryStore())
-    return {"holdfast": _holdfast(data, MemoryStore()), "starsessions": peer}
+    return {"limpet": _limpet(data, MemoryStore()), "starsessions": peer}
 
 
 def session_sizes() -> dict[str, dict[str, float]]:
@@ -97,18 +97,18 @@ async def _in_memory_among(count: int) -> float:
     store = MemoryStore(max_records=2_000_000)
     for key, record in _records(count):
         await store.create(key, record, now=record.accessed)
-    return (await _cost({"": _holdfast({"user": "ann"}, store)}))[""]
+    return (await _cost({"": _limpet({"user": "ann"}, store)}))[""]
 
 
 async def _in_sqlite_among(count: int) -> float:
-    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="limpet-bench-") as folder:
         path = Path(folder) / "many.db"
         store = SQLiteStore(path)
         await store.open()  # makes the table
         await store.close()
         _fill_sqlite(path, count)
         await store.open()
-        cost = await _cost({"": _holdfast({"user": "ann"}, store)})
+        cost = await _cost({"": _limpet({"user": "ann"}, store)})
         await store.close()
     return cost[""]
 
@@ -168,8 +168,8 @@ def imports() -> dict[str, float]:
     """Return the milliseconds of CPU that an import takes over a bare interpreter; medians of 11 processes."""
     program = "import time; t = time.process_time(); {}; print((time.process_time() - t) * 1000)"
     statements = {
-        "import holdfast": "import holdfast",
-        "import holdfast.asgi": "import holdfast.asgi",
+        "import limpet": "import limpet",
+        "import limpet.asgi": "import limpet.asgi",
         "import starlette.middleware.sessions": "import starlette.middleware.sessions",
     }
     # The first process compiles, as an installer does; the others find what it compiled.

@@ -39,8 +39,8 @@ _HELLO = {
 }
 _LAYERS = {
     "Starlette's sessions": "starlette",
-    "holdfast signed cookie": "cookie:signed",
-    "holdfast memory": "memory:",
+    "limpet signed cookie": "cookie:signed",
+    "limpet memory": "memory:",
 }
 APPLICATIONS = {name: hello for hello in _HELLO for name in (hello, *(f"{hello}, {layer}" for layer in _LAYERS))}
 """Each application, and the one without sessions that it is compared with."""
@@ -195,7 +195,7 @@ def _application(name: str) -> Any:
         return plain.without
     if layer == "starlette":
         return plain.starlette_app()
-    return plain.holdfast_app(layer, secret=SECRET if layer.startswith("cookie") else None)
+    return plain.limpet_app(layer, secret=SECRET if layer.startswith("cookie") else None)
 
 
 def _main(name: str, port: int) -> None:

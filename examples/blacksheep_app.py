@@ -10,7 +10,7 @@ from html import escape
 from blacksheep import FromForm, Request, Response
 from blacksheep.server.responses import html, see_other
 
-from holdfast.adapters.blacksheep import Application, get, get_session, post
+from limpet.adapters.blacksheep import Application, get, get_session, post
 
 PAGE = """<!doctype html>
 <title>Notes</title>

@@ -1,6 +1,6 @@
 """A shop on FastAPI: a typed basket, a login, and forms that no other site can send.
 
-Run it with ``HOLDFAST_DEV=1 uvicorn examples.fastapi_app:app`` and open http://127.0.0.1:8000/.
+Run it with ``LIMPET_DEV=1 uvicorn examples.fastapi_app:app`` and open http://127.0.0.1:8000/.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Annotated
 from fastapi import FastAPI, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from holdfast.adapters.fastapi import SessionDep, SessionMiddleware, in_session
-from holdfast.csrf import CSRFMiddleware, csrf_token
+from limpet.adapters.fastapi import SessionDep, SessionMiddleware, in_session
+from limpet.csrf import CSRFMiddleware, csrf_token
 
 PRICES = {"tea": 4, "milk": 2, "bread": 3}
 PAGE = """<!doctype html>

@@ -1,7 +1,7 @@
 """Settings of a visitor, with the names of FastMVC's session middleware.
 
-Run it with ``HOLDFAST_DEV=1 uvicorn examples.fastmvc_app:app`` and open http://127.0.0.1:8000/. Set SECRET_KEY to
-what ``holdfast keygen`` prints.
+Run it with ``LIMPET_DEV=1 uvicorn examples.fastmvc_app:app`` and open http://127.0.0.1:8000/. Set SECRET_KEY to
+what ``limpet keygen`` prints.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from holdfast.adapters.fastmvc import CSRFMiddleware, SessionConfig, SessionMiddleware, csrf_token
+from limpet.adapters.fastmvc import CSRFMiddleware, SessionConfig, SessionMiddleware, csrf_token
 
 THEMES = ("light", "dark")
 PAGE = """<!doctype html>

@@ -1,6 +1,6 @@
 """A booking in three steps on Litestar: each page keeps what it was told, the last one shows it all.
 
-Run it with ``HOLDFAST_DEV=1 uvicorn examples.litestar_app:app`` and open http://127.0.0.1:8000/.
+Run it with ``LIMPET_DEV=1 uvicorn examples.litestar_app:app`` and open http://127.0.0.1:8000/.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from litestar.middleware import DefineMiddleware
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from holdfast.adapters.litestar import SessionDep, SessionPlugin
-from holdfast.csrf import CSRFMiddleware, csrf_token
+from limpet.adapters.litestar import SessionDep, SessionPlugin
+from limpet.csrf import CSRFMiddleware, csrf_token
 
 STEPS = ("city", "nights", "name")
 PAGE = """<!doctype html>

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from html import escape
 
-from holdfast.adapters.nexios import NexiosApp, Request, Response, SessionMiddleware, get_session
+from limpet.adapters.nexios import NexiosApp, Request, Response, SessionMiddleware, get_session
 
 BOOKS = {"moby": "Moby-Dick", "emma": "Emma", "lusiads": "The Lusiads"}
 PAGE = """<!doctype html>

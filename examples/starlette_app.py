@@ -1,6 +1,6 @@
 """A quiz on Starlette: one question a page, the score in the session, and a WebSocket that watches it.
 
-Run it with ``HOLDFAST_DEV=1 uvicorn examples.starlette_app:app`` and open http://127.0.0.1:8000/.
+Run it with ``LIMPET_DEV=1 uvicorn examples.starlette_app:app`` and open http://127.0.0.1:8000/.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.csrf import CSRFMiddleware, csrf_token
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.csrf import CSRFMiddleware, csrf_token
 
 QUESTIONS = [("What is 6 x 7?", "42"), ("Capital of Portugal?", "Lisbon"), ("Colour of copper rust?", "green")]
 PAGE = """<!doctype html>

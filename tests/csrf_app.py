@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from holdfast import SessionManager
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.csrf import CSRFMiddleware, csrf_token
-from holdfast.testing import SessionClient
+from limpet import SessionManager
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.csrf import CSRFMiddleware, csrf_token
+from limpet.testing import SessionClient
 
 __all__ = ["HEADER", "build", "change", "form", "plain", "post", "token_of"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast._core import events
-from holdfast.audit import JSONAuditLog
+from limpet._core import events
+from limpet.audit import JSONAuditLog
 from tests.subjects.site import opened
 
 

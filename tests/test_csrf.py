@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast import SessionManager, SessionPolicy
-from holdfast._core.keyring import generate_secret
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.csrf import CSRFMiddleware, csrf_token
-from holdfast.testing import FakeClock, SessionClient, async_client, client
+from limpet import SessionManager, SessionPolicy
+from limpet._core.keyring import generate_secret
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.csrf import CSRFMiddleware, csrf_token
+from limpet.testing import FakeClock, SessionClient, async_client, client
 from tests.csrf_app import HEADER, build, change, form, plain, post, token_of
 
 

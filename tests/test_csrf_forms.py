@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.websockets import WebSocketDisconnect
 
-from holdfast import ConfigurationError, SessionManager
-from holdfast.adapters.starlette import SessionMiddleware
-from holdfast.csrf import CSRFMiddleware
-from holdfast.testing import SessionClient, async_client, client
-from holdfast.transports import HeaderTransport
+from limpet import ConfigurationError, SessionManager
+from limpet.adapters.starlette import SessionMiddleware
+from limpet.csrf import CSRFMiddleware
+from limpet.testing import SessionClient, async_client, client
+from limpet.transports import HeaderTransport
 from tests.csrf_app import HEADER, build, change, form, post, token_of
 
 
@@ -253,7 +253,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any]) -> None:
 def test_refusals_are_logged_without_the_token(browser: SessionClient, caplog: pytest.LogCaptureFixture) -> None:
     """The log says what was refused and why, and holds no token."""
     token = token_of(browser)
-    with caplog.at_level(logging.WARNING, "holdfast"):
+    with caplog.at_level(logging.WARNING, "limpet"):
         post(browser, "/change", token[:-1])
     assert "/change" in caplog.text
     assert token[:20] not in caplog.text

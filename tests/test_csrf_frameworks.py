@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from blacksheep import Request, Response, Router, text
 
-from holdfast import SessionManager
-from holdfast.adapters.blacksheep import Application
-from holdfast.adapters.nexios import NexiosApp
-from holdfast.adapters.nexios import SessionMiddleware as NexiosSessions
-from holdfast.asgi import ASGIApp, SessionMiddleware
-from holdfast.csrf import CSRFMiddleware, csrf_token
-from holdfast.testing import client
+from limpet import SessionManager
+from limpet.adapters.blacksheep import Application
+from limpet.adapters.nexios import NexiosApp
+from limpet.adapters.nexios import SessionMiddleware as NexiosSessions
+from limpet.asgi import ASGIApp, SessionMiddleware
+from limpet.csrf import CSRFMiddleware, csrf_token
+from limpet.testing import client
 
 
 def on_nexios() -> ASGIApp:

@@ -9,9 +9,9 @@ import weakref
 
 import pytest
 
-from holdfast._deadlines import Deadlines
-from holdfast.errors import StoreUnavailable
-from holdfast.runtime import AsyncioRuntime
+from limpet._deadlines import Deadlines
+from limpet.errors import StoreUnavailable
+from limpet.runtime import AsyncioRuntime
 
 
 async def bounded(deadlines: Deadlines, seconds: float, work: float) -> float | None:

@@ -15,10 +15,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from holdfast import SessionManager, StoreUnavailable
-from holdfast.admin import Admin
-from holdfast.otel import instrument
-from holdfast.testing import async_client
+from limpet import SessionManager, StoreUnavailable
+from limpet.admin import Admin
+from limpet.otel import instrument
+from limpet.testing import async_client
 from tests.core.test_events import FailingStore
 from tests.subjects.site import Site, opened
 
@@ -71,15 +71,15 @@ async def test_counters_durations_and_spans(kind: str, telemetry: Telemetry, tmp
         telemetry.watch(site.manager)
         cookies = [await site.login("ann") for _ in range(3)]
         assert await site.whose(cookies[0]) == "ann"
-    counted = {point.attributes["event"]: point.value for point in telemetry.points("holdfast.events")}
+    counted = {point.attributes["event"]: point.value for point in telemetry.points("limpet.events")}
     assert counted == {"SessionCreated": 3, "SessionLoggedIn": 3}
-    timed = {point.attributes["operation"]: point for point in telemetry.points("holdfast.store.duration")}
+    timed = {point.attributes["operation"]: point for point in telemetry.points("limpet.store.duration")}
     assert timed["create"].count == 3
     assert 0 < timed["create"].sum < 5
     spans = telemetry.exporter.get_finished_spans()
-    [load] = [span for span in spans if span.name == "holdfast.load" and id_of(span) in parents(spans)]
-    commits = {id_of(span) for span in spans if span.name == "holdfast.commit"}
-    creates = [span for span in spans if span.name == "holdfast.store.create"]
+    [load] = [span for span in spans if span.name == "limpet.load" and id_of(span) in parents(spans)]
+    commits = {id_of(span) for span in spans if span.name == "limpet.commit"}
+    creates = [span for span in spans if span.name == "limpet.store.create"]
     assert len(creates) == 3
     assert all(span.parent is not None and span.parent.span_id in commits for span in creates)
     assert load.status.status_code is StatusCode.UNSET
@@ -105,10 +105,10 @@ async def test_failures_are_told_apart(telemetry: Telemetry) -> None:
     store.failing = True
     with pytest.raises(StoreUnavailable):
         await site.manager.load(site.begin(cookie))
-    points = telemetry.points("holdfast.store.duration")
+    points = telemetry.points("limpet.store.duration")
     [failed] = [point for point in points if "error" in point.attributes]
     assert dict(failed.attributes) == {"operation": "load", "error": "StoreUnavailable"}
-    [span] = [span for span in telemetry.exporter.get_finished_spans() if span.name == "holdfast.store.load"][-1:]
+    [span] = [span for span in telemetry.exporter.get_finished_spans() if span.name == "limpet.store.load"][-1:]
     assert span.status.status_code is StatusCode.ERROR
     assert span.events == ()
 
@@ -120,7 +120,7 @@ async def test_labels_hold_no_ids(telemetry: Telemetry, tmp_path: Path) -> None:
         for number in range(20):
             cookie = await site.login(f"user{number}")
             await site.request(lambda session: session.update(a=1), cookie)
-    labels = {tuple(sorted(point.attributes.items())) for point in telemetry.points("holdfast.events")}
+    labels = {tuple(sorted(point.attributes.items())) for point in telemetry.points("limpet.events")}
     assert labels == {(("event", "SessionCreated"),), (("event", "SessionLoggedIn"),)}
     assert all(not span.attributes for span in telemetry.exporter.get_finished_spans())
 
@@ -138,7 +138,7 @@ async def test_it_watches_beside_the_admin_page(first: str, telemetry: Telemetry
         async with async_client(page) as operator:
             shown = (await operator.get("/")).text
     assert re.search(r'id="total-logins"[^>]*>\s*1\s*<', shown)
-    creates = [span for span in telemetry.exporter.get_finished_spans() if span.name == "holdfast.store.create"]
+    creates = [span for span in telemetry.exporter.get_finished_spans() if span.name == "limpet.store.create"]
     assert len(creates) == 1
-    [timed] = [one for one in telemetry.points("holdfast.store.duration") if one.attributes["operation"] == "create"]
+    [timed] = [one for one in telemetry.points("limpet.store.duration") if one.attributes["operation"] == "create"]
     assert timed.count == 1

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from holdfast._waiting import Trip, outlived, ride
+from limpet._waiting import Trip, outlived, ride
 
 
 class Exchange:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from holdfast import CookiePolicy, SessionManager, SessionPolicy
-from holdfast import Session as CoreSession
-from holdfast.adapters.blacksheep import Application, Request, Response, Router, get_session, text, use_sessions
-from holdfast.adapters.blacksheep.sessions import JSONSerializer
-from holdfast.adapters.blacksheep.sessions.abc import Session, SessionStore
-from holdfast.adapters.blacksheep.sessions.memory import InMemorySessionStore
-from holdfast.transports import HeaderTransport
+from limpet import CookiePolicy, SessionManager, SessionPolicy
+from limpet import Session as CoreSession
+from limpet.adapters.blacksheep import Application, Request, Response, Router, get_session, text, use_sessions
+from limpet.adapters.blacksheep.sessions import JSONSerializer
+from limpet.adapters.blacksheep.sessions.abc import Session, SessionStore
+from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
+from limpet.transports import HeaderTransport
 
 app = Application(router=Router())
 app.use_sessions("a key", session_cookie="trolley", serializer=JSONSerializer(), session_max_age=60)

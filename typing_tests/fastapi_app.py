@@ -11,10 +11,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.websockets import WebSocket
 
-from holdfast import Session, SessionManager
-from holdfast.adapters.fastapi import SessionDep, SessionMiddleware, in_session, session_of
-from holdfast.adapters.starlette import get_session
-from holdfast.testing import AsyncSessionClient, FakeClock, SessionClient, async_client, client
+from limpet import Session, SessionManager
+from limpet.adapters.fastapi import SessionDep, SessionMiddleware, in_session, session_of
+from limpet.adapters.starlette import get_session
+from limpet.testing import AsyncSessionClient, FakeClock, SessionClient, async_client, client
 
 admin = SessionManager("memory:", label="admin")
 

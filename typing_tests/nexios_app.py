@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_type
 
-from holdfast import Session as CoreSession
-from holdfast import SessionManager
-from holdfast.adapters.nexios import (
+from limpet import Session as CoreSession
+from limpet import SessionManager
+from limpet.adapters.nexios import (
     BaseConfig,
     Depend,
     MakeConfig,
@@ -21,9 +21,9 @@ from holdfast.adapters.nexios import (
     get_application,
     get_session,
 )
-from holdfast.adapters.nexios.session.base import BaseSessionInterface
-from holdfast.adapters.nexios.session.file import FileSessionInterface
-from holdfast.adapters.nexios.sessions import SessionMiddleware as FileSessionMiddleware
+from limpet.adapters.nexios.session.base import BaseSessionInterface
+from limpet.adapters.nexios.session.file import FileSessionInterface
+from limpet.adapters.nexios.sessions import SessionMiddleware as FileSessionMiddleware
 
 config = MakeConfig(secret_key="a key", session=SessionConfig(manager=FileSessionInterface, expiry=timedelta(hours=1)))
 app = NexiosApp(config=config)

@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
-from holdfast import CookiePolicy, Keyring, Session, SessionManager, SessionPolicy
+from limpet import CookiePolicy, Keyring, Session, SessionManager, SessionPolicy
 
 
 async def a_session_is_a_mapping_with_a_few_methods(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Sessions in LMDB, a memory-mapped B+ tree in one folder: a store that is not part of holdfast.
+"""Sessions in LMDB, a memory-mapped B+ tree in one folder: a store that is not part of limpet.
 
 It reads and writes within LMDB's transactions, of which at most one writes at a time, in all processes together. That
 is what makes "look at the version, then write" one step; a store over a service has to find such a step there: a
@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import lmdb
 
-from holdfast import StoreUnavailable
-from holdfast.stores import ABSENT, DONE, Outcome, Record
+from limpet import StoreUnavailable
+from limpet.stores import ABSENT, DONE, Outcome, Record
 
 T = TypeVar("T")
 HEAD = struct.Struct(">qqqi")  # version, accessed, expires, length of the subject (-1: none)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from lmdb_store import LmdbStore
 
-from holdfast.stores import ABSENT, Outcome, Record
-from holdfast.testing import StoreSuite
+from limpet.stores import ABSENT, Outcome, Record
+from limpet.testing import StoreSuite
 
 
 class BrokenStore(LmdbStore):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from lmdb_store import LmdbStore
 
-from holdfast.testing import StoreSuite
+from limpet.testing import StoreSuite
 
 
 class TestLmdbStore(StoreSuite):

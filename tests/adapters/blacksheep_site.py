@@ -6,8 +6,8 @@ from typing import Any
 
 from blacksheep import Request, Router
 
-from holdfast.adapters.blacksheep import Application, get_session
-from holdfast.testing import SessionClient, client
+from limpet.adapters.blacksheep import Application, get_session
+from limpet.testing import SessionClient, client
 from tests.adapters.short_stack import on_a_short_stack
 
 __all__ = ["count", "site"]

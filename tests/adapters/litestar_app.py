@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Litestar, Request, get
 
-from holdfast.adapters.litestar import SessionDep, SessionPlugin
+from limpet.adapters.litestar import SessionDep, SessionPlugin
 
 __all__ = ["AnyRequest", "app_of", "data", "visits"]
 

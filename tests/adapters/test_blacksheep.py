@@ -15,12 +15,12 @@ from blacksheep import Content, Request, Response, Router, StreamedContent, Text
 from blacksheep.testing import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from holdfast import ConfigurationError, SessionConflict, SessionEnded, SessionPolicy
-from holdfast.adapters.blacksheep import Application, get_session, use_sessions
-from holdfast.asgi import ASGIApp
-from holdfast.stores import MemoryStore
-from holdfast.testing import client
-from holdfast.testing.suite_adapter import AdapterSuite, AppSpec
+from limpet import ConfigurationError, SessionConflict, SessionEnded, SessionPolicy
+from limpet.adapters.blacksheep import Application, get_session, use_sessions
+from limpet.asgi import ASGIApp
+from limpet.stores import MemoryStore
+from limpet.testing import client
+from limpet.testing.suite_adapter import AdapterSuite, AppSpec
 from tests.adapters.blacksheep_site import count, site
 from tests.adapters.short_stack import on_a_short_stack
 
@@ -184,17 +184,17 @@ def test_names_are_the_frameworks_own() -> None:
     ):
         place, _, attribute = name.rpartition(".")
         place = f".{place}" if place else ""
-        ours = getattr(import_module(f"holdfast.adapters.blacksheep{place}"), attribute)
+        ours = getattr(import_module(f"limpet.adapters.blacksheep{place}"), attribute)
         assert ours is getattr(import_module(f"blacksheep{place}"), attribute)
     for name in ("sessions.cookies", "server.responses"):
-        assert import_module(f"holdfast.adapters.blacksheep.{name}") is import_module(f"blacksheep.{name}")
-    assert import_module("holdfast.adapters.blacksheep.sessions") is not import_module("blacksheep.sessions")
+        assert import_module(f"limpet.adapters.blacksheep.{name}") is import_module(f"blacksheep.{name}")
+    assert import_module("limpet.adapters.blacksheep.sessions") is not import_module("blacksheep.sessions")
 
 
 @pytest.mark.parametrize("name", ["nothing_like_it", "sessions.nothing_like_it", "server.nothing_like_it"])
 def test_names_that_nobody_has(name: str) -> None:
     """A name that BlackSheep does not have either is the usual error, and so is such a module."""
-    place, _, attribute = f"holdfast.adapters.blacksheep.{name}".rpartition(".")
+    place, _, attribute = f"limpet.adapters.blacksheep.{name}".rpartition(".")
     module = import_module(place)
     with pytest.raises(AttributeError, match="nothing_like_it"):
         getattr(module, attribute)
@@ -203,12 +203,12 @@ def test_names_that_nobody_has(name: str) -> None:
 
 
 def test_our_submodules_come_first() -> None:
-    """``from holdfast.adapters.blacksheep import sessions`` is our package, in a fresh process too."""
+    """``from limpet.adapters.blacksheep import sessions`` is our package, in a fresh process too."""
     code = (
-        "from holdfast.adapters.blacksheep import sessions;"
-        "assert sessions.__name__ == 'holdfast.adapters.blacksheep.sessions';"
-        "import holdfast.adapters.blacksheep.server.csrf, blacksheep.server.csrf as real;"
-        "assert holdfast.adapters.blacksheep.server.csrf is real"
+        "from limpet.adapters.blacksheep import sessions;"
+        "assert sessions.__name__ == 'limpet.adapters.blacksheep.sessions';"
+        "import limpet.adapters.blacksheep.server.csrf, blacksheep.server.csrf as real;"
+        "assert limpet.adapters.blacksheep.server.csrf is real"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 

@@ -12,12 +12,12 @@ import pytest
 from blacksheep import Request, Response, Router, WebSocket
 from itsdangerous import URLSafeSerializer
 
-import holdfast
-from holdfast import (
+import limpet
+from limpet import (
     ConfigurationError,
     CookiePolicy,
-    HoldfastWarning,
     Keyring,
+    LimpetWarning,
     SessionClosed,
     SessionError,
     SessionManager,
@@ -25,13 +25,13 @@ from holdfast import (
     StoreUnavailable,
     UnstorableValue,
 )
-from holdfast._core.keyring import generate_secret
-from holdfast.adapters.blacksheep import Application, get_session
-from holdfast.adapters.blacksheep.sessions import Serializer
-from holdfast.adapters.blacksheep.sessions.abc import Session, SessionStore
-from holdfast.adapters.blacksheep.sessions.memory import InMemorySessionStore
-from holdfast.testing import client
-from holdfast.transports import HeaderTransport
+from limpet._core.keyring import generate_secret
+from limpet.adapters.blacksheep import Application, get_session
+from limpet.adapters.blacksheep.sessions import Serializer
+from limpet.adapters.blacksheep.sessions.abc import Session, SessionStore
+from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
+from limpet.testing import client
+from limpet.transports import HeaderTransport
 from tests.adapters.blacksheep_site import count, site
 
 KEY = "p3Zt0vKQx9hWmYc7LrNaE5uJdSf1GbTo2HiXqVwDk8M"
@@ -85,7 +85,7 @@ def test_own_store_has_no_ids(word: str, arguments: list[Any]) -> None:
 
 async def test_own_store_saves_at_its_own_time() -> None:
     """`save` of such a session raises, and so does a write after the response has started."""
-    held: list[holdfast.Session] = []
+    held: list[limpet.Session] = []
 
     async def keep(request: Request) -> str:
         session = get_session(request)
@@ -188,7 +188,7 @@ def test_sessions_are_given_once() -> None:
 
 def test_weak_keys_are_taken_with_a_warning() -> None:
     """A key as in documentation works, and is warned about; with a signer it has nothing to protect."""
-    with pytest.warns(HoldfastWarning, match="keygen"):
+    with pytest.warns(LimpetWarning, match="keygen"):
         _, browser = site(count, "<a key>")
     assert browser.get("/").text == "1"
     assert site(count, "<a key>", signer=URLSafeSerializer("k"))[1].get("/").text == "1"
@@ -243,7 +243,7 @@ class Words(Serializer):
 
 
 def test_own_serializer_keeps_its_types() -> None:
-    """A serializer of the application's own may know types that holdfast does not, beside a login and its deadline."""
+    """A serializer of the application's own may know types that limpet does not, beside a login and its deadline."""
 
     def keep(request: Request) -> str:
         session = get_session(request)
@@ -288,7 +288,7 @@ def test_signed_cookies_keep_the_login() -> None:
     _, browser = site(who, KEY, signer=signer)
     assert browser.get("/?name=zoë").text == "zoë"
     assert browser.get("/").text == "zoë"
-    for text in ("reset my password", "", 7, {"a": 1}, "holdfast.", "holdfast.AAAA", "holdfast.é"):
+    for text in ("reset my password", "", 7, {"a": 1}, "limpet.", "limpet.AAAA", "limpet.é"):
         browser.cookies.clear()
         browser.cookies.set("session", str(signer.dumps(text)))
         assert browser.get("/").text == "None"

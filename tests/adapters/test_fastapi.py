@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.responses import Response, StreamingResponse
 
-from holdfast.adapters.fastapi import SessionDep, SessionMiddleware
-from holdfast.asgi import ASGIApp
-from holdfast.testing import AdapterSuite
-from holdfast.testing.suite_adapter import SESSIONLESS, AppSpec, Reply
+from limpet.adapters.fastapi import SessionDep, SessionMiddleware
+from limpet.asgi import ASGIApp
+from limpet.testing import AdapterSuite
+from limpet.testing.suite_adapter import SESSIONLESS, AppSpec, Reply
 
 
 class TestFastAPI(AdapterSuite):

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import FastAPI
 
-from holdfast import Session, SessionManager
-from holdfast.adapters.fastapi import SessionDep, SessionMiddleware, fresh_login
-from holdfast.testing import FakeClock, client
+from limpet import Session, SessionManager
+from limpet.adapters.fastapi import SessionDep, SessionMiddleware, fresh_login
+from limpet.testing import FakeClock, client
 
 
 def site(clock: FakeClock) -> FastAPI:

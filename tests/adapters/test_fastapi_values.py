@@ -14,11 +14,11 @@ import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from pydantic import BaseModel, Field
 
-from holdfast import ConfigurationError, InvalidSessionData, SessionManager
-from holdfast.adapters.fastapi import Session, SessionDep, SessionMiddleware, in_session, session_of
-from holdfast.stores import MemoryStore
-from holdfast.testing import AsyncSessionClient, async_client
-from holdfast.testing._adapter_site import WatchedStore
+from limpet import ConfigurationError, InvalidSessionData, SessionManager
+from limpet.adapters.fastapi import Session, SessionDep, SessionMiddleware, in_session, session_of
+from limpet.stores import MemoryStore
+from limpet.testing import AsyncSessionClient, async_client
+from limpet.testing._adapter_site import WatchedStore
 
 
 class Size(enum.Enum):

@@ -10,13 +10,13 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from holdfast import SessionClosed, UnstorableValue
-from holdfast.adapters.fastmvc import Session, SessionMiddleware, SessionStore
-from holdfast.adapters.fastmvc._store import OwnStore
-from holdfast.asgi import ASGIApp
-from holdfast.stores import Store
-from holdfast.testing import AdapterSuite, StoreSuite, async_client
-from holdfast.testing.suite_adapter import AppSpec
+from limpet import SessionClosed, UnstorableValue
+from limpet.adapters.fastmvc import Session, SessionMiddleware, SessionStore
+from limpet.adapters.fastmvc._store import OwnStore
+from limpet.asgi import ASGIApp
+from limpet.stores import Store
+from limpet.testing import AdapterSuite, StoreSuite, async_client
+from limpet.testing.suite_adapter import AppSpec
 
 SECRET = "5bQvW0pZyq3LrXhT8mUe2aFdKs7NcJ1gYoR6iVtB4lE"
 
@@ -179,7 +179,7 @@ async def test_sessions_without_our_notes_begin_anew() -> None:
     class Choosy(Shelf):
         async def load(self, session_id: str) -> Session:
             session = await super().load(session_id)
-            session.data.pop("_holdfast", None)
+            session.data.pop("_limpet", None)
             return session
 
     async with async_client(build(Choosy())) as browser:
@@ -190,8 +190,8 @@ async def test_sessions_without_our_notes_begin_anew() -> None:
 async def test_the_key_of_our_notes_is_refused() -> None:
     """A session key of that name would be overwritten: it is refused by name."""
     async with async_client(build(Shelf())) as browser:
-        with pytest.raises(UnstorableValue, match="_holdfast"):
-            await browser.get("/set/_holdfast")
+        with pytest.raises(UnstorableValue, match="_limpet"):
+            await browser.get("/set/_limpet")
 
 
 async def test_a_session_made_by_hand() -> None:

@@ -13,11 +13,11 @@ from litestar import Router as LitestarRouter
 from litestar import post as litestar_post
 from litestar.params import FromPath
 
-from holdfast import ConfigurationError, SessionManager
-from holdfast.adapters import blacksheep as on_blacksheep
-from holdfast.adapters import litestar as on_litestar
-from holdfast.adapters import nexios as on_nexios
-from holdfast.testing import FakeClock, client
+from limpet import ConfigurationError, SessionManager
+from limpet.adapters import blacksheep as on_blacksheep
+from limpet.adapters import litestar as on_litestar
+from limpet.adapters import nexios as on_nexios
+from limpet.testing import FakeClock, client
 
 
 def blacksheep_site(manager: SessionManager) -> Any:

@@ -9,10 +9,10 @@ from litestar.background_tasks import BackgroundTask
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from holdfast.adapters.litestar import SessionDep, SessionPlugin, get_session
-from holdfast.asgi import ASGIApp
-from holdfast.testing import AdapterSuite
-from holdfast.testing.suite_adapter import SESSIONLESS, AppSpec, Reply
+from limpet.adapters.litestar import SessionDep, SessionPlugin, get_session
+from limpet.asgi import ASGIApp
+from limpet.testing import AdapterSuite
+from limpet.testing.suite_adapter import SESSIONLESS, AppSpec, Reply
 
 
 class TestLitestar(AdapterSuite):

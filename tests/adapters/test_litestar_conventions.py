@@ -11,13 +11,13 @@ from litestar.exceptions import NotFoundException
 from litestar.middleware import DefineMiddleware
 from litestar.types import Receive, Scope, Send
 
-from holdfast import ConfigurationError, SessionManager, SessionPolicy, StoreUnavailable
-from holdfast.adapters.litestar import Session, SessionDep, SessionPlugin, get_session
-from holdfast.asgi import SessionMiddleware
-from holdfast.csrf import CSRFMiddleware, csrf_token
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing import client
-from holdfast.testing._adapter_site import WatchedStore
+from limpet import ConfigurationError, SessionManager, SessionPolicy, StoreUnavailable
+from limpet.adapters.litestar import Session, SessionDep, SessionPlugin, get_session
+from limpet.asgi import SessionMiddleware
+from limpet.csrf import CSRFMiddleware, csrf_token
+from limpet.stores.memory import MemoryStore
+from limpet.testing import client
+from limpet.testing._adapter_site import WatchedStore
 from tests.adapters.litestar_app import AnyRequest, app_of, data, visits
 
 

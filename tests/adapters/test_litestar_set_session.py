@@ -11,11 +11,11 @@ from litestar import Litestar, WebSocket, post, websocket
 from litestar.di import NamedDependency
 from pydantic import BaseModel
 
-from holdfast import SessionManager
-from holdfast.adapters.litestar import SessionPlugin
-from holdfast.asgi import SessionMiddleware
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing import client
+from limpet import SessionManager
+from limpet.adapters.litestar import SessionPlugin
+from limpet.asgi import SessionMiddleware
+from limpet.stores.memory import MemoryStore
+from limpet.testing import client
 from tests.adapters.litestar_app import AnyRequest, app_of, data, visits
 
 

@@ -10,9 +10,9 @@ from nexios.http import Request
 from nexios.http.response import BaseResponse
 from nexios.websockets import WebSocket
 
-from holdfast.adapters.nexios import NexiosApp, Response, SessionMiddleware
-from holdfast.asgi import ASGIApp
-from holdfast.testing.suite_adapter import AdapterSuite, AppSpec
+from limpet.adapters.nexios import NexiosApp, Response, SessionMiddleware
+from limpet.asgi import ASGIApp
+from limpet.testing.suite_adapter import AdapterSuite, AppSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,8 +11,8 @@ from typing import Any
 import nexios
 import pytest
 
-from holdfast import ConfigurationError, Keyring, SessionManager, StoreUnavailable
-from holdfast.adapters.nexios import (
+from limpet import ConfigurationError, Keyring, SessionManager, StoreUnavailable
+from limpet.adapters.nexios import (
     MakeConfig,
     NexiosApp,
     Request,
@@ -25,8 +25,8 @@ from holdfast.adapters.nexios import (
     get_application,
     get_session,
 )
-from holdfast.stores import MemoryStore
-from holdfast.testing import FakeClock, async_client, client
+from limpet.stores import MemoryStore
+from limpet.testing import FakeClock, async_client, client
 
 SECRET = "mQ3x0Jq7bT1vYk9sZr5wLc2hNf8dGp4uEa6iXo-_RtV"
 
@@ -40,11 +40,11 @@ def in_memory(**options: Any) -> NexiosApp:
 
 def test_every_other_name_and_submodule_is_the_frameworks() -> None:
     """What the adapter does not have is the framework's own object, however deep the import goes."""
-    from holdfast.adapters.nexios import Depend, routing
-    from holdfast.adapters.nexios.http.request import ClientDisconnect  # type: ignore[import-not-found]
-    from holdfast.adapters.nexios.middleware.cors import CORSMiddleware  # type: ignore[import-not-found]
-    from holdfast.adapters.nexios.routing import Group
-    from holdfast.adapters.nexios.websockets import WebSocket  # type: ignore[import-not-found]
+    from limpet.adapters.nexios import Depend, routing
+    from limpet.adapters.nexios.http.request import ClientDisconnect  # type: ignore[import-not-found]
+    from limpet.adapters.nexios.middleware.cors import CORSMiddleware  # type: ignore[import-not-found]
+    from limpet.adapters.nexios.routing import Group
+    from limpet.adapters.nexios.websockets import WebSocket  # type: ignore[import-not-found]
 
     assert Depend is nexios.Depend
     assert Group is sys.modules["nexios.routing"].Group
@@ -53,9 +53,9 @@ def test_every_other_name_and_submodule_is_the_frameworks() -> None:
     assert CORSMiddleware is sys.modules["nexios.middleware.cors"].CORSMiddleware
     assert WebSocket is sys.modules["nexios.websockets"].WebSocket
     with pytest.raises(ImportError):
-        exec("from holdfast.adapters.nexios import no_such_name")  # noqa: S102 - only an import line does this
+        exec("from limpet.adapters.nexios import no_such_name")  # noqa: S102 - only an import line does this
     with pytest.raises(ModuleNotFoundError):
-        import_module("holdfast.adapters.nexios.no_such_module")
+        import_module("limpet.adapters.nexios.no_such_module")
 
 
 async def test_get_session_is_req_session_with_its_type() -> None:

@@ -13,11 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from holdfast import ConfigurationError, SessionManager, SessionNotLoaded
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.asgi import ASGIApp
-from holdfast.testing import AdapterSuite, async_client
-from holdfast.testing.suite_adapter import AppSpec
+from limpet import ConfigurationError, SessionManager, SessionNotLoaded
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.asgi import ASGIApp
+from limpet.testing import AdapterSuite, async_client
+from limpet.testing.suite_adapter import AppSpec
 
 
 class TestStarlette(AdapterSuite):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.stores import Store
-from holdfast.stores.file import FileStore
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
-from holdfast.testing._adapter_site import WatchedStore
-from holdfast.testing.suite_adapter import Opener
+from limpet.stores import Store
+from limpet.stores.file import FileStore
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
+from limpet.testing._adapter_site import WatchedStore
+from limpet.testing.suite_adapter import Opener
 from tests.adapters.test_starlette import TestStarlette as OverStarlette
 
 

@@ -22,10 +22,10 @@ from starlette_admin.auth import AdminUser, AuthProvider
 from starlette_admin.base import BaseAdmin
 from starlette_admin.exceptions import LoginFailed
 
-from holdfast import SessionManager
-from holdfast.adapters.starlette import SessionMiddleware
-from holdfast.testing import async_client
-from holdfast.testing.clients import AsyncSessionClient
+from limpet import SessionManager
+from limpet.adapters.starlette import SessionMiddleware
+from limpet.testing import async_client
+from limpet.testing.clients import AsyncSessionClient
 
 SECRET = "a secret of a test that is long enough to be one, 0123456789"
 

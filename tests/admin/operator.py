@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from holdfast import SessionManager
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.admin import Admin, Allow
-from holdfast.testing import FakeClock
+from limpet import SessionManager
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.admin import Admin, Allow
+from limpet.testing import FakeClock
 
 __all__ = ["ORIGIN", "Operator", "Site", "is_root"]
 

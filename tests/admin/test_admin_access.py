@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from holdfast import ConfigurationError, SessionManager
-from holdfast.admin import Admin
+from limpet import ConfigurationError, SessionManager
+from limpet.admin import Admin
 from tests.admin.operator import ORIGIN, Operator, Site, is_root
 
 NOBODY = "0" * 64
@@ -194,8 +194,8 @@ async def test_a_token_is_good_for_what_it_was_given_for(site: Site, operator: O
 async def test_a_token_of_another_browser_is_worth_nothing(site: Site, operator: Operator) -> None:
     """It is tied to a secret in a cookie, which scripts cannot read and other hosts cannot plant."""
     await asked(site, operator)
-    [held] = [cookie for cookie in operator.http.cookies.jar if cookie.name.endswith("holdfast-admin")]
-    assert (held.name, held.secure, held.path) == ("__Host-holdfast-admin", True, "/")
+    [held] = [cookie for cookie in operator.http.cookies.jar if cookie.name.endswith("limpet-admin")]
+    assert (held.name, held.secure, held.path) == ("__Host-limpet-admin", True, "/")
     operator.http.cookies.delete(held.name)
     assert (await operator.send()).status_code == 403
     assert await site.ids("ann")

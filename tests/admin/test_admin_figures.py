@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from holdfast import SessionManager
-from holdfast._core import events
-from holdfast.admin import census as census_module
-from holdfast.admin.book import Book
-from holdfast.admin.census import Census
-from holdfast.admin.chart import LEFT, WIDTH, duration, latency_chart, login_chart
-from holdfast.admin.history import History, Span
-from holdfast.testing import FakeClock
+from limpet import SessionManager
+from limpet._core import events
+from limpet.admin import census as census_module
+from limpet.admin.book import Book
+from limpet.admin.census import Census
+from limpet.admin.chart import LEFT, WIDTH, duration, latency_chart, login_chart
+from limpet.admin.history import History, Span
+from limpet.testing import FakeClock
 
 MINUTE = 60_000
 

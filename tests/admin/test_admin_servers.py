@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from tests.admin.operator import Operator, Site
 from tests.servers.topologies import ClusterSetup
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import StoreUnavailable
-from holdfast._core.protocols import Outcome
-from holdfast._core.record import Record
-from holdfast.stores.memory import MemoryStore
+from limpet import StoreUnavailable
+from limpet._core.protocols import Outcome
+from limpet._core.record import Record
+from limpet.stores.memory import MemoryStore
 from tests.admin.operator import Operator, Site
 
 

@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from holdfast import CookiePolicy, SessionManager, SessionPolicy
-from holdfast.asgi import SessionMiddleware
+from limpet import CookiePolicy, SessionManager, SessionPolicy
+from limpet.asgi import SessionMiddleware
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.security.site import SECRET
 from tests.security.web import served

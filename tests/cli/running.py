@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from holdfast import SessionManager
-from holdfast.cli.group import holdfast
+from limpet import SessionManager
+from limpet.cli.group import limpet
 from tests.subjects.site import Site
 
 __all__ = ["Shell", "in_process_of_its_own", "on_site"]
 
-VARIABLES = ("HOLDFAST_STORE", "HOLDFAST_SECRET", "HOLDFAST_DEV", "HOLDFAST_DEV_ANNOUNCED")
+VARIABLES = ("LIMPET_STORE", "LIMPET_SECRET", "LIMPET_DEV", "LIMPET_DEV_ANNOUNCED")
 
 
 class Shell:
@@ -39,11 +39,11 @@ class Shell:
             self._patch.setenv(name, value)
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
-        """Run ``holdfast`` with these arguments."""
-        return CliRunner().invoke(holdfast, list(arguments), input=stdin)
+        """Run ``limpet`` with these arguments."""
+        return CliRunner().invoke(limpet, list(arguments), input=stdin)
 
     def diagnose(self, *arguments: str, stdin: str | None = None) -> Diagnosis:
-        """Run ``holdfast doctor --json``."""
+        """Run ``limpet doctor --json``."""
         result = self.run("doctor", "--json", *arguments, stdin=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return Diagnosis(result.exit_code, json.loads(result.stdout))
@@ -70,10 +70,10 @@ class Diagnosis:
 
 
 def in_process_of_its_own(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m holdfast`` as a shell would."""
+    """Run ``python -m limpet`` as a shell would."""
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     return subprocess.run(
-        [sys.executable, "-m", "holdfast", *arguments],
+        [sys.executable, "-m", "limpet", *arguments],
         cwd=folder,
         env={**environment, **variables},
         capture_output=True,

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-import holdfast
-from holdfast import Keyring
-from holdfast.cli import main
-from holdfast.cli.group import NAMES
-from holdfast.stores import Record
-from holdfast.stores.sqlite import SQLiteStore
+import limpet
+from limpet import Keyring
+from limpet.cli import main
+from limpet.cli.group import NAMES
+from limpet.stores import Record
+from limpet.stores.sqlite import SQLiteStore
 from tests.cli.running import Shell, in_process_of_its_own
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:
-    """``python -m holdfast --version`` prints name and version and nothing else."""
+    """``python -m limpet --version`` prints name and version and nothing else."""
     done = in_process_of_its_own("--version", folder=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"holdfast {holdfast.__version__}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"limpet {limpet.__version__}\n", "")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,7 +30,7 @@ def test_every_subcommand_explains_itself(shell: Shell, name: str) -> None:
     """Each has a help page that begins with its usage."""
     result = shell.run(name, "--help")
     assert result.exit_code == 0
-    assert result.output.startswith(f"Usage: holdfast {name}")
+    assert result.output.startswith(f"Usage: limpet {name}")
 
 
 def test_a_command_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_without_click_the_command_says_what_to_install(
     """Who has installed the library alone reads the extra's name instead of a traceback."""
     monkeypatch.setitem(sys.modules, "click", None)
     assert main(["--version"]) == 1
-    assert "pip install 'holdfast[cli]'" in capsys.readouterr().err
+    assert "pip install 'limpet[cli]'" in capsys.readouterr().err
 
 
 def test_without_click_there_is_a_secret_all_the_same(
@@ -61,7 +61,7 @@ def test_without_click_there_is_a_secret_all_the_same(
 def test_the_commands_import_no_framework_and_no_driver() -> None:
     """A secret is made without loading what the demo or a store needs."""
     script = (
-        "import sys; from holdfast.cli import main; code = main(['keygen']); "
+        "import sys; from limpet.cli import main; code = main(['keygen']); "
         "print(sorted({'fastapi', 'starlette', 'uvicorn', 'jinja2', 'redis', 'asyncpg', 'sqlite3'} & set(sys.modules)))"
     )
     import subprocess
@@ -115,7 +115,7 @@ def test_sweep_deletes_what_expired_and_nothing_else(shell: Shell) -> None:
 def test_sweep_stops_at_its_limit(shell: Shell) -> None:
     """``--limit 10`` leaves the rest for later."""
     fill(shell.folder / "s.db", expired=25, live=0)
-    shell.set(HOLDFAST_STORE="sqlite:///s.db")
+    shell.set(LIMPET_STORE="sqlite:///s.db")
     assert json.loads(shell.run("sweep", "--limit", "10", "--json").output) == {"deleted": 10, "needed": True}
     assert asyncio.run(left(shell.folder / "s.db")) == 15
 

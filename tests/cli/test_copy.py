@@ -1,4 +1,4 @@
-"""``holdfast copy``: into another store, live, repeatable, without logging anybody out."""
+"""``limpet copy``: into another store, live, repeatable, without logging anybody out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session, SessionManager
-from holdfast.cli import copy as copying
-from holdfast.cli._copied import State
-from holdfast.cli.options import operator
+from limpet import Session, SessionManager
+from limpet.cli import copy as copying
+from limpet.cli._copied import State
+from limpet.cli.options import operator
 from tests.cli.running import Shell
 from tests.subjects.site import Site
 
@@ -77,7 +77,7 @@ def killed_at(session: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         await put(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("holdfast.cli.copy._put", killed)
+        patch.setattr("limpet.cli.copy._put", killed)
         yield
 
 
@@ -154,11 +154,11 @@ def test_what_was_ended_here_ends_there(shell: Shell) -> None:
 
 def test_an_interrupted_copy_goes_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure it goes on behind the last page that was finished, and nothing is missing."""
-    monkeypatch.setattr("holdfast.cli.copy.PAGE", 4)
+    monkeypatch.setattr("limpet.cli.copy.PAGE", 4)
     cookies = logins(OLD, *(f"user{number}" for number in range(10)))
     with killed_at(7, monkeypatch):
         assert shell.run("copy", OLD, NEW).exit_code != 0
-    with closing(sqlite3.connect(shell.folder / "holdfast-copy.state")) as state:
+    with closing(sqlite3.connect(shell.folder / "limpet-copy.state")) as state:
         done, counts = state.execute("SELECT done, counts FROM place").fetchone()
         noted = state.execute("SELECT count(*) FROM copied").fetchone()
     assert (done, json.loads(counts)["copied"], noted) == (0, 4, (6,))
@@ -180,7 +180,7 @@ def test_traffic_while_it_copies(shell: Shell) -> None:
                         await application.request(partial(Session.update, turn=turn), cookie)
 
             source, destination = operator(OLD).server, operator(NEW).server
-            state = State(shell.folder / "holdfast-copy.state", sha256(f"{OLD}\n{NEW}".encode()).hexdigest())
+            state = State(shell.folder / "limpet-copy.state", sha256(f"{OLD}\n{NEW}".encode()).hexdigest())
             await asyncio.gather(traffic(), copying._copy(source, destination, state, False, False))
             state.close()
 

@@ -1,4 +1,4 @@
-"""``holdfast copy``, in several runs: what has ended at either store stays ended, and nobody's write is lost."""
+"""``limpet copy``, in several runs: what has ended at either store stays ended, and nobody's write is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast._core import marks
+from limpet._core import marks
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, change, copy, data, killed_at, logins, logout, using, whose
 from tests.subjects.site import Site
@@ -100,7 +100,7 @@ def test_what_the_source_has_forgotten_in_time_is_left_alone(shell: Shell) -> No
     """A record that the old store dropped at its deadline may be in use at the new one, which judges by itself."""
     cookies = logins(OLD, "ann")
     copy(shell)
-    with closing(sqlite3.connect(shell.folder / "holdfast-copy.state")) as state, state:
+    with closing(sqlite3.connect(shell.folder / "limpet-copy.state")) as state, state:
         state.execute("UPDATE copied SET expires = 1")
     logout(OLD, cookies[0])
     assert copy(shell) == {}
@@ -123,7 +123,7 @@ def test_killed_before_an_update_was_written(shell: Shell, monkeypatch: pytest.M
     """A version that was noted and not written is written by a later run, even if the session has changed again."""
     [cookie] = logins(OLD, "ann")
     copy(shell)
-    update = "holdfast.stores.file.FileStore.update"
+    update = "limpet.stores.file.FileStore.update"
 
     async def killed(*arguments: Any, **more: Any) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""``holdfast doctor`` finds what is wrong with a configuration, says what to do, and changes nothing."""
+"""``limpet doctor`` finds what is wrong with a configuration, says what to do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast._core.keyring import generate_secret
+from limpet._core.keyring import generate_secret
 from tests.cli.running import Shell, in_process_of_its_own
 from tests.servers.process import free_port, scratch_folder
 from tests.servers.valkey import ValkeyServer
@@ -23,7 +23,7 @@ WEAK = "hunter2-hunter2"
 def make_database(shell: Shell) -> Path:
     """Let an application make its database: a private file in a private folder."""
     script = (
-        "import asyncio; from holdfast.stores.sqlite import SQLiteStore; s = SQLiteStore('data/s.db'); "
+        "import asyncio; from limpet.stores.sqlite import SQLiteStore; s = SQLiteStore('data/s.db'); "
         "asyncio.run(s.open()); asyncio.run(s.close())"
     )
     subprocess.run([sys.executable, "-c", script], cwd=shell.folder, check=True, timeout=60)
@@ -33,7 +33,7 @@ def make_database(shell: Shell) -> Path:
 def test_a_good_configuration_is_fine(shell: Shell) -> None:
     """A private database that answers and a strong secret: exit code 0, nothing to mend."""
     make_database(shell)
-    shell.set(HOLDFAST_STORE="sqlite:///data/s.db", HOLDFAST_SECRET=generate_secret())
+    shell.set(LIMPET_STORE="sqlite:///data/s.db", LIMPET_SECRET=generate_secret())
     found = shell.diagnose("--url", "https://shop.example.com/")
     assert found.mends == []
     assert "written, read back and deleted" in found.says("fine", "store")
@@ -43,7 +43,7 @@ def test_a_good_configuration_is_fine(shell: Shell) -> None:
 
 def test_a_shell_reads_sentences_and_the_exit_code(tmp_path: Path) -> None:
     """Run as a program: one line for each finding, a summary, 1 because something is to be mended, no traceback."""
-    done = in_process_of_its_own("doctor", folder=tmp_path, HOLDFAST_SECRET=WEAK)
+    done = in_process_of_its_own("doctor", folder=tmp_path, LIMPET_SECRET=WEAK)
     assert done.returncode == 1
     assert "sqlite:///sessions.db" in done.stdout
     assert done.stdout.splitlines()[-1] == "2 things to mend."
@@ -55,7 +55,7 @@ def test_a_shell_reads_sentences_and_the_exit_code(tmp_path: Path) -> None:
 def test_it_makes_no_file_and_no_folder(shell: Shell, store: str) -> None:
     """What does not exist yet is made by the application, for its own user, and not by whoever asks the doctor."""
     assert shell.diagnose("--store", store).code == 0
-    shell.set(HOLDFAST_DEV="1")
+    shell.set(LIMPET_DEV="1")
     assert shell.diagnose().code == 0
     assert list(shell.folder.iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_a_folder_that_is_not_there_is_to_be_mended(shell: Shell, store: str) ->
     found = shell.diagnose("--store", store)
     assert found.code == 1
     assert f"neither does its folder {shell.folder / 'typo'}" in found.says("mend", "files")
-    shell.set(HOLDFAST_DEV="1")
+    shell.set(LIMPET_DEV="1")
     assert shell.diagnose("--store", store).code == 0
     assert list(shell.folder.iterdir()) == []
 
@@ -85,7 +85,7 @@ def test_the_probe_is_gone_afterwards(shell: Shell) -> None:
     """What the doctor wrote, to see whether it can be written, is deleted again."""
     database = make_database(shell)
     assert shell.diagnose("--store", "sqlite:///data/s.db").ok
-    assert b"holdfast doctor" not in database.read_bytes()
+    assert b"limpet doctor" not in database.read_bytes()
 
 
 def test_a_look_can_be_a_look_only(shell: Shell) -> None:
@@ -148,9 +148,9 @@ def test_a_folder_without_permission_to_write_is_named(shell: Shell, exists: boo
     folder.chmod(0o555)
     script = (
         "import os, sys, sqlite3, asyncio\n"
-        "from holdfast.cli import main, doctor, keygen, group\n"
-        "import holdfast.stores.sqlite, holdfast.serializers.msgpack\n"
-        "import holdfast.sealers.signed, holdfast.transports.cookie\n"
+        "from limpet.cli import main, doctor, keygen, group\n"
+        "import limpet.stores.sqlite, limpet.serializers.msgpack\n"
+        "import limpet.sealers.signed, limpet.transports.cookie\n"
         "if os.geteuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         f"sys.exit(main(['doctor', '--store', 'sqlite:///{database}']))"
     )
@@ -168,7 +168,7 @@ def test_a_folder_without_permission_to_write_is_named(shell: Shell, exists: boo
 def test_a_redis_that_refuses_is_named_without_its_password(shell: Shell) -> None:
     """The host and port are said, user and password are not."""
     port = free_port()
-    shell.set(HOLDFAST_STORE=f"redis://ann:open-sesame@127.0.0.1:{port}/0")
+    shell.set(LIMPET_STORE=f"redis://ann:open-sesame@127.0.0.1:{port}/0")
     found = shell.diagnose()
     assert f"127.0.0.1:{port}" in found.says("mend", "store")
     assert "open-sesame" not in str(found.findings)
@@ -198,18 +198,18 @@ def test_an_unknown_scheme_lists_those_that_exist(shell: Shell) -> None:
 
 def test_a_driver_that_is_not_installed_is_named_with_its_extra(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence is the pip command."""
-    driver = ("redis.", "holdfast.stores.redis", "holdfast.stores._redis")
+    driver = ("redis.", "limpet.stores.redis", "limpet.stores._redis")
     for name in [name for name in sys.modules if name.startswith(driver)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis", None)
     (mend,) = shell.diagnose("--store", "redis://localhost").mends
-    assert "pip install 'holdfast[redis]'" in mend
+    assert "pip install 'limpet[redis]'" in mend
 
 
 def test_a_secret_in_the_stores_place_is_not_shown(shell: Shell) -> None:
     """Two variables that were swapped give no secret away."""
     secret = generate_secret()
-    shell.set(HOLDFAST_STORE=secret)
+    shell.set(LIMPET_STORE=secret)
     found = shell.diagnose()
     assert not found.ok
     assert secret not in str(found.findings)
@@ -217,16 +217,16 @@ def test_a_secret_in_the_stores_place_is_not_shown(shell: Shell) -> None:
 
 def test_a_weak_secret_is_to_be_mended_and_not_shown(shell: Shell) -> None:
     """The sentence says what is wrong with it, and how to make a good one."""
-    shell.set(HOLDFAST_STORE="memory:", HOLDFAST_SECRET=WEAK)
+    shell.set(LIMPET_STORE="memory:", LIMPET_SECRET=WEAK)
     found = shell.diagnose()
-    assert "holdfast keygen" in found.says("mend", "secret")
+    assert "limpet keygen" in found.says("mend", "secret")
     assert WEAK not in str(found.findings)
 
 
 def test_cookie_sessions_need_a_secret(shell: Shell) -> None:
     """Without one there is something to mend; with one there is nothing."""
-    assert "holdfast keygen" in shell.diagnose("--store", "cookie:").says("mend", "secret")
-    shell.set(HOLDFAST_SECRET=f"{generate_secret()} {generate_secret()}")
+    assert "limpet keygen" in shell.diagnose("--store", "cookie:").says("mend", "secret")
+    shell.set(LIMPET_SECRET=f"{generate_secret()} {generate_secret()}")
     found = shell.diagnose("--store", "cookie:")
     assert found.ok
     assert "2 are listed" in found.says("fine", "secret")
@@ -236,7 +236,7 @@ def test_a_server_side_store_without_a_secret_is_a_note(shell: Shell) -> None:
     """It works, so the exit code is 0; what a secret would add is said."""
     found = shell.diagnose("--store", "memory:")
     assert found.ok
-    assert "HOLDFAST_SECRET is not set" in found.says("note", "secret")
+    assert "LIMPET_SECRET is not set" in found.says("note", "secret")
 
 
 def test_memory_is_never_used_in_silence(shell: Shell) -> None:
@@ -246,9 +246,9 @@ def test_memory_is_never_used_in_silence(shell: Shell) -> None:
 
 def test_the_secret_of_development_is_private(shell: Shell) -> None:
     """One that others may read is to be mended, with the command."""
-    shell.set(HOLDFAST_DEV="1")
-    (shell.folder / ".holdfast").mkdir()
-    secret = shell.folder / ".holdfast" / "secret"
+    shell.set(LIMPET_DEV="1")
+    (shell.folder / ".limpet").mkdir()
+    secret = shell.folder / ".limpet" / "secret"
     secret.write_text(generate_secret())
     secret.chmod(0o644)
     assert "chmod 600" in shell.diagnose().says("mend", "secret")
@@ -259,7 +259,7 @@ def test_the_secret_of_development_is_private(shell: Shell) -> None:
 
 def test_a_switch_that_is_neither_yes_nor_no_is_named(shell: Shell) -> None:
     """The value is quoted, for it is no secret."""
-    shell.set(HOLDFAST_DEV="maybe", HOLDFAST_STORE="memory:")
+    shell.set(LIMPET_DEV="maybe", LIMPET_STORE="memory:")
     assert "'maybe'" in shell.diagnose().says("mend", "mode")
 
 

@@ -1,4 +1,4 @@
-"""``holdfast doctor --url`` explains why a cookie would not come back."""
+"""``limpet doctor --url`` explains why a cookie would not come back."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_the_exception_for_localhost_is_mentioned(shell: Shell) -> None:
 
 def test_development_mode_is_for_this_machine_alone(shell: Shell) -> None:
     """On another host it is to be mended; on this one it is fine, with an unprefixed cookie."""
-    shell.set(HOLDFAST_DEV="1")
-    assert "unset HOLDFAST_DEV" in judge(shell, None, "--url", "http://shop.example.com/").says("mend", "browser")
+    shell.set(LIMPET_DEV="1")
+    assert "unset LIMPET_DEV" in judge(shell, None, "--url", "http://shop.example.com/").says("mend", "browser")
     found = judge(shell, None, "--url", "http://127.0.0.1:8000/")
     assert found.ok
     assert found.says("fine", "cookie") == "session; HttpOnly; SameSite=Lax; Path=/"

@@ -1,11 +1,11 @@
-"""``holdfast doctor --pods --workers`` adds up connections, and looks at whether so many workers share a store."""
+"""``limpet doctor --pods --workers`` adds up connections, and looks at whether so many workers share a store."""
 
 from __future__ import annotations
 
 import pytest
 
-from holdfast.cli._scale import Scale, judged
-from holdfast.stores._connections import Connections
+from limpet.cli._scale import Scale, judged
+from limpet.stores._connections import Connections
 from tests.cli.running import Shell
 from tests.servers.valkey import ValkeyServer
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from holdfast.cli.group import NAMES
+from limpet.cli.group import NAMES
 from tests.cli.running import Shell, in_process_of_its_own
 
 UNREACHABLE = ("redis://127.0.0.1:1/0", "postgresql://nobody@127.0.0.1:1/none")
@@ -101,7 +101,7 @@ def test_failures_look_alike(tmp_path: Path) -> None:
     for arguments in (("keys", "list"), ("list", "--store", "sqlite:///typo.db"), ("stats", "--store", "cookie:")):
         done = in_process_of_its_own(*arguments, folder=tmp_path)
         assert done.returncode == 1
-        assert done.stderr.startswith("holdfast: ")
+        assert done.stderr.startswith("limpet: ")
         assert done.stdout == ""
 
 
@@ -109,7 +109,7 @@ def test_control_c_is_130(tmp_path: Path) -> None:
     """Whoever presses it at a question has interrupted the command, and a script is told so."""
     assert in_process_of_its_own("migrate", "--store", "sqlite:///s.db", folder=tmp_path).returncode == 0
     ours, theirs = pty.openpty()
-    run = [sys.executable, "-m", "holdfast", "revoke", "--everyone", "--store", "sqlite:///s.db"]
+    run = [sys.executable, "-m", "limpet", "revoke", "--everyone", "--store", "sqlite:///s.db"]
     with os.fdopen(ours, "rb", 0) as terminal:
         process = subprocess.Popen(
             run, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=_heed_interrupts

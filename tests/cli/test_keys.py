@@ -1,11 +1,11 @@
-"""``holdfast keys``."""
+"""``limpet keys``."""
 
 from __future__ import annotations
 
 import pytest
 
-from holdfast import Keyring
-from holdfast.cli import main
+from limpet import Keyring
+from limpet.cli import main
 
 ONE = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5"
 TWO = "Wn3pYx8Lq-1vKzRt6Bm9HcJd4SfGa7Ue2oXiT0"
@@ -13,7 +13,7 @@ TWO = "Wn3pYx8Lq-1vKzRt6Bm9HcJd4SfGa7Ue2oXiT0"
 
 def test_rotate_puts_a_new_secret_in_front(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The printed value has the new one first, then as many of the old ones as are to be kept."""
-    monkeypatch.setenv("HOLDFAST_SECRET", f"{ONE} {TWO}")
+    monkeypatch.setenv("LIMPET_SECRET", f"{ONE} {TWO}")
     assert main(["keys", "rotate"]) == 0
     new, *old = capsys.readouterr().out.split()
     assert old == [ONE]
@@ -25,7 +25,7 @@ def test_rotate_puts_a_new_secret_in_front(capsys: pytest.CaptureFixture[str], m
 
 def test_list_shows_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """One line for each, the newest first, and nothing of the secrets themselves."""
-    monkeypatch.setenv("HOLDFAST_SECRET", f"{ONE} {TWO}")
+    monkeypatch.setenv("LIMPET_SECRET", f"{ONE} {TWO}")
     assert main(["keys", "list"]) == 0
     out = capsys.readouterr().out
     assert [line.split("  ")[1] for line in out.splitlines()] == ["seals and opens", "opens"]
@@ -36,6 +36,6 @@ def test_without_a_secret_it_says_how_to_make_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 1, and the command that makes the first."""
-    monkeypatch.delenv("HOLDFAST_SECRET", raising=False)
+    monkeypatch.delenv("LIMPET_SECRET", raising=False)
     assert main(["keys", "rotate"]) == 1
-    assert "holdfast keygen" in capsys.readouterr().err
+    assert "limpet keygen" in capsys.readouterr().err

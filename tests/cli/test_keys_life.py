@@ -1,4 +1,4 @@
-"""``holdfast keygen`` and ``holdfast keys rotate`` as a person uses them, with the application in between."""
+"""``limpet keygen`` and ``limpet keys rotate`` as a person uses them, with the application in between."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Key, Keyring
+from limpet import Key, Keyring
 from tests.cli.running import in_process_of_its_own
 from tests.security.site import ANONYMOUS, Site, Watched
 
@@ -16,14 +16,14 @@ STORES = pytest.mark.parametrize("store", [None, "cookie:"], ids=["id", "cookie"
 
 def printed(*words: str, folder: Path, secret: str = "") -> str:
     """Return what the command prints, in a process of its own."""
-    done = in_process_of_its_own(*words, folder=folder, HOLDFAST_SECRET=secret)
+    done = in_process_of_its_own(*words, folder=folder, LIMPET_SECRET=secret)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def restarted(monkeypatch: pytest.MonkeyPatch, value: str, store: str | None, kept: Watched) -> Site:
     """Return the application after a restart with this value of the variable, over what was stored."""
-    monkeypatch.setenv("HOLDFAST_SECRET", value)
+    monkeypatch.setenv("LIMPET_SECRET", value)
     site = Site(store=store or kept)
     site.clock.now += 1_000
     return site
@@ -74,6 +74,6 @@ async def test_an_end_date_for_the_old_secret(store: str | None, tmp_path: Path)
 def test_keeping_none_is_said(tmp_path: Path) -> None:
     """`--keep 0` leaves the new secret alone, and says on standard error that everybody is logged out."""
     secret = printed("keygen", folder=tmp_path)
-    done = in_process_of_its_own("keys", "rotate", "--keep", "0", folder=tmp_path, HOLDFAST_SECRET=secret)
+    done = in_process_of_its_own("keys", "rotate", "--keep", "0", folder=tmp_path, LIMPET_SECRET=secret)
     assert len(done.stdout.split()) == 1
     assert "everybody logs in again" in done.stderr

@@ -1,4 +1,4 @@
-"""``holdfast migrate`` for those who may not let an application change their schema."""
+"""``limpet migrate`` for those who may not let an application change their schema."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from holdfast._core.protocols import DONE
-from holdfast.errors import StoreUnavailable
-from holdfast.stores import PostgresStore
+from limpet._core.protocols import DONE
+from limpet.errors import StoreUnavailable
+from limpet.stores import PostgresStore
 from tests.cli.running import Shell
 from tests.faults.records import NOW, a_key, a_record
 

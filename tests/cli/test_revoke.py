@@ -1,4 +1,4 @@
-"""``holdfast revoke``: looking first, being asked, cookie sessions, and what a program makes of it."""
+"""``limpet revoke``: looking first, being asked, cookie sessions, and what a program makes of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import SessionManager
+from limpet import SessionManager
 from tests.cli.running import Shell, in_process_of_its_own, on_site
 from tests.subjects.site import Site
 
@@ -81,7 +81,7 @@ def test_everyone_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A no ends nobody, and so does a script without an answer: exit code 1, and a sentence that names the store."""
     monkeypatch.chdir(tmp_path)
     cookies = signed_in(URL)
-    run = [sys.executable, "-m", "holdfast", "revoke", "--everyone", "--store", URL]
+    run = [sys.executable, "-m", "limpet", "revoke", "--everyone", "--store", URL]
     done = subprocess.run(run, input=answer, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "everybody out of sqlite:///sessions.db" in done.stderr
@@ -93,7 +93,7 @@ def test_everyone_shows_how_far_it_is(shell: Shell) -> None:
     """On a terminal there is a bar, on standard error; what is piped on stays clean."""
     signed_in(URL)
     ours, theirs = os.openpty()
-    run = [sys.executable, "-m", "holdfast", "revoke", "--everyone", "--yes", "--store", URL]
+    run = [sys.executable, "-m", "limpet", "revoke", "--everyone", "--yes", "--store", URL]
     with os.fdopen(ours, "rb", 0) as terminal:
         done = subprocess.run(run, cwd=shell.folder, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
         seen = os.read(terminal.fileno(), 65_536).decode()
@@ -159,7 +159,7 @@ def test_a_program_reads_exit_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     signed_in(URL)
     codes = [
-        in_process_of_its_own("revoke", *arguments, folder=tmp_path, HOLDFAST_STORE=store)
+        in_process_of_its_own("revoke", *arguments, folder=tmp_path, LIMPET_STORE=store)
         for arguments, store in (
             (("--subject", "ann"), URL),
             (("0" * 64,), URL),

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import SessionManager, SessionPolicy
-from holdfast.stores import SQLiteStore
+from limpet import SessionManager, SessionPolicy
+from limpet.stores import SQLiteStore
 from tests.cli.running import in_process_of_its_own, on_site
 from tests.subjects.site import Site
 
@@ -78,7 +78,7 @@ def test_nothing_is_altered(tmp_path: Path, cookies: dict[str, str]) -> None:
         ("doctor",),
         *(("show", key, "--values") for key in before),
     ):
-        done = in_process_of_its_own(*words, folder=tmp_path, HOLDFAST_STORE=URL, HOLDFAST_SECRET=OTHER)
+        done = in_process_of_its_own(*words, folder=tmp_path, LIMPET_STORE=URL, LIMPET_SECRET=OTHER)
         assert "Traceback" not in done.stderr
         assert VALUE not in done.stdout + done.stderr
     assert rows(tmp_path) == before

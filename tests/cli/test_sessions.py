@@ -1,4 +1,4 @@
-"""``holdfast list``, ``show``, ``revoke``, ``stats`` and ``migrate``: what an operator does to sessions."""
+"""``limpet list``, ``show``, ``revoke``, ``stats`` and ``migrate``: what an operator does to sessions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from holdfast import SessionManager
-from holdfast._core import marks
-from holdfast.serializers.json import JSONSerializer
+from limpet import SessionManager
+from limpet._core import marks
+from limpet.serializers.json import JSONSerializer
 from tests.cli.running import Shell, on_site
 from tests.subjects.site import Site
 
@@ -52,7 +52,7 @@ def alive(cookies: dict[str, str]) -> dict[str, str | None]:
 
 
 def listed(shell: Shell, *more: str) -> list[dict[str, Any]]:
-    """Return what ``holdfast list --json`` says."""
+    """Return what ``limpet list --json`` says."""
     result = shell.run("list", "--store", URL, "--json", *more)
     assert result.exit_code == 0, result.output
     found: list[dict[str, Any]] = json.loads(result.stdout)
@@ -82,7 +82,7 @@ def test_show(shell: Shell, cookies: dict[str, str]) -> None:
     for unknown in ("0" * 64, "nonsense"):
         result = shell.run("show", unknown, "--store", URL)
         assert result.exit_code == 1
-        assert "holdfast list" in result.output
+        assert "limpet list" in result.output
 
 
 def test_revoke_by_public_id(shell: Shell, cookies: dict[str, str]) -> None:
@@ -160,7 +160,7 @@ def test_stats(shell: Shell, cookies: dict[str, str]) -> None:
 def test_long_work_shows_how_far_it_is(shell: Shell, cookies: dict[str, str], command: str, label: str) -> None:
     """On a terminal there is a bar, on standard error; what is piped on stays clean."""
     ours, theirs = os.openpty()
-    run = [sys.executable, "-m", "holdfast", command, "--store", URL]
+    run = [sys.executable, "-m", "limpet", command, "--store", URL]
     with os.fdopen(ours, "rb", 0) as terminal:
         done = subprocess.run(run, cwd=shell.folder, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
         seen = os.read(terminal.fileno(), 65_536).decode()

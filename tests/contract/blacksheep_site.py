@@ -9,11 +9,11 @@ from typing import Any
 
 from blacksheep import Request, Response, Router
 
-from holdfast.adapters.blacksheep import Application
-from holdfast.adapters.blacksheep.sessions.abc import Session, SessionStore
-from holdfast.asgi import PROBE
-from holdfast.manager import SessionManager, system_clock
-from holdfast.testing import FakeClock, SessionClient, client
+from limpet.adapters.blacksheep import Application
+from limpet.adapters.blacksheep.sessions.abc import Session, SessionStore
+from limpet.asgi import PROBE
+from limpet.manager import SessionManager, system_clock
+from limpet.testing import FakeClock, SessionClient, client
 from tests.adapters.short_stack import on_a_short_stack
 
 __all__ = ["KEY", "Drawer", "Shelf", "Site", "cookie_in", "count"]

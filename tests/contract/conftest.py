@@ -17,7 +17,7 @@ def visits(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Any]
 
     Every request first sees to it that ``n`` is 1, unless told ``seed=False``.
     """
-    from holdfast.adapters.nexios import FileSessionInterface
+    from limpet.adapters.nexios import FileSessionInterface
 
     options = {} if request.param == "cookie" else {"manager": FileSessionInterface, "session_dir": str(tmp_path / "s")}
     app = configured(**options)

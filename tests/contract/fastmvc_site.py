@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-from holdfast.adapters.fastmvc import SessionMiddleware
+from limpet.adapters.fastmvc import SessionMiddleware
 
 __all__ = ["SECRET", "site"]
 

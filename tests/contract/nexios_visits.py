@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx2 as httpx
 
-from holdfast.adapters.nexios import MakeConfig, NexiosApp, SessionConfig, SessionMiddleware
-from holdfast.testing import FakeClock, client
-from holdfast.testing.clients import SessionClient
+from limpet.adapters.nexios import MakeConfig, NexiosApp, SessionConfig, SessionMiddleware
+from limpet.testing import FakeClock, client
+from limpet.testing.clients import SessionClient
 
 __all__ = ["SECRET", "attributes", "configured", "cookie_lines", "counting", "replay", "turn_clock", "visitor"]
 

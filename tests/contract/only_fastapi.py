@@ -1,4 +1,4 @@
-"""A Python that has holdfast, FastAPI, what these require, and nothing else."""
+"""A Python that has limpet, FastAPI, what these require, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run_with_only_fastapi(program: str) -> str:
             target = Path(folder) / place.name
             if not target.exists():
                 target.symlink_to(place)
-        (Path(folder) / "holdfast").symlink_to(SOURCES / "holdfast")
+        (Path(folder) / "limpet").symlink_to(SOURCES / "limpet")
         start = f"import sys; sys.path.append({folder!r})\n"
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", start + program], capture_output=True, text=True, timeout=60, check=False
@@ -31,17 +31,17 @@ def run_with_only_fastapi(program: str) -> str:
 
 
 def _places() -> set[Path]:
-    """Return the files and folders at the top of every distribution that ``holdfast[fastapi]`` requires."""
+    """Return the files and folders at the top of every distribution that ``limpet[fastapi]`` requires."""
     places: set[Path] = set()
     seen: set[tuple[str, frozenset[str]]] = set()
-    open_ends = [("holdfast", frozenset({"fastapi"}))]
+    open_ends = [("limpet", frozenset({"fastapi"}))]
     while open_ends:
         name, extras = open_ends.pop()
         if (name, extras) in seen:
             continue
         seen.add((name, extras))
         found = distribution(name)
-        if name != "holdfast":
+        if name != "limpet":
             for file in found.files or ():
                 if file.parts[0] not in ("..", "__pycache__"):
                     places.add(Path(str(found.locate_file(file.parts[0]))))

@@ -16,16 +16,16 @@ from blacksheep import Request
 from itsdangerous import Serializer as PlainSigner
 from itsdangerous import URLSafeSerializer, URLSafeTimedSerializer
 
-from holdfast.adapters.blacksheep import Application
-from holdfast.adapters.blacksheep.sessions import JSONSerializer, Serializer
-from holdfast.adapters.blacksheep.sessions.abc import Session, SessionStore
-from holdfast.adapters.blacksheep.sessions.memory import InMemorySessionStore
-from holdfast.transports import HeaderTransport
+from limpet.adapters.blacksheep import Application
+from limpet.adapters.blacksheep.sessions import JSONSerializer, Serializer
+from limpet.adapters.blacksheep.sessions.abc import Session, SessionStore
+from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
+from limpet.transports import HeaderTransport
 from tests.contract.blacksheep_site import KEY, Drawer, Shelf, Site, cookie_in, count
 
 SCRIPT = f"""
-from holdfast.adapters.blacksheep import Application, Request, get, text
-from holdfast.testing import client
+from limpet.adapters.blacksheep import Application, Request, get, text
+from limpet.testing import client
 
 app = Application()
 app.use_sessions("{KEY}")

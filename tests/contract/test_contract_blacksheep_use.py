@@ -12,9 +12,9 @@ import pytest
 from blacksheep import Request, Response, text
 from blacksheep.server.responses import json as as_json
 
-from holdfast import CookiePolicy
-from holdfast.adapters.blacksheep.sessions.abc import Session, SessionStore
-from holdfast.adapters.blacksheep.sessions.memory import InMemorySessionStore
+from limpet import CookiePolicy
+from limpet.adapters.blacksheep.sessions.abc import Session, SessionStore
+from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
 from tests.contract.blacksheep_site import KEY, Drawer, Site, cookie_in, count
 
 
@@ -149,7 +149,7 @@ def test_b_21_same_site() -> None:
 def test_b_21_missing_secure_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """A cookie without Secure over https is BlackSheep's default: it is logged once, with the cure."""
     site = Site(count)
-    with caplog.at_level(logging.WARNING, "holdfast"):
+    with caplog.at_level(logging.WARNING, "limpet"):
         for _ in range(3):
             site.first.get("/")
     said = [record.getMessage() for record in caplog.records]

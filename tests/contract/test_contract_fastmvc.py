@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-import holdfast
-from holdfast import ConfigurationError
-from holdfast.adapters.fastmvc import Session, SessionConfig, SessionMiddleware
-from holdfast.testing import FakeClock, client
+import limpet
+from limpet import ConfigurationError
+from limpet.adapters.fastmvc import Session, SessionConfig, SessionMiddleware
+from limpet.testing import FakeClock, client
 from tests.contract.fastmvc_site import SECRET, site
 from tests.contract.only_fastapi import run_with_only_fastapi
 
@@ -30,15 +30,15 @@ def attributes(app: FastAPI) -> dict[str, str]:
 
 def test_f_01_extra() -> None:
     """The extra ``fastapi`` alone brings what the adapter needs."""
-    assert run_with_only_fastapi("from holdfast.adapters.fastmvc import SessionMiddleware; print('there')") == "there"
+    assert run_with_only_fastapi("from limpet.adapters.fastmvc import SessionMiddleware; print('there')") == "there"
 
 
 def test_f_02_names() -> None:
     """The four names are where the prefix leads."""
-    import holdfast.adapters.fastmvc as there
+    import limpet.adapters.fastmvc as there
 
     assert {"SessionMiddleware", "SessionConfig", "SessionStore", "Session"} <= set(there.__all__)
-    assert issubclass(there.Session, holdfast.Session)
+    assert issubclass(there.Session, limpet.Session)
 
 
 def test_f_03_secret_alone() -> None:
@@ -49,17 +49,17 @@ def test_f_03_secret_alone() -> None:
 
 def test_f_03_secret_alone_without_a_store(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a word about a store sessions are in memory, and the log says so once, with the cure."""
-    monkeypatch.delenv("HOLDFAST_STORE", raising=False)
+    monkeypatch.delenv("LIMPET_STORE", raising=False)
     with client(site(secret_key=SECRET)) as browser:
         assert [browser.get("/visits").json() for _ in range(3)] == [1, 2, 3]
-    notes = [record.getMessage() for record in caplog.records if record.name == "holdfast"]
+    notes = [record.getMessage() for record in caplog.records if record.name == "limpet"]
     assert len(notes) == 1
     assert "sqlite:///sessions.db" in notes[0]
 
 
 def test_f_03_store_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``HOLDFAST_STORE`` says where sessions are kept when the code does not."""
-    monkeypatch.setenv("HOLDFAST_STORE", f"sqlite:///{tmp_path}/sessions.db")
+    """``LIMPET_STORE`` says where sessions are kept when the code does not."""
+    monkeypatch.setenv("LIMPET_STORE", f"sqlite:///{tmp_path}/sessions.db")
     with client(site(secret_key=SECRET)) as browser:
         browser.get("/visits")
     assert (tmp_path / "sessions.db").exists()
@@ -122,7 +122,7 @@ def test_f_05_secret_is_required(missing: dict[str, Any]) -> None:
 
 def test_f_05_rotation() -> None:
     """A list of secrets is read to its end, and the newest writes: nobody is logged out by a new secret."""
-    store = holdfast.SessionManager("memory:").store
+    store = limpet.SessionManager("memory:").store
     with client(site(secret_key=SECRET, store=store)) as browser:
         browser.get("/visits")
         cookie = browser.cookies["session_id"]

@@ -12,8 +12,8 @@ import pytest
 import redis.asyncio as redis_client
 from fastapi import FastAPI, Request
 
-from holdfast.adapters.fastmvc import CSRFMiddleware, Session, SessionMiddleware, SessionStore, csrf_token
-from holdfast.testing import FakeClock, SessionClient, client
+from limpet.adapters.fastmvc import CSRFMiddleware, Session, SessionMiddleware, SessionStore, csrf_token
+from limpet.testing import FakeClock, SessionClient, client
 from tests.contract.fastmvc_site import SECRET, site
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, CookieTooLarge
-from holdfast.adapters.nexios import MakeConfig, NexiosApp, SessionMiddleware
-from holdfast.adapters.nexios.session import SessionConfig
+from limpet import ConfigurationError, CookieTooLarge
+from limpet.adapters.nexios import MakeConfig, NexiosApp, SessionMiddleware
+from limpet.adapters.nexios.session import SessionConfig
 from tests.contract.nexios_visits import (
     SECRET,
     attributes,
@@ -35,7 +35,7 @@ def test_n0_01_application_and_config_are_imported_from_the_top() -> None:
     """`NexiosApp` and `MakeConfig` come from the package; the application is the framework's, extended."""
     import nexios
 
-    from holdfast.adapters.nexios import MakeConfig, NexiosApp
+    from limpet.adapters.nexios import MakeConfig, NexiosApp
 
     assert issubclass(NexiosApp, nexios.NexiosApp)
     assert MakeConfig is nexios.MakeConfig
@@ -43,7 +43,7 @@ def test_n0_01_application_and_config_are_imported_from_the_top() -> None:
 
 def test_n0_02_middleware_is_imported_from_its_module() -> None:
     """``session.middleware.SessionMiddleware`` turns sessions on."""
-    from holdfast.adapters.nexios.session.middleware import SessionMiddleware
+    from limpet.adapters.nexios.session.middleware import SessionMiddleware
 
     app = NexiosApp(config=MakeConfig(secret_key=SECRET))
     app.add_middleware(SessionMiddleware())
@@ -52,7 +52,7 @@ def test_n0_02_middleware_is_imported_from_its_module() -> None:
 
 def test_n0_03_session_config_is_imported_from_session() -> None:
     """``session.SessionConfig`` is the one that applications read."""
-    from holdfast.adapters.nexios.session import SessionConfig
+    from limpet.adapters.nexios.session import SessionConfig
 
     app = NexiosApp(config=MakeConfig(secret_key=SECRET, session=SessionConfig(session_cookie_name="here")))
     app.add_middleware(SessionMiddleware())
@@ -61,7 +61,7 @@ def test_n0_03_session_config_is_imported_from_session() -> None:
 
 def test_n0_04_file_backend_is_imported_from_its_module(tmp_path: Path) -> None:
     """``session.file.FileSessionInterface`` as manager keeps files."""
-    from holdfast.adapters.nexios.session.file import FileSessionInterface
+    from limpet.adapters.nexios.session.file import FileSessionInterface
 
     app = configured(manager=FileSessionInterface, session_file_storage_path=str(tmp_path / "here"))
     visitor(app).get("/")
@@ -70,7 +70,7 @@ def test_n0_04_file_backend_is_imported_from_its_module(tmp_path: Path) -> None:
 
 def test_n0_05_cookie_backend_is_imported_from_its_module() -> None:
     """``session.signed_cookies.SignedSessionManager`` as manager keeps nothing on the server."""
-    from holdfast.adapters.nexios.session.signed_cookies import SignedSessionManager
+    from limpet.adapters.nexios.session.signed_cookies import SignedSessionManager
 
     browser = visitor(configured(manager=SignedSessionManager))
     browser.get("/")
@@ -79,7 +79,7 @@ def test_n0_05_cookie_backend_is_imported_from_its_module() -> None:
 
 def test_n0_06_base_of_backends_is_imported_from_its_module() -> None:
     """``session.base.BaseSessionInterface`` can be subclassed, and an application takes the class."""
-    from holdfast.adapters.nexios.session.base import BaseSessionInterface
+    from limpet.adapters.nexios.session.base import BaseSessionInterface
 
     kept: dict[str | None, dict[str, Any]] = {}
 
@@ -202,18 +202,18 @@ def test_n0_18_cookie_is_not_secure_by_default_and_the_log_says_so(caplog: pytes
 def test_n0_18b_cookie_secure_is_honoured(caplog: pytest.LogCaptureFixture) -> None:
     """``cookie_secure=True`` sets Secure, and there is nothing to warn of."""
     assert "Secure" in attributes(configured(cookie_secure=True), base_url="https://testserver")
-    assert not [record for record in caplog.records if record.name == "holdfast"]
+    assert not [record for record in caplog.records if record.name == "limpet"]
 
 
 def test_n0_18c_a_cookie_without_secure_over_https_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """Who says ``cookie_secure=False`` is warned once, when a cookie goes out over https."""
     browser = visitor(configured(cookie_secure=False), "http://testserver")
     browser.get("/")
-    said = [record.getMessage() for record in caplog.records if record.name == "holdfast"]
+    said = [record.getMessage() for record in caplog.records if record.name == "limpet"]
     assert not said
     for _ in range(2):
         browser.get("https://testserver/")
-    said = [record.getMessage() for record in caplog.records if record.name == "holdfast"]
+    said = [record.getMessage() for record in caplog.records if record.name == "limpet"]
     assert ["over https" in sentence for sentence in said] == [True]
 
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from holdfast import ConfigurationError
-from holdfast.adapters.nexios import MakeConfig, NexiosApp, SessionMiddleware
-from holdfast.adapters.nexios.session import SessionConfig
-from holdfast.adapters.nexios.session.base import BaseSessionInterface
-from holdfast.adapters.nexios.session.file import FileSessionInterface
+from limpet import ConfigurationError
+from limpet.adapters.nexios import MakeConfig, NexiosApp, SessionMiddleware
+from limpet.adapters.nexios.session import SessionConfig
+from limpet.adapters.nexios.session.base import BaseSessionInterface
+from limpet.adapters.nexios.session.file import FileSessionInterface
 from tests.contract.nexios_visits import SECRET, configured, cookie_lines, counting, replay, turn_clock, visitor
 
 

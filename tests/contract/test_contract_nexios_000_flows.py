@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.adapters.nexios import NexiosApp, SessionMiddleware
-from holdfast.adapters.nexios.http import Request, Response
-from holdfast.adapters.nexios.session import SessionConfig
-from holdfast.adapters.nexios.session.file import FileSessionInterface
+from limpet.adapters.nexios import NexiosApp, SessionMiddleware
+from limpet.adapters.nexios.http import Request, Response
+from limpet.adapters.nexios.session import SessionConfig
+from limpet.adapters.nexios.session.file import FileSessionInterface
 from tests.contract.nexios_visits import SECRET, cookie_lines, replay, visitor
 
 PRICES = {"tea": ("Tea", 4), "cup": ("Cup", 9)}

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from holdfast import ConfigurationError
-from holdfast.adapters.nexios import MakeConfig, NexiosApp, SessionMiddleware, get_application
-from holdfast.adapters.nexios.session.base import BaseSessionInterface
-from holdfast.adapters.nexios.sessions.file import FileSessionManager
+from limpet import ConfigurationError
+from limpet.adapters.nexios import MakeConfig, NexiosApp, SessionMiddleware, get_application
+from limpet.adapters.nexios.session.base import BaseSessionInterface
+from limpet.adapters.nexios.sessions.file import FileSessionManager
 from tests.contract.nexios_visits import (
     SECRET,
     attributes,
@@ -55,7 +55,7 @@ def with_words(app: NexiosApp) -> NexiosApp:
 
 def test_n1_01_names_are_imported_from_the_top() -> None:
     """`get_application` and `MakeConfig` come from the package, and make an application that runs."""
-    from holdfast.adapters.nexios import MakeConfig, get_application
+    from limpet.adapters.nexios import MakeConfig, get_application
 
     app = get_application(MakeConfig({"secret_key": SECRET}))
     assert visitor(counting(app)).get("/").text == "1"
@@ -277,8 +277,8 @@ def test_n1_20_default_manager_is_the_cookie() -> None:
 
 def test_n1_21_file_manager_has_two_names() -> None:
     """``sessions.file.FileSessionManager`` and ``session.file.FileSessionInterface`` are one class."""
-    from holdfast.adapters.nexios.session.file import FileSessionInterface
-    from holdfast.adapters.nexios.sessions.file import FileSessionManager
+    from limpet.adapters.nexios.session.file import FileSessionInterface
+    from limpet.adapters.nexios.sessions.file import FileSessionManager
 
     assert FileSessionManager is FileSessionInterface
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError
-from holdfast.adapters.nexios import BaseConfig, NexiosApp, get_application
-from holdfast.adapters.nexios.sessions import SessionMiddleware
-from holdfast.testing import async_client
+from limpet import ConfigurationError
+from limpet.adapters.nexios import BaseConfig, NexiosApp, get_application
+from limpet.adapters.nexios.sessions import SessionMiddleware
+from limpet.testing import async_client
 from tests.contract.nexios_visits import SECRET, attributes, cookie_lines, counting, replay, turn_clock, visitor
 
 
@@ -38,7 +38,7 @@ def files(folder: str = "sessions") -> list[Path]:
 
 def test_n2_01_names_are_imported_from_the_top() -> None:
     """`get_application` and `BaseConfig` come from the package; a subclass may be given as such."""
-    from holdfast.adapters.nexios import BaseConfig, get_application
+    from limpet.adapters.nexios import BaseConfig, get_application
 
     class Config(BaseConfig):
         SECRET_KEY = SECRET
@@ -49,7 +49,7 @@ def test_n2_01_names_are_imported_from_the_top() -> None:
 
 def test_n2_02_middleware_is_imported_from_sessions() -> None:
     """``sessions.SessionMiddleware`` turns sessions on, and keeps them in files."""
-    from holdfast.adapters.nexios.sessions import SessionMiddleware
+    from limpet.adapters.nexios.sessions import SessionMiddleware
 
     app = NexiosApp()
     app.config.secret_key = SECRET
@@ -286,7 +286,7 @@ def test_n2_28_samesite_none_needs_secure() -> None:
 
 def test_n2_29_backends_of_ones_own() -> None:
     """`BaseSessionInterface` can be imported from the plural package too, and `SESSION_MANAGER` takes a subclass."""
-    from holdfast.adapters.nexios.sessions.base import BaseSessionInterface
+    from limpet.adapters.nexios.sessions.base import BaseSessionInterface
 
     class Shelf(BaseSessionInterface):
         rows: dict[str | None, dict[str, Any]] = {}
@@ -337,7 +337,7 @@ def test_n2_31b_several_configurations_are_not_guessed_at() -> None:
 def test_n2_31c_none_declared() -> None:
     """Without any, constructing works, and the first use of a session is an error that names secret_key."""
     namespace: dict[str, Any] = {"__name__": "elsewhere"}
-    source = "from holdfast.adapters.nexios import get_application\napp = get_application()"
+    source = "from limpet.adapters.nexios import get_application\napp = get_application()"
     exec(source, namespace)  # noqa: S102 - a module of its own
     with pytest.raises(ConfigurationError, match="secret_key"):
         namespace["app"].session_manager  # noqa: B018 - reading it is the test
@@ -345,7 +345,7 @@ def test_n2_31c_none_declared() -> None:
 
 def test_c_03_every_spelling_in_every_style() -> None:
     """One option may be spelled in each generation's way, whatever the style of the rest."""
-    from holdfast.adapters.nexios import MakeConfig, SessionConfig
+    from limpet.adapters.nexios import MakeConfig, SessionConfig
 
     for name in ("cookie_path", "session_cookie_path", "SESSION_COOKIE_PATH", "Cookie_Path"):
         options: dict[str, Any] = {name: "/a"}
@@ -360,7 +360,7 @@ def test_c_03_every_spelling_in_every_style() -> None:
 
 def test_c_06_an_explicit_manager_always_wins() -> None:
     """A class as configuration means files, unless it names the cookie."""
-    from holdfast.adapters.nexios import SignedSessionManager
+    from limpet.adapters.nexios import SignedSessionManager
 
     visitor(application(SESSION_MANAGER=SignedSessionManager)).get("/")
     assert files() == []

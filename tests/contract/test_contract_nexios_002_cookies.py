@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.adapters.nexios import BaseConfig, InvalidCookie, MakeConfig, NexiosApp, get_application, read_cookie
-from holdfast.adapters.nexios.session.middleware import SessionMiddleware
+from limpet.adapters.nexios import BaseConfig, InvalidCookie, MakeConfig, NexiosApp, get_application, read_cookie
+from limpet.adapters.nexios.session.middleware import SessionMiddleware
 from tests.contract.nexios_visits import SECRET, cookie_lines, counting, visitor
 
 

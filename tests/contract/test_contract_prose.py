@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from holdfast.adapters.nexios import (
+from limpet.adapters.nexios import (
     BaseConfig,
     FileSessionInterface,
     NexiosApp,
@@ -23,8 +23,8 @@ from holdfast.adapters.nexios import (
     SessionMiddleware,
     get_application,
 )
-from holdfast.adapters.nexios.sessions import SessionMiddleware as FileSessionMiddleware
-from holdfast.testing import async_client
+from limpet.adapters.nexios.sessions import SessionMiddleware as FileSessionMiddleware
+from limpet.testing import async_client
 from tests.contract.nexios_visits import (
     SECRET,
     attributes,
@@ -280,11 +280,11 @@ def test_p_14_weak_secrets_are_taken_with_one_warning(secret: str, caplog: pytes
     assert [browser.get("/").text for _ in range(3)] == ["1", "2", "3"]
     warnings = [record for record in caplog.records if record.message.startswith("secret_key:")]
     assert [record.levelname for record in warnings] == ["WARNING"]
-    assert "holdfast keygen" in warnings[0].message
+    assert "limpet keygen" in warnings[0].message
     assert secret not in warnings[0].message.removeprefix("secret_key: secret 1")
 
 
 def test_p_14b_a_good_secret_is_nothing_to_warn_of(caplog: pytest.LogCaptureFixture) -> None:
     """Thirty-two random bytes are taken in silence."""
     visitor(configured(cookie_secure=True), "https://testserver").get("/")
-    assert [record.message for record in caplog.records if record.name == "holdfast"] == []
+    assert [record.message for record in caplog.records if record.name == "limpet"] == []

@@ -16,12 +16,12 @@ from blacksheep.settings.html import html_settings
 from itsdangerous import URLSafeSerializer
 from jinja2 import DictLoader
 
-from holdfast import SessionManager
-from holdfast.adapters.blacksheep import Application
-from holdfast.adapters.blacksheep.sessions.memory import InMemorySessionStore
-from holdfast.stores import MemoryStore, Scans, Store, open_store
-from holdfast.testing import client
-from holdfast.transports import HeaderTransport
+from limpet import SessionManager
+from limpet.adapters.blacksheep import Application
+from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
+from limpet.stores import MemoryStore, Scans, Store, open_store
+from limpet.testing import client
+from limpet.transports import HeaderTransport
 from tests.contract.blacksheep_site import KEY, Shelf, Site, cookie_in, count
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "frameworks" / "blacksheep.md"
@@ -114,7 +114,7 @@ def test_p_18_memory_is_of_one_object() -> None:
 @pytest.mark.parametrize("store", [KEY, "memory:"], ids=["cookie", "store"])
 def test_p_19_anti_forgery(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """BlackSheep's anti-forgery works beside the session: a form needs its token, and the session is saved."""
-    csrf = import_module("holdfast.adapters.blacksheep.server.csrf")
+    csrf = import_module("limpet.adapters.blacksheep.server.csrf")
     page = JinjaRenderer(DictLoader({"form.jinja": "<form>{% af_input %}</form>"}))
     monkeypatch.setattr(html_settings, "_renderer", page)
     router = Router()

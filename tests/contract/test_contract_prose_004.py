@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request
 
-from holdfast.adapters.fastmvc import CSRFMiddleware, SessionConfig, SessionMiddleware, csrf_token
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing import client
+from limpet.adapters.fastmvc import CSRFMiddleware, SessionConfig, SessionMiddleware, csrf_token
+from limpet.stores.memory import MemoryStore
+from limpet.testing import client
 from tests.contract.only_fastapi import run_with_only_fastapi
 
 SECRET = "Jd8sLq2Vx0ZpW7mTc5RbYh3NkGf9UaE1iXoQ6vBt4wM"
@@ -18,7 +18,7 @@ SECRET = "Jd8sLq2Vx0ZpW7mTc5RbYh3NkGf9UaE1iXoQ6vBt4wM"
 PROGRAM = """
 import asyncio
 from fastapi import FastAPI, Request
-from holdfast.adapters.fastmvc import SessionMiddleware
+from limpet.adapters.fastmvc import SessionMiddleware
 
 app = FastAPI()
 app.add_middleware(SessionMiddleware, secret_key="Jd8sLq2Vx0ZpW7mTc5RbYh3NkGf9UaE1iXoQ6vBt4wM", store="memory:")
@@ -56,18 +56,18 @@ def test_p_22_secrets_as_printed(secret: str, caplog: pytest.LogCaptureFixture) 
     async def visits(request: Request) -> Any:
         return request.state.session.increment("visits")
 
-    with caplog.at_level(logging.WARNING, "holdfast"), client(app) as browser:
+    with caplog.at_level(logging.WARNING, "limpet"), client(app) as browser:
         assert [browser.get("/").json() for _ in range(2)] == [1, 2]
-    notes = [record.getMessage() for record in caplog.records if record.name == "holdfast"]
+    notes = [record.getMessage() for record in caplog.records if record.name == "limpet"]
     assert len(notes) == 1
-    assert "holdfast keygen" in notes[0]
-    assert secret not in notes[0].replace("secret_key", "").replace("HOLDFAST_SECRET", "").replace("secret 1 of 1", "")
+    assert "limpet keygen" in notes[0]
+    assert secret not in notes[0].replace("secret_key", "").replace("LIMPET_SECRET", "").replace("secret 1 of 1", "")
 
 
 def test_p_22_a_good_secret_is_no_matter(caplog: pytest.LogCaptureFixture) -> None:
     """A random secret of 32 bytes causes no word."""
     SessionConfig(secret_key=SECRET).keyring()
-    assert [record for record in caplog.records if record.name == "holdfast"] == []
+    assert [record for record in caplog.records if record.name == "limpet"] == []
 
 
 def test_p_23_clear_ends_the_session() -> None:

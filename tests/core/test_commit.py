@@ -7,12 +7,12 @@ from itertools import count
 
 import pytest
 
-from holdfast import Session, StoreUnavailable, UnstorableValue
-from holdfast._core import forward
-from holdfast._core.protocols import Outcome
-from holdfast._core.record import Record
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing.machine import FailingStore
+from limpet import Session, StoreUnavailable, UnstorableValue
+from limpet._core import forward
+from limpet._core.protocols import Outcome
+from limpet._core.record import Record
+from limpet.stores.memory import MemoryStore
+from limpet.testing.machine import FailingStore
 from tests.races.site import Handler, Site, nothing
 
 HOUR = 3600

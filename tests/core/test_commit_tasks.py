@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from holdfast import Session
-from holdfast._core.protocols import Outcome
-from holdfast._core.record import Record
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing.machine import FailingStore
+from limpet import Session
+from limpet._core.protocols import Outcome
+from limpet._core.record import Record
+from limpet.stores.memory import MemoryStore
+from limpet.testing.machine import FailingStore
 from tests.races.site import Site
 
 

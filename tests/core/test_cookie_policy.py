@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from holdfast._core.policy import CookiePolicy
-from holdfast.errors import ConfigurationError
+from limpet._core.policy import CookiePolicy
+from limpet.errors import ConfigurationError
 
 
 def cookie(**settings: object) -> CookiePolicy:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session, SessionManager, SessionPolicy, StoreUnavailable
-from holdfast._core import events
-from holdfast._core.record import Record
-from holdfast.runtime import AsyncioRuntime
-from holdfast.stores import Outcome
-from holdfast.stores.memory import MemoryStore
+from limpet import Session, SessionManager, SessionPolicy, StoreUnavailable
+from limpet._core import events
+from limpet._core.record import Record
+from limpet.runtime import AsyncioRuntime
+from limpet.stores import Outcome
+from limpet.stores.memory import MemoryStore
 from tests.subjects.site import Site, opened
 
 DAY = 86_400

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from holdfast._core.form_tokens import combine
-from holdfast._core.merge import MISSING
+from limpet._core.form_tokens import combine
+from limpet._core.merge import MISSING
 
 
 @pytest.mark.parametrize(

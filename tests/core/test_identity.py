@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session
-from holdfast.stores.memory import MemoryStore
+from limpet import Session
+from limpet.stores.memory import MemoryStore
 from tests.races.site import Site, nothing
 
 HOUR = 3600

@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from holdfast._core.keyring import Key, Keyring, generate_secret
-from holdfast.errors import ConfigurationError, HoldfastWarning, WeakSecret
+from limpet._core.keyring import Key, Keyring, generate_secret
+from limpet.errors import ConfigurationError, LimpetWarning, WeakSecret
 
 GOOD = "Zk3v-8Qw1LrT5yXcB7nMp2aSd9fGh4jKe6uIo0_RtYE"
 OTHER = "EHYa3CWlVUKUU5XiBHv2T1EeUBygMfqlJGlvd5SxB7w"
@@ -45,7 +45,7 @@ WEAK: dict[str, str | bytes] = {
 @pytest.mark.parametrize("secret", WEAK.values(), ids=WEAK.keys())
 def test_s23_a_weak_secret_is_refused_with_the_command_that_makes_a_good_one(secret: str | bytes) -> None:
     """Short, repeated, sequential and placeholder secrets are errors at construction, which never quote them."""
-    with pytest.raises(WeakSecret, match="holdfast keygen") as caught:
+    with pytest.raises(WeakSecret, match="limpet keygen") as caught:
         Keyring(secret)
     text = secret if isinstance(secret, str) else secret.decode("latin-1")
     assert len(text) < 10 or text not in str(caught.value)
@@ -55,14 +55,14 @@ def test_s23_a_weak_secret_is_refused_with_the_command_that_makes_a_good_one(sec
 @pytest.mark.parametrize("allow_weak", [True, False])
 def test_s23_an_empty_secret_is_refused_always(secret: str | bytes, allow_weak: bool) -> None:
     """allow_weak does not allow what is not there."""
-    with pytest.raises(WeakSecret, match="holdfast keygen"):
+    with pytest.raises(WeakSecret, match="limpet keygen"):
         Keyring(secret, allow_weak=allow_weak)
 
 
 @pytest.mark.parametrize("secret", [None, 5, [None], [], (), object(), [b"x", 3], bytearray(b"x" * 40)])
 def test_what_is_no_secret_is_refused(secret: object) -> None:
     """None, an empty list and other types are configuration errors with a cure."""
-    with pytest.raises(ConfigurationError, match="holdfast keygen"):
+    with pytest.raises(ConfigurationError, match="limpet keygen"):
         Keyring(cast("Any", secret), allow_weak=True)
 
 
@@ -82,7 +82,7 @@ def test_s23_a_good_secret_is_taken(secret: str | bytes) -> None:
 
 
 def test_s23_generated_secrets_are_always_good() -> None:
-    """What `holdfast keygen` prints is 43 characters, never the same, and passes every check."""
+    """What `limpet keygen` prints is 43 characters, never the same, and passes every check."""
     secrets = {generate_secret() for _ in range(2_000)}
     assert len(secrets) == 2_000
     assert {len(secret) for secret in secrets} == {43}
@@ -91,7 +91,7 @@ def test_s23_generated_secrets_are_always_good() -> None:
 
 def test_a_weak_secret_can_be_allowed_with_one_warning() -> None:
     """Two weak secrets, one warning that names both by number and quotes neither."""
-    with pytest.warns(HoldfastWarning) as caught:
+    with pytest.warns(LimpetWarning) as caught:
         ring = Keyring([GOOD, "short-one", "a" * 32], allow_weak=True)
     assert len(caught) == 1
     assert "secret 2 of 3" in str(caught[0].message)
@@ -134,10 +134,10 @@ def test_keys_are_derived_as_published() -> None:
     ring = Keyring(GOOD)
     (key,) = ring.derive("session", "__Host-session")
     info = b"\x00\x00\x00\x07session\x00\x00\x00\x0e__Host-session"
-    assert key.key == HKDF(SHA256(), 32, None, b"holdfast:key:1" + info).derive(GOOD.encode())
-    assert key.key_id == HKDF(SHA256(), 4, None, b"holdfast:key-id:1" + info).derive(GOOD.encode())
-    assert key.key.hex() == "d4923f0d1b54c811a8fbd7d848927245256b93d05212a995a3f10598c72bae53"
-    assert key.key_id.hex() == "596de6bc"
+    assert key.key == HKDF(SHA256(), 32, None, b"limpet:key:1" + info).derive(GOOD.encode())
+    assert key.key_id == HKDF(SHA256(), 4, None, b"limpet:key-id:1" + info).derive(GOOD.encode())
+    assert key.key.hex() == "5a895093cae4bac0e1374b334310be1bd1025ae7c22565a838d669d58b763b48"
+    assert key.key_id.hex() == "51af23c2"
 
 
 @pytest.mark.parametrize(
@@ -211,8 +211,8 @@ def test_an_end_date_needs_a_zone(until: object) -> None:
 
 
 def test_the_environment_lists_secrets_newest_first() -> None:
-    """HOLDFAST_SECRET is separated by white space."""
-    ring = Keyring.from_env(environ={"HOLDFAST_SECRET": f"  {GOOD}\n{OTHER} "})
+    """LIMPET_SECRET is separated by white space."""
+    ring = Keyring.from_env(environ={"LIMPET_SECRET": f"  {GOOD}\n{OTHER} "})
     assert ring.derive("p", "n") == Keyring([GOOD, OTHER]).derive("p", "n")
 
 
@@ -222,10 +222,10 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.Monke
     assert Keyring.from_env("APP_SECRET").derive("p", "n") == Keyring(GOOD).derive("p", "n")
 
 
-@pytest.mark.parametrize("environ", [{}, {"HOLDFAST_SECRET": ""}, {"HOLDFAST_SECRET": " \n"}])
+@pytest.mark.parametrize("environ", [{}, {"LIMPET_SECRET": ""}, {"LIMPET_SECRET": " \n"}])
 def test_an_environment_without_a_secret_is_an_error(environ: dict[str, str]) -> None:
     """The message names the variable and the command."""
-    with pytest.raises(ConfigurationError, match=r"HOLDFAST_SECRET.*holdfast keygen"):
+    with pytest.raises(ConfigurationError, match=r"LIMPET_SECRET.*limpet keygen"):
         Keyring.from_env(environ=environ)
 
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from holdfast import Session
-from holdfast._core.session import Phase
-from holdfast.stores.memory import MemoryStore
+from limpet import Session
+from limpet._core.session import Phase
+from limpet.stores.memory import MemoryStore
 from tests.races.site import Handler, Site, nothing
 
 HOUR = 3600
@@ -157,7 +157,7 @@ async def test_expire_in_sends_the_cookie_again() -> None:
 
 
 def _no_max_age() -> Any:
-    from holdfast import CookiePolicy
+    from limpet import CookiePolicy
 
     return CookiePolicy(persistent=False)
 

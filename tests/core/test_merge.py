@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast._core.merge import MISSING, Merged, Number, Rule, diff_keys, merge
-from holdfast.errors import SessionConflict, UnstorableValue
-from holdfast.serializers import MsgpackSerializer
+from limpet._core.merge import MISSING, Merged, Number, Rule, diff_keys, merge
+from limpet.errors import SessionConflict, UnstorableValue
+from limpet.serializers import MsgpackSerializer
 
 encode = MsgpackSerializer().encode
 

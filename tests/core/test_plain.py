@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from holdfast import Session, SessionManager, SessionPolicy
-from holdfast._core import plain
-from holdfast._core.record import Record
-from holdfast.stores import MemoryStore, Store
-from holdfast.testing import FakeClock
+from limpet import Session, SessionManager, SessionPolicy
+from limpet._core import plain
+from limpet._core.record import Record
+from limpet.stores import MemoryStore, Store
+from limpet.testing import FakeClock
 from tests.security.site import SECRET
 
 
@@ -155,7 +155,7 @@ PIECES = (
 @example(lines=[("{name}={token}",), ("{name}={other}",)], joint="; ", age=0, damage=(0, "A"))
 @example(lines=[("{name}={token}", "{name}={other}")], joint="; ", age=0, damage=(0, "A"))
 @example(lines=[("b=c", "x{name}={token}")], joint="; ", age=0, damage=(0, "A"))
-@settings(max_examples=2_000 if os.environ.get("HOLDFAST_LONG") else 150, deadline=None)
+@settings(max_examples=2_000 if os.environ.get("LIMPET_LONG") else 150, deadline=None)
 async def test_whatever_cookies_come_the_straight_way_in_reads_the_same(
     store: str, lines: list[tuple[str, ...]], joint: str, age: int, damage: tuple[int, str]
 ) -> None:

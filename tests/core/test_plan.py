@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from holdfast import SessionPolicy
-from holdfast._core.plan import (
+from limpet import SessionPolicy
+from limpet._core.plan import (
     Plan,
     Situation,
     Step,
@@ -18,7 +18,7 @@ from holdfast._core.plan import (
     forget_at,
     idle_timeout,
 )
-from holdfast._core.record import NEVER, Contents
+from limpet._core.record import NEVER, Contents
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

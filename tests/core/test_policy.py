@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from holdfast._core import plan
-from holdfast._core.policy import SessionPolicy, slack_ms
-from holdfast._core.record import Contents
-from holdfast.errors import ConfigurationError
+from limpet._core import plan
+from limpet._core.policy import SessionPolicy, slack_ms
+from limpet._core.record import Contents
+from limpet.errors import ConfigurationError
 
 HOUR = 3_600_000
 

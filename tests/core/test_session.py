@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session, SessionClosed, SessionManager, SessionNotLoaded, StoreUnavailable, UnstorableValue
-from holdfast._core.session import Phase
-from holdfast.stores.memory import MemoryStore
+from limpet import Session, SessionClosed, SessionManager, SessionNotLoaded, StoreUnavailable, UnstorableValue
+from limpet._core.session import Phase
+from limpet.stores.memory import MemoryStore
 from tests.races.site import Site
 
 
@@ -301,7 +301,7 @@ async def test_items_that_a_handler_holds_stay_part_of_the_session(site: Site) -
 
 async def test_a_session_of_an_outage_can_be_read_and_not_written() -> None:
     """``on_load_error="anonymous"``: an empty session to look at; writing it would lose the real one, and raises."""
-    from holdfast.testing.machine import FailingStore
+    from limpet.testing.machine import FailingStore
 
     failing = FailingStore(MemoryStore())
     site = Site(failing, on_load_error="anonymous")

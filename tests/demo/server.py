@@ -1,4 +1,4 @@
-"""The demo as a child process, as ``holdfast demo`` starts it."""
+"""The demo as a child process, as ``limpet demo`` starts it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DemoServer:
     def __init__(self, *options: str) -> None:
         self.port = free_port()
         self.folder = scratch_folder("demo")
-        command = [sys.executable, "-m", "holdfast", "demo", "--port", str(self.port), *options]
-        clean = [f"-u{name}" for name in os.environ if name.startswith("HOLDFAST_")]
+        command = [sys.executable, "-m", "limpet", "demo", "--port", str(self.port), *options]
+        clean = [f"-u{name}" for name in os.environ if name.startswith("LIMPET_")]
         self.process = ServerProcess(["/usr/bin/env", *clean, *command], self.folder)
 
     @property

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from holdfast.demo.app import POLICY, create_app
-from holdfast.demo.watch import WatchedManager
-from holdfast.runtime import AsyncioRuntime
-from holdfast.testing import FakeClock
+from limpet.demo.app import POLICY, create_app
+from limpet.demo.watch import WatchedManager
+from limpet.runtime import AsyncioRuntime
+from limpet.testing import FakeClock
 from tests.demo.visitor import Visitor
 
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1"
@@ -29,7 +29,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Serve:
     """Return a function that starts the demo on a store."""
-    monkeypatch.setenv("HOLDFAST_DEV_ANNOUNCED", "1")
+    monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
     monkeypatch.chdir(tmp_path)
 
     def start(store: str = "sqlite:///s.db") -> FastAPI:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from holdfast.demo.app import POLICY, create_app
-from holdfast.demo.watch import WatchedManager
-from holdfast.runtime import AsyncioRuntime
+from limpet.demo.app import POLICY, create_app
+from limpet.demo.watch import WatchedManager
+from limpet.runtime import AsyncioRuntime
 from tests.demo.visitor import Visitor
 
 START = 1_800_000_000_000
@@ -40,7 +40,7 @@ def clock() -> Clock:
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Serve:
     """Return a function that starts the demo on a store; each call is a new server over the same files."""
-    monkeypatch.setenv("HOLDFAST_DEV_ANNOUNCED", "1")
+    monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
     monkeypatch.chdir(tmp_path)
 
     def start(store: str = "sqlite:///s.db") -> FastAPI:

@@ -1,4 +1,4 @@
-"""``holdfast demo`` as a program: it says where the page is, or why there is none, and ends cleanly."""
+"""``limpet demo`` as a program: it says where the page is, or why there is none, and ends cleanly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.servers.process import free_port
 
 def test_it_prints_its_address_and_ends_with_control_c(tmp_path: Path) -> None:
     """The printed address serves the page; Ctrl-C ends it with code 0 and no traceback."""
-    command = [sys.executable, "-m", "holdfast", "demo", "--port", "0"]
+    command = [sys.executable, "-m", "limpet", "demo", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = re.search(r"http://\S+", process.stdout.readline())
@@ -40,7 +40,7 @@ def test_a_killed_server_comes_back_with_its_sessions() -> None:
         server.kill()
         server.start()
         assert "Signed in as <strong>Ann</strong>" in visitor.get("/").text
-        folder = server.folder / ".holdfast"
+        folder = server.folder / ".limpet"
         assert stat.S_IMODE((folder / "sessions.db").stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert (folder / ".gitignore").read_text() == "*\n"
@@ -85,9 +85,9 @@ def test_a_store_that_does_not_work_is_said_at_once(tmp_path: Path, arguments: t
 
 def test_without_its_packages_it_says_what_to_install(tmp_path: Path) -> None:
     """Who has installed the command alone reads the extra's name."""
-    script = "import sys; sys.modules['uvicorn'] = None; from holdfast.cli import main; sys.exit(main(['demo']))"
+    script = "import sys; sys.modules['uvicorn'] = None; from limpet.cli import main; sys.exit(main(['demo']))"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
-    assert "pip install 'holdfast[demo]'" in done.stderr
+    assert "pip install 'limpet[demo]'" in done.stderr

@@ -1,8 +1,8 @@
-"""Every Python block of the README and of the documentation runs, and so does every ``$ holdfast`` line.
+"""Every Python block of the README and of the documentation runs, and so does every ``$ limpet`` line.
 
 The blocks of one page run in order and share their names, like the cells of a notebook. An HTML comment
 ``<!--- invisible-code: python`` holds what proves the block above it and would only distract a reader.
-A ``console`` block is a terminal: each of its ``$ holdfast ...`` lines is run, and must succeed.
+A ``console`` block is a terminal: each of its ``$ limpet ...`` lines is run, and must succeed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, RawFencedCodeBlockLexer
 from sybil.typing import Evaluator, Lexer
 
-from holdfast.testing import client
+from limpet.testing import client
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -56,9 +56,9 @@ def examples(page: Path) -> Document:
 
 
 def run_commands(example: Example) -> None:
-    """Run each line of a terminal that starts with ``$ holdfast``."""
+    """Run each line of a terminal that starts with ``$ limpet``."""
     for line in str(example.parsed).splitlines():
-        if line.startswith("$ holdfast "):
+        if line.startswith("$ limpet "):
             command = [sys.executable, "-m", *shlex.split(line.removeprefix("$ "), comments=True)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 0, f"{example.path}: {line!r} failed:\n{done.stdout}{done.stderr}"
@@ -68,7 +68,7 @@ def run_commands(example: Example) -> None:
 def test_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a page tells its reader to type works, in the order in which it is told."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("HOLDFAST_STORE", "HOLDFAST_SECRET", "HOLDFAST_DEV"):
+    for variable in ("LIMPET_STORE", "LIMPET_SECRET", "LIMPET_DEV"):
         monkeypatch.delenv(variable, raising=False)
     # A module of its own, so that classes and annotations of the page can be looked up by name.
     module = types.ModuleType("page_" + re.sub(r"\W", "_", name_of(page)))

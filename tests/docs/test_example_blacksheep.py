@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 def url() -> Iterator[str]:
     """Return where the example is served."""
     port, folder = free_port(), scratch_folder("example")
-    clean = [f"-u{name}" for name in os.environ if name.startswith("HOLDFAST_")]
+    clean = [f"-u{name}" for name in os.environ if name.startswith("LIMPET_")]
     serve = ["-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", str(port), "blacksheep_app:app"]
     server = ServerProcess(["/usr/bin/env", *clean, sys.executable, *serve], folder)
     server.start()

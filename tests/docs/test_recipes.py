@@ -15,9 +15,9 @@ import pytest
 from joserfc import jwt
 from starlette.websockets import WebSocketDisconnect
 
-from holdfast import SessionEnded
-from holdfast.testing import client
-from holdfast.testing.clients import SessionClient
+from limpet import SessionEnded
+from limpet.testing import client
+from limpet.testing.clients import SessionClient
 from tests.docs.test_code_blocks import ROOT, examples
 
 FRAMEWORKS = ("fastapi", "blacksheep", "nexios", "litestar")
@@ -28,7 +28,7 @@ FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:141.0) Geck
 def page(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the Python blocks of a page; return the module that they make, with the application as ``app``."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("HOLDFAST_STORE", "HOLDFAST_SECRET", "HOLDFAST_DEV"):
+    for variable in ("LIMPET_STORE", "LIMPET_SECRET", "LIMPET_DEV"):
         monkeypatch.delenv(variable, raising=False)
     module = types.ModuleType(f"recipes_{request.param}")
     monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from holdfast.stores import Store
-from holdfast.testing import StoreSuite
+from limpet.stores import Store
+from limpet.testing import StoreSuite
 from tests.docs.test_code_blocks import ROOT, examples
 
 

@@ -16,10 +16,10 @@ from markdown_it import MarkdownIt
 __all__ = ["PREFIXES", "Block", "Route", "bindings", "free_names", "parse", "prefixed", "read", "routes"]
 
 PREFIXES: Final = {
-    "nexios": "holdfast.adapters.nexios",
-    "nexio": "holdfast.adapters.nexios",  # printed once so, and meant as the line above
-    "blacksheep": "holdfast.adapters.blacksheep",
-    "fastmiddleware": "holdfast.adapters.fastmvc",
+    "nexios": "limpet.adapters.nexios",
+    "nexio": "limpet.adapters.nexios",  # printed once so, and meant as the line above
+    "blacksheep": "limpet.adapters.blacksheep",
+    "fastmiddleware": "limpet.adapters.fastmvc",
 }
 _IMPORT: Final = re.compile(rf"^(\s*(?:from|import)\s+)({'|'.join(PREFIXES)})(?=[\s.])", re.MULTILINE)
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})

@@ -106,7 +106,7 @@ def _drive_settings(block: Block, names: dict[str, Any], notes: list[str]) -> li
     """Count visits in the application that a block makes, or in one with the settings that it makes."""
     app, own = names.get("app"), names.get("config", names.get("app_config"))
     if app is None and own is not None and block.framework == "nexios":
-        from holdfast.adapters.nexios import NexiosApp, SessionMiddleware
+        from limpet.adapters.nexios import NexiosApp, SessionMiddleware
 
         app = NexiosApp(config=own)
         app.add_middleware(SessionMiddleware())
@@ -170,7 +170,7 @@ def _from_earlier(name: str, block: Block, names: dict[str, Any], notes: list[st
 
 def _drive(app: Any, declared: list[Route], notes: list[str]) -> list[str]:
     """Ask for every route in the printed order, twice; a session key that a handler takes for granted is put in."""
-    from holdfast.testing import client
+    from limpet.testing import client
 
     with client(app, follow_redirects=False) as browser:
         return [f"{route.method.upper()} {route.path} {_ask(browser, route, notes)}" for route in declared * 2]
@@ -216,7 +216,7 @@ def _drive_backend(block: Block, kind: type) -> str:
 
 
 def _count(app: Any, framework: str, what: str) -> str:
-    from holdfast.testing import client
+    from limpet.testing import client
 
     count_visits(app, framework)
     with client(app) as one, client(app) as other:

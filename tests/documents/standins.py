@@ -77,7 +77,7 @@ def _stand_ins() -> dict[str, Callable[[], Any]]:
         "validate_step1": lambda: bool,
         "process_wizard_submission": lambda: lambda data: SimpleNamespace(id=len(data)),
         "config_value": lambda: "a value of the reader's own",
-        "SessionSerializer": lambda: import_module("holdfast.adapters.blacksheep.sessions").Serializer,
+        "SessionSerializer": lambda: import_module("limpet.adapters.blacksheep.sessions").Serializer,
         "Signer": lambda: import_module("itsdangerous").Serializer,
     }
 
@@ -95,7 +95,7 @@ def stand_in(name: str, framework: str) -> Any:
     own = _stand_ins()
     if name in own:
         return own[name]()
-    home = {"nexios": "holdfast.adapters.nexios", "blacksheep": "holdfast.adapters.blacksheep", "fastmvc": "fastapi"}
+    home = {"nexios": "limpet.adapters.nexios", "blacksheep": "limpet.adapters.blacksheep", "fastmvc": "fastapi"}
     try:
         return getattr(import_module(home[framework]), name)  # a name of the framework that the block does not import
     except AttributeError:
@@ -105,16 +105,16 @@ def stand_in(name: str, framework: str) -> Any:
 def application(framework: str, **settings: Any) -> Any:
     """Return an application with sessions, for blocks that go on from an earlier one."""
     if framework == "nexios":
-        nexios = import_module("holdfast.adapters.nexios")
+        nexios = import_module("limpet.adapters.nexios")
         app = nexios.NexiosApp(config=nexios.MakeConfig({"secret_key": SECRET, "session": settings}))
         app.add_middleware(nexios.SessionMiddleware())
         return app
     if framework == "blacksheep":
-        app = import_module("holdfast.adapters.blacksheep").Application(show_error_details=True)
+        app = import_module("limpet.adapters.blacksheep").Application(show_error_details=True)
         app.use_sessions(SECRET)
         return app
     app = FastAPI()
-    app.add_middleware(import_module("holdfast.adapters.fastmvc").SessionMiddleware, secret_key=SECRET, **settings)
+    app.add_middleware(import_module("limpet.adapters.fastmvc").SessionMiddleware, secret_key=SECRET, **settings)
     return app
 
 
@@ -150,7 +150,7 @@ def count_visits(app: Any, framework: str) -> None:
 
 def reader_store() -> type:
     """Return a working store of the reader's own for BlackSheep: the documents print one with three dots for a body."""
-    abc = import_module("holdfast.adapters.blacksheep.sessions.abc")
+    abc = import_module("limpet.adapters.blacksheep.sessions.abc")
 
     async def load(self: Any, request: Any) -> Any:
         header = request.get_first_header(b"x-session-id")

@@ -63,7 +63,7 @@ class Example:
 @pytest.fixture
 def example(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Example]:
     """Return the example that the test names, running in a folder of its own as in development."""
-    monkeypatch.setenv("HOLDFAST_DEV", "1")
+    monkeypatch.setenv("LIMPET_DEV", "1")
     monkeypatch.setenv("SECRET_KEY", "Nq4Lr8Zx2Wb7Tm0Vy5Kc9Hd3Pf6Gs1Ja8UeQoRiXt2M")
     example = Example(request.param, tmp_path)
     example.start()
@@ -174,7 +174,5 @@ def test_example(example: Example, request: pytest.FixtureRequest) -> None:
 def test_every_example_is_used() -> None:
     """No file under examples/ goes without a test, and there is one for every framework."""
     assert sorted(USES) == EXAMPLES
-    adapters = {
-        path.stem for path in (ROOT / "src" / "holdfast" / "adapters").iterdir() if not path.stem.startswith("_")
-    }
+    adapters = {path.stem for path in (ROOT / "src" / "limpet" / "adapters").iterdir() if not path.stem.startswith("_")}
     assert {name.removesuffix("_app") for name in EXAMPLES} == adapters

@@ -14,8 +14,8 @@ from typing import Final
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from holdfast.stores import Store
-from holdfast.testing import session_machine
+from limpet.stores import Store
+from limpet.testing import session_machine
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "examples" / "third_party_store"
 

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import holdfast.errors
+import limpet.errors
 
 ROOT = Path(__file__).parents[2]
-SOURCE = Path(holdfast.errors.__file__).parents[1]
+SOURCE = Path(limpet.errors.__file__).parents[1]
 KINDS = ("sqlite", "file")
 IN_FLIGHT = 200  # requests at the moment when a server is told to end
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from holdfast.stores import ABSENT, DONE, Record, open_store
+from limpet.stores import ABSENT, DONE, Record, open_store
 from tests.stores.blocking import NOW, done, key, record
 
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from holdfast._core.protocols import Store
-from holdfast._core.record import Record
-from holdfast.errors import StoreUnavailable
+from limpet._core.protocols import Store
+from limpet._core.record import Record
+from limpet.errors import StoreUnavailable
 
 __all__ = ["NOW", "a_key", "a_record", "every_call", "fails_within", "tries_again"]
 

@@ -1,10 +1,10 @@
-"""An application for a real server: ``uvicorn tests.faults.served:app``, with its store in HOLDFAST_STORE."""
+"""An application for a real server: ``uvicorn tests.faults.served:app``, with its store in LIMPET_STORE."""
 
 from __future__ import annotations
 
 import asyncio
 
-from holdfast.asgi import Receive, Scope, Send, SessionMiddleware
+from limpet.asgi import Receive, Scope, Send, SessionMiddleware
 from tests.faults.local import IN_FLIGHT
 
 _here: set[str] = set()

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from holdfast._core.protocols import Store
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
+from limpet._core.protocols import Store
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from tests.races.site import Handler, Reply, Site, nothing
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxies import TcpProxy
@@ -33,13 +33,13 @@ __all__ = [
     "unrelated",
 ]
 
-LONG: Final = os.environ.get("HOLDFAST_LONG") == "1"
+LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 
 Server: TypeAlias = ValkeyServer | PostgresServer
 
 
 def count(quick: int, long: int) -> int:
-    """Return how often to do something: in every run, and with HOLDFAST_LONG=1."""
+    """Return how often to do something: in every run, and with LIMPET_LONG=1."""
     return long if LONG else quick
 
 

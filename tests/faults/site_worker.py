@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from holdfast.stores import Store, open_store
+from limpet.stores import Store, open_store
 from tests.faults.service import add, read
 from tests.races.site import Site
 

@@ -13,15 +13,15 @@ from typing import Literal
 import pytest
 import redis.asyncio as client_library
 
-import holdfast.errors
-from holdfast._core.protocols import DONE, Store
-from holdfast.errors import ConfigurationError
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
+import limpet.errors
+from limpet._core.protocols import DONE, Store
+from limpet.errors import ConfigurationError
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
 
 ROOT = Path(__file__).parents[2]
-SOURCE = Path(holdfast.errors.__file__).parents[1]
+SOURCE = Path(limpet.errors.__file__).parents[1]
 Kind = Literal["redis", "postgres"]
 
 
@@ -88,8 +88,8 @@ def test_f23_own_client_in_a_second_loop(redis_url: str, redis_prefix: str) -> N
 
 _FORKING = """
 import asyncio, os, sys, traceback
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from tests.faults.test_client_processes import write_and_read
 
 kind, url, place, inside = sys.argv[1:]

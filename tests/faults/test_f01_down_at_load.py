@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast import Session
+from limpet import Session
 from tests.faults.service import Service, add, answered, read, refused, timed
 from tests.races.site import Site
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import Session
-from holdfast.asgi import SessionMiddleware
+from limpet import Session
+from limpet.asgi import SessionMiddleware
 from tests.faults.service import Service, add, answered, read, refused, unrelated
 
 

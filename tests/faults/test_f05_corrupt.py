@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 import redis
 
-from holdfast import Session
-from holdfast._core.protocols import Store
-from holdfast.stores import FileStore, MemoryStore, PostgresStore, RedisStore, SQLiteStore
+from limpet import Session
+from limpet._core.protocols import Store
+from limpet.stores import FileStore, MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from tests.faults.service import read, session_key
 from tests.races.site import Site
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from holdfast.stores import Record, open_store
+from limpet.stores import Record, open_store
 from tests.faults.local import KINDS, finish, running, url
 from tests.faults.local_worker import state
 from tests.stores.blocking import done, key
 
-KILLS = 1000 if os.environ.get("HOLDFAST_LONG") else 30
+KILLS = 1000 if os.environ.get("LIMPET_LONG") else 30
 
 
 @pytest.mark.timeout(900)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Session, SessionManager
-from holdfast.asgi import Message, Receive, Scope, Send
-from holdfast.stores import FileStore, SQLiteStore
+from limpet import Session, SessionManager
+from limpet.asgi import Message, Receive, Scope, Send
+from limpet.stores import FileStore, SQLiteStore
 from tests.faults.service import Service, add
 from tests.races.site import Site
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import StoreUnavailable
-from holdfast.stores import DONE, open_store
+from limpet.errors import StoreUnavailable
+from limpet.stores import DONE, open_store
 from tests.faults.local import KINDS, url
 from tests.faults.service import read, refused
 from tests.races.site import Site

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.stores import Record, open_store
+from limpet.stores import Record, open_store
 from tests.faults.local import KINDS, finish, running, url
 from tests.faults.service import Service, count
 from tests.faults.site_worker import site_of

@@ -10,8 +10,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from holdfast.errors import StoreUnavailable
-from holdfast.stores import ABSENT, DONE, FileStore, SQLiteStore
+from limpet.errors import StoreUnavailable
+from limpet.stores import ABSENT, DONE, FileStore, SQLiteStore
 from tests.faults.local import KINDS, running
 from tests.faults.service import Service, add, answered, read, refused, session_key, timed
 from tests.races.site import Site

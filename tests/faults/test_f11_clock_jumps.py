@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session
-from holdfast.stores import open_store
+from limpet import Session
+from limpet.stores import open_store
 from tests.faults.service import Service, add, read
 from tests.races.site import Site
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from holdfast import Session, SessionPolicy
-from holdfast.stores import RedisStore
+from limpet import Session, SessionPolicy
+from limpet.stores import RedisStore
 from tests.faults.service import add, read
 from tests.races.site import Site
 from tests.servers.valkey import ValkeyServer

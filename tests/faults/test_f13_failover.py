@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from holdfast import Session
-from holdfast.stores import RedisStore
+from limpet import Session
+from limpet.stores import RedisStore
 from tests.faults.records import a_key
 from tests.faults.service import Service, add, answered, read, refused
 from tests.races.site import Site

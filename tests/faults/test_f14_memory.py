@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from holdfast import Session
-from holdfast.stores import RedisStore
+from limpet import Session
+from limpet.stores import RedisStore
 from tests.faults.service import add, read, refused
 from tests.races.site import Site
 from tests.servers.valkey import ValkeyServer

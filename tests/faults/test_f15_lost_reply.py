@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import Session
+from limpet import Session
 from tests.faults.service import Service, add, answered, read
 from tests.races.site import Handler
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from holdfast import SessionManager
+from limpet import SessionManager
 from tests.faults.service import Service, add, answered, count, refused
 from tests.races.site import Site
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 
-from holdfast import Session
+from limpet import Session
 from tests.faults.service import Service, add, answered, count, read
 from tests.races.site import Handler, Reply
 

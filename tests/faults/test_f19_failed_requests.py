@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast import Session
-from holdfast.asgi import SessionMiddleware
+from limpet import Session
+from limpet.asgi import SessionMiddleware
 from tests.faults.service import Service, add, read, refused
 from tests.races.site import Handler, Site
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import UnstorableValue
+from limpet import UnstorableValue
 from tests.faults.service import Service, add
 
 

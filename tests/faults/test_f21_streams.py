@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session, SessionClosed, StoreUnavailable
-from holdfast.asgi import Message, Receive, Scope, Send, SessionMiddleware
+from limpet import Session, SessionClosed, StoreUnavailable
+from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
 from tests.faults.service import Service, answered, read, refused
 from tests.races.site import Site
 

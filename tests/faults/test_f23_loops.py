@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.stores import open_store
+from limpet.stores import open_store
 from tests.faults.service import add, read
 from tests.races.site import Site
 

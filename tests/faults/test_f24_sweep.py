@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from holdfast import SessionManager, SessionPolicy
-from holdfast.asgi import SessionMiddleware
-from holdfast.stores import DONE, FileStore, MemoryStore, PostgresStore, SQLiteStore
-from holdfast.testing import FakeClock
+from limpet import SessionManager, SessionPolicy
+from limpet.asgi import SessionMiddleware
+from limpet.stores import DONE, FileStore, MemoryStore, PostgresStore, SQLiteStore
+from limpet.testing import FakeClock
 from tests.faults.records import a_key, a_record
 from tests.faults.service import add, answered, count
 from tests.races.site import Site

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from holdfast import SessionManager
-from holdfast._core.record import unpack
-from holdfast.asgi import SessionMiddleware
-from holdfast.serializers.json import JSONSerializer
-from holdfast.serializers.msgpack import MsgpackSerializer
-from holdfast.stores import SQLiteStore
+from limpet import SessionManager
+from limpet._core.record import unpack
+from limpet.asgi import SessionMiddleware
+from limpet.serializers.json import JSONSerializer
+from limpet.serializers.msgpack import MsgpackSerializer
+from limpet.stores import SQLiteStore
 from tests.faults.service import Service, add, count, read, refused, session_key
 from tests.races.site import Site
 

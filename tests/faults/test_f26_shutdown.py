@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from holdfast.stores import Store, open_store
+from limpet.stores import Store, open_store
 from tests.faults.local import IN_FLIGHT, ROOT, SOURCE, url
 from tests.faults.service import Service
 from tests.races.site import Site
@@ -26,7 +26,7 @@ async def ends_well(place: str) -> None:
     server = subprocess.Popen(
         [*command, "--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "10"],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(SOURCE), "HOLDFAST_STORE": place, "HOLDFAST_SECRET": ""},
+        env={**os.environ, "PYTHONPATH": str(SOURCE), "LIMPET_STORE": place, "LIMPET_SECRET": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

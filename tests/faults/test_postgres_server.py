@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from holdfast._core.protocols import ABSENT, DONE
-from holdfast._core.record import Record
-from holdfast.errors import StoreUnavailable
-from holdfast.stores.postgres import PostgresStore
+from limpet._core.protocols import ABSENT, DONE
+from limpet._core.record import Record
+from limpet.errors import StoreUnavailable
+from limpet.stores.postgres import PostgresStore
 from tests.faults.records import NOW, a_key, a_record, every_call, fails_within, tries_again
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxies import tcp_proxy

@@ -9,10 +9,10 @@ import time
 import pytest
 import redis.asyncio as client_library
 
-from holdfast._core.protocols import ABSENT, DONE
-from holdfast._core.record import Record
-from holdfast.errors import StoreUnavailable
-from holdfast.stores.redis import RedisStore
+from limpet._core.protocols import ABSENT, DONE
+from limpet._core.record import Record
+from limpet.errors import StoreUnavailable
+from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record, every_call, fails_within, tries_again
 from tests.servers.proxies import tcp_proxy
 from tests.servers.valkey import ValkeyServer
@@ -73,12 +73,12 @@ async def test_f05_corrupt(own_valkey: ValkeyServer) -> None:
     client = client_library.Redis.from_url(own_valkey.url, protocol=2)
     key = a_key()
     await store.create(key, a_record(b"p" * 20, subject="adä"), now=NOW)
-    good = await client.get(f"holdfast:{key}")
+    good = await client.get(f"limpet:{key}")
     assert isinstance(good, bytes)
     broken = [good[:length] for length in range(len(good))]
     broken += [good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :] for at in range(len(good)) for bit in range(8)]
     for value in broken:
-        await client.set(f"holdfast:{key}", value)
+        await client.set(f"limpet:{key}", value)
         found = await store.load(key)
         assert isinstance(found, Record)
         kept = await store.delete(key, found.version ^ 1)
@@ -132,7 +132,7 @@ async def test_f13_new_primary_under_the_old_name(own_valkey: ValkeyServer) -> N
             key, record = a_key(), a_record()
             assert await store.create(key, record, now=NOW) is DONE
             assert await store.load(key) == record
-            assert f"holdfast:{key}" in new.say("KEYS", "*")
+            assert f"limpet:{key}" in new.say("KEYS", "*")
             await store.close()
 
 

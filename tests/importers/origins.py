@@ -25,8 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from holdfast._core.protocols import Importer
-from holdfast.importers import (
+from limpet._core.protocols import Importer
+from limpet.importers import (
     BlackSheepCookies,
     DjangoCache,
     DjangoCookies,

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, CookiePolicy, Session
-from holdfast._core.events import SessionImported
-from holdfast._core.protocols import Importer
-from holdfast.importers import StarletteCookies
-from holdfast.manager import system_clock
+from limpet import ConfigurationError, CookiePolicy, Session
+from limpet._core.events import SessionImported
+from limpet._core.protocols import Importer
+from limpet.importers import StarletteCookies
+from limpet.manager import system_clock
 from tests.importers.origins import ORIGINS, OTHER_SECRET, SIGNED, Made
 from tests.importers.origins import SECRET as OLD
 from tests.security.hostile import CORPUS, bit_flips, truncations

@@ -48,7 +48,7 @@ def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
 
 def outcome(tree: Path, breakage: Breakage) -> str:
     """Apply a breakage, run its test, take the breakage back; return what became of it."""
-    path = tree / "src" / "holdfast" / breakage.file
+    path = tree / "src" / "limpet" / breakage.file
     right = path.read_text()
     if right.count(breakage.old) != 1:
         return f"STALE: the text is there {right.count(breakage.old)} times"
@@ -73,7 +73,7 @@ def main(words: Sequence[str]) -> int:
     ]
     began = time.monotonic()
     width = max((len(each.what) for each in chosen), default=0)
-    with tempfile.TemporaryDirectory(prefix="holdfast-mutants-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="limpet-mutants-") as scratch:
         trees: Queue[Path] = Queue()
         for number in range(WORKERS):
             trees.put(copied(Path(scratch) / str(number)))

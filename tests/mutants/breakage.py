@@ -12,7 +12,7 @@ class Breakage(NamedTuple):
 
     Attributes:
         what: What would be wrong with it.
-        file: Below ``src/holdfast``.
+        file: Below ``src/limpet``.
         old: The right text, which is there exactly once.
         new: The wrong text.
         test: Below ``tests``; it has to fail.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast._core.protocols import ABSENT, DONE, Outcome, Store
-from holdfast._core.record import Record
-from holdfast.stores.memory import MemoryStore
+from limpet._core.protocols import ABSENT, DONE, Outcome, Store
+from limpet._core.record import Record
+from limpet.stores.memory import MemoryStore
 
 __all__ = ["BROKEN", "EndedLives", "LateExpiry", "LostCheck", "SwallowedFailure", "TouchRevives", "Upsert"]
 

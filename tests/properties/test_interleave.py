@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pytest
 
-from holdfast._core.protocols import Outcome, Store
-from holdfast._core.record import Record
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing.interleave import OPERATIONS, Operation, Race, every_order, pause, some_orders
+from limpet._core.protocols import Outcome, Store
+from limpet._core.record import Record
+from limpet.stores.memory import MemoryStore
+from limpet.testing.interleave import OPERATIONS, Operation, Race, every_order, pause, some_orders
 from tests.properties.broken import EndedLives, LateExpiry, LostCheck, SwallowedFailure, TouchRevives, Upsert
 
-LONG: Final = os.environ.get("HOLDFAST_LONG") == "1"
+LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 PAIRS: Final = list(combinations_with_replacement(OPERATIONS, 2))
 TRIPLES: Final = list(combinations_with_replacement(OPERATIONS, 3))
 

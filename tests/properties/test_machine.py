@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from holdfast._core.protocols import Store
-from holdfast.stores.file import FileStore
-from holdfast.stores.memory import MemoryStore
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
-from holdfast.stores.sqlite import SQLiteStore
-from holdfast.testing.machine import Build, Place, plain, session_machine
-from holdfast.testing.suite_adapter import AdapterSuite
+from limpet._core.protocols import Store
+from limpet.stores.file import FileStore
+from limpet.stores.memory import MemoryStore
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
+from limpet.stores.sqlite import SQLiteStore
+from limpet.testing.machine import Build, Place, plain, session_machine
+from limpet.testing.suite_adapter import AdapterSuite
 from tests.adapters.test_blacksheep import TestBlackSheep as BlackSheep
 from tests.adapters.test_fastapi import TestFastAPI as FastAPI
 from tests.adapters.test_fastmvc import TestFastMVC as FastMVC
@@ -31,7 +31,7 @@ from tests.properties.broken import BROKEN
 
 Prepare: TypeAlias = Callable[[pytest.FixtureRequest], Place]
 
-LONG: Final = os.environ.get("HOLDFAST_LONG") == "1"
+LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 ADAPTERS: Final = (Starlette, FastAPI, FastMVC, BlackSheep, Nexios, Litestar)
 
 
@@ -76,7 +76,7 @@ STORES: Final[dict[str, tuple[Prepare, int, int]]] = {
     "redis": (on_redis, 12, 600),
     "postgres": (on_postgres, 10, 500),
 }
-"""How each store is prepared, and how many lives a normal run tries out, and one with HOLDFAST_LONG=1."""
+"""How each store is prepared, and how many lives a normal run tries out, and one with LIMPET_LONG=1."""
 
 
 def lives(quick: int, long: int, **more: Any) -> settings:

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import pytest
 
-from holdfast._core.protocols import Store
-from holdfast.stores.file import FileStore
-from holdfast.stores.memory import MemoryStore
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
-from holdfast.stores.sqlite import SQLiteStore
-from holdfast.testing.machine import FailingStore
+from limpet._core.protocols import Store
+from limpet.stores.file import FileStore
+from limpet.stores.memory import MemoryStore
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
+from limpet.stores.sqlite import SQLiteStore
+from limpet.testing.machine import FailingStore
 
 Open = Callable[[pytest.FixtureRequest], Store]
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any, Self, TypeAlias
 
-from holdfast import Session, SessionManager, SessionPolicy
-from holdfast._core.events import Event
-from holdfast._core.protocols import Immediate, Outcome, Store
-from holdfast._core.record import Record
-from holdfast.asgi import Message, Receive, Scope, Send, SessionMiddleware
-from holdfast.testing.clock import FakeClock
+from limpet import Session, SessionManager, SessionPolicy
+from limpet._core.events import Event
+from limpet._core.protocols import Immediate, Outcome, Store
+from limpet._core.record import Record
+from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
+from limpet.testing.clock import FakeClock
 
 __all__ = ["Counting", "Gate", "Handler", "Held", "Reply", "Site", "nothing"]
 

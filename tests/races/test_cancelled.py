@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session
-from holdfast._core.protocols import Outcome
-from holdfast._core.record import Record
-from holdfast.stores.memory import MemoryStore
+from limpet import Session
+from limpet._core.protocols import Outcome
+from limpet._core.record import Record
+from limpet.stores.memory import MemoryStore
 from tests.races.site import Site
 
 SOON, LATE = 0.02, 0.1

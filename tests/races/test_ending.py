@@ -8,11 +8,11 @@ import random
 
 import pytest
 
-from holdfast import Session
-from holdfast._core.protocols import Store
+from limpet import Session
+from limpet._core.protocols import Store
 from tests.races.site import Site, nothing
 
-RACES = 10_000 if os.environ.get("HOLDFAST_LONG") == "1" else 300
+RACES = 10_000 if os.environ.get("LIMPET_LONG") == "1" else 300
 HOUR = 3600
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import Session
-from holdfast._core.protocols import Store
+from limpet import Session
+from limpet._core.protocols import Store
 from tests.races.site import Handler, Site
 
 HOUR = 3_600

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from holdfast import Session
-from holdfast._core import forward
-from holdfast._core.protocols import Store
+from limpet import Session
+from limpet._core import forward
+from limpet._core.protocols import Store
 from tests.races.site import Site, nothing
 
 INTERVAL = 300

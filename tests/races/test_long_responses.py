@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, Session, SessionClosed, StoreUnavailable
-from holdfast._core.protocols import Store
-from holdfast.asgi import Message, Receive, Scope, Send, SessionMiddleware
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing.machine import FailingStore
+from limpet import ConfigurationError, Session, SessionClosed, StoreUnavailable
+from limpet._core.protocols import Store
+from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
+from limpet.stores.memory import MemoryStore
+from limpet.testing.machine import FailingStore
 from tests.races.site import Handler, Reply, Site, nothing
 
 Stream = Callable[[Session, Send], Awaitable[None]]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from holdfast import Session
+from limpet import Session
 from tests.races.site import Site
 
 PROCESSES = 4
@@ -18,7 +18,7 @@ UPDATES = 250
 
 def _work(url: str, token: str, worker: int) -> None:
     """Write from a process of its own: a key, an item and an increment with each of its requests."""
-    from holdfast.stores import open_store
+    from limpet.stores import open_store
 
     def handler(number: int) -> object:
         def write(session: Session) -> None:
@@ -41,7 +41,7 @@ def _work(url: str, token: str, worker: int) -> None:
 
 async def everything_counts(url: str) -> None:
     """Run the processes; assert that all their writes are there."""
-    from holdfast.stores import open_store
+    from limpet.stores import open_store
 
     site = Site(open_store(url))
     token = await site.session(n=0, log=[])

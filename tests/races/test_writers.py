@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from holdfast import Session, SessionConflict, StoreUnavailable
-from holdfast._core.protocols import Outcome, Store
-from holdfast._core.record import Record
-from holdfast.testing.machine import FailingStore
+from limpet import Session, SessionConflict, StoreUnavailable
+from limpet._core.protocols import Outcome, Store
+from limpet._core.record import Record
+from limpet.testing.machine import FailingStore
 from tests.races.site import Handler, Site
 
 MANY = 50

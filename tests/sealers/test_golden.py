@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from holdfast._core.record import Record
+from limpet._core.record import Record
 from tests.security.site import ANONYMOUS, OTHER, SECRET, Site
 
 NOW: Final = 1_800_000_000_000
@@ -16,14 +16,14 @@ HELD: Final = {"n": 1, "name": "Zoë", "tree": {"a": [1, None]}}
 
 COOKIES: Final = {
     "cookie:": (
-        "AUVuJ4QlCMdrbQVaYsS5dFYjEs0qgilBWmj7LgrO5xKfRZ_wLdTZRVnClKZD25XpbvyK98Uappa3RuMlhVdaEJaBtbOPSMG0"
-        "K3TJqeNPTmctKM4EdObZkF_08EUVfPyLiNl7Vk0KkrUchyKMZvtDHFRAU8FtnnqMU8Pzy0difux5jFPaAMQpxoP-"
-        "Fj_C9YSI2V4bh6xWMXlq"
+        "AUWkQTTZN2mcoe43-fDrnMZ0_1xXoT4z-tbSuWKrKWutX4PvVLIDZ6eqpOMOkqDlj8nPqBkhoyUJ8Tz-gp9jp9ednCFhLdBq"
+        "Sx0PCNPybrN9RvdQawv61-6NFq7VvNrAc7d4CxTraKOXE8UVzeJbP3r2xT0xACv5bTSQB-27l6G1TQC2jv_P8TaHillyN5Ch"
+        "mpiDeh9xRyul"
     ),
     "cookie:signed": (
-        "AVNUQ4SYtTtkxUklWicAAAGjGFxQAAAAAaMdg5ZgAAAABGFubk0VAJKtg61hdXRoZW50aWNhdGVkzwAAAaMYXFAAp2NyZWF0"
-        "ZWTPAAABoxhcUACkZGF0YYOhbgGkbmFtZaRab8OrpHRyZWWBoWGSAcAkM5-Gs3fYLYitEg4o1dDfN387tts1mEg8-"
-        "DL5xnIf_A"
+        "AVMPdaACEg-z8rc8DTUAAAGjGFxQAAAAAaMdg5ZgAAAABGFubk0VAJKtg61hdXRoZW50aWNhdGVkzwAAAaMYXFAAp2NyZWF0"
+        "ZWTPAAABoxhcUACkZGF0YYOhbgGkbmFtZaRab8OrpHRyZWWBoWGSAcCe5t4kCWHNl5T04mV8QLRGpGB-7P1VyAHNs8bOuqxw"
+        "nw"
     ),
 }
 """Sessions of ann that live in their cookie, by the store that sealed them."""
@@ -36,10 +36,10 @@ def stored(version: int, payload: str) -> Record:
 
 RECORDS: Final = {
     False: (
-        "AVPtma7yklG5nvMwyn8AvmSjmasBiKLt1gRYcfV0zBu9USEKcprzKI4iMKeOHOc6qsS8lCPEkH4ofWTSv47hitsc8k0VoA",
-        "bbe87c7719f56eff858d789c219507df6c6a21e3d68aad1b22eba005d9d2c79c",
+        "AVO6Ww835cEtNHWzYHSA5p2lsqlnfnvBytaS7YSRvRKEeszYYXZV-YBhQfT9ZlN7CQitaNGk5d98cxb6FoaK02IQbHUAVg",
+        "978697db206820089d64abe0fd69d81c20c139713cb194423caa2f345d022146",
         stored(
-            -2022453244526404986,
+            2215034089635486724,
             (
                 "TRUAkq2DrWF1dGhlbnRpY2F0ZWTPAAABoxhcUACnY3JlYXRlZM8AAAGjGFxQAKRkYXRhg6FuAaRuYW1lpFpvw6ukdHJlZYGh"
                 "YZIBwA=="
@@ -47,13 +47,13 @@ RECORDS: Final = {
         ),
     ),
     True: (
-        "AVPtma7yvcBKV5pW5T5XCFbl2ivFgJBHMdIb28AoK0RqrODn3WU0rXjWds5uLsXPuba2jwbGFnu_7n_BCAYAHn17dRxbRQ",
-        "4a6e72b9eed3744dace93e5d7d94ec2b548133480da5c531ed040758cb370645",
+        "AVO6Ww83VV-mvbEGM3qCzFKnTzHyWqopFDmf1g3FH0OE2bI8JDH7IuLZmOkYnrMq_DNwGfRNF3qMYhS-kzeUx86UJdqusw",
+        "2af6e16a01659f5925429424dc0dcd15d6f6fe923a8517e0e10f82d75577a9d2",
         stored(
-            -6023644191250421931,
+            4458277909423875322,
             (
-                "WLfcTLmnk2iCeLSaMiFZDT0ex4mCynDUOGCNWWfff8c5p2RLDHf1ypy9SWgpWhboMb1xtxP/z78UxvLf9OAhS+fKZf0hQ/VC"
-                "QiIb3gjZoGpivFr1QNBm02bbDgYwVsfvg3WDTZP4LFBh3XSJ56jdmZNmwiozBWHOWQ=="
+                "WKi+xHOG61Iq47FcGrTNsFM4I9Hvu00LGmiHi0qO66vRpmK1fI1jNaB8hCptHf5p2wbh1EgUjFS6kvYP9l6307wgD4p8NKEp"
+                "NOyQh7p6cLRAqaTYNaikuqmuf51eqP1kSYiBROinRnZ0WG4RH+PV+kFe7lGZ1VEEHQ=="
             ),
         ),
     ),

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast._core.keyring import Key, Keyring
-from holdfast._core.tokens import b64decode, b64encode
-from holdfast.sealers.encrypted import EncryptedSealer
-from holdfast.sealers.signed import SignedSealer
+from limpet._core.keyring import Key, Keyring
+from limpet._core.tokens import b64decode, b64encode
+from limpet.sealers.encrypted import EncryptedSealer
+from limpet.sealers.signed import SignedSealer
 
 NEW = "Zk3v-8Qw1LrT5yXcB7nMp2aSd9fGh4jKe6uIo0_RtYE"
 OLD = "p0T7r_MRiYz1cVbWq5LxN8sKd3GhJf6uEa2-Qy9oXtC"
@@ -61,10 +61,10 @@ def test_bytes_come_back(kind: type[Sealer], data: bytes) -> None:
 @pytest.mark.parametrize(
     ("kind", "token"),
     [
-        (SignedSealer, "AVOdLagFdGhlIHNhbWUgYnl0ZXMgZm9yIGV2ZXLkqZ7IiFkjsyIJ9-Zz_1JVsn8jriDsAvlhTJDZ3OH53Q"),
+        (SignedSealer, "AVOr9YihdGhlIHNhbWUgYnl0ZXMgZm9yIGV2ZXLlYrMj3rXMX-1ESLC1N-pwHiWik7ZhZvR6OXwIqXCh6Q"),
         (
             EncryptedSealer,
-            "AUWYwYjuiqt3hal_kMHiSPeessHAQUVsZmeFzjv6DPsQMSihH-OF43JXrrE4duX6j5px2ELeUYM-3ukaFYX7RuFSR_EQ",
+            "AUXetZ0T-2tM9j05c847RUx2758v8Cnqlz5rUkBeXmnDvlYAxnvUDu38kTPwHnpDCn-MjSCXS-SBt-SP_A77eLlmEogl",
         ),
     ],
 )
@@ -299,7 +299,7 @@ def test_s36_macs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
         seen.append((len(left), len(right)))
         return hmac.compare_digest(left, right)
 
-    monkeypatch.setattr("holdfast.sealers.signed.compare_digest", spy)
+    monkeypatch.setattr("limpet.sealers.signed.compare_digest", spy)
     sealer = SignedSealer(Keyring(NEW), purpose="p", name="n", clock=lambda: 0)
     raw = b64decode(sealer.seal(b"x"))
     assert raw is not None

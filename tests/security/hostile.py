@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, Final
 
-from holdfast.serializers.msgpack import MsgpackSerializer
+from limpet.serializers.msgpack import MsgpackSerializer
 
 __all__ = ["CORPUS", "Witness", "at_random", "bit_flips", "truncations"]
 

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast import Session, SessionManager
-from holdfast._core.events import Event
-from holdfast._core.protocols import Outcome
-from holdfast._core.record import Record
-from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
-from holdfast.stores import ClientStore, MemoryStore, Store
-from holdfast.testing import FakeClock
+from limpet import Session, SessionManager
+from limpet._core.events import Event
+from limpet._core.protocols import Outcome
+from limpet._core.record import Record
+from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
+from limpet.stores import ClientStore, MemoryStore, Store
+from limpet.testing import FakeClock
 
 __all__ = ["ANONYMOUS", "LONG", "NAME", "OLDER", "OTHER", "SECRET", "Answer", "Handler", "Site", "Watched", "count"]
 
-LONG: Final = os.environ.get("HOLDFAST_LONG") == "1"
+LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 NAME: Final = "__Host-session"
 SECRET: Final = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5"
 OLDER: Final = "Wn3pYx8Lq-1vKzRt6Bm9HcJd4SfGa7Ue2oXiT0"
@@ -31,7 +31,7 @@ Handler = Callable[[Session], Awaitable[object] | object]
 
 
 def count(quick: int, long: int) -> int:
-    """Return how often to do something: in every run, and with HOLDFAST_LONG=1."""
+    """Return how often to do something: in every run, and with LIMPET_LONG=1."""
     return long if LONG else quick
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from holdfast.testing import AdapterSuite
+from limpet.testing import AdapterSuite
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ROWS: Final = tuple(f"S{number:02}" for number in range(1, 37))

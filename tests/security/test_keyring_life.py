@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from holdfast import Key, Keyring, WeakSecret
+from limpet import Key, Keyring, WeakSecret
 from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, Site
 
 STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], ids=["id", "encrypted", "signed"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import Session
+from limpet import Session
 from tests.security.site import ANONYMOUS, Site
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast import Session
+from limpet import Session
 from tests.security.site import ANONYMOUS, Site, count
 
 

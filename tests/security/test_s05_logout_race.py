@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from holdfast import Session, SessionPolicy
-from holdfast._core.events import WriteAfterEnd
+from limpet import Session, SessionPolicy
+from limpet._core.events import WriteAfterEnd
 from tests.security.site import ANONYMOUS, Site, count
 
 

@@ -6,8 +6,8 @@ import asyncio
 import json
 from functools import partial
 
-from holdfast import Session, SessionPolicy
-from holdfast._core.events import ValueOverwritten
+from limpet import Session, SessionPolicy
+from limpet._core.events import ValueOverwritten
 from tests.security.site import Handler, Site
 
 

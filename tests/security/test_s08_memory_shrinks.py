@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from holdfast import SessionPolicy
-from holdfast.asgi import SessionMiddleware
-from holdfast.stores import MemoryStore
+from limpet import SessionPolicy
+from limpet.asgi import SessionMiddleware
+from limpet.stores import MemoryStore
 from tests.security.site import Site, request
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import SessionPolicy
+from limpet import SessionPolicy
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast import SessionPolicy
+from limpet import SessionPolicy
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 POLICY = SessionPolicy(idle_timeout=2, anonymous_timeout=2, absolute_timeout=4, touch_interval=0)

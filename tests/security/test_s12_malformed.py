@@ -24,7 +24,7 @@ async def test_a_malformed_cookie_is_no_cookie(
         assert (read.status, read.text, read.cookies) == (200, "null", [])
         write = await site.ask("/write", value)
         assert (write.status, write.text, len(write.cookies)) == (200, "1", 1)
-    assert [record for record in caplog.records if record.name.startswith("holdfast")] == []
+    assert [record for record in caplog.records if record.name.startswith("limpet")] == []
 
 
 async def test_without_a_secret_junk_is_anonymous_too(site: Site) -> None:

@@ -7,11 +7,11 @@ import zlib
 
 import pytest
 
-from holdfast import SessionPolicy, UnstorableValue
-from holdfast._core.events import CorruptRecord
-from holdfast._core.protocols import Serializer
-from holdfast.serializers.json import JSONSerializer
-from holdfast.serializers.msgpack import MsgpackSerializer
+from limpet import SessionPolicy, UnstorableValue
+from limpet._core.events import CorruptRecord
+from limpet._core.protocols import Serializer
+from limpet.serializers.json import JSONSerializer
+from limpet.serializers.msgpack import MsgpackSerializer
 from tests.security.hostile import Witness
 from tests.security.site import ANONYMOUS, Site
 

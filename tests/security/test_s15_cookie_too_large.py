@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast import CookieTooLarge
+from limpet import CookieTooLarge
 from tests.security.site import Site
 
 

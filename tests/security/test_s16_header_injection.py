@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, CookiePolicy, SessionManager
+from limpet import ConfigurationError, CookiePolicy, SessionManager
 from tests.security.hostile import CORPUS
 from tests.security.site import Site
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, CookiePolicy, SessionManager, SessionPolicy
+from limpet import ConfigurationError, CookiePolicy, SessionManager, SessionPolicy
 from tests.security.site import Site
 
 DROPPED: list[dict[str, Any]] = [

@@ -18,7 +18,7 @@ async def test_the_default_cookie_has_every_protection(store: str | None) -> Non
 
 async def test_only_the_switch_makes_it_weaker(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over http without ``dev=True`` it stays Secure; with it, there is neither Secure nor a prefix."""
-    monkeypatch.setenv("HOLDFAST_DEV_ANNOUNCED", "1")
+    monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
     (line,) = (await Site().ask("/write", scheme="http")).cookies
     assert "; Secure" in line
     (line,) = (await Site(dev=True).ask("/write", scheme="http")).cookies

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-import holdfast
-from holdfast._core.record import Record
+import limpet
+from limpet._core.record import Record
 from tests.security.site import ANONYMOUS, SECRET, Site
 
-SOURCES = sorted(Path(holdfast.__file__).parent.rglob("*.py"))
+SOURCES = sorted(Path(limpet.__file__).parent.rglob("*.py"))
 CODE = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "cloudpickle"}
 RUNS = {"eval", "exec", "compile", "__import__"}
 

@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from holdfast import SessionManager, WeakSecret
+from limpet import SessionManager, WeakSecret
 
 WEAK = ["", "a", "changeme", "x" * 31, "a" * 32, "ab" * 16, "change-me-change-me-change-me-now", "0123456789" * 4]
 
@@ -14,8 +14,8 @@ WEAK = ["", "a", "changeme", "x" * 31, "a" * 32, "ab" * 16, "change-me-change-me
 @pytest.mark.parametrize("store", ["memory:", "cookie:"])
 @pytest.mark.parametrize("secret", WEAK)
 def test_it_is_refused_with_the_command_that_makes_a_good_one(store: str, secret: str) -> None:
-    """Too short, repeated or a placeholder: an error at construction that names ``holdfast keygen``."""
-    with pytest.raises(WeakSecret, match="holdfast keygen") as caught:
+    """Too short, repeated or a placeholder: an error at construction that names ``limpet keygen``."""
+    with pytest.raises(WeakSecret, match="limpet keygen") as caught:
         SessionManager(store, secret=secret)
     assert len(secret) < 4 or secret not in str(caught.value)
 

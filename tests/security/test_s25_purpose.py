@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from holdfast import CookiePolicy, Keyring, Session
-from holdfast._core.tokens import new_id
-from holdfast.csrf import csrf_token
-from holdfast.sealers.encrypted import EncryptedSealer
-from holdfast.sealers.signed import SignedSealer
-from holdfast.stores import CookieStore
+from limpet import CookiePolicy, Keyring, Session
+from limpet._core.tokens import new_id
+from limpet.csrf import csrf_token
+from limpet.sealers.encrypted import EncryptedSealer
+from limpet.sealers.signed import SignedSealer
+from limpet.stores import CookieStore
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], ids=["id", "encrypted", "signed"])

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from holdfast import Session, SessionManager
-from holdfast._core.caching import mark_response
-from holdfast.asgi import SessionMiddleware
+from limpet import Session, SessionManager
+from limpet._core.caching import mark_response
+from limpet.asgi import SessionMiddleware
 from tests.security.site import Site
 from tests.security.web import caching_proxy, served
 
@@ -108,7 +108,7 @@ def shop() -> Starlette:
 @pytest.mark.browser
 def test_two_users_behind_a_caching_proxy_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind nginx: nobody gets the other's page or cookie, and what did not use the session comes from the cache."""
-    monkeypatch.setenv("HOLDFAST_DEV_ANNOUNCED", "1")
+    monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
     with served(shop()) as port, caching_proxy(port, tmp_path) as url, ExitStack() as browsers:
         ann, bob, nobody = (browsers.enter_context(httpx.Client(base_url=url)) for _ in range(3))
         for client, name in ((ann, "ann"), (bob, "bob")):

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from holdfast._core import tokens
+from limpet._core import tokens
 from tests.security.site import Site, count
 
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast import CookiePolicy, SessionManager
-from holdfast.asgi import SessionMiddleware
+from limpet import CookiePolicy, SessionManager
+from limpet.asgi import SessionMiddleware
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.security.jar import Jar
 from tests.security.site import Site

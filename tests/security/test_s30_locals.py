@@ -8,14 +8,14 @@ from types import TracebackType
 
 import pytest
 
-import holdfast
-from holdfast import HoldfastError, SessionPolicy, StoreUnavailable
-from holdfast._core.protocols import Outcome
-from holdfast._core.record import Record
+import limpet
+from limpet import LimpetError, SessionPolicy, StoreUnavailable
+from limpet._core.protocols import Outcome
+from limpet._core.record import Record
 from tests.security.site import OLDER, SECRET, Handler, Site, Watched
 
 VALUE = "4111-1111-1111-1111"
-INSIDE = tuple(str(Path(holdfast.__file__).parent / name) for name in ("_core", "stores", "sealers", "serializers"))
+INSIDE = tuple(str(Path(limpet.__file__).parent / name) for name in ("_core", "stores", "sealers", "serializers"))
 
 
 class Failing(Watched):
@@ -76,7 +76,7 @@ def frames(error: BaseException | None) -> Iterator[TracebackType]:
         error = error.__cause__ or error.__context__
 
 
-async def failure(site: Site, path: str, token: str) -> HoldfastError:
+async def failure(site: Site, path: str, token: str) -> LimpetError:
     """Return what the engine raises for a request, before anybody turns it into an answer."""
     manager = site.manager
     session = manager.begin([(b"cookie", f"{manager.cookie_name}={token}".encode())])
@@ -85,7 +85,7 @@ async def failure(site: Site, path: str, token: str) -> HoldfastError:
         site.handlers[path](session)
         if not manager.reseal(session):  # as the middleware does
             await manager.commit(session)
-    except HoldfastError as error:
+    except LimpetError as error:
         return error
     raise AssertionError(f"{path} did not fail")
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from holdfast import HoldfastError, Session, SessionPolicy, StoreUnavailable
-from holdfast._core.record import Record
+from limpet import LimpetError, Session, SessionPolicy, StoreUnavailable
+from limpet._core.record import Record
 from tests.security.site import NAME, OLDER, SECRET, Answer, Site, Watched
 
 VALUE = "4111-1111-1111-1111"
@@ -96,6 +96,6 @@ async def test_errors_still_say_something(site: Site) -> None:
     """What is hidden is the value; the key and the reason are there."""
     site.handlers["/object"] = lambda session: session.update(thing=object())
     error = (await site.ask("/object")).error
-    assert isinstance(error, HoldfastError)
+    assert isinstance(error, LimpetError)
     assert "thing" in str(error)
     assert "object" in str(error)

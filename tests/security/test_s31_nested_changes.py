@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from holdfast import Session
+from limpet import Session
 from tests.security.site import SECRET, Site, count
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import SessionManager
-from holdfast.asgi import Receive, Scope, Send, SessionMiddleware, session_in
-from holdfast.testing import async_client
+from limpet import SessionManager
+from limpet.asgi import Receive, Scope, Send, SessionMiddleware, session_in
+from limpet.testing import async_client
 
 
 async def whoami(scope: Scope, receive: Receive, send: Send) -> None:

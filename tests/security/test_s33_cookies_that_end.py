@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, HoldfastError, Session, SessionPolicy, StoreUnavailable
-from holdfast._core import marks
-from holdfast._core.events import SessionReused, WriteAfterEnd
-from holdfast.asgi import SessionMiddleware
-from holdfast.stores import CookieStore, MemoryStore, SQLiteStore, open_store
+from limpet import ConfigurationError, LimpetError, Session, SessionPolicy, StoreUnavailable
+from limpet._core import marks
+from limpet._core.events import SessionReused, WriteAfterEnd
+from limpet.asgi import SessionMiddleware
+from limpet.stores import CookieStore, MemoryStore, SQLiteStore, open_store
 from tests.security.site import ANONYMOUS, NAME, SECRET, Site, Watched, count, request
 
 MODES = pytest.mark.parametrize("mode", ["denylist", "epoch"])
@@ -144,13 +144,13 @@ async def test_denylist_ends_one_session_by_its_public_id() -> None:
 async def test_what_a_mode_cannot_do_is_said() -> None:
     """A list of sessions, the wrong kind of revocation, and plain cookie sessions: an error in words."""
     for site in (ending("denylist"), ending("epoch"), Site(store="cookie:", secret=SECRET)):
-        with pytest.raises(HoldfastError, match="cookie"):
+        with pytest.raises(LimpetError, match="cookie"):
             await site.manager.sessions_of("ann")
-        with pytest.raises(HoldfastError, match="cookie"):
+        with pytest.raises(LimpetError, match="cookie"):
             await site.manager.revoke_everyone()
-    with pytest.raises(HoldfastError, match="epoch"):
+    with pytest.raises(LimpetError, match="epoch"):
         await ending("denylist").manager.revoke_all("ann")
-    with pytest.raises(HoldfastError, match="denylist"):
+    with pytest.raises(LimpetError, match="denylist"):
         await ending("epoch").manager.revoke("0" * 64)
 
 

@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from holdfast import Session, SessionManager
-from holdfast.manager import system_clock
-from holdfast.testing import FakeClock
+from limpet import Session, SessionManager
+from limpet.manager import system_clock
+from limpet.testing import FakeClock
 from tests.subjects.site import Site
 
 SECRET = "kJ2mX9vQ4tR7wZ1nB6cY3fH8sD5gL0pA"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from holdfast import SessionManager
-from holdfast.stores import CookieStore, FileStore, SQLiteStore, Store
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
+from limpet import SessionManager
+from limpet.stores import CookieStore, FileStore, SQLiteStore, Store
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 Workers = Callable[[Any], Site]

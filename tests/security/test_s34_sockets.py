@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from holdfast import SessionClosed, SessionManager
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.csrf import CSRFMiddleware
-from holdfast.testing import async_client
-from holdfast.testing.clients import WebSocketClosed
+from limpet import SessionClosed, SessionManager
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.csrf import CSRFMiddleware
+from limpet.testing import async_client
+from limpet.testing.clients import WebSocketClosed
 
 
 async def talk(socket: WebSocket) -> None:

@@ -25,7 +25,7 @@ async def test_no_header_changes_the_cookie(
     header: tuple[bytes, bytes], dev: bool, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With each of them and without, over http and https: the same attributes."""
-    monkeypatch.setenv("HOLDFAST_DEV_ANNOUNCED", "1")
+    monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
     site = Site(dev=dev)
     plain, spoofed = [
         (await site.ask("/write", headers=headers, scheme=scheme)).cookies[0].partition("; ")[2]

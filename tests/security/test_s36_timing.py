@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import holdfast
-from holdfast.sealers import signed
+import limpet
+from limpet.sealers import signed
 from tests.security.site import SECRET, Site
 
-SOURCES = sorted(Path(holdfast.__file__).parent.rglob("*.py"))
+SOURCES = sorted(Path(limpet.__file__).parent.rglob("*.py"))
 SECRETS = re.compile(
     r"(^|_)(sig|sigs|signature|signatures|mac|macs|hmac|hmacs|digest|digests|tag_bytes|raw|secret|secrets|token_bytes)$"
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from holdfast.asgi import ASGIApp
+from limpet.asgi import ASGIApp
 from tests.servers.process import ServerProcess, free_port, wait_until
 
 __all__ = ["NGINX", "caching_proxy", "served"]

@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 import ormsgpack
 import pytest
 
-from holdfast._core.protocols import Serializer
-from holdfast._core.record import Contents, CorruptPayload, pack, unpack
-from holdfast.errors import UnstorableValue
+from limpet._core.protocols import Serializer
+from limpet._core.record import Contents, CorruptPayload, pack, unpack
+from limpet.errors import UnstorableValue
 from tests.serializers.values import same
 
 __all__ = ["SerializerContract"]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import holdfast.serializers
-from holdfast.errors import UnstorableValue
-from holdfast.serializers import JSONSerializer
-from holdfast.serializers.json import MAX_DEPTH
+import limpet.serializers
+from limpet.errors import UnstorableValue
+from limpet.serializers import JSONSerializer
+from limpet.serializers.json import MAX_DEPTH
 from tests.serializers.contract import SerializerContract
 from tests.serializers.values import damage, values
 
@@ -116,6 +116,6 @@ class TestJSON(SerializerContract):
 
 def test_names_are_found_on_first_use() -> None:
     """The package gives its serializers by name, and nothing else."""
-    assert set(holdfast.serializers.__all__) <= set(dir(holdfast.serializers))
+    assert set(limpet.serializers.__all__) <= set(dir(limpet.serializers))
     with pytest.raises(AttributeError, match="PickleSerializer"):
-        getattr(holdfast.serializers, "PickleSerializer")  # noqa: B009  # a type checker knows that it is not there
+        getattr(limpet.serializers, "PickleSerializer")  # noqa: B009  # a type checker knows that it is not there

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.errors import UnstorableValue
-from holdfast.serializers import MsgpackSerializer
-from holdfast.serializers.msgpack import MAX_DEPTH
+from limpet.errors import UnstorableValue
+from limpet.serializers import MsgpackSerializer
+from limpet.serializers.msgpack import MAX_DEPTH
 from tests.serializers.contract import SerializerContract, nested
 from tests.serializers.values import damage, same, values
 
@@ -162,7 +162,7 @@ class TestMsgpack(SerializerContract):
     def test_imported_on_first_use(self) -> None:
         """Neither the serializer's module nor its construction imports ormsgpack; encoding does."""
         program = (
-            "import sys; from holdfast.serializers import MsgpackSerializer; s = MsgpackSerializer();"
+            "import sys; from limpet.serializers import MsgpackSerializer; s = MsgpackSerializer();"
             "assert 'ormsgpack' not in sys.modules; s.encode(1); assert 'ormsgpack' in sys.modules"
         )
         subprocess.run([sys.executable, "-c", program], check=True)

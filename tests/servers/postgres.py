@@ -36,7 +36,7 @@ def postgres_binaries() -> Path:
 
 def external_postgres() -> str | None:
     """Return the URL of the server that whoever runs the tests wants to be used, if any."""
-    return os.environ.get("HOLDFAST_TEST_POSTGRES_URL") or None
+    return os.environ.get("LIMPET_TEST_POSTGRES_URL") or None
 
 
 class PostgresServer:

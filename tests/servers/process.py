@@ -18,7 +18,7 @@ from typing import Final
 
 __all__ = ["MissingServer", "ServerProcess", "free_port", "scratch_folder", "sweep_leftovers", "wait_until"]
 
-_PREFIX: Final = "holdfast-test-"
+_PREFIX: Final = "limpet-test-"
 _OWNER: Final = "owner"
 _PORTS: Final = range(20_000, 32_000)  # below the range that the kernel hands out for outgoing connections
 _PR_SET_PDEATHSIG: Final = 1

@@ -7,7 +7,7 @@ from tests.servers.valkey import ValkeyServer
 
 __all__ = ["ClusterSetup", "SentinelSetup"]
 
-_SERVICE = "holdfast"
+_SERVICE = "limpet"
 
 
 class SentinelSetup:

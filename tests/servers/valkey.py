@@ -128,4 +128,4 @@ class ValkeyServer:
 
 def external_redis() -> str | None:
     """Return the URL of the server that whoever runs the tests wants to be used, if any."""
-    return os.environ.get("HOLDFAST_TEST_REDIS_URL") or None
+    return os.environ.get("LIMPET_TEST_REDIS_URL") or None

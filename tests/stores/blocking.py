@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from holdfast.stores import NEVER, Record
+from limpet.stores import NEVER, Record
 
 T = TypeVar("T")
 NOW = 1_800_000_000_000

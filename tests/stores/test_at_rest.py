@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from holdfast import ConfigurationError, Key, Keyring, Session, SessionEnded, SessionManager, SessionPolicy
-from holdfast._core.at_rest import EncryptedStore
-from holdfast._core.events import CorruptRecord, SessionMerged
-from holdfast._core.marks import is_mark
-from holdfast._core.protocols import Checks, Finds, Immediate, Scans, Sweeps
-from holdfast._core.record import SEALED, Record
-from holdfast.sealers.at_rest import AtRestSealer
-from holdfast.stores import FileStore, MemoryStore, SQLiteStore, Store
-from holdfast.testing import FakeClock, StoreSuite
+from limpet import ConfigurationError, Key, Keyring, Session, SessionEnded, SessionManager, SessionPolicy
+from limpet._core.at_rest import EncryptedStore
+from limpet._core.events import CorruptRecord, SessionMerged
+from limpet._core.marks import is_mark
+from limpet._core.protocols import Checks, Finds, Immediate, Scans, Sweeps
+from limpet._core.record import SEALED, Record
+from limpet.sealers.at_rest import AtRestSealer
+from limpet.stores import FileStore, MemoryStore, SQLiteStore, Store
+from limpet.testing import FakeClock, StoreSuite
 from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, Site, Watched
 
 VALUE = "a value that nobody may read"

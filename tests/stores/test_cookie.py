@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast._core.keyring import Key, Keyring
-from holdfast._core.protocols import ClientStore, Store
-from holdfast._core.record import NEVER, Record
-from holdfast._core.tokens import b64decode, b64encode
-from holdfast.errors import ConfigurationError
-from holdfast.sealers.encrypted import EncryptedSealer
-from holdfast.sealers.signed import SignedSealer
-from holdfast.stores.cookie import CookieStore
+from limpet._core.keyring import Key, Keyring
+from limpet._core.protocols import ClientStore, Store
+from limpet._core.record import NEVER, Record
+from limpet._core.tokens import b64decode, b64encode
+from limpet.errors import ConfigurationError
+from limpet.sealers.encrypted import EncryptedSealer
+from limpet.sealers.signed import SignedSealer
+from limpet.stores.cookie import CookieStore
 
 NEW = "Zk3v-8Qw1LrT5yXcB7nMp2aSd9fGh4jKe6uIo0_RtYE"
 OLD = "p0T7r_MRiYz1cVbWq5LxN8sKd3GhJf6uEa2-Qy9oXtC"
@@ -66,11 +66,11 @@ def test_a_record_costs_few_bytes_beside_its_payload(encrypted: bool) -> None:
     [
         (
             False,
-            "AVOdLagF__________sAAAGLz-VoAAAAAaMYXFAAAAAACHVzZXItMTcAcGF5bG9hZP_poxG9rKwicoh9ydd-iRUGDncPCrq_AoK3xCEweHu6FQ",
+            "AVOr9Yih__________sAAAGLz-VoAAAAAaMYXFAAAAAACHVzZXItMTcAcGF5bG9hZP__XjmVEDTEGoqGcVYTy0ptnIMq38fMHsnBKsMMQ4rNRA",
         ),
         (
             True,
-            "AUWYwYjugaNaLfs7gVY74Ews-KgAz2L2kDuPBU_SFKrDU8gWYJptd2Cz7t17UPmkqLm_Z2yByUQ_86FrmNvxJru3n4xCt1zcYJdxp4FSgduoYbOhRvL5KzK6",
+            "AUXetZ0T6cjbaUl3Py9k--lC6CB5ixFLjs7f-Q_jmTVcteAgHtrvCJR74aWBIt1wTFs7ZzQFJU2wDxGmm5cg1DbbJPoXd7AnM_YFWw274FbJqdEFDcLNRsAQ",
         ),
     ],
 )
@@ -148,7 +148,7 @@ def test_without_keys_it_says_how_to_get_some() -> None:
     """Every use before bind is an error that prints the command."""
     unbound = CookieStore()
     for use in (lambda: unbound.seal(RECORD), lambda: unbound.unseal("x"), lambda: unbound.current("x")):
-        with pytest.raises(ConfigurationError, match="holdfast keygen"):
+        with pytest.raises(ConfigurationError, match="limpet keygen"):
             use()
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-import holdfast.errors
-from holdfast.errors import StoreUnavailable
-from holdfast.stores import ABSENT, DONE, NEVER, Checks, FileStore, Finds, Immediate, Record, Scans, Store, Sweeps
-from holdfast.testing.suite_store import StoreSuite
+import limpet.errors
+from limpet.errors import StoreUnavailable
+from limpet.stores import ABSENT, DONE, NEVER, Checks, FileStore, Finds, Immediate, Record, Scans, Store, Sweeps
+from limpet.testing.suite_store import StoreSuite
 from tests.stores.blocking import NOW, done, key, record
 
 
@@ -88,7 +88,7 @@ def test_one_json_file_each(folder: Path) -> None:
     document = json.loads((folder / f"session_{key(1)}.json").read_text("utf-8"))
     assert document.pop("crc32") > 0
     assert document == {
-        "holdfast": 1, "version": 7, "accessed": NOW, "expires": NEVER, "subject": "Zoë", "payload": "AP8=",
+        "limpet": 1, "version": 7, "accessed": NOW, "expires": NEVER, "subject": "Zoë", "payload": "AP8=",
     }  # fmt: skip
 
 
@@ -200,7 +200,7 @@ def test_f05_any_change_to_a_file_is_noticed(store: FileStore, folder: Path) -> 
     good = file(folder, 1).read_bytes()
     cut = [good[:end] for end in range(len(good))]
     flipped = [good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :] for at in range(len(good)) for bit in range(8)]
-    others = [b"[]", b"7", b"null", b"{}", b"\xff\xfe", b'{"holdfast":1,"crc32":5}\n', good * 2, good + b"\n"]
+    others = [b"[]", b"7", b"null", b"{}", b"\xff\xfe", b'{"limpet":1,"crc32":5}\n', good * 2, good + b"\n"]
     for number, data in enumerate([*cut, *flipped, *others]):
         file(folder, 1).write_bytes(data)
         found = done(store.load(key(1)))
@@ -222,7 +222,7 @@ def test_f05_a_damaged_file_is_swept(store: FileStore, folder: Path) -> None:
 
 def test_f25_a_file_of_a_later_format_is_left_alone(store: FileStore, folder: Path) -> None:
     """A record that a later version wrote is neither read nor taken for damaged."""
-    body = b'{"holdfast":2,"version":1,"news":true'
+    body = b'{"limpet":2,"version":1,"news":true'
     done(store.open())
     file(folder, 1).write_bytes(body + b',"crc32":%d}\n' % zlib.crc32(body))
     for call in (store.load(key(1)), store.delete(key(1)), store.update(key(1), record(), 1, now=NOW)):
@@ -355,7 +355,7 @@ def test_the_interpreter_exits_in_peace(folder: Path) -> None:
     """A program that ends without closing the store ends at once, quietly, and with its writes done."""
     program = (
         "import asyncio, sys\n"
-        "from holdfast.stores import FileStore, Record\n"
+        "from limpet.stores import FileStore, Record\n"
         "store = FileStore(sys.argv[1])\n"
         "async def main():\n"
         "    await store.open()\n"
@@ -365,7 +365,7 @@ def test_the_interpreter_exits_in_peace(folder: Path) -> None:
         "asyncio.run(main())\n"
     )
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, str(folder)]
-    environment = {"PYTHONPATH": str(Path(holdfast.errors.__file__).parents[1])}
+    environment = {"PYTHONPATH": str(Path(limpet.errors.__file__).parents[1])}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert len(done(FileStore(folder).scan(None, 100))[0]) == 20

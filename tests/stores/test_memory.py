@@ -8,9 +8,9 @@ import tracemalloc
 
 import pytest
 
-from holdfast.errors import ConfigurationError
-from holdfast.stores import ABSENT, DONE, Checks, Finds, Immediate, MemoryStore, Record, Scans, Store, Sweeps
-from holdfast.testing.suite_store import StoreSuite
+from limpet.errors import ConfigurationError
+from limpet.stores import ABSENT, DONE, Checks, Finds, Immediate, MemoryStore, Record, Scans, Store, Sweeps
+from limpet.testing.suite_store import StoreSuite
 from tests.stores.blocking import NOW, done, key, record
 
 
@@ -55,7 +55,7 @@ def test_eviction_is_said_once_and_loudly(caplog: pytest.LogCaptureFixture) -> N
     """The first live session that is dropped is worth a warning, the next ones are not, and `check` keeps saying it."""
     store = MemoryStore(max_records=2)
     assert done(store.check()) == []
-    with caplog.at_level(logging.WARNING, logger="holdfast"):
+    with caplog.at_level(logging.WARNING, logger="limpet"):
         for number in range(10):
             done(store.create(key(number), record(), now=NOW))
     assert [entry.levelname for entry in caplog.records] == ["WARNING"]

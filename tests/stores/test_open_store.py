@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import holdfast.errors
-import holdfast.stores as stores
-from holdfast.errors import ConfigurationError, MissingDependency
-from holdfast.stores import ClientStore, FileStore, MemoryStore, SQLiteStore, open_store
+import limpet.errors
+import limpet.stores as stores
+from limpet.errors import ConfigurationError, MissingDependency
+from limpet.stores import ClientStore, FileStore, MemoryStore, SQLiteStore, open_store
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,10 @@ def test_a_secret_in_the_place_of_a_url_is_not_shown() -> None:
 )
 def test_a_missing_driver_is_named(url: str, driver: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its client a store is refused with the command that installs it."""
-    for name in [
-        name for name in sys.modules if name.partition(".")[0] == driver or name == f"holdfast.stores.{extra}"
-    ]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == driver or name == f"limpet.stores.{extra}"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, driver, None)
-    with pytest.raises(MissingDependency, match=rf"pip install 'holdfast\[{extra}\]'"):
+    with pytest.raises(MissingDependency, match=rf"pip install 'limpet\[{extra}\]'"):
         open_store(url)
 
 
@@ -146,10 +144,10 @@ def test_names_are_there_when_asked_for() -> None:
 def test_importing_loads_no_driver() -> None:
     """Importing the package, or opening a memory store, loads neither asyncio nor any driver."""
     program = (
-        "import sys, holdfast.stores as s; s.open_store('memory:'); "
+        "import sys, limpet.stores as s; s.open_store('memory:'); "
         "print(sorted({'asyncio', 'sqlite3', 'redis', 'asyncpg', 'cryptography', 'ormsgpack'} & set(sys.modules)))"
     )
-    source = str(Path(holdfast.errors.__file__).parents[1])
+    source = str(Path(limpet.errors.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": source}, capture_output=True, text=True, check=True
     )

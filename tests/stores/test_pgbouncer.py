@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
-from holdfast import Session, SessionManager
-from holdfast._core.protocols import Store
-from holdfast.stores.postgres import PostgresStore
-from holdfast.testing.suite_store import StoreSuite
+from limpet import Session, SessionManager
+from limpet._core.protocols import Store
+from limpet.stores.postgres import PostgresStore
+from limpet.testing.suite_store import StoreSuite
 from tests.races.site import Site
 from tests.servers.pgbouncer import PgBouncer
 

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from holdfast._core.protocols import ABSENT, DONE, Checks, Finds, Scans, Store, Sweeps
-from holdfast._core.record import NEVER, Record
-from holdfast.errors import ConfigurationError, StoreUnavailable
-from holdfast.stores.postgres import PostgresStore
-from holdfast.testing.suite_store import StoreSuite
+from limpet._core.protocols import ABSENT, DONE, Checks, Finds, Scans, Store, Sweeps
+from limpet._core.record import NEVER, Record
+from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.stores.postgres import PostgresStore
+from limpet.testing.suite_store import StoreSuite
 from tests.servers.proxies import pooler_proxy, tcp_proxy
 
 NOW = 1_700_000_000_000
@@ -231,7 +231,7 @@ async def test_without_create_nothing_is_created(
 ) -> None:
     """``create=False`` leaves the database alone and says what to run; that script may be run twice."""
     store = PostgresStore(postgres_url, schema=postgres_schema, create=False)
-    with pytest.raises(StoreUnavailable, match="holdfast migrate"):
+    with pytest.raises(StoreUnavailable, match="limpet migrate"):
         await store.load(a_key())
     assert await sql.fetchval("SELECT to_regnamespace(quote_ident($1))", postgres_schema) is None
     await sql.execute(store.migrations_sql())
@@ -306,7 +306,7 @@ def test_names_that_postgresql_would_not_keep(schema: str, table: str) -> None:
 def test_the_password_is_not_shown() -> None:
     """Neither repr nor a refused URL shows a password."""
     assert repr(PostgresStore("postgresql://user:hunter2@h:5/d")) == (
-        "PostgresStore('PostgreSQL at h:5/d', table='\"holdfast\".\"sessions\"')"
+        "PostgresStore('PostgreSQL at h:5/d', table='\"limpet\".\"sessions\"')"
     )
     with pytest.raises(ConfigurationError) as caught:
         PostgresStore("postgresql://user:hunter2@h:port/d")

@@ -13,12 +13,12 @@ import redis.asyncio as client_library
 import trustme
 from redis.cluster import LoadBalancingStrategy
 
-from holdfast._core.protocols import ABSENT, DONE, Checks, Finds, Scans, Store
-from holdfast._core.record import NEVER, Record
-from holdfast.errors import ConfigurationError, StoreUnavailable
-from holdfast.stores import open_store
-from holdfast.stores.redis import RedisStore
-from holdfast.testing.suite_store import StoreSuite
+from limpet._core.protocols import ABSENT, DONE, Checks, Finds, Scans, Store
+from limpet._core.record import NEVER, Record
+from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.stores import open_store
+from limpet.stores.redis import RedisStore
+from limpet.testing.suite_store import StoreSuite
 from tests.servers.proxies import tcp_proxy
 from tests.servers.valkey import ValkeyServer
 
@@ -347,7 +347,7 @@ def test_urls_that_cannot_work(url: str, complaint: str) -> None:
 def test_urls(url: str, shown: str) -> None:
     """All forms of a URL are understood, and no password is ever shown."""
     store = RedisStore.from_url(url)
-    assert repr(store) == f"RedisStore({shown!r}, prefix='holdfast:')"
+    assert repr(store) == f"RedisStore({shown!r}, prefix='limpet:')"
 
 
 async def test_check_names_what_is_dangerous(own_valkey: ValkeyServer) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 
-from holdfast._core.protocols import ABSENT, DONE, Store
-from holdfast._core.record import NEVER, Record
-from holdfast.errors import StoreUnavailable
-from holdfast.stores.redis import RedisStore
-from holdfast.testing.suite_store import StoreSuite
+from limpet._core.protocols import ABSENT, DONE, Store
+from limpet._core.record import NEVER, Record
+from limpet.errors import StoreUnavailable
+from limpet.stores.redis import RedisStore
+from limpet.testing.suite_store import StoreSuite
 from tests.servers.topologies import ClusterSetup, SentinelSetup
 
 HOUR = 3_600_000

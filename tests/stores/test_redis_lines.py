@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast._core.protocols import DONE
-from holdfast.errors import StoreUnavailable
-from holdfast.stores.redis import RedisStore
+from limpet._core.protocols import DONE
+from limpet.errors import StoreUnavailable
+from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
 from tests.servers.proxies import TcpProxy, tcp_proxy
 from tests.servers.valkey import ValkeyServer
@@ -143,8 +143,8 @@ async def test_a_reply_that_never_comes(proxy: TcpProxy) -> None:
 _WITHOUT_HIREDIS = """
 import asyncio, sys
 sys.modules["hiredis"] = None
-from holdfast._core.record import Record
-from holdfast.stores.redis import RedisStore
+from limpet._core.record import Record
+from limpet.stores.redis import RedisStore
 
 async def main():
     store = RedisStore(sys.argv[1])

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from holdfast import Session
-from holdfast._core.protocols import DONE
-from holdfast.errors import StoreUnavailable
-from holdfast.stores.redis import RedisStore
+from limpet import Session
+from limpet._core.protocols import DONE
+from limpet.errors import StoreUnavailable
+from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
 from tests.faults.service import add, answered, read, refused
 from tests.races.site import Site

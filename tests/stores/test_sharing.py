@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from holdfast._waiting import Trip
-from holdfast.errors import StoreUnavailable
-from holdfast.stores._sharing import Sharing
+from limpet._waiting import Trip
+from limpet.errors import StoreUnavailable
+from limpet.stores._sharing import Sharing
 
 
 class Carrier:

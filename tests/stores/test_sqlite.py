@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 
-import holdfast.errors
-from holdfast.errors import StoreUnavailable
-from holdfast.stores import ABSENT, DONE, NEVER, Checks, Finds, Immediate, Record, Scans, SQLiteStore, Store, Sweeps
-from holdfast.stores._sqlite_file import APPLICATION
-from holdfast.stores.sqlite import MIGRATIONS
-from holdfast.testing.suite_store import StoreSuite
+import limpet.errors
+from limpet.errors import StoreUnavailable
+from limpet.stores import ABSENT, DONE, NEVER, Checks, Finds, Immediate, Record, Scans, SQLiteStore, Store, Sweeps
+from limpet.stores._sqlite_file import APPLICATION
+from limpet.stores.sqlite import MIGRATIONS
+from limpet.testing.suite_store import StoreSuite
 from tests.stores.blocking import NOW, done, key, record
 
 
@@ -130,7 +130,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     done(SQLiteStore(path).open())
     with contextlib.closing(sqlite3.connect(path)) as later:
         later.execute("PRAGMA user_version=99")
-    with pytest.raises(StoreUnavailable, match=r"has schema 99 and this holdfast knows 2: .* upgrade this one"):
+    with pytest.raises(StoreUnavailable, match=r"has schema 99 and this limpet knows 2: .* upgrade this one"):
         done(SQLiteStore(path).load(key(1)))
 
 
@@ -306,7 +306,7 @@ def test_a_store_that_is_dropped_leaves_nothing(path: Path) -> None:
     store = SQLiteStore(path)
     asyncio.run(_work(store, 0))
     assert threading.active_count() == before[0] + 1
-    thread = next(thread for thread in threading.enumerate() if thread.name.startswith("holdfast-sqlite"))
+    thread = next(thread for thread in threading.enumerate() if thread.name.startswith("limpet-sqlite"))
     del store
     gc.collect()
     thread.join(5)
@@ -317,7 +317,7 @@ def test_the_interpreter_exits_in_peace(path: Path) -> None:
     """A program that ends without closing the store ends at once, quietly, and with its writes done."""
     program = (
         "import asyncio, sys\n"
-        "from holdfast.stores import Record, SQLiteStore\n"
+        "from limpet.stores import Record, SQLiteStore\n"
         "store = SQLiteStore(sys.argv[1])\n"
         "async def main():\n"
         "    await store.open()\n"
@@ -327,7 +327,7 @@ def test_the_interpreter_exits_in_peace(path: Path) -> None:
         "asyncio.run(main())\n"
     )
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, str(path)]
-    environment = {"PYTHONPATH": str(Path(holdfast.errors.__file__).parents[1])}
+    environment = {"PYTHONPATH": str(Path(limpet.errors.__file__).parents[1])}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     store = SQLiteStore(path)

@@ -8,8 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from holdfast import SessionManager
-from holdfast.adapters.starlette import SessionMiddleware, get_session
+from limpet import SessionManager
+from limpet.adapters.starlette import SessionMiddleware, get_session
 
 __all__ = ["app"]
 
@@ -37,4 +37,4 @@ app = Starlette(
         WebSocketRoute("/echo", echo),
     ]
 )
-app.add_middleware(SessionMiddleware, manager=SessionManager(dev=True), close_sockets=0.1)  # HOLDFAST_STORE says where
+app.add_middleware(SessionMiddleware, manager=SessionManager(dev=True), close_sockets=0.1)  # LIMPET_STORE says where

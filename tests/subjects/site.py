@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from holdfast import Session, SessionManager
-from holdfast._core import events
-from holdfast.testing import FakeClock
+from limpet import Session, SessionManager
+from limpet._core import events
+from limpet.testing import FakeClock
 
 __all__ = ["STORES", "Site", "doing", "opened"]
 

@@ -25,10 +25,10 @@ class Served:
 
     def __init__(self, store: str, folder: Path) -> None:
         self.store, self.port = store, free_port()
-        variables = [f"HOLDFAST_STORE={store}", "HOLDFAST_DEV=1", f"PYTHONPATH={ROOT}"]
+        variables = [f"LIMPET_STORE={store}", "LIMPET_DEV=1", f"PYTHONPATH={ROOT}"]
         serve = ["-m", "uvicorn", "tests.subjects.served:app", "--port", str(self.port)]
         self._browsers = ExitStack()
-        self.process = ServerProcess(["/usr/bin/env", "-uHOLDFAST_SECRET", *variables, sys.executable, *serve], folder)
+        self.process = ServerProcess(["/usr/bin/env", "-uLIMPET_SECRET", *variables, sys.executable, *serve], folder)
 
     def __enter__(self) -> Served:
         self.process.start()
@@ -51,8 +51,8 @@ class Served:
         return connect(f"ws://127.0.0.1:{self.port}{path}", additional_headers={"Cookie": cookie})
 
     def revoke(self, *how: str) -> str:
-        """Run ``holdfast revoke``; return what it says."""
-        run = [sys.executable, "-m", "holdfast", "revoke", "--store", self.store, *how]
+        """Run ``limpet revoke``; return what it says."""
+        run = [sys.executable, "-m", "limpet", "revoke", "--store", self.store, *how]
         done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout
 

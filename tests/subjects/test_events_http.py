@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast import SessionManager, SessionPolicy, StoreUnavailable
-from holdfast._core import events
-from holdfast._core.record import Record
-from holdfast.adapters.starlette import SessionMiddleware, get_session
-from holdfast.importers.starlette import StarletteCookies
-from holdfast.stores.memory import MemoryStore
-from holdfast.testing import FakeClock, async_client
-from holdfast.testing.clients import AsyncSessionClient
+from limpet import SessionManager, SessionPolicy, StoreUnavailable
+from limpet._core import events
+from limpet._core.record import Record
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.importers.starlette import StarletteCookies
+from limpet.stores.memory import MemoryStore
+from limpet.testing import FakeClock, async_client
+from limpet.testing.clients import AsyncSessionClient
 
 OLD_SECRET = "the secret of the middleware that was there before"
 DAY = 86_400

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from holdfast import ConfigurationError, Session, SessionLimitReached, SessionManager, SessionPolicy
-from holdfast.adapters.starlette import get_session
-from holdfast.asgi import SessionMiddleware
-from holdfast.testing import client
+from limpet import ConfigurationError, Session, SessionLimitReached, SessionManager, SessionPolicy
+from limpet.adapters.starlette import get_session
+from limpet.asgi import SessionMiddleware
+from limpet.testing import client
 from tests.subjects.site import STORES, Site, opened
 
 REFUSE = SessionPolicy(max_sessions=2, when_full="refuse")

@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from holdfast import SessionLimitReached, SessionPolicy
-from holdfast.manager import system_clock
-from holdfast.runtime import AsyncioRuntime
+from limpet import SessionLimitReached, SessionPolicy
+from limpet.manager import system_clock
+from limpet.runtime import AsyncioRuntime
 from tests.subjects.site import Site, opened
 
 COUNTS = [200, pytest.param(1_000, marks=pytest.mark.long)]

@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from holdfast import SessionLimitReached, SessionManager, SessionPolicy
-from holdfast.runtime import AsyncioRuntime
-from holdfast.stores import Store
-from holdfast.stores.postgres import PostgresStore
-from holdfast.stores.redis import RedisStore
+from limpet import SessionLimitReached, SessionManager, SessionPolicy
+from limpet.runtime import AsyncioRuntime
+from limpet.stores import Store
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from tests.servers.topologies import ClusterSetup
 from tests.subjects.site import Site
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from holdfast import HoldfastError, Session, SessionManager, SessionPolicy
-from holdfast._core import events
-from holdfast._core.keyring import generate_secret
-from holdfast._core.record import pack, unpack
-from holdfast.devices import DevicePolicy, summary
-from holdfast.testing import FakeClock
+from limpet import LimpetError, Session, SessionManager, SessionPolicy
+from limpet._core import events
+from limpet._core.keyring import generate_secret
+from limpet._core.record import pack, unpack
+from limpet.devices import DevicePolicy, summary
+from limpet.testing import FakeClock
 from tests.subjects.site import STORES, Site, doing, opened
 
 DAY = 86_400
@@ -310,7 +310,7 @@ def test_devices_with_the_parser(agent: str, words: str) -> None:
 async def test_cookie_sessions_are_refused_in_words() -> None:
     """What only the client holds cannot be listed or ended by the server, and the error says what to use."""
     manager = SessionManager("cookie:", secret=generate_secret(), dev=False)
-    with pytest.raises(HoldfastError, match="use a store such as"):
+    with pytest.raises(LimpetError, match="use a store such as"):
         await manager.sessions_of("ann")
     with pytest.raises(ValueError, match="max_sessions needs a store"):
         SessionManager("cookie:", secret=generate_secret(), policy=SessionPolicy(max_sessions=3))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.asgi import SessionMiddleware, session_in
+from limpet.asgi import SessionMiddleware, session_in
 from tests.subjects.site import Site, opened
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import SessionManager
-from holdfast._core import events, locks, marks
-from holdfast._core.record import Contents, Record, pack
-from holdfast._core.tokens import new_id, new_version
-from holdfast.runtime import AsyncioRuntime
-from holdfast.testing import FakeClock
+from limpet import SessionManager
+from limpet._core import events, locks, marks
+from limpet._core.record import Contents, Record, pack
+from limpet._core.tokens import new_id, new_version
+from limpet.runtime import AsyncioRuntime
+from limpet.testing import FakeClock
 from tests.subjects.site import Site, opened
 
 HOUR = 3_600_000
@@ -46,7 +46,7 @@ async def fill(site: Site, count: int) -> list[str]:
 async def test_sweeping_under_traffic(count: int, tmp_path: Path) -> None:
     """Half of the records go under 500 requests a second: no live one is lost, no write, and p99 of the loop's lag
     is under 20 ms."""
-    from holdfast.manager import system_clock
+    from limpet.manager import system_clock
 
     async with opened("sqlite", tmp_path, clock=system_clock) as site:
         manager = site.manager

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import Session, SessionBusy, SessionClosed, SessionEnded, SessionPolicy
-from holdfast._core import locks, marks
-from holdfast.runtime import AsyncioRuntime
+from limpet import Session, SessionBusy, SessionClosed, SessionEnded, SessionPolicy
+from limpet._core import locks, marks
+from limpet.runtime import AsyncioRuntime
 from tests.subjects.site import STORES, Site, doing, opened
 
 
@@ -93,7 +93,7 @@ async def test_exclusive_without_an_id(site: Site) -> None:
 async def test_waiting_needs_an_event_loop(site: Site) -> None:
     """Without an event loop a lock that is free works, and one that is held says what is missing."""
     key = marks.mark_key("lock", "name", "report")
-    from holdfast._core.inline import Inline
+    from limpet._core.inline import Inline
 
     site.manager.runtime = Inline()
     assert await locks.acquire(site.manager, key, 30, 1) is not None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from holdfast.errors import StoreUnavailable
-from holdfast.stores import ABSENT, DONE, MemoryStore, Outcome, Record
+from limpet.errors import StoreUnavailable
+from limpet.stores import ABSENT, DONE, MemoryStore, Outcome, Record
 
 
 class Upserts(MemoryStore):

@@ -1,4 +1,4 @@
-"""`holdfast.testing.client` and `async_client`: seeding and reading the session of an application."""
+"""`limpet.testing.client` and `async_client`: seeding and reading the session of an application."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from holdfast import ConfigurationError, CookiePolicy, HoldfastWarning, SessionManager
-from holdfast.asgi import SessionMiddleware
-from holdfast.testing import FakeClock, async_client, client
-from holdfast.testing.clients import WebSocketClosed
-from holdfast.transports import HeaderTransport
+from limpet import ConfigurationError, CookiePolicy, LimpetWarning, SessionManager
+from limpet.asgi import SessionMiddleware
+from limpet.testing import FakeClock, async_client, client
+from limpet.testing.clients import WebSocketClosed
+from limpet.transports import HeaderTransport
 
 SECRET = "a secret of a test that is long enough to be one, 0123456789"
 
@@ -216,7 +216,7 @@ def test_a_cookie_with_a_path_is_kept_and_sent() -> None:
 def test_plain_http_is_said_once() -> None:
     """A Secure cookie on an http client gives the warning that names the cure."""
     c = client(build(SessionManager("memory:")), base_url="http://testserver")
-    with pytest.warns(HoldfastWarning, match="https://testserver"), c.session() as session:
+    with pytest.warns(LimpetWarning, match="https://testserver"), c.session() as session:
         session["count"] = 1
 
 
@@ -283,6 +283,6 @@ def test_the_clock_moves_only_by_hand() -> None:
 
 
 def test_nothing_is_imported_until_it_is_named() -> None:
-    """``import holdfast.testing`` needs neither pytest nor Starlette."""
-    program = "import sys, holdfast.testing; assert not {'pytest', 'starlette', 'httpx2', 'asyncio'} & set(sys.modules)"
+    """``import limpet.testing`` needs neither pytest nor Starlette."""
+    program = "import sys, limpet.testing; assert not {'pytest', 'starlette', 'httpx2', 'asyncio'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -12,8 +12,8 @@ pytest_plugins = ["pytester"]
 
 SUITE = """
 import pytest
-from holdfast.stores import MemoryStore
-from holdfast.testing import StoreSuite
+from limpet.stores import MemoryStore
+from limpet.testing import StoreSuite
 
 class TestMine(StoreSuite):
     @pytest.fixture
@@ -23,8 +23,8 @@ class TestMine(StoreSuite):
 ASYNC_FIXTURE = """
 import asyncio
 import pytest_asyncio
-from holdfast.stores import MemoryStore
-from holdfast.testing import StoreSuite
+from limpet.stores import MemoryStore
+from limpet.testing import StoreSuite
 
 class LoopBound(MemoryStore):
     async def open(self):
@@ -42,8 +42,8 @@ class TestMine(StoreSuite):
 """
 UNDER_ANYIO = """
 import pytest
-from holdfast.stores import MemoryStore
-from holdfast.testing import StoreSuite
+from limpet.stores import MemoryStore
+from limpet.testing import StoreSuite
 
 class TestMine(StoreSuite):
     pytestmark = pytest.mark.anyio
@@ -58,8 +58,8 @@ class TestMine(StoreSuite):
 """
 BROKEN = """
 import pytest
-from holdfast.stores import ABSENT, MemoryStore
-from holdfast.testing import StoreSuite
+from limpet.stores import ABSENT, MemoryStore
+from limpet.testing import StoreSuite
 
 class Upserts(MemoryStore):
     async def update(self, key, record, expected, *, now):
@@ -72,8 +72,8 @@ class TestUpserts(StoreSuite):
         return Upserts()
 """
 ADAPTER = """
-from holdfast.testing import AdapterSuite
-from holdfast.testing.machine import plain
+from limpet.testing import AdapterSuite
+from limpet.testing.machine import plain
 
 class TestPlain(AdapterSuite):
     def build(self, spec):
@@ -81,8 +81,8 @@ class TestPlain(AdapterSuite):
 """
 FIXTURES = """
 from datetime import timedelta
-from holdfast import SessionManager
-from holdfast.asgi import SessionMiddleware
+from limpet import SessionManager
+from limpet.asgi import SessionMiddleware
 
 async def count(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -91,11 +91,11 @@ async def count(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": visits})
 
-def test_a_session_ends(holdfast_clock, holdfast_client):
-    app = SessionMiddleware(count, SessionManager("memory:", clock=holdfast_clock), sweep_interval=None)
-    browser, other = holdfast_client(app), holdfast_client(app)
+def test_a_session_ends(limpet_clock, limpet_client):
+    app = SessionMiddleware(count, SessionManager("memory:", clock=limpet_clock), sweep_interval=None)
+    browser, other = limpet_client(app), limpet_client(app)
     assert [browser.get("/").text, browser.get("/").text, other.get("/").text] == ["1", "2", "1"]
-    holdfast_clock.advance(timedelta(days=2))
+    limpet_clock.advance(timedelta(days=2))
     assert browser.get("/").text == "1"
 """
 SCOPE = ("-o", "asyncio_default_fixture_loop_scope=function")  # or pytest-asyncio warns, whatever is tested
@@ -111,8 +111,8 @@ def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResu
 
 def test_the_plugin_is_registered() -> None:
     """Installing the package is all it takes."""
-    [found] = entry_points(group="pytest11", name="holdfast")
-    assert found.value == "holdfast.testing.plugin"
+    [found] = entry_points(group="pytest11", name="limpet")
+    assert found.value == "limpet.testing.plugin"
 
 
 @pytest.mark.parametrize(
@@ -163,16 +163,16 @@ def test_a_suite_runs_on_several_workers(pytester: pytest.Pytester) -> None:
 
 
 def test_the_fixtures_start_applications_and_turn_a_clock(pytester: pytest.Pytester) -> None:
-    """`holdfast_client` talks to applications, `holdfast_clock` ends their sessions."""
+    """`limpet_client` talks to applications, `limpet_clock` ends their sessions."""
     assert run(pytester, FIXTURES, *SCOPE).parseoutcomes()["passed"] == 1
 
 
 def test_it_can_be_left_out(pytester: pytest.Pytester) -> None:
-    """With ``-p no:holdfast`` there is no fixture of it, and a suite runs in automatic mode as it would without."""
-    result = run(pytester, FIXTURES, *SCOPE, "-p", "no:holdfast")
+    """With ``-p no:limpet`` there is no fixture of it, and a suite runs in automatic mode as it would without."""
+    result = run(pytester, FIXTURES, *SCOPE, "-p", "no:limpet")
     assert result.parseoutcomes()["errors"] == 1
-    result.stdout.fnmatch_lines(["*fixture 'holdfast_clock' not found*"])
-    outcomes = run(pytester, SUITE, *SCOPE, "-p", "no:holdfast", "--asyncio-mode", "auto").parseoutcomes()
+    result.stdout.fnmatch_lines(["*fixture 'limpet_clock' not found*"])
+    outcomes = run(pytester, SUITE, *SCOPE, "-p", "no:limpet", "--asyncio-mode", "auto").parseoutcomes()
     assert outcomes["passed"] >= TESTS
 
 
@@ -182,11 +182,11 @@ def test_who_does_not_use_it_does_not_notice(pytester: pytest.Pytester) -> None:
         import sys
 
         def test_mine():
-            assert "holdfast.testing.plugin" in sys.modules
+            assert "limpet.testing.plugin" in sys.modules
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"asyncio", "starlette", "httpx", "httpx2", "redis", "asyncpg", "sqlite3", "hypothesis"}
             assert not loaded & {"ormsgpack", "cryptography", "fastapi", "litestar", "blacksheep", "nexios"}
-            assert not [name for name in sys.modules if name.startswith(("holdfast.testing.s", "holdfast.asgi"))]
+            assert not [name for name in sys.modules if name.startswith(("limpet.testing.s", "limpet.asgi"))]
     """
     quiet = [
         option
@@ -197,10 +197,10 @@ def test_who_does_not_use_it_does_not_notice(pytester: pytest.Pytester) -> None:
 
 
 def test_its_import_is_cheap() -> None:
-    """The import adds nothing to what `import holdfast` loads but two modules of its own."""
+    """The import adds nothing to what `import limpet` loads but two modules of its own."""
     program = (
-        "import sys, pytest, holdfast; before = set(sys.modules); "
-        "import holdfast.testing.plugin; print(*set(sys.modules) - before)"
+        "import sys, pytest, limpet; before = set(sys.modules); "
+        "import limpet.testing.plugin; print(*set(sys.modules) - before)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert set(done.stdout.split()) == {"holdfast.testing", "holdfast.testing.plugin"}
+    assert set(done.stdout.split()) == {"limpet.testing", "limpet.testing.plugin"}

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.asgi import SessionMiddleware
-from holdfast.testing import AdapterSuite
-from holdfast.testing._adapter_site import Site, make_store
-from holdfast.testing.suite_adapter import AppSpec
+from limpet.asgi import SessionMiddleware
+from limpet.testing import AdapterSuite
+from limpet.testing._adapter_site import Site, make_store
+from limpet.testing.suite_adapter import AppSpec
 from tests.adapters.test_starlette import TestStarlette as Starlette
 
 REASON = "The framework sends its own 404 before any middleware runs."

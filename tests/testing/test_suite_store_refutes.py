@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-import holdfast.errors
-from holdfast.stores import MemoryStore, Record, Store
-from holdfast.testing.suite_store import StoreSuite
+import limpet.errors
+from limpet.stores import MemoryStore, Record, Store
+from limpet.testing.suite_store import StoreSuite
 from tests.testing.broken_stores import (
     AnswersFromASnapshot,
     ChecksThenWrites,
@@ -166,8 +166,8 @@ def test_a_store_that_forgets_is_refuted() -> None:
 
 SUBCLASS = """
 import pytest
-from holdfast.stores import MemoryStore
-from holdfast.testing.suite_store import StoreSuite
+from limpet.stores import MemoryStore
+from limpet.testing.suite_store import StoreSuite
 
 class TestMine(StoreSuite):
     {mark}
@@ -197,7 +197,7 @@ def test_a_subclass_is_all_it_takes(tmp_path: Path, mark: str, backend: str, opt
     """A third party's test file of a few lines runs the whole suite, under either plugin."""
     (tmp_path / "test_mine.py").write_text(SUBCLASS.format(mark=mark, backend=backend))
     command = [executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey", *options, str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(holdfast.errors.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(limpet.errors.__file__).parents[1])}
     done = run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "40 passed" in done.stdout

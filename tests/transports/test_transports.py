@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
-from holdfast._core.policy import CookiePolicy
-from holdfast._core.protocols import Transport
-from holdfast.errors import ConfigurationError
-from holdfast.transports import CookieTransport, HeaderTransport
+from limpet._core.policy import CookiePolicy
+from limpet._core.protocols import Transport
+from limpet.errors import ConfigurationError
+from limpet.transports import CookieTransport, HeaderTransport
 
 TOKEN = "AVMtoken-of_43" * 3
 

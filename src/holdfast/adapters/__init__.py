@@ -1,1 +1,0 @@
-"""One module per framework, each a little sugar over `holdfast.asgi`. Nothing is imported until you name one."""

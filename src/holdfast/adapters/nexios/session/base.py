@@ -1,5 +1,0 @@
-"""The base class of a backend of one's own."""
-
-from holdfast.adapters.nexios._backends import BaseSessionInterface
-
-__all__ = ["BaseSessionInterface"]

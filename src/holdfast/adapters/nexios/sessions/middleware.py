@@ -1,5 +1,0 @@
-"""What turns sessions on."""
-
-from holdfast.adapters.nexios._middleware import FileSessionMiddleware as SessionMiddleware
-
-__all__ = ["SessionMiddleware"]

@@ -1,0 +1,163 @@
+"""Find our cookie in a request and write it into a response. Pure functions over bytes.
+
+A request is not parsed into a dictionary: the one name that matters is looked for, so that foreign cookies cost
+nothing and cannot break anything. Only space and tab are white space here. A parser that strips more lets a cookie
+from a subdomain pass itself off under a ``__Host-`` name.
+
+Sources: RFC 6265, section 4 (syntax); draft-ietf-httpbis-rfc6265bis, sections 4.1.3 (prefixes) and 5 (limits).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from limpet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from limpet._core.policy import CookiePolicy
+    from limpet._core.protocols import Header
+
+__all__ = [
+    "COOKIE_OCTETS",
+    "MAX_AGE",
+    "MAX_CANDIDATES",
+    "MAX_COOKIE",
+    "TOKEN",
+    "CookieWriter",
+    "delete_cookie",
+    "find",
+    "is_value",
+    "set_cookie",
+]
+
+MAX_COOKIE: Final = 4096
+"""Bytes that a browser keeps of one cookie's name and value (RFC 6265bis, section 5.6)."""
+MAX_AGE: Final = 400 * 86_400
+"""Seconds that a cookie lives at most (RFC 6265bis, section 5.5)."""
+MAX_CANDIDATES: Final = 8
+"""Distinct values of one name that are looked at; with more of them there is no telling which is ours."""
+
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A token as RFC 9110, section 5.6.2, spells it: what a cookie's or a header's name consists of."""
+
+COOKIE_OCTETS: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'",;\\')))
+"""The bytes of a cookie's value (RFC 6265, section 4.1.1): no controls, space, quote, comma, semicolon, backslash."""
+
+_EPOCH: Final = "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def is_value(value: bytes) -> bool:
+    """Tell whether these bytes could be a token: 1 to 4,096 of `COOKIE_OCTETS`."""
+    return 0 < len(value) <= MAX_COOKIE and not value.translate(None, COOKIE_OCTETS)
+
+
+def find(headers: Sequence[Header], name: bytes) -> list[str]:
+    """Return the distinct values of the cookie with exactly this name, in the order they came.
+
+    A pair runs to the next semicolon; its name ends at the first ``=``; space and tab around both are dropped. What
+    is not a value (see `is_value`) is ignored, quoted values among it. With more than eight distinct values the
+    answer is none at all, so that it does not depend on their order.
+
+    Takes time linear in the size of the headers: every pair is looked at once.
+    """
+    found: list[str] = []
+    for key, header in headers:
+        if key != b"cookie" or (at := header.find(name)) < 0:
+            continue
+        rest = header[at + len(name) :]
+        if not found and rest[:1] == b"=" and (not at or header[at - 2 : at] == b"; ") and rest.find(name) < 0:
+            # There is one, spelled as browsers do: what `_collect` would find, without its loop.
+            value = rest.partition(b";")[0][1:]
+            if is_value(value):
+                found.append(value.decode("ascii"))
+                continue
+        _collect(header, name, found)
+        if len(found) > MAX_CANDIDATES:
+            return []
+    return found
+
+
+def _collect(header: bytes, name: bytes, found: list[str]) -> None:
+    """Add the values in one ``Cookie`` header, until there are more than will be looked at."""
+    start = 0
+    while (at := header.find(name, start)) >= 0:
+        end = header.find(b";", at)
+        before = header.rfind(b";", start, at) + 1 or start
+        start = end + 1
+        pair = header[at + len(name) : end] if start else header[at + len(name) :]
+        if before == at or not header[before:at].strip(b" \t"):
+            left, equals, value = pair.partition(b"=")
+            if equals and not (left and left.strip(b" \t")):
+                value = value.strip(b" \t")
+                text = value.decode("ascii") if is_value(value) else ""
+                if text and text not in found:
+                    found.append(text)
+                    if len(found) > MAX_CANDIDATES:
+                        return
+        if not start:
+            return
+
+
+class CookieWriter:
+    """Writes the ``Set-Cookie`` values of one cookie; what never changes is put together once.
+
+    Raises:
+        ConfigurationError: The browser would drop a cookie of this name with these attributes.
+    """
+
+    __slots__ = ("_after", "_before", "_delete", "name")
+
+    def __init__(self, name: str, policy: CookiePolicy) -> None:
+        policy.check_name(name)
+        self.name = name
+        attributes = [f"Path={policy.path}"]
+        if policy.domain is not None:
+            attributes.append(f"Domain={policy.domain}")
+        if policy.http_only:
+            attributes.append("HttpOnly")
+        if policy.secure:
+            attributes.append("Secure")
+        attributes.append(f"SameSite={policy.same_site.capitalize()}")
+        if policy.partitioned:
+            attributes.append("Partitioned")
+        static = "; ".join(attributes)
+        self._before = f"{name}=".encode("ascii")
+        self._after = f"; {static}".encode("ascii")
+        self._delete = f"{name}=; Max-Age=0; Expires={_EPOCH}; {static}".encode("ascii")
+
+    def set(self, value: str, max_age: int | None) -> bytes:
+        """Return the header value that sets the cookie.
+
+        Args:
+            value: What the cookie holds.
+            max_age: Seconds, taken as at least 1 (0 would delete the cookie) and at most 400 days (what browsers
+                keep); None: until the browser is closed.
+
+        Raises:
+            ConfigurationError: The value has characters that no cookie can hold.
+        """
+        data = value.encode("utf-8", "surrogatepass")
+        if data.translate(None, COOKIE_OCTETS):
+            raise ConfigurationError(
+                f"a value for the cookie {self.name} holds characters that cookies cannot carry: "
+                "a sealer returns URL-safe text"
+            )
+        if max_age is None:
+            return self._before + data + self._after
+        return b"%b%b; Max-Age=%d%b" % (self._before, data, min(max(max_age, 1), MAX_AGE), self._after)
+
+    def delete(self) -> bytes:
+        """Return the header value that makes the browser forget the cookie: the same attributes, in the past."""
+        return self._delete
+
+
+def set_cookie(name: str, value: str, policy: CookiePolicy, max_age: int | None) -> bytes:
+    """Return one ``Set-Cookie`` value; for more than one, keep a `CookieWriter`."""
+    return CookieWriter(name, policy).set(value, max_age)
+
+
+def delete_cookie(name: str, policy: CookiePolicy) -> bytes:
+    """Return the ``Set-Cookie`` value that makes the browser forget a cookie set with the same policy."""
+    return CookieWriter(name, policy).delete()

@@ -1,0 +1,53 @@
+"""What a manager tells of itself: events to listeners, and what it does and how long to a tracer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from limpet._core import events, tokens
+from limpet._core.protocols import Runtime, Tracer
+
+__all__ = ["Emitter"]
+
+T = TypeVar("T")
+log = logging.getLogger("limpet")
+
+
+class Emitter:
+    """The part of an engine that tells.
+
+    Attributes:
+        tracer: Told of each load, commit and store call as it runs, such as `limpet.otel` makes one.
+    """
+
+    def __init__(self, clock: Callable[[], int], runtime: Runtime) -> None:
+        self.clock = clock
+        self.runtime: Runtime = runtime
+        self.tracer: Tracer | None = None
+        self._listeners: list[events.Listener] = []
+
+    def listen(self, listener: events.Listener) -> events.Listener:
+        """Call ``listener`` with every event from now on; usable as a decorator. It can never break a request."""
+        self._listeners.append(listener)
+        return listener
+
+    def emit(self, kind: type[events.Event], key: str | None = None, **facts: Any) -> None:
+        """Tell the listeners."""
+        if not self._listeners:
+            return
+        event = kind(at=self.clock(), tag=tokens.tag(key) if key else None, **facts)
+        for listener in self._listeners:
+            try:
+                waiting = listener(event)
+                if waiting is not None:
+                    self.runtime.spawn(waiting)
+            except Exception:
+                log.exception("a listener for %s failed", kind.__name__)
+
+    async def traced(self, name: str, call: Awaitable[T]) -> T:
+        """Await the call under the tracer's eyes."""
+        assert self.tracer is not None
+        with self.tracer.step(name):
+            return await call

@@ -1,0 +1,52 @@
+"""Messages for the next page: kept in the session until somebody shows them.
+
+Each has a number of its own, so that requests at the same time can add and show without losing one another's.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from limpet._core.merge import MISSING
+
+if TYPE_CHECKING:
+    from limpet._core.session import Session
+
+__all__ = ["KEY", "Flash", "add", "combine", "take"]
+
+KEY: Final = "_flashes"
+"""The session key that holds them."""
+
+
+class Flash(NamedTuple):
+    """A message and what kind it is, such as ``"success"``."""
+
+    message: str
+    category: str
+
+
+def add(session: Session, message: str, category: str) -> None:
+    """Keep a message for the next page."""
+    session[KEY] = [*_held(session.get(KEY)), [os.urandom(6).hex(), message, category]]
+
+
+def take(session: Session) -> list[Flash]:
+    """Return the messages, oldest first, and forget them."""
+    held = _held(session.get(KEY))
+    if held:
+        del session[KEY]
+    return [Flash(message, category) for _, message, category in held]
+
+
+def combine(base: Any, mine: Any, theirs: Any) -> Any:
+    """Merge two requests: what either has shown is gone, what either has added is there."""
+    before, here, there = ({entry[0]: entry for entry in _held(side)} for side in (base, mine, theirs))
+    kept = [entry for number, entry in there.items() if number in here or number not in before]
+    return [*kept, *(entry for number, entry in here.items() if number not in before)] or MISSING
+
+
+def _held(value: Any) -> list[list[str]]:
+    if not isinstance(value, list):
+        return []
+    return [entry for entry in value if isinstance(entry, list) and len(entry) == 3]

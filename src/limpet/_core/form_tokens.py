@@ -1,0 +1,93 @@
+"""The secrets behind form tokens: kept in the session, gone when its id changes.
+
+A secret is the session's own, so that a token of one session is worth nothing in another. ``login``, ``regenerate``
+and ``rotate_on`` leave behind whatever was known before them; a periodic renewal keeps it, since the forms that are
+open in the browser belong to the same visitor. Several secrets stand side by side where several first pages were
+rendered at once.
+
+Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Synchronizer Token Pattern".
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from limpet._core import tokens
+from limpet._core.record import unpack
+from limpet._core.rotate_on import watched_changes
+
+if TYPE_CHECKING:
+    from limpet._core.session import Session
+
+__all__ = ["KEY", "SECRET_BYTES", "accepted", "combine", "drop_old", "issue"]
+
+KEY: Final = "_csrf"
+"""The session key that holds the secrets."""
+SECRET_BYTES: Final = 32
+
+
+def issue(session: Session) -> bytes:
+    """Return the secret for a form that this response carries; one is made, and the session with it, if there is none.
+
+    Raises:
+        SessionClosed: There is none, and none can be saved any more.
+    """
+    session._read()
+    held = _held(session._data)
+    usable = _since(session, held) if _id_changes(session) else held
+    if usable:
+        secret = tokens.b64decode(usable[-1])
+        if secret is not None and len(secret) == SECRET_BYTES:
+            return secret
+    made = os.urandom(SECRET_BYTES)
+    session[KEY] = [tokens.b64encode(made)]
+    return made
+
+
+def accepted(session: Session) -> list[bytes]:
+    """Return the secrets that a token may be of."""
+    session._read()
+    return [secret for text in _held(session._data) if (secret := tokens.b64decode(text)) is not None]
+
+
+def drop_old(session: Session, data: dict[str, Any]) -> bool:
+    """Forget the secrets that were there before the id changed; return whether there were any."""
+    held = _held(data)
+    kept = _since(session, held)
+    if len(kept) == len(held):
+        return False
+    if kept:
+        data[KEY] = kept
+    else:
+        del data[KEY]
+    return True
+
+
+def combine(base: Any, mine: Any, theirs: Any) -> Any:
+    """Merge the secrets of two requests: both add, unless one of them has left the old ones behind."""
+    old = base if isinstance(base, list) else []
+    for side in (mine, theirs):
+        if not isinstance(side, list) or side[: len(old)] != old:
+            return side
+    return [*theirs, *mine[len(old) :]]
+
+
+def _held(data: dict[str, Any]) -> list[str]:
+    value = data.get(KEY)
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _since(session: Session, held: list[str]) -> list[str]:
+    """Return the secrets that this request has made."""
+    if not held or session._base is None:
+        return held
+    before = _held(unpack(session._base, session._engine.serializer).data)
+    return [text for text in held if text not in before]
+
+
+def _id_changes(session: Session) -> bool:
+    """Tell whether the commit will change the id, as far as the request has come."""
+    if session._login or session._regenerate:
+        return True
+    return not session._phase and bool(watched_changes(session, session._data))

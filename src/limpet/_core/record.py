@@ -1,0 +1,243 @@
+"""What a store keeps of a session: a `Record`, and inside its payload a `Contents`.
+
+A store sees the five fields of `Record` and nothing else. The payload is opaque to it: a format
+byte, a checksum and the serialized `Contents`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from limpet.errors import UnstorableValue
+
+if TYPE_CHECKING:
+    from limpet._core.protocols import Serializer
+
+__all__ = [
+    "NEVER",
+    "SEALED",
+    "Contents",
+    "CorruptPayload",
+    "ForeignPayload",
+    "Found",
+    "Record",
+    "make_record",
+    "pack",
+    "unpack",
+]
+
+NEVER: Final = 2**63 - 1
+"""The time of a deadline that does not exist, in milliseconds; the largest signed 64-bit integer."""
+SEALED: Final = b"X"
+"""The first byte of a payload that is encrypted at rest, where a session has its serializer's."""
+_ALWAYS: Final[Mapping[str, type]] = {"created": int, "data": dict}
+_FACTS: Final[Mapping[str, type]] = {
+    "authenticated": int,
+    "ends": int,
+    "remember": bool,
+    "renewed": int,
+    "previous": str,
+    "tags": dict,
+    "device": dict,
+    "lineage": str,
+}
+_KINDS: Final = {**_ALWAYS, **_FACTS}
+FACTS: Final = tuple(_FACTS)
+"""What a `Contents` may say beside its creation time and data."""
+_LABELS: Final = frozenset({"tags", "device"})
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Record(NamedTuple):
+    """One session as a store keeps it.
+
+    Attributes:
+        version: A random signed 64-bit token, chosen anew by the writer for every attempt.
+        payload: Opaque bytes, returned as given.
+        accessed: When a request last used the session, in milliseconds since 1970.
+        expires: When the store may forget the record, in milliseconds since 1970, or `NEVER`.
+        subject: Whose session it is, or None; what an index by subject is kept over.
+    """
+
+    version: int
+    payload: bytes
+    accessed: int
+    expires: int = NEVER
+    subject: str | None = None
+
+    def __repr__(self) -> str:
+        """Say nothing of what is in it."""
+        return f"<Record of {len(self.payload)} bytes>"
+
+
+make_record = cast("Callable[[tuple[int, bytes, int, int, str | None]], Record]", partial(tuple.__new__, Record))
+"""Makes a `Record` of a tuple of its fields: in half the time that the class takes to bind five arguments."""
+
+
+class CorruptPayload(Exception):
+    """A payload that cannot be read; the manager turns it into an anonymous session and an event."""
+
+
+class ForeignPayload(CorruptPayload):
+    """A payload that a later version, another serializer or another key wrote: its writers still read it."""
+
+
+class Contents:
+    """What a payload says. All times are milliseconds since 1970.
+
+    What a session does not have stands at the class, so that the attributes of an object are what is serialized.
+
+    Args:
+        facts: Any of the attributes below ``data``.
+
+    Attributes:
+        created: When the session began; the absolute timeout counts from here. Renewal keeps it, login resets it.
+        data: The handler's own keys and values.
+        authenticated: When somebody last logged in, if anybody did.
+        ends: The session's own deadline (`Session.expire_in`), if it has one.
+        remember: True for a login with ``remember=True``.
+        renewed: When the id was last renewed, if ever.
+        previous: The store key of the forward record that a renewal left, until its grace began.
+        tags: Labels that the application put on the login, such as an OIDC session id.
+        device: What is known of the client: its user agent and address, as configured.
+        lineage: In a cookie session that can be ended: what all its cookies since the login have in common.
+
+    Raises:
+        TypeError: There is no such fact.
+    """
+
+    created: int
+    data: dict[str, Any]
+    authenticated: int | None = None
+    ends: int | None = None
+    remember: bool = False
+    renewed: int | None = None
+    previous: str | None = None
+    tags: Mapping[str, str] = _NONE
+    device: Mapping[str, str] = _NONE
+    lineage: str | None = None
+
+    def __init__(self, created: int, data: dict[str, Any] | None = None, **facts: Any) -> None:
+        self.created = created
+        self.data = {} if data is None else data
+        if facts:
+            if not facts.keys() <= _FACTS.keys():
+                raise TypeError(f"unknown: {', '.join(sorted(facts.keys() - _FACTS.keys()))}")
+            self.__dict__.update(facts)
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Contents:
+        """Return what a document of these fields says; the document becomes the object."""
+        contents = _blank(cls)
+        contents.__dict__ = document
+        return contents
+
+    def document(self) -> dict[str, Any]:
+        """Return what is to be serialized: creation time, data, and the facts that there are."""
+        return {name: value for name, value in self.__dict__.items() if value or name in _ALWAYS}
+
+
+class Found(NamedTuple):
+    """A live session as the store has it.
+
+    Attributes:
+        raw: The 32 bytes of its id; b"" where it was found by its key.
+        key: Its store key.
+        record: The record as read.
+        contents: What the payload says.
+        forwarded: A renewed id led here.
+    """
+
+    raw: bytes
+    key: str
+    record: Record
+    contents: Contents
+    forwarded: bool = False
+
+    def __repr__(self) -> str:
+        """Say which session it is, by what is worthless as an id."""
+        return f"<Found {self.key[:8]}>"
+
+
+_blank: Final = object.__new__
+_HEAD: Final = 5  # one format byte, four bytes of CRC-32
+
+
+def pack(contents: Contents, serializer: Serializer) -> bytes:
+    """Return the payload: format byte, CRC-32 of what follows, the serialized contents.
+
+    Raises:
+        UnstorableValue: A value in the data would not come back as it went in.
+    """
+    facts = contents.__dict__
+    try:
+        body = serializer.encode(facts if all(facts.values()) else contents.document())
+    except UnstorableValue as error:
+        # The handler knows its own keys, and nothing of the document around them.
+        raise UnstorableValue(error.path.removeprefix("data."), error.problem) from error
+    return serializer.format + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> Contents:
+    """Return what `pack` was given.
+
+    Args:
+        sealed: A signature has shown that not one bit was changed, which a checksum need not show once more.
+
+    Raises:
+        CorruptPayload: The bytes are not what `pack` wrote with this serializer.
+        ForeignPayload: They are what some other one wrote.
+    """
+    body = payload[_HEAD:]
+    if sealed and payload[:1] == serializer.format:
+        pass
+    elif payload[:_HEAD] != serializer.format + zlib.crc32(body).to_bytes(4, "big"):
+        raise _damaged(payload, serializer)
+    try:
+        document = serializer.decode(body)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CorruptPayload(f"the {type(serializer).__name__} cannot read it") from error
+    if type(document) is not dict:
+        raise CorruptPayload("not a mapping")
+    usual = type(document.get("created")) is int and type(document.get("data")) is dict
+    if not usual or (len(document) > 2 and (len(document) > 3 or type(document.get("authenticated")) is not int)):
+        _check(document)
+    contents = _blank(Contents)  # `Contents.of`, without the call
+    contents.__dict__ = document
+    return contents
+
+
+def _check(document: dict[str, Any]) -> None:
+    """Look at every fact of a payload.
+
+    Raises:
+        CorruptPayload: There is none that was written here.
+        ForeignPayload: A later version wrote it.
+    """
+    if "created" not in document or "data" not in document:
+        raise CorruptPayload("data or creation time is missing")
+    for name, value in document.items():
+        kind = _KINDS.get(name)
+        if type(value) is not kind or (name in _LABELS and not _is_text(document[name])):
+            if kind is None:
+                raise ForeignPayload("it has fields of a later version")
+            raise CorruptPayload(f"{name} is of another type")
+
+
+def _is_text(labels: dict[str, Any]) -> bool:
+    return all(type(value) is str for value in labels.values())
+
+
+def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:
+    """Tell what is wrong with the first five bytes of a payload."""
+    body = payload[_HEAD:]
+    whole = bool(body) and zlib.crc32(body) == int.from_bytes(payload[1:_HEAD], "big")
+    if payload[:1] == serializer.format:
+        return CorruptPayload("checksum does not match")
+    if payload[:1] == SEALED:
+        return ForeignPayload("it is encrypted under a key that this manager does not have")
+    return (ForeignPayload if whole else CorruptPayload)("unknown payload format")

@@ -1,0 +1,1 @@
+"""One module per framework, each a little sugar over `limpet.asgi`. Nothing is imported until you name one."""

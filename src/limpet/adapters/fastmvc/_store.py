@@ -1,0 +1,185 @@
+"""A store of one's own in three methods, and what drives it."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from abc import ABC, abstractmethod
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+from limpet._core.protocols import ABSENT, DONE, Outcome
+from limpet._core.record import Record
+from limpet.adapters.fastmvc._session import Session
+from limpet.errors import StoreUnavailable, UnstorableValue
+from limpet.runtime import AsyncioRuntime
+from limpet.serializers.json import JSONSerializer
+
+__all__ = ["OwnStore", "SessionStore"]
+
+T = TypeVar("T")
+
+_META: Final = "_limpet"
+_FORMAT: Final = JSONSerializer.format
+_HEAD: Final = 5  # the format byte and the checksum, see `limpet._core.record.pack`
+_UNREADABLE: Final = Record(0, b"", 0, 0)
+_MISTAKES: Final = (TypeError, LookupError, AttributeError, NameError, AssertionError, NotImplementedError)
+
+
+class SessionStore(ABC):
+    """Where to keep sessions, in three methods. Subclass it and pass an object as ``store=``.
+
+    ``session.id`` is a digest of the visitor's id: whoever reads the store can impersonate nobody. ``session.data`` can
+    be written as JSON; values that JSON does not have look like ``{"$datetime": "..."}``. One of its keys is
+    ``_limpet``: keep it with the rest. It holds the deadlines among other things, so that sessions end in time
+    whatever the store does, and may be forgotten by the store when it likes.
+
+    What three such methods cannot give, and every store of `limpet.stores` does: within one process requests to one
+    session wait for each other here, so that both count and a late one does not revive what was ended; **between
+    processes** the later save wins, and one that comes just after a logout can bring the session back. There is no
+    list of somebody's sessions and no sweep of expired ones.
+
+    What a method raises counts as "the store is not available" and is answered with 503, mistakes in the program
+    (`TypeError`, `KeyError`, `AttributeError` and their like) excepted. A `ValueError` while loading says that what is
+    stored cannot be read: the visitor begins anew.
+    """
+
+    @abstractmethod
+    async def load(self, session_id: str) -> Session | None:
+        """Return the session, or None (or one without data) when there is none."""
+
+    @abstractmethod
+    async def save(self, session: Session) -> None:
+        """Keep ``session.data`` under ``session.id``."""
+
+    @abstractmethod
+    async def delete(self, session_id: str) -> None:
+        """Forget the session; that it is not there is fine."""
+
+
+class OwnStore:
+    """A `limpet.stores.Store` over a `SessionStore`, as far as reading before writing goes.
+
+    Args:
+        store: The user's.
+    """
+
+    def __init__(self, store: SessionStore) -> None:
+        self.store = store
+        self._turns = AsyncioRuntime(patience=60)  # longer than any call may take
+
+    async def open(self) -> None:
+        """Do nothing: the store opens what it needs."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def load(self, key: str) -> Record | None:
+        """Return the record, or None when there is none."""
+        try:
+            session = await self._call("load", self.store.load(key))
+            return None if session is None else _record(session.data)
+        except ValueError:
+            return _UNREADABLE
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Write a record where there is none; return `DONE`, or the record that is already there."""
+        async with self._turns.turn(key):
+            current = await self.load(key)
+            return current or await self._save(key, record)
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Replace the record whose version is ``expected``."""
+        async with self._turns.turn(key):
+            current = await self.load(key)
+            if current is None or current.version != expected:
+                return current or ABSENT
+            return await self._save(key, _not_before(record, current.accessed, current.expires))
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        """Move ``accessed`` and ``expires`` forward."""
+        async with self._turns.turn(key):
+            current = await self.load(key)
+            return ABSENT if current is None else await self._save(key, _not_before(current, accessed, expires))
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        """Delete the record, or only that version of it."""
+        async with self._turns.turn(key):
+            current = await self.load(key)
+            if current is None or version not in (None, current.version):
+                return current or ABSENT
+            await self._call("delete", self.store.delete(key))
+            return DONE
+
+    async def _save(self, key: str, record: Record) -> Outcome:
+        await self._call("save", self.store.save(Session(key, _document(record))))
+        return DONE
+
+    async def _call(self, name: str, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except (StoreUnavailable, *_MISTAKES):
+            raise
+        except Exception as error:
+            if isinstance(error, ValueError) and name == "load":
+                raise
+            what = f"{type(self.store).__name__}.{name}() failed: {type(error).__name__}"
+            raise StoreUnavailable(what) from error
+
+
+def _document(record: Record) -> dict[str, Any]:
+    """Return what a store is given: the application's own keys, and ours under one name."""
+    meta: dict[str, Any] = {"version": record.version, "accessed": record.accessed, "expires": record.expires}
+    if record.subject is not None:
+        meta["subject"] = record.subject
+    document = _open(record.payload)
+    if document is None:  # not a session: a note that the engine leaves under an old id
+        return {_META: {**meta, "payload": b64encode(record.payload).decode()}}
+    data: dict[str, Any] = document.pop("data")
+    if _META in data:
+        raise UnstorableValue(_META, "a store of your own keeps what is limpet's under this key: take another")
+    return {**data, _META: {**meta, **document}}
+
+
+def _record(document: dict[str, Any]) -> Record | None:
+    """Return what `_document` was given.
+
+    Raises:
+        ValueError: This is not what was saved.
+    """
+    if not document:
+        return None
+    data = dict(document)
+    meta = data.pop(_META, None)
+    try:
+        meta = dict(meta)
+        version, accessed, expires = int(meta.pop("version")), int(meta.pop("accessed")), int(meta.pop("expires"))
+        subject, raw = meta.pop("subject", None), meta.pop("payload", None)
+        if raw is not None:
+            return Record(version, b64decode(raw), accessed, expires, subject)
+        return Record(version, _close({**meta, "data": data}), accessed, expires, subject)
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"a session without what was noted under {_META!r}") from error
+
+
+def _open(payload: bytes) -> dict[str, Any] | None:
+    """Return the document in a payload, if it is one that comes out of `_close` again."""
+    try:
+        document = json.loads(payload[_HEAD:])
+        return document if isinstance(document["data"], dict) and _close(document) == payload else None
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _close(document: dict[str, Any]) -> bytes:
+    body = _dumps(document).encode()
+    return _FORMAT + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def _not_before(record: Record, accessed: int, expires: int) -> Record:
+    """Return the record with times that are not before these."""
+    return record._replace(accessed=max(record.accessed, accessed), expires=max(record.expires, expires))
+
+
+_dumps: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode

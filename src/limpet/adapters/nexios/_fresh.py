@@ -1,0 +1,49 @@
+"""A decorator of Nexios' routes that asks for a recent login."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from nexios.exceptions import HTTPException
+from nexios.http.request import HTTPConnection
+
+from limpet.adapters._challenge import HEADER, REFUSAL, challenge
+from limpet.adapters.nexios._requests import get_session
+
+__all__ = ["fresh_login"]
+
+
+def fresh_login(minutes: float = 5) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a handler be called for who logged in at most so long ago; written below the route, as ``@auth()`` is.
+
+    ::
+
+        @app.post("/account/delete")
+        @fresh_login(minutes=5)
+        async def delete(req, res): ...
+
+    Everybody else gets 401 (``HTTPException``), with the challenge that says how old a login may be.
+
+    Args:
+        minutes: How long a login is fresh.
+
+    Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3; RFC 9470, section 3, for the challenge.
+    """
+    headers = {HEADER: challenge(minutes)}
+
+    def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(handler)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            connection = next(each for each in (*args, *kwargs.values()) if isinstance(each, HTTPConnection))
+            session = await get_session(connection).load()
+            if not session.is_fresh(minutes):
+                raise HTTPException(401, REFUSAL, headers)
+            result = handler(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        return guarded
+
+    return decorate

@@ -1,0 +1,116 @@
+"""The session words that Nexios' documents use: on the session of a request, and on a user's own backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import limpet
+from limpet._core.cookies import MAX_AGE
+from limpet._core.record import NEVER
+from limpet.errors import ConfigurationError
+
+__all__ = ["Session", "UnusableSession", "Words"]
+
+
+class Words(MutableMapping[str, Any]):
+    """Another name for each operation of a mapping."""
+
+    __slots__ = ()
+
+    def set_session(self, key: str, value: Any) -> None:
+        """Set a key."""
+        self[key] = value
+
+    def get_session(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default."""
+        return self.get(key, default)
+
+    def delete_session(self, key: str) -> None:
+        """Remove a key; an absent one is no error."""
+        self.pop(key, None)
+
+    set = set_session
+    delete = delete_session
+
+    def is_empty(self) -> bool:
+        """Return whether there is nothing in it."""
+        return not len(self)
+
+
+class Session(Words, limpet.Session):
+    """What ``req.session`` is: `limpet.Session` and the words of Nexios' documents."""
+
+    __slots__ = ()
+
+    @property
+    def session_key(self) -> str | None:
+        """What the session is kept under, the hash of its id; None before the first save and in a cookie session."""
+        return self.public_id
+
+    def get_session_key(self) -> str | None:
+        """Return `session_key`."""
+        return self.session_key
+
+    def set_expiry(self, life: float | timedelta | None) -> None:
+        """Let this session end so long after now, however it is used; None: as configured.
+
+        Args:
+            life: Seconds or a timedelta.
+
+        Raises:
+            ValueError: It is not positive; `clear` ends a session.
+        """
+        self.expire_in(life)
+
+    def get_expiry_age(self) -> int:
+        """Return the seconds that an unused session has left; 400 days, the most for a cookie, if it never ends."""
+        self.mark_accessed()
+        policy = self._engine.policy
+        limit = None if self.is_new and not self else self._engine.deadline_of(self)
+        if limit is None:
+            left = min(policy.idle_ms or NEVER, policy.absolute_ms or NEVER)
+        else:
+            left = limit if limit == NEVER else limit - self._engine.clock()
+        return MAX_AGE if left == NEVER else max(0, -(-left // 1000))
+
+    def has_expired(self) -> bool:
+        """Return whether the session's deadline has passed while this request ran."""
+        if self.is_new:
+            return False
+        limit = self._engine.deadline_of(self)
+        return limit is not None and limit <= self._engine.clock()
+
+
+class UnusableSession(MutableMapping[str, Any]):
+    """Stands where the session would be, and says at first use why there is none."""
+
+    def __init__(self, problem: ConfigurationError) -> None:
+        self._problem = problem
+
+    def refuse(self) -> NoReturn:
+        """Raise what is wrong.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(str(self._problem))
+
+    def __getitem__(self, key: str) -> Any:
+        self.refuse()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.refuse()
+
+    def __delitem__(self, key: str) -> None:
+        self.refuse()
+
+    def __iter__(self) -> Iterator[str]:
+        self.refuse()
+
+    def __len__(self) -> int:
+        self.refuse()
+
+    def __getattr__(self, name: str) -> Any:
+        self.refuse()

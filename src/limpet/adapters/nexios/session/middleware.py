@@ -1,0 +1,5 @@
+"""What turns sessions on."""
+
+from limpet.adapters.nexios._middleware import SessionMiddleware
+
+__all__ = ["SessionMiddleware"]

@@ -1,0 +1,5 @@
+"""The backend that keeps sessions in their cookies."""
+
+from limpet.adapters.nexios._backends import SignedSessionManager
+
+__all__ = ["SignedSessionManager"]

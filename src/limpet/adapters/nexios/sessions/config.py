@@ -1,0 +1,5 @@
+"""The settings of sessions."""
+
+from limpet.adapters.nexios._config import SessionConfig
+
+__all__ = ["SessionConfig"]

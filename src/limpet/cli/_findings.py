@@ -1,0 +1,40 @@
+"""One thing that `limpet doctor` found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+__all__ = ["Finding", "Level", "fine", "mend", "note"]
+
+Level: TypeAlias = Literal["fine", "note", "mend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A sentence about one part of the configuration.
+
+    Attributes:
+        level: ``fine``; ``note``: works, and good to know; ``mend``: does not work, or is dangerous.
+        about: The part: mode, secret, store, files, cookie or browser.
+        says: What was found and what to do. Never a secret, a password or a session's value.
+    """
+
+    level: Level
+    about: str
+    says: str
+
+
+def fine(about: str, says: str) -> Finding:
+    """Return a finding that asks for nothing."""
+    return Finding("fine", about, says)
+
+
+def note(about: str, says: str) -> Finding:
+    """Return a finding that is good to know."""
+    return Finding("note", about, says)
+
+
+def mend(about: str, says: str) -> Finding:
+    """Return a finding that somebody should act on."""
+    return Finding("mend", about, says)

@@ -1,0 +1,205 @@
+"""What the subcommands that look into a store share: opening it, walking through it, saying what a record is.
+
+They need neither the application's secret nor its policy. Whether a session is live is judged by what the store was
+given as its end, which is at most a minute later than the session's idle or absolute deadline, and by the deadline
+that ``expire_in`` gave it, which the payload holds. What ``encrypt=True`` has sealed
+stays sealed: whose it is and its times are known, its keys, tags and device are not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TypeAlias
+
+import click
+
+from limpet import SessionManager, environment
+from limpet._core import forward, marks
+from limpet._core.protocols import ClientStore, Scans, Serializer, Store
+from limpet._core.record import NEVER, SEALED, Contents, CorruptPayload, Record, unpack
+from limpet.cli._files import missing_file
+from limpet.cli.group import Failure
+from limpet.cli.options import operator
+from limpet.devices import summary
+from limpet.serializers.json import JSONSerializer
+from limpet.serializers.msgpack import MsgpackSerializer
+from limpet.stores import open_store
+
+__all__ = [
+    "Kind",
+    "PAGE",
+    "SEALED_NOTE",
+    "contents_of",
+    "facts",
+    "is_live",
+    "is_sealed",
+    "kind_of",
+    "looked_into",
+    "milliseconds",
+    "moment",
+    "pages",
+    "progress",
+    "server_store",
+]
+
+Kind: TypeAlias = Literal["session", "renewed", "mark", "sealed", "unreadable"]
+
+PAGE: Final = 500
+"""Records that one step of a long walk takes."""
+
+SEALED_NOTE: Final = "sealed by encrypt=True: this command has no key, so it knows neither keys, tags nor device"
+"""What is said of sessions that only the application can open."""
+
+_SERIALIZERS: Final[tuple[type[Serializer], ...]] = (MsgpackSerializer, JSONSerializer)
+
+
+def milliseconds() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def server_store(url: str | None, *, exists: bool = True) -> Store:
+    """Return the store that was named, or that the environment names.
+
+    Raises:
+        Failure: The sessions live in cookies, or there is nothing at that place yet.
+    """
+    kept = open_store(url or environment.store_from_environment(environment.is_development(None)))
+    if isinstance(kept, ClientStore):
+        raise Failure("these sessions are kept in the browsers' cookies: there is nothing on the server to look into")
+    missing = missing_file(kept) if exists else None
+    if missing is not None:
+        raise Failure(
+            f"there is nothing at {missing}: name the store that your application uses, with --store or LIMPET_STORE"
+        )
+    return kept
+
+
+@asynccontextmanager
+async def looked_into(url: str | None) -> AsyncIterator[SessionManager]:
+    """Open the store under a manager that reads what the application writes into it, and close it."""
+    store = server_store(url)
+    manager = operator(store)
+    try:
+        manager.serializer = await _serializer_of(store)
+        yield manager
+    finally:
+        await manager.shutdown()
+
+
+async def _serializer_of(store: Store) -> Serializer:
+    if isinstance(store, Scans):
+        page, _ = await store.scan(None, 50)
+        for _, record in page:
+            for serializer in _SERIALIZERS:
+                if record.payload[:1] == serializer.format:
+                    return serializer()
+    return MsgpackSerializer()
+
+
+async def pages(manager: SessionManager) -> AsyncIterator[Sequence[tuple[str, Record]]]:
+    """Walk through all records, page by page.
+
+    Raises:
+        Failure: The store cannot do that.
+    """
+    store = manager.server
+    if not isinstance(store, Scans):
+        raise Failure(f"{type(store).__name__} cannot walk through its sessions: give --subject, or a public id")
+    cursor = None
+    while True:
+        page, cursor = await manager.call("scan", store.scan(cursor, PAGE))
+        yield page
+        if cursor is None:
+            return
+
+
+def is_sealed(record: Record) -> bool:
+    """Tell a session that is encrypted at rest, and needs the application's keys, from one that cannot be read."""
+    return record.payload[:1] == SEALED
+
+
+def contents_of(record: Record) -> Contents | None:
+    """Return what a record says, or None if this command cannot read it."""
+    for serializer in _SERIALIZERS:
+        if record.payload[:1] == serializer.format:
+            try:
+                return unpack(record.payload, serializer())
+            except CorruptPayload:
+                return None
+    return None
+
+
+def is_live(record: Record, now: int) -> bool:
+    """Tell whether a session is over neither by the store's deadline nor, if it can be read, by its own."""
+    if record.expires <= now:
+        return False
+    contents = contents_of(record)
+    return contents is None or contents.ends is None or contents.ends > now
+
+
+def kind_of(record: Record) -> Kind:
+    """Return what a record is: a session, a renewed id that leads to one, or a mark (a lock, a revocation, a tag).
+
+    Sealed, a session and a renewed id cannot be told apart.
+    """
+    if marks.is_mark(record.payload):
+        return "mark"
+    if is_sealed(record):
+        return "sealed"
+    if forward.is_forward(record.payload):
+        return "renewed"
+    return "unreadable" if contents_of(record) is None else "session"
+
+
+def facts(key: str, record: Record) -> dict[str, Any]:
+    """Return what may be shown of a session: no value, and nothing that could be sent as a cookie."""
+    contents = contents_of(record)
+    ends = record.expires if contents is None or contents.ends is None else min(record.expires, contents.ends)
+    known: dict[str, Any] = {
+        "public_id": key,
+        "subject": record.subject,
+        "last_seen": moment(record.accessed),
+        "expires": None if ends == NEVER else moment(ends),
+        "bytes": len(record.payload),
+    }
+    if is_sealed(record):
+        known["sealed"] = True
+    if contents is not None:
+        known |= {
+            "created": moment(contents.created),
+            "authenticated": None if contents.authenticated is None else moment(contents.authenticated),
+            "remember": contents.remember,
+            "device": summary(contents.device.get("agent", "")),
+            "address": contents.device.get("address"),
+            "tags": dict(contents.tags),
+            "keys": sorted(contents.data),
+        }
+    return known
+
+
+def moment(at: int) -> str:
+    """Return a time as RFC 3339 says it, in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@contextmanager
+def progress(label: str, *, show: bool) -> Iterator[Any]:
+    """Show a bar on the terminal while long work runs; its ``update(n)`` says that n more are done."""
+    if not show or not sys.stderr.isatty():
+        yield _Silent()
+        return
+    with click.progressbar(itertools.count(), label=label, show_pos=True, file=sys.stderr) as bar:
+        yield bar
+
+
+class _Silent:
+    """A bar that nobody watches."""
+
+    def update(self, steps: int) -> None:
+        """Show nothing."""

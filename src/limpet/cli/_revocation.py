@@ -1,0 +1,109 @@
+"""What ``limpet revoke`` needs beside the manager: how many it would end, and cookie sessions whose end is noted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from limpet import SessionManager, SessionPolicy
+from limpet._core import logins, marks
+from limpet._core.keyring import generate_secret
+from limpet._core.opened import is_key
+from limpet.cli._files import missing_file
+from limpet.cli._records import contents_of, is_live, kind_of, milliseconds, pages
+from limpet.cli.group import Failure
+from limpet.cli.options import PATIENCE
+from limpet.runtime import AsyncioRuntime
+from limpet.stores.cookie import CookieStore
+
+__all__ = ["Whose", "count", "end_cookies"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whose:
+    """Which sessions are meant: one of these is given.
+
+    Attributes:
+        public_ids: These.
+        subject: All of a subject.
+        tag: All that were logged in with a tag, its name and value.
+        everyone: All there are.
+    """
+
+    public_ids: tuple[str, ...] = ()
+    subject: str | None = None
+    tag: tuple[str, str] | None = None
+    everyone: bool = False
+
+
+async def count(manager: SessionManager, whose: Whose) -> tuple[int, list[str]]:
+    """Return how many sessions would end, and the public ids that name none. Nothing is changed.
+
+    Raises:
+        Failure: The store cannot walk through its sessions, which ``everyone`` needs.
+        StoreUnavailable: The store does not answer.
+    """
+    now, found = milliseconds(), 0
+    if whose.everyone:
+        async for page in pages(manager):
+            found += sum(kind_of(record) not in ("mark", "renewed") and is_live(record, now) for _, record in page)
+        return found, []
+    if whose.subject is not None:
+        return sum(is_live(kept.record, now) for kept in await logins.find(manager, whose.subject)), []
+    if whose.tag is not None:
+        name, value = whose.tag
+        key = marks.tag_key(name, value)
+        mark = await manager.call("load", manager.server.load(key), key)
+        facts = (marks.read(mark.payload) if mark is not None else None) or {}
+        for subject in facts.get("subjects", {}):
+            for kept in await logins.find(manager, subject):
+                contents = contents_of(kept.record)
+                found += contents is not None and contents.tags.get(name) == value and is_live(kept.record, now)
+        return found, []
+    unknown: list[str] = []
+    for public_id in whose.public_ids:
+        record = await manager.call("load", manager.server.load(public_id)) if is_key(public_id) else None
+        if record is None or marks.is_mark(record.payload):
+            unknown.append(public_id)
+    return len(whose.public_ids) - len(unknown), unknown
+
+
+async def end_cookies(store: CookieStore, whose: Whose) -> None:
+    """Note the end of sessions that live in their cookies, where the application looks for such notes.
+
+    Raises:
+        Failure: It looks for none, or the store of the notes is not there.
+        LimpetError: Notes of this kind end other sessions than those that are meant.
+        StoreUnavailable: The store of the notes does not answer.
+    """
+    if store.revocation_store is None:
+        raise Failure(
+            "these sessions are kept in the browsers' cookies, and the application looks nowhere whether one was "
+            "ended: add ?revocation=epoch&store=URL to its store. To log everybody out, replace the secret: `limpet "
+            "keys rotate --keep 0`"
+        )
+    if missing := missing_file(store.revocation_store):
+        raise Failure(f"there is nothing at {missing}: name the store where your application looks for ended sessions")
+    if whose.tag is not None:
+        raise Failure("cookie sessions cannot be found by a tag: give --subject, or a public id")
+    async with _noting(store) as manager:
+        if whose.everyone:
+            await manager.revoke_everyone()
+        elif whose.subject is not None:
+            await manager.revoke_all(whose.subject)
+        else:
+            for public_id in whose.public_ids:
+                await manager.revoke(public_id)
+
+
+@asynccontextmanager
+async def _noting(store: CookieStore) -> AsyncIterator[SessionManager]:
+    """Return a manager whose notes outlive every cookie, as this process does not know how long those may live."""
+    endless = SessionPolicy(idle_timeout=None, absolute_timeout=None, remember=None, store_timeout=PATIENCE)
+    manager = SessionManager(store, secret=generate_secret(), policy=endless, dev=False)
+    manager.runtime = AsyncioRuntime()
+    try:
+        yield manager
+    finally:
+        await manager.shutdown()

@@ -1,0 +1,208 @@
+"""``limpet copy``: move the sessions into another store while the application runs, logging nobody out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import click
+
+from limpet import SessionManager
+from limpet._core import marks
+from limpet._core.protocols import ABSENT, DONE, Outcome, Scans, Store
+from limpet._core.record import Record
+from limpet.cli._copied import Copied, State
+from limpet.cli._records import PAGE, milliseconds, progress, server_store
+from limpet.cli.group import Failure
+from limpet.cli.options import json_option, operator, print_json, run
+
+__all__ = ["command"]
+
+
+@dataclass
+class Counts:
+    """What has been done so far."""
+
+    copied: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    expired: int = 0
+    ended: int = 0
+    removed: int = 0
+
+
+@click.command("copy")
+@click.argument("source")
+@click.argument("destination")
+@click.option(
+    "--state",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="limpet-copy.state",
+    show_default=True,
+    help="Where to note the place and what was copied, so that it can be interrupted and repeated.",
+)
+@click.option(
+    "--mirror",
+    is_flag=True,
+    help="Also delete at the destination what was never copied. Only before an application uses the destination.",
+)
+@json_option
+def command(source: str, destination: str, state: Path, mirror: bool, as_json: bool) -> None:
+    """Copy all sessions from one store to another, both named by URL.
+
+    Cookies stay valid, as keys are copied as they are; the application must keep its secret and its cookie's name.
+    Run it while the application uses the old store, again right before it is switched over, and once more when no
+    process uses the old store any more. Each run ends at the destination what was copied and has ended at the source.
+    What was changed at the destination stays, and what has ended there is not brought back. Interrupted, it goes on
+    where it was.
+    """
+    if source == destination:
+        raise click.UsageError("source and destination are the same store")
+    old, new = server_store(source), server_store(destination, exists=False)
+    place = State(state, sha256(f"{source}\n{destination}".encode()).hexdigest())
+    try:
+        counts = run(_copy(old, new, place, mirror, not as_json))
+    finally:
+        place.close()
+    if as_json:
+        print_json(asdict(counts))
+    else:
+        click.echo(
+            f"{counts.copied:,} copied, {counts.updated:,} brought up to date, {counts.unchanged:,} as they were, "
+            f"{counts.kept:,} changed there and kept, {counts.expired:,} expired and {counts.ended:,} ended there, "
+            f"left out, {counts.removed:,} removed."
+        )
+
+
+async def _copy(source: Store, destination: Store, place: State, mirror: bool, show: bool) -> Counts:
+    if not isinstance(source, Scans):
+        raise Failure(f"{type(source).__name__} cannot walk through its sessions, so they cannot be copied")
+    reader, writer = operator(source), operator(destination)
+    cursor, counts = place.cursor, Counts(**place.counts)
+    try:
+        with progress("copying", show=show) as bar:
+            while True:
+                page, cursor = await reader.call("scan", source.scan(cursor, PAGE))
+                for key, record in page:
+                    await _put(writer, destination, key, record, counts, place)
+                bar.update(len(page))
+                if cursor is None:
+                    break
+                place.move(cursor, asdict(counts))
+        await _end_gone(reader, writer, source, destination, counts, place)
+        if mirror:
+            await _remove_ended(reader, writer, source, destination, counts, show)
+        place.move(None, asdict(counts), done=True)
+    finally:
+        await reader.shutdown()
+        await writer.shutdown()
+    return counts
+
+
+async def _put(
+    writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts, place: State
+) -> None:
+    """Create the record, or replace the version of it that was copied before; never one that was written there."""
+    now = milliseconds()
+    if record.expires <= now:
+        place.saw(key)
+        counts.expired += 1
+        return
+    if marks.is_mark(record.payload):
+        await _put_mark(writer, destination, key, record, counts)
+        return
+    copied = place.find(key)
+    there: Outcome | None
+    if copied is None:
+        there = await writer.call("create", destination.create(key, record, now=now))
+        if there is DONE:
+            place.note(key, record)
+            counts.copied += 1
+            return
+    else:
+        found = there = await writer.call("load", destination.load(key))
+        if found is not None and found.version in copied.versions and found.version != record.version:
+            place.note(key, record, found.version)  # first, so that a run after a killed one knows both as copies
+            there = await writer.call("update", destination.update(key, record, found.version, now=now))
+            if there is DONE:
+                counts.updated += 1
+                return
+    if not isinstance(there, Record):
+        place.saw(key)
+        counts.ended += 1
+    elif there.version == record.version:
+        place.note(key, record)
+        if there.accessed < record.accessed:
+            await writer.call("touch", destination.touch(key, record.accessed, record.expires, now=now))
+        counts.unchanged += 1
+    else:
+        place.saw(key)
+        counts.kept += 1
+
+
+async def _put_mark(writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts) -> None:
+    """Copy what ends or locks sessions: the later one of two stays, and one that is missing is always made."""
+    now = milliseconds()
+    there = await writer.call("create", destination.create(key, record, now=now))
+    new = there is DONE
+    while isinstance(there, Record):
+        if there.version == record.version or there.accessed >= record.accessed:
+            if there.version == record.version:
+                counts.unchanged += 1
+            else:
+                counts.kept += 1
+            return
+        there = await writer.call("update", destination.update(key, record, there.version, now=now))
+    if there is ABSENT:
+        counts.ended += 1
+    elif new:
+        counts.copied += 1
+    else:
+        counts.updated += 1
+
+
+async def _end_gone(
+    reader: SessionManager, writer: SessionManager, source: Store, destination: Store, counts: Counts, place: State
+) -> None:
+    """End what was copied once and what the source has ended since, if it is there as it was copied.
+
+    What the source has forgotten because its time was over may be in use at the destination, which judges by itself.
+    """
+    while gone := place.unseen(PAGE):
+        for copied in gone:
+            if await reader.call("load", source.load(copied.key)) is not None:
+                place.saw(copied.key)
+                continue
+            if copied.expires > milliseconds():
+                await _end(writer, destination, copied, counts)
+            place.forget(copied.key)
+
+
+async def _end(writer: SessionManager, destination: Store, copied: Copied, counts: Counts) -> None:
+    for version in copied.versions:
+        there = await writer.call("delete", destination.delete(copied.key, version))
+        if not isinstance(there, Record):
+            counts.removed += there is DONE
+            return
+    counts.kept += 1
+
+
+async def _remove_ended(
+    reader: SessionManager, writer: SessionManager, source: Store, destination: Store, counts: Counts, show: bool
+) -> None:
+    if not isinstance(destination, Scans):
+        raise Failure(f"{type(destination).__name__} cannot walk through its sessions, so --mirror cannot work")
+    cursor = None
+    with progress("comparing", show=show) as bar:
+        while True:
+            page, cursor = await writer.call("scan", destination.scan(cursor, PAGE))
+            for key, record in page:
+                if marks.is_mark(record.payload) or await reader.call("load", source.load(key)) is not None:
+                    continue
+                counts.removed += await writer.call("delete", destination.delete(key, record.version)) is DONE
+            bar.update(len(page))
+            if cursor is None:
+                return

@@ -1,0 +1,69 @@
+"""``limpet migrate``: make the folder, the file or the table that a store needs."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import click
+
+from limpet._core.protocols import Checks, Store
+from limpet.cli._configuration import shown
+from limpet.cli._records import server_store
+from limpet.cli.options import json_option, operator, print_json, run, store_option
+
+__all__ = ["command"]
+
+
+@runtime_checkable
+class Migrates(Protocol):
+    """A store with a schema that somebody else may have to create."""
+
+    def migrations_sql(self) -> str:
+        """Return the script."""
+        ...
+
+    async def migrate(self) -> None:
+        """Run it, also where the store itself must not (``create=false``)."""
+        ...
+
+
+@click.command("migrate")
+@store_option
+@click.option("--sql", is_flag=True, help="Print the statements, for whoever may run them, and change nothing.")
+@json_option
+def command(store: str | None, sql: bool, as_json: bool) -> None:
+    """Create what the store needs, or bring it from an older version to this one; then check it.
+
+    Applications do this at first use. Run it at deployment, as a user that may change the schema, where they open the
+    store with create=false. Again is fine, also at the same time. Exit code 1: there is something to mend.
+    """
+    kept = server_store(store, exists=False)
+    if sql:
+        if not isinstance(kept, Migrates):
+            raise click.UsageError(f"--sql is for PostgreSQL; {type(kept).__name__} needs no statements")
+        if as_json:
+            print_json({"store": type(kept).__name__, "sql": kept.migrations_sql()})
+        else:
+            click.echo(kept.migrations_sql(), nl=False)
+        return
+    problems = run(_migrate(kept))
+    if as_json:
+        print_json({"ok": not problems, "store": type(kept).__name__, "problems": problems})
+    else:
+        for problem in problems:
+            click.echo(problem, err=True)
+        place = f" at {shown(store)}" if store else ""
+        click.echo(f"{type(kept).__name__}{place} is ready.")
+    if problems:
+        raise click.exceptions.Exit(1)
+
+
+async def _migrate(store: Store) -> list[str]:
+    manager = operator(store)
+    try:
+        if isinstance(store, Migrates):
+            await store.migrate()
+        await manager.startup()
+        return list(await store.check()) if isinstance(store, Checks) else []
+    finally:
+        await manager.shutdown()

@@ -1,0 +1,54 @@
+"""What several subcommands share: their options, their JSON, the way they run coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from limpet import SessionManager, SessionPolicy
+from limpet._core.keyring import generate_secret
+from limpet._core.protocols import ClientStore, Store
+from limpet.runtime import AsyncioRuntime
+
+__all__ = ["PATIENCE", "json_option", "operator", "print_json", "run", "store_option"]
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds that a call of the store may take here, where no visitor waits for it."""
+
+store_option = click.option(
+    "--store",
+    metavar="URL",
+    help="The store, such as sqlite:///sessions.db. Default: what LIMPET_STORE says.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def operator(store: Store | ClientStore | str) -> SessionManager:
+    """Return a manager that looks after a store and never hands out a session.
+
+    Store calls need neither the application's secret nor its cookie, so this works where those are wrong.
+    """
+    manager = SessionManager(store, secret=generate_secret(), policy=SessionPolicy(store_timeout=PATIENCE), dev=False)
+    manager.runtime = AsyncioRuntime()
+    return manager
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end.
+
+    What the engine would log is raised as well and printed once, by the subcommand.
+    """
+    logging.getLogger("limpet").addHandler(logging.NullHandler())
+    return asyncio.run(work)

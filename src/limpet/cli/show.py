@@ -1,0 +1,57 @@
+"""``limpet show``: what is known of one session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from limpet._core import forward
+from limpet._core.opened import is_key
+from limpet._core.record import Record
+from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_sealed, kind_of, looked_into
+from limpet.cli.group import Failure
+from limpet.cli.options import json_option, print_json, run, store_option
+
+__all__ = ["command"]
+
+
+@click.command("show")
+@click.argument("public_id")
+@store_option
+@click.option("--values", is_flag=True, help="Show the values too. They may be private.")
+@json_option
+def command(public_id: str, store: str | None, values: bool, as_json: bool) -> None:
+    """Show one session by its public id: times, device, tags, the names of its keys.
+
+    Of one that is encrypted at rest, only whose it is and its times: the rest needs the application's keys.
+
+    Exit code 1: there is no such session.
+    """
+    found = run(_load(store, public_id))
+    if found is None:
+        raise Failure(f"there is no session {public_id}: see `limpet list` for those there are")
+    key, record = found
+    known: dict[str, Any] = facts(key, record)
+    contents = contents_of(record)
+    if values and contents is not None:
+        known["values"] = {name: repr(value) for name, value in contents.data.items()}
+    if as_json:
+        print_json(known)
+        return
+    if is_sealed(record):
+        known["sealed"] = SEALED_NOTE
+    for name, value in known.items():
+        shown = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else value
+        click.echo(f"{name:<14} {shown}")
+
+
+async def _load(store: str | None, public_id: str) -> tuple[str, Record] | None:
+    async with looked_into(store) as manager:
+        key, record = public_id, None
+        while is_key(key):
+            record = await manager.call("load", manager.server.load(key))
+            if record is None or not forward.is_forward(record.payload):
+                break
+            key = forward.successor(record.payload)
+        return None if record is None or kind_of(record) == "mark" else (key, record)

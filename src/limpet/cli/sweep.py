@@ -1,0 +1,84 @@
+"""``limpet sweep``: delete expired sessions now."""
+
+from __future__ import annotations
+
+import click
+
+from limpet import environment
+from limpet._core.protocols import ClientStore, Store, Sweeps
+from limpet.cli._files import missing_file
+from limpet.cli._records import progress
+from limpet.cli.group import Failure
+from limpet.cli.options import json_option, operator, print_json, run, store_option
+from limpet.stores import open_store
+
+__all__ = ["command"]
+
+_STEP = 500  # sessions between two signs of progress; also the size of one step of the manager
+
+
+@click.command("sweep")
+@store_option
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Delete at most so many. Default: all that expired."
+)
+@json_option
+def command(store: str | None, limit: int | None, as_json: bool) -> None:
+    """Delete expired sessions from the store.
+
+    Applications do this by themselves while they run. It is safe beside their traffic, goes in small steps,
+    and can be interrupted at any time. A session that `expire_in` has shortened is dead at its own deadline; its
+    record goes at the one that the store was given.
+    """
+    kept = open_store(store or environment.store_from_environment(environment.is_development(None)))
+    if isinstance(kept, ClientStore) or not isinstance(kept, Sweeps):
+        if not isinstance(kept, ClientStore):
+            run(_ask(kept))
+        where = (
+            "in the browsers' cookies" if isinstance(kept, ClientStore) else "in a store that forgets them by itself"
+        )
+        if as_json:
+            print_json({"deleted": 0, "needed": False})
+        else:
+            click.echo(f"Nothing to do: these sessions are kept {where}.")
+        return
+    missing = missing_file(kept)
+    if missing is not None:
+        raise Failure(
+            f"there is nothing at {missing}: name the store that your application uses, with --store or LIMPET_STORE"
+        )
+    deleted = run(_sweep(kept, limit, show=not as_json))
+    if as_json:
+        print_json({"deleted": deleted, "needed": True})
+    else:
+        click.echo(f"{deleted:,} expired session{'' if deleted == 1 else 's'} deleted.")
+
+
+async def _ask(store: Store) -> None:
+    """Ask a store that has nothing to sweep whether it is there.
+
+    Raises:
+        StoreUnavailable: It does not answer.
+    """
+    manager = operator(store)
+    try:
+        await manager.check()
+    finally:
+        await manager.shutdown()
+
+
+async def _sweep(store: Store, limit: int | None, *, show: bool) -> int:
+    manager = operator(store)
+    deleted = 0
+    try:
+        with progress("sweeping", show=show) as bar:
+            while limit is None or deleted < limit:
+                step = _STEP if limit is None else min(_STEP, limit - deleted)
+                done = await manager.sweep(step)
+                deleted += done
+                bar.update(done)
+                if done < step:
+                    break
+    finally:
+        await manager.shutdown()
+    return deleted

@@ -1,0 +1,105 @@
+"""Where settings come from when nobody gives them: the environment, and the folder of development mode."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from limpet._core.keyring import generate_secret
+from limpet.errors import ConfigurationError
+
+__all__ = [
+    "development_secret",
+    "development_store",
+    "is_development",
+    "secrets_from_environment",
+    "store_from_environment",
+]
+
+FOLDER: Final = Path(".limpet")
+_NO_STORE: Final = (
+    "no session store is configured. Give SessionManager (or LIMPET_STORE) one of these: "
+    "sqlite:///sessions.db (one machine, nothing to install), redis://localhost:6379/0 or "
+    "postgresql://localhost/app (many machines). For development set LIMPET_DEV=1 or pass dev=True"
+)
+
+
+def is_development(dev: bool | None) -> bool:
+    """Return the switch that was given, else what ``LIMPET_DEV`` says. Nothing else is looked at.
+
+    Raises:
+        ConfigurationError: ``LIMPET_DEV`` is neither yes nor no.
+    """
+    if dev is not None:
+        return dev
+    said = os.environ.get("LIMPET_DEV", "").strip().lower()
+    if said in {"1", "true", "yes", "on"}:
+        return True
+    if said in {"", "0", "false", "no", "off"}:
+        return False
+    raise ConfigurationError(f"LIMPET_DEV={said!r} is neither yes nor no: set it to 1 or 0")
+
+
+def store_from_environment(dev: bool) -> str:
+    """Return the URL in ``LIMPET_STORE``; in development a file in `FOLDER` when there is none.
+
+    Raises:
+        ConfigurationError: There is none, and this is not development; the message lists three.
+    """
+    url = os.environ.get("LIMPET_STORE", "").strip()
+    if url:
+        return url
+    if not dev:
+        raise ConfigurationError(_NO_STORE)
+    return development_store()
+
+
+def secrets_from_environment() -> list[str]:
+    """Return the secrets in ``LIMPET_SECRET``, newest first; they are separated by white space."""
+    return os.environ.get("LIMPET_SECRET", "").split()
+
+
+def development_store() -> str:
+    """Return the URL of development's database, its folder made."""
+    _folder()
+    return f"sqlite:///{FOLDER}/sessions.db"
+
+
+def development_secret() -> str:
+    """Return the secret of this project folder, made on first use and shared by every process that runs here."""
+    path = _folder() / "secret"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        pass
+    draft = path.with_name(f"secret.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(generate_secret() + "\n")
+    try:
+        os.link(draft, path)  # whoever is first wins, and nobody sees half a file
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text().strip()
+
+
+def announce(store: str) -> None:
+    """Print the one banner of development mode."""
+    if "LIMPET_DEV_ANNOUNCED" not in os.environ:
+        os.environ["LIMPET_DEV_ANNOUNCED"] = "1"  # children of a reloader stay quiet
+        print(
+            f"limpet: development mode, cookies without Secure, sessions in {store}. Not for production.",
+            file=sys.stderr,
+        )
+
+
+def _folder() -> Path:
+    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    ignore = FOLDER / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    return FOLDER

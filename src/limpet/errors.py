@@ -1,0 +1,187 @@
+"""Everything that limpet raises, in one tree.
+
+::
+
+    LimpetError
+    ├── ConfigurationError (ValueError)      refused at construction; the message names the cure
+    │   ├── WeakSecret                       too short, repeated or a placeholder
+    │   └── MissingDependency (ImportError)  an extra is not installed
+    ├── StoreError
+    │   └── StoreUnavailable                 the store did not answer in time, or refused: 503
+    └── SessionError
+        ├── SessionNotLoaded                 read before ``await session.load()`` (lazy)
+        ├── SessionClosed                    written when nothing could save it any more
+        ├── SessionEnded                     written after another request ended it
+        ├── SessionConflict                  two requests changed a key that is ``strict``
+        ├── SessionLimitReached              a login, and the subject has as many sessions as allowed: 409
+        ├── SessionBusy                      another request held a lock all the time
+        ├── UnstorableValue (TypeError)      a value that cannot come back as it went in
+        ├── InvalidSessionData (ValueError)  stored data does not fit the model asked for
+        └── CookieTooLarge                   a cookie session over 4,096 bytes
+
+    LimpetWarning (UserWarning)            something works and should still be mended
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "DISTRIBUTION",
+    "ConfigurationError",
+    "CookieTooLarge",
+    "LimpetError",
+    "LimpetWarning",
+    "InvalidSessionData",
+    "MissingDependency",
+    "SessionBusy",
+    "SessionClosed",
+    "SessionConflict",
+    "SessionEnded",
+    "SessionError",
+    "SessionLimitReached",
+    "SessionNotLoaded",
+    "StoreError",
+    "StoreUnavailable",
+    "UnstorableValue",
+    "WeakSecret",
+]
+
+
+DISTRIBUTION: Final = "limpet"
+"""What the package is called where it is installed from; messages that say ``pip install`` take it from here."""
+
+
+class LimpetError(Exception):
+    """Root of everything that limpet raises."""
+
+
+class LimpetWarning(UserWarning):
+    """Root of everything that limpet warns about."""
+
+
+class ConfigurationError(LimpetError, ValueError):
+    """A setting that cannot work; raised where it is given, never during a request."""
+
+
+class WeakSecret(ConfigurationError):
+    """A secret that could be guessed; the message prints the command that makes a good one."""
+
+
+class MissingDependency(ConfigurationError, ImportError):
+    """A store, framework or tool needs a package that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a package that is not installed: pip install '{DISTRIBUTION}[{extra}]'")
+        self.extra = extra
+
+
+class StoreError(LimpetError):
+    """A store could not do what it was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer in time, or refused to.
+
+    Attributes:
+        retry_after: Seconds after which a client may try again (the ``Retry-After`` header).
+    """
+
+    def __init__(self, message: str = "the session store did not answer", *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SessionError(LimpetError):
+    """Root of what a session raises towards the handler that holds it."""
+
+
+class SessionNotLoaded(SessionError):
+    """The session is lazy and was used before it was loaded."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this session is lazy and not loaded yet: call `await session.load()` first, "
+            "or use SessionMiddleware(..., lazy=False)"
+        )
+
+
+class SessionClosed(SessionError):
+    """A write came when nothing could save it any more: the response had started."""
+
+
+class SessionEnded(SessionError):
+    """A write came after another request had ended the session (``on_ended="raise"``)."""
+
+
+class SessionConflict(SessionError):
+    """Two requests changed one key that the policy calls strict, or merging ran out of attempts.
+
+    Attributes:
+        keys: The keys in conflict (never their values).
+    """
+
+    def __init__(self, message: str, *, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
+class SessionLimitReached(SessionError):
+    """A login was refused: the subject has as many sessions as ``SessionPolicy.max_sessions`` allows.
+
+    Attributes:
+        limit: How many those are.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the login was refused, as there are {limit} sessions of this subject and no more are allowed: "
+            "end one of them first (SessionManager.revoke)"
+        )
+        self.limit = limit
+
+
+class SessionBusy(SessionError):
+    """A lock (``exclusive``) was held by others for as long as one was ready to wait."""
+
+
+class UnstorableValue(SessionError, TypeError):
+    """A value that would not come back with the type it went in with.
+
+    Attributes:
+        path: Where it is, such as ``cart[3].price``.
+        problem: Why it cannot be stored, and what to store instead.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"session value at {path} cannot be stored: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class InvalidSessionData(SessionError, ValueError):
+    """What is stored under a key does not fit the model that a handler asked for."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"session key {key!r} does not hold what was asked for: {problem}")
+        self.key = key
+
+
+class CookieTooLarge(SessionError):
+    """A cookie session grew over what browsers keep (RFC 6265bis, section 5.6: 4,096 bytes).
+
+    Attributes:
+        size: Bytes that the cookie would need.
+        limit: Bytes that it may have.
+        largest: The largest keys with their encoded sizes in bytes, largest first.
+    """
+
+    def __init__(self, size: int, limit: int, largest: tuple[tuple[str, int], ...] = ()) -> None:
+        keys = ", ".join(f"{key!r} ({length} bytes)" for key, length in largest)
+        super().__init__(
+            f"the session cookie would have {size} bytes and browsers drop one over {limit}; "
+            f"largest keys: {keys or 'none'}. Keep less in it, or use a server-side store (sqlite:///...)"
+        )
+        self.size = size
+        self.limit = limit
+        self.largest = largest

@@ -1,0 +1,125 @@
+"""What all importers have in common: an end date, a cookie, whose session it is, and what becomes of the data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, TypeAlias
+
+from limpet._core.cookies import delete_cookie, find
+from limpet._core.policy import CookiePolicy
+from limpet._core.protocols import Header, Imported
+from limpet._core.tokens import b64decode
+from limpet.errors import ConfigurationError, MissingDependency
+
+__all__ = ["Convert", "CookieImporter", "unsigned"]
+
+Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+"""Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
+
+
+class CookieImporter(ABC):
+    """Base of the importers. An `limpet._core.protocols.Importer`.
+
+    Args:
+        until: From then on nothing is read any more: a date (its first moment in UTC) or a time with a zone.
+        cookie: The name of the old cookie.
+        path: Below which path it was set, so that it can be deleted.
+        domain: For which domain it was set, if it was.
+        forget: Delete the old cookie once its session has moved. False keeps it for an old release that still runs
+            beside this one. A logout deletes it either way.
+        subject: The key that says whose session it is; its value, as a string, becomes `Session.subject`.
+        convert: Changes what is taken over, or refuses it by returning None.
+
+    Raises:
+        ConfigurationError: The end date has no zone or is none, or the cookie cannot be.
+    """
+
+    origin: str
+
+    def __init__(
+        self,
+        *,
+        until: date,
+        cookie: str,
+        path: str = "/",
+        domain: str | None = None,
+        forget: bool = True,
+        subject: str | None = None,
+        convert: Convert | None = None,
+    ) -> None:
+        self.until = _milliseconds(until)
+        self.cookie = cookie
+        self.forget = forget
+        self._subject = subject
+        self._convert = convert
+        policy = CookiePolicy(path=path, domain=domain, secure=cookie.lower().startswith(("__host-", "__secure-")))
+        self._clear = (b"set-cookie", delete_cookie(cookie, policy))
+
+    def find(self, headers: Sequence[Header]) -> Sequence[str]:
+        """Return the distinct values of the old cookie."""
+        return find(headers, self.cookie.encode())
+
+    async def read(self, token: str, now: int) -> Imported | None:
+        """Return the old session, or None for anything that the old library would not accept."""
+        data = await self._open(token, now)
+        if type(data) is not dict or not all(type(key) is str for key in data):
+            return None
+        subject = data.get(self._subject) if self._subject is not None else None
+        kept = data if self._convert is None else self._convert(data)
+        if not kept:
+            return None
+        return Imported(kept, str(subject) if isinstance(subject, (str, int)) and subject != "" else None)
+
+    def clear(self) -> Header:
+        """Return the header that deletes the old cookie."""
+        return self._clear
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(cookie={self.cookie!r}, until={datetime.fromtimestamp(self.until / 1000, UTC)})"
+
+    @abstractmethod
+    async def _open(self, token: str, now: int) -> Any:
+        """Return what the old session held, or None."""
+
+
+def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | None) -> bytes | None:
+    """Return what an itsdangerous signer with a timestamp has signed, or None.
+
+    Args:
+        make: Takes the module ``itsdangerous``, returns the signer.
+        token: The signed text.
+        now: Milliseconds since 1970.
+        max_age: Seconds that it may be old. None: any age.
+
+    Raises:
+        MissingDependency: itsdangerous is not installed.
+    """
+    try:
+        import itsdangerous
+    except ModuleNotFoundError as error:
+        raise MissingDependency("reading sessions that itsdangerous has signed", "importers") from error
+    if b64decode(token.rpartition(".")[2]) is None:
+        return None  # another spelling of a signature that may be right
+    try:
+        value, signed_at = make(itsdangerous).unsign(token.encode("latin-1"), return_timestamp=True)
+    except itsdangerous.BadData:
+        return None
+    age = now / 1000 - signed_at.timestamp()
+    if max_age is not None and not -60 <= age <= max_age:
+        return None
+    data: bytes = value
+    return data
+
+
+def _milliseconds(until: object) -> int:
+    if isinstance(until, datetime):
+        if until.utcoffset() is None:
+            raise ConfigurationError(
+                f"until={until!r} is no time with a zone: give a date, or datetime(2030, 1, 31, tzinfo=UTC)"
+            )
+        return int(until.timestamp() * 1000)
+    if isinstance(until, date):
+        return int(datetime(until.year, until.month, until.day, tzinfo=UTC).timestamp() * 1000)
+    raise ConfigurationError(f"until={until!r} is no date: an importer needs one, such as date(2030, 1, 31)")

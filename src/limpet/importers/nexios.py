@@ -1,0 +1,75 @@
+"""The sessions of Nexios: signed cookies, and files named by the cookie."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from limpet.importers._base import CookieImporter, unsigned
+from limpet.importers._text import from_base64, from_json, inflated
+
+__all__ = ["NexiosCookies", "NexiosFiles"]
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_LARGEST: Final = 1 << 20
+
+
+class NexiosCookies(CookieImporter):
+    """Reads the sessions of ``SignedSessionManager``.
+
+    Args:
+        secret: The ``secret_key`` of the old application.
+        until: As for every importer: the end date.
+        cookie: Its ``session_cookie_name``.
+        max_age: Seconds that a session may be old. None: any age, as there.
+        options: ``path``, ``domain``, ``forget``, ``subject``, ``convert``: see `CookieImporter`.
+    """
+
+    origin = "nexios"
+
+    def __init__(
+        self, secret: str, *, until: date, cookie: str = "session_id", max_age: int | None = None, **options: Any
+    ) -> None:
+        super().__init__(until=until, cookie=cookie, **options)
+        self._secret = secret
+        self._max_age = max_age
+
+    async def _open(self, token: str, now: int) -> Any:
+        def signer(library: Any) -> Any:
+            return library.TimestampSigner(
+                self._secret, salt=b"nexio.session.signed_cookie", digest_method=hashlib.sha1
+            )
+
+        body = unsigned(signer, token, now, self._max_age)
+        if body is None:
+            return None
+        return from_json(inflated(from_base64(body[1:])) if body[:1] == b"." else from_base64(body))
+
+
+class NexiosFiles(CookieImporter):
+    """Reads the sessions of ``FileSessionManager``.
+
+    Args:
+        folder: Its ``session_file_storage_path``.
+        until: As for every importer: the end date.
+        cookie: Its ``session_cookie_name``.
+        options: ``path``, ``domain``, ``forget``, ``subject``, ``convert``: see `CookieImporter`.
+    """
+
+    origin = "nexios"
+
+    def __init__(self, folder: str | Path, *, until: date, cookie: str = "session_id", **options: Any) -> None:
+        super().__init__(until=until, cookie=cookie, **options)
+        self._folder = Path(folder)
+
+    async def _open(self, token: str, now: int) -> Any:
+        if not _KEY.fullmatch(token):  # so that it names a file of this folder and nothing else
+            return None
+        try:
+            with (self._folder / f"{token}.json").open("rb") as file:
+                return from_json(file.read(_LARGEST))
+        except OSError:
+            return None

@@ -1,0 +1,66 @@
+"""Which session files belong to a subject: one folder per subject, one empty file per key.
+
+An entry may lack its record, a record never lacks its entry: the entry is made first and removed last, and whoever
+finds one without a record, or with the record of somebody else, removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from limpet.stores._files import Folder
+
+__all__ = ["Subjects"]
+
+
+class Subjects:
+    """The index by subject. The folder of a subject is named by its SHA-256 digest.
+
+    Args:
+        path: The folder of the index.
+        durable: Whether an entry waits until it has reached the disk.
+    """
+
+    def __init__(self, path: str, *, durable: bool) -> None:
+        self._path = path
+        self._durable = durable
+
+    def keys(self, subject: str) -> Sequence[str]:
+        """Return the names of all entries."""
+        try:
+            return os.listdir(self._index(subject).path)
+        except FileNotFoundError:
+            return ()
+
+    def add(self, subject: str, key: str) -> None:
+        """Make an entry; one that is there is made new once it is old enough to be taken for a left-over."""
+        index = self._index(subject)
+        while not os.path.exists(index.at(key)) or index.is_stale(index.at(key)):
+            os.makedirs(self._path, mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # the folder was empty and somebody removed it just now
+                index.make()
+                index.mark(key)
+
+    def check(self, subject: str, key: str, owner: AbstractContextManager[tuple[bool, str | None]]) -> None:
+        """Remove an entry unless it is right. ``owner`` locks the record: whether there is one, and whose it is."""
+        index = self._index(subject)
+        with owner as (present, found):
+            # Without a record, a young entry may be of one that is being created.
+            if (found != subject) if present else index.is_stale(index.at(key)):
+                self.remove(subject, key)
+
+    def remove(self, subject: str, key: str) -> None:
+        """Remove an entry, and the folder with the last one."""
+        index = self._index(subject)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(index.at(key))
+        with contextlib.suppress(OSError):  # other entries are in it, or somebody else removed it
+            os.rmdir(index.path)
+
+    def _index(self, subject: str) -> Folder:
+        digest = hashlib.sha256(subject.encode("utf-8", "surrogatepass")).hexdigest()
+        return Folder(os.path.join(self._path, digest), durable=self._durable, wait=0)

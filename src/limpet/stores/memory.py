@@ -1,0 +1,243 @@
+"""Sessions in this process's memory: fast, gone when it ends, not shared with other processes."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final, Literal
+
+from limpet._core.protocols import ABSENT, DONE, Outcome
+from limpet._core.record import Record
+from limpet.errors import ConfigurationError
+from limpet.stores._url import integer, options
+
+__all__ = ["MemoryStore"]
+
+_log = logging.getLogger(__name__)
+_LOOK: Final = 64  # entries looked at, at most, to find the record to evict
+_SLACK: Final = 1_024  # left-over entries that are not worth the work
+_MOVE: Final = 8  # entries that one deletion moves
+
+
+class MemoryStore:
+    """Keeps records in a dict. Calls never wait; any thread may make them.
+
+    Volatile: a restart ends every session, and each worker process has sessions of its own, so it is for tests
+    and for a single process. It is bounded: at ``max_records`` the record that expires first makes room.
+
+    Args:
+        max_records: Sessions kept at most.
+    """
+
+    immediate: Literal[True] = True
+
+    def __init__(self, *, max_records: int = 100_000) -> None:
+        if max_records < 1:
+            raise ConfigurationError(
+                f"max_records is {max_records}: a store that keeps nothing is of no use, give 1 or more"
+            )
+        self.max_records = max_records
+        self._records: dict[str, Record] = {}
+        # Exactly one entry was pushed for each record, with its deadline of that time. Deadlines only move
+        # forward, so an entry is never late: it is looked at when it comes up, and filed again if it was early.
+        self._queue: list[tuple[int, str]] = []
+        self._former: list[tuple[int, str]] = []  # a queue that is being moved to the one above, see `_clear_up`
+        # A subject with one session, the usual case, needs no set: a set would double what a session costs.
+        self._subjects: dict[str, str | set[str]] = {}
+        self._lock = threading.Lock()
+        self._warned = False
+
+    @classmethod
+    def from_url(cls, url: str) -> MemoryStore:
+        """Return the store of ``memory:`` or ``memory:?max_records=1000``."""
+        place, found = options(url, {"max_records": integer})
+        if place not in ("", "//"):
+            raise ConfigurationError(f"a memory store has no place: write 'memory:', not 'memory:{place}'")
+        return cls(**found)
+
+    async def open(self) -> None:
+        """Do nothing: there is nothing to open."""
+
+    async def close(self) -> None:
+        """Do nothing: the records live as long as the store does."""
+
+    async def load(self, key: str) -> Record | None:
+        """Return the record, or None when there is none."""
+        return self._records.get(key)
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Write a record where there is none; return `DONE`, or the record that is already there."""
+        with self._lock:
+            current = self._records.get(key)
+            if current is not None:
+                return current
+            if len(self._records) >= self.max_records:
+                self._evict()
+            self._records[key] = record
+            heapq.heappush(self._queue, (record.expires, key))
+            if record.subject is not None:
+                self._index(record.subject, key)
+        return DONE
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Replace the record whose version is ``expected``; return `DONE`, `ABSENT` or the record that is there."""
+        with self._lock:
+            current = self._records.get(key)
+            if current is None:
+                return ABSENT
+            if current.version != expected:
+                return current
+            if record.accessed < current.accessed or record.expires < current.expires:
+                accessed, expires = max(record.accessed, current.accessed), max(record.expires, current.expires)
+                record = record._replace(accessed=accessed, expires=expires)
+            self._records[key] = record
+            if record.subject != current.subject:
+                self._unindex(current.subject, key)
+                if record.subject is not None:
+                    self._index(record.subject, key)
+        return DONE
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        """Move ``accessed`` and ``expires`` forward, never back; return `DONE` or `ABSENT`."""
+        with self._lock:
+            current = self._records.get(key)
+            if current is None:
+                return ABSENT
+            version, payload, was_accessed, was_expires, subject = current
+            self._records[key] = Record(
+                version, payload, max(accessed, was_accessed), max(expires, was_expires), subject
+            )
+        return DONE
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        """Delete the record, or only that version of it; return `DONE`, `ABSENT` or the record that was kept."""
+        with self._lock:
+            current = self._records.get(key)
+            if current is None:
+                return ABSENT
+            if version is not None and current.version != version:
+                return current
+            self._remove(key)
+            self._clear_up()
+        return DONE
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete at most ``limit`` expired records; return how many.
+
+        Only entries that came up are looked at, and of these at most ten times ``limit``: many early ones may
+        come up at once, and filing them again must not hold up the event loop.
+        """
+        swept = 0
+        with self._lock:
+            for _ in range(limit * 10):
+                queue = self._first()
+                if swept == limit or not queue or queue[0][0] > now:
+                    break
+                key = queue[0][1]
+                record = self._records.get(key)
+                if record is not None and record.expires > now:
+                    heapq.heapreplace(queue, (record.expires, key))
+                    continue
+                heapq.heappop(queue)
+                if record is not None:
+                    self._remove(key)
+                    swept += 1
+        return swept
+
+    async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
+        """Return the keys and records of that subject."""
+        with self._lock:
+            return [(key, self._records[key]) for key in _several(self._subjects.get(subject))]
+
+    async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
+        with self._lock:
+            after = (key for key in self._records if cursor is None or key > cursor)
+            keys = heapq.nsmallest(limit + 1, after)
+            page = [(key, self._records[key]) for key in islice(keys, limit)]
+        return page, page[-1][0] if len(keys) > limit else None
+
+    async def check(self) -> Sequence[str]:
+        """Return a sentence when records had to make room for others."""
+        if not self._warned:
+            return []
+        full = f"the memory store was full at {self.max_records} sessions and dropped live ones"
+        return [f"{full}: raise max_records, or use sqlite:///sessions.db"]
+
+    def _first(self) -> list[tuple[int, str]]:
+        """Return the queue whose first entry comes up first."""
+        if not self._former or not self._queue:
+            return self._queue or self._former
+        return min(self._queue, self._former, key=_head)
+
+    def _clear_up(self) -> None:
+        """Get rid of the entries that deleted records leave in the queue, a few at a time.
+
+        Once they are the majority, a new queue is begun, and with every deletion some entries of the former one move
+        to it, from its end, which leaves the rest in order. Building it anew at one go would stop the event loop.
+        """
+        if not self._former and len(self._queue) > 2 * len(self._records) + _SLACK:
+            self._queue, self._former = [], self._queue
+        for _ in range(min(_MOVE, len(self._former))):
+            _, key = self._former.pop()
+            record = self._records.get(key)
+            if record is not None:
+                heapq.heappush(self._queue, (record.expires, key))
+
+    def _remove(self, key: str) -> None:
+        self._unindex(self._records.pop(key).subject, key)
+
+    def _evict(self) -> None:
+        """Drop the record that expires first, as far as a bounded look at the queue can tell."""
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "the memory store is full at %d sessions: live sessions are dropped to make room, those that expire "
+                "first before others. Raise max_records, or use sqlite:///sessions.db",
+                self.max_records,
+            )
+        looked: list[tuple[int, str]] = []
+        while len(looked) < _LOOK and (queue := self._first()):
+            filed, key = heapq.heappop(queue)
+            record = self._records.get(key)
+            if record is None:
+                continue
+            heapq.heappush(looked, (record.expires, key))
+            if record.expires == filed:
+                break
+        self._remove(heapq.heappop(looked)[1])
+        for entry in looked:
+            heapq.heappush(self._queue, entry)
+
+    def _index(self, subject: str, key: str) -> None:
+        keys = self._subjects.get(subject)
+        if keys is None:
+            self._subjects[subject] = key
+        elif isinstance(keys, str):
+            self._subjects[subject] = {keys, key}
+        else:
+            keys.add(key)
+
+    def _unindex(self, subject: str | None, key: str) -> None:
+        if subject is None:
+            return
+        keys = self._subjects[subject]
+        if isinstance(keys, str):
+            del self._subjects[subject]
+            return
+        keys.discard(key)
+        if len(keys) == 1:
+            self._subjects[subject] = keys.pop()
+
+
+def _head(queue: list[tuple[int, str]]) -> tuple[int, str]:
+    return queue[0]
+
+
+def _several(keys: str | set[str] | None) -> Sequence[str]:
+    if keys is None:
+        return ()
+    return (keys,) if isinstance(keys, str) else tuple(keys)

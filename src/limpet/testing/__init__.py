@@ -1,0 +1,51 @@
+"""For tests of an application (`client`, `FakeClock`), of a store (`StoreSuite`), of an adapter (`AdapterSuite`).
+
+Needs ``pip install limpet[testing]``; nothing is imported until it is named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from limpet._lazy import lazily
+
+if TYPE_CHECKING:
+    from limpet.testing.clients import AsyncSessionClient, SessionClient, async_client, client
+    from limpet.testing.clock import FakeClock
+    from limpet.testing.interleave import Race, every_order, some_orders
+    from limpet.testing.machine import FailingStore, session_machine
+    from limpet.testing.suite_adapter import AdapterSuite
+    from limpet.testing.suite_store import StoreSuite
+
+__all__ = [
+    "AdapterSuite",
+    "AsyncSessionClient",
+    "FailingStore",
+    "FakeClock",
+    "Race",
+    "SessionClient",
+    "StoreSuite",
+    "async_client",
+    "client",
+    "every_order",
+    "session_machine",
+    "some_orders",
+]
+
+_PLACES: Final = {
+    "AdapterSuite": "suite_adapter",
+    "AsyncSessionClient": "clients",
+    "FailingStore": "machine",
+    "FakeClock": "clock",
+    "Race": "interleave",
+    "SessionClient": "clients",
+    "StoreSuite": "suite_store",
+    "async_client": "clients",
+    "client": "clients",
+    "every_order": "interleave",
+    "session_machine": "machine",
+    "some_orders": "interleave",
+}
+
+if not TYPE_CHECKING:  # a type checker is to know every name, and no others
+    __getattr__, __dir__ = lazily(__name__, _PLACES, __all__)

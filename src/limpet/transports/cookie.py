@@ -1,0 +1,47 @@
+"""The token in a cookie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limpet._core.cookies import CookieWriter, find
+from limpet._core.policy import CookiePolicy
+from limpet._core.protocols import Header
+
+__all__ = ["CookieTransport"]
+
+
+class CookieTransport:
+    """Reads ``Cookie``, writes ``Set-Cookie``.
+
+    Args:
+        name: The cookie's name, see `CookiePolicy.derive_name`.
+        policy: Its attributes.
+
+    Raises:
+        ConfigurationError: Browsers would drop a cookie of this name with these attributes.
+    """
+
+    vary = b"Cookie"
+
+    def __init__(self, name: str, policy: CookiePolicy) -> None:
+        self.name = name
+        self.policy = policy
+        self._bytes = name.encode("ascii", "replace")  # CookieWriter refuses a name that is not ASCII
+        self._writer = CookieWriter(name, policy)
+        self._clear = (b"set-cookie", self._writer.delete())
+
+    def read(self, headers: Sequence[Header]) -> Sequence[str]:
+        """Return the distinct values that the client sent under this name."""
+        return find(headers, self._bytes)
+
+    def write(self, token: str, max_age: int | None) -> Header:
+        """Return the ``Set-Cookie`` header; ``max_age`` in seconds, None: until the browser is closed."""
+        return b"set-cookie", self._writer.set(token, max_age)
+
+    def clear(self) -> Header:
+        """Return the ``Set-Cookie`` header that deletes the cookie."""
+        return self._clear
+
+    def __repr__(self) -> str:
+        return f"CookieTransport({self.name!r}, {self.policy!r})"
