@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
 from limpet._core.record import Record
 
@@ -22,8 +22,11 @@ __all__ = [
     "Immediate",
     "Imported",
     "Importer",
+    "LoadsMany",
     "Outcome",
+    "Pages",
     "Reader",
+    "Replaces",
     "Runtime",
     "Scans",
     "Sealer",
@@ -33,9 +36,20 @@ __all__ = [
     "Sweeps",
     "Tracer",
     "Transport",
+    "supports",
 ]
 
 T = TypeVar("T")
+P = TypeVar("P")
+
+
+def supports(store: object, power: type[P]) -> TypeGuard[P]:
+    """Tell whether a store has one of the optional powers below.
+
+    Unlike `isinstance` with a protocol, which since Python 3.12 sees only what the class itself defines, this counts
+    what ``__getattr__`` answers: a wrapping store that hands its attributes on keeps the powers of the store behind.
+    """
+    return all(getattr(store, name, None) is not None for name in _MEMBERS[power])
 
 
 class _Outcome(enum.Enum):
@@ -143,6 +157,39 @@ class Finds(Protocol):
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the keys and records of that subject, in no particular order; stale index entries are dropped."""
+        ...
+
+
+@runtime_checkable
+class Pages(Protocol):
+    """A store that hands out the records of one subject a page at a time, so that no call grows with their number."""
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return at most about ``limit`` keys and records of that subject from ``cursor`` on, and the next cursor.
+
+        A record that is there from the first to the last page is returned at least once. ``None`` as a cursor is the
+        start, and as the next one the end.
+        """
+        ...
+
+
+@runtime_checkable
+class LoadsMany(Protocol):
+    """A store that reads several records in one round trip."""
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys in their order, None for each that is absent."""
+        ...
+
+
+@runtime_checkable
+class Replaces(Protocol):
+    """A store that can shorten the life of a record, for what is left behind when an id ends."""
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `Store.update` does, and take ``accessed`` and ``expires`` as given, even if they are earlier."""
         ...
 
 
@@ -319,3 +366,18 @@ class Tracer(Protocol):
     def step(self, name: str) -> AbstractContextManager[None]:
         """Return what surrounds a ``load`` or ``commit`` of a session, or one call of the store (``store.update``)."""
         ...
+
+
+_MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
+    Checks: ("check",),
+    ClientStore: ("seal", "unseal", "current"),
+    Finds: ("find",),
+    Immediate: ("immediate",),
+    LoadsMany: ("load_many",),
+    Pages: ("find_page",),
+    Replaces: ("replace",),
+    Scans: ("scan",),
+    Settles: ("settles_within",),
+    Store: ("open", "close", "load", "create", "update", "touch", "delete"),
+    Sweeps: ("sweep",),
+}
