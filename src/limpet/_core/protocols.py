@@ -32,6 +32,7 @@ __all__ = [
     "Sealer",
     "Serializer",
     "Settles",
+    "Signal",
     "Store",
     "Sweeps",
     "Tracer",
@@ -244,10 +245,17 @@ Reader: TypeAlias = Callable[[Sequence[Header]], tuple[str, Record] | None]
 
 
 class Imported(NamedTuple):
-    """An old session: what it holds, and whose it is, if anybody's."""
+    """An old session.
+
+    Attributes:
+        data: What it holds.
+        subject: Whose it is; None: anonymous.
+        at: When it was last signed or saved, in milliseconds since 1970; None: that cannot be told.
+    """
 
     data: Mapping[str, Any]
     subject: str | None = None
+    at: int | None = None
 
 
 class Importer(Protocol):
@@ -340,6 +348,18 @@ class Transport(Protocol):
         ...
 
 
+class Signal(Protocol):
+    """What one task waits for until another sets it."""
+
+    def set(self) -> None:
+        """Let the one who waits go on."""
+        ...
+
+    def wait(self) -> Awaitable[None]:
+        """Wait until it is set."""
+        ...
+
+
 class Runtime(Protocol):
     """What the engine needs of an event loop, so that it needs to know none."""
 
@@ -351,8 +371,12 @@ class Runtime(Protocol):
         """Hold the only turn for this key in this process."""
         ...
 
+    def signal(self) -> Signal:
+        """Return a new signal, for tasks of one request that queue for its session."""
+        ...
+
     def sleep(self, seconds: float) -> Awaitable[None]:
-        """Wait so long, for a lock that another process holds."""
+        """Wait so long, for a lock that another process holds; 0: let other tasks run."""
         ...
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Record",
     "make_record",
     "pack",
+    "same",
     "unpack",
 ]
 
@@ -44,6 +45,9 @@ _FACTS: Final[Mapping[str, type]] = {
     "tags": dict,
     "device": dict,
     "lineage": str,
+    "seen": int,
+    "order": int,
+    "turn": int,
 }
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
@@ -105,6 +109,9 @@ class Contents:
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
         lineage: In a cookie session that can be ended: what all its cookies since the login have in common.
+        seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
+        order: Which login of its subject it was, where sessions are limited.
+        turn: In a cookie session that can be ended: which change of its id, within its lineage.
 
     Raises:
         TypeError: There is no such fact.
@@ -120,6 +127,9 @@ class Contents:
     tags: Mapping[str, str] = _NONE
     device: Mapping[str, str] = _NONE
     lineage: str | None = None
+    seen: int = 0
+    order: int = 0
+    turn: int = 0
 
     def __init__(self, created: int, data: dict[str, Any] | None = None, **facts: Any) -> None:
         self.created = created
@@ -241,3 +251,8 @@ def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:
     if payload[:1] == SEALED:
         return ForeignPayload("it is encrypted under a key that this manager does not have")
     return (ForeignPayload if whole else CorruptPayload)("unknown payload format")
+
+
+def same(payload: bytes, base: bytes, serializer: Serializer) -> bool:
+    """Tell whether two payloads hold equal contents."""
+    return payload == base

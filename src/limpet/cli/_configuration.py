@@ -195,9 +195,9 @@ async def _probe(manager: SessionManager, store: Store) -> None:
     now = manager.clock()
     key = secrets.token_hex(32)
     record = Record(new_version(), b"limpet doctor", now, now + _PROBE_LIFE)
-    made = await manager.call("create", store.create(key, record, now=now), key)
-    found = await manager.call("load", store.load(key), key)
-    gone = await manager.call("delete", store.delete(key, record.version), key)
+    made = await manager.engine.storage.call("create", store.create(key, record, now=now), key)
+    found = await manager.engine.storage.call("load", store.load(key), key)
+    gone = await manager.engine.storage.call("delete", store.delete(key, record.version), key)
     if made is not DONE or found is None or found.payload != record.payload or gone is not DONE:
         raise StoreUnavailable(
             f"a probe record did not come back as it was written (created {made!r}, deleted {gone!r}): "

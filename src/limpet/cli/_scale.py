@@ -46,7 +46,7 @@ def check_sharing(store: Store, scale: Scale) -> Iterator[Finding]:
 async def check_connections(manager: SessionManager, store: Store, scale: Scale) -> AsyncIterator[Finding]:
     """Yield whether the store's server accepts the connections of so many workers, if it has a server."""
     if isinstance(store, Pooled):
-        yield judged(await manager.call("check", store.connections()), scale)
+        yield judged(await manager.engine.storage.call("check", store.connections()), scale)
 
 
 def judged(found: Connections, scale: Scale) -> Finding:

@@ -10,10 +10,10 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from limpet._core.cookie_session import Mode, Revocation
 from limpet._core.keyring import Keyring
 from limpet._core.protocols import ClientStore, Reader, Store
 from limpet._core.record import Record, make_record
-from limpet._core.revocation import Mode, Revocation
 from limpet.errors import ConfigurationError
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 from limpet._core import forward
 from limpet._core.policy import SessionPolicy
 from limpet._core.protocols import DONE, Outcome, Scans, Store, Sweeps
-from limpet._core.record import Record
+from limpet._core.record import Found, Record
 from limpet._core.session import Session
 from limpet.manager import SessionManager
 from limpet.testing.clock import FakeClock
@@ -332,8 +332,10 @@ class Race:
         for key, record in rows:
             if key in known or forward.is_forward(record.payload):
                 continue
-            found = _finish(manager.admit(b"", key, record))
-            assert found is None, f"a record with {sorted(found.contents.data)} is alive under an id that nobody has"
+            found = _finish(manager.engine.storage.judge(b"", key, record))
+            assert not isinstance(found, Found), (
+                f"a record with {sorted(found.contents.data)} is alive under an id that nobody has"
+            )
 
     def _read(self, token: str) -> Session | None:
         manager = self._manager(self._inner)

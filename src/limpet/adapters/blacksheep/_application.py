@@ -15,7 +15,8 @@ from blacksheep.sessions.abc import SessionStore as BlackSheepStore
 from limpet._core.keyring import Keyring
 from limpet._core.policy import CookiePolicy, SessionPolicy
 from limpet._core.protocols import ClientStore, Serializer, Store, Transport
-from limpet._core.session import Phase
+from limpet._core.session import state_of
+from limpet._core.state import STARTED
 from limpet.adapters.blacksheep._managed import ManagedSessionStore
 from limpet.adapters.blacksheep._middleware import (
     ERROR_HANDLERS,
@@ -162,7 +163,7 @@ class Application(BlackSheepApplication):
         except Exception as error:  # noqa: BLE001 - the same
             return await self.handle_request_handler_exception(request, error)
         if isinstance(session, Session):
-            session._phase = Phase.STARTED
+            state_of(session).phase = STARTED
         return response
 
     def register_default_di_types(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from blacksheep.messages import Request, Response
 
 from limpet._core.caching import mark_response
-from limpet._core.manager import Inline
+from limpet._core.inline import Inline
 from limpet.adapters.blacksheep._session import Session
 from limpet.adapters.blacksheep.sessions.abc import SessionStore
 from limpet.errors import StoreUnavailable
@@ -46,7 +46,7 @@ class ManagedSessionStore(SessionStore):
         await self.manager.commit(session, failed=response.status >= 500)
         token = self.manager.header(session)
         before = list(response.headers)
-        marked = mark_response(before, self.manager.vary, token, session.accessed)
+        marked = mark_response(before, self.manager.engine.vary, token, session.accessed)
         for name in {name for name, _ in before}:
             response.headers.remove(name)
         response.headers.add_many(marked)

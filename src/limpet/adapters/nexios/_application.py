@@ -127,9 +127,9 @@ class NexiosApp(nexios.NexiosApp):
                 except ConfigurationError as problem:
                     log.error("sessions cannot be used: %s", problem)
                 else:
-                    await layer._start()
+                    await layer.startup()
             elif message["type"].startswith("lifespan.shutdown") and layer is not None:
-                await layer._stop()  # before it is said: a server ends its loop after that
+                await layer.shutdown()  # before it is said: a server ends its loop after that
                 layer = None
             await send(message)
 
@@ -137,7 +137,7 @@ class NexiosApp(nexios.NexiosApp):
             await super().__call__(scope, receive, forward)
         finally:
             if layer is not None:
-                await layer._stop()
+                await layer.shutdown()
 
 
 def get_application(config: Config = None, **options: Any) -> NexiosApp:

@@ -12,7 +12,8 @@ from limpet import asgi
 from limpet._core.keyring import Keyring
 from limpet._core.protocols import ClientStore, Store
 from limpet._core.session import Session as CoreSession
-from limpet._core.standing import State
+from limpet._core.session import backend_of, state_of
+from limpet._core.state import FAILED, REISSUE
 from limpet.adapters.nexios._backend_store import BackendStore
 from limpet.adapters.nexios._backends import BaseSessionInterface, FileSessionInterface, SignedSessionManager
 from limpet.adapters.nexios._config import Found, SessionConfig
@@ -127,13 +128,14 @@ class SessionLayer(asgi.SessionMiddleware):
     async def refresh(self, scope: asgi.Scope) -> None:
         """Let a request that does not use the session renew it, and its cookie, as ``refresh_each_request`` asks."""
         session = scope.get("session")
-        if not self._refresh or not isinstance(session, CoreSession) or session._engine is not self.manager:
+        if not self._refresh or not isinstance(session, CoreSession) or backend_of(session) is not self.manager.engine:
             return
-        if session._state is not State.FAILED:
+        state = state_of(session)
+        if state.loaded != FAILED:
             await session.load()
-            if session._record is not None:
+            if state.read is not None:
                 session.mark_accessed()
-                session._reissue = True
+                state.flags |= REISSUE
 
     def _watching(self, send: asgi.Send) -> asgi.Send:
         """Return a ``send`` that says so when a cookie that could be Secure is not."""

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import limpet
 from limpet._core.cookies import MAX_AGE
 from limpet._core.record import NEVER
+from limpet._core.session import backend_of, state_of
 from limpet.errors import ConfigurationError
 
 __all__ = ["Session", "UnusableSession", "Words"]
@@ -67,20 +68,22 @@ class Session(Words, limpet.Session):
     def get_expiry_age(self) -> int:
         """Return the seconds that an unused session has left; 400 days, the most for a cookie, if it never ends."""
         self.mark_accessed()
-        policy = self._engine.policy
-        limit = None if self.is_new and not self else self._engine.deadline_of(self)
+        engine = backend_of(self)
+        policy = engine.policy
+        limit = None if self.is_new and not self else engine.deadline_of(state_of(self))
         if limit is None:
             left = min(policy.idle_ms or NEVER, policy.absolute_ms or NEVER)
         else:
-            left = limit if limit == NEVER else limit - self._engine.clock()
+            left = limit if limit == NEVER else limit - engine.clock()
         return MAX_AGE if left == NEVER else max(0, -(-left // 1000))
 
     def has_expired(self) -> bool:
         """Return whether the session's deadline has passed while this request ran."""
         if self.is_new:
             return False
-        limit = self._engine.deadline_of(self)
-        return limit is not None and limit <= self._engine.clock()
+        engine = backend_of(self)
+        limit = engine.deadline_of(state_of(self))
+        return limit is not None and limit <= engine.clock()
 
 
 class UnusableSession(MutableMapping[str, Any]):

@@ -1,4 +1,4 @@
-"""Errors that say what happened and where, and nothing of what was there.
+"""Strips local variables from tracebacks, so that error reporters cannot print ids or values.
 
 A report that prints local variables (rich, Sentry, a debugging page) walks through the frames of a traceback. Those of
 the engine and of the stores hold ids, payloads and values that no handler has asked for. So an error of ours leaves the
@@ -12,10 +12,10 @@ from types import FrameType
 
 from limpet.errors import LimpetError
 
-__all__ = ["hush"]
+__all__ = ["redact"]
 
 
-def hush(error: LimpetError) -> None:
+def redact(error: LimpetError) -> None:
     """Take the tracebacks from an error and its causes, leaving a note of the innermost line.
 
     What was being handled when the caller was called, such as an error of the application's, is left as it is.

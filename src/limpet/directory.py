@@ -5,25 +5,25 @@ All of it needs a store on the server. What a cookie holds the server cannot lis
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from limpet._core import events, locks, logins, marks, plan, revocation
-from limpet._core.inline import Inline
-from limpet._core.logins import Kept
-from limpet._core.manager import Engine
-from limpet._core.opened import is_key, open_session
-from limpet._core.protocols import Scans
-from limpet._core.record import NEVER, Record
-from limpet._core.session import Session
+from limpet._core import cookie_session, events, listing, marks, plan, tokens
+from limpet._core.detached import is_key, open_session
+from limpet._core.engine import Engine
+from limpet._core.listing import Kept
+from limpet._core.positions import subject_key
+from limpet._core.protocols import Scans, supports
+from limpet._core.record import NEVER, Contents, Found, Record, pack
+from limpet._core.session import Session, state_of
+from limpet._core.state import LOGIN, Read
 from limpet.devices import summary
 from limpet.errors import LimpetError
 
-__all__ = ["SessionInfo", "Subjects"]
+__all__ = ["Directory", "SessionInfo"]
 
 _PAGE: Final = 500  # records that one step of a walk through the store takes
 
@@ -33,7 +33,7 @@ class SessionInfo:
     """One live session, as a person sees it in a list of devices. It holds nothing that could be sent as a cookie.
 
     Attributes:
-        public_id: Names it, for `Subjects.revoke`.
+        public_id: Names it, for `SessionManager.revoke`.
         subject: Whose it is.
         created_at: When it began.
         last_seen: When it was last used, as exact as ``SessionPolicy.touch_interval``.
@@ -62,8 +62,11 @@ class SessionInfo:
     current: bool = False
 
 
-class Subjects(Engine):
-    """The part of a `SessionManager` that looks at sessions from outside."""
+class Directory:
+    """Looks at the sessions of one manager from outside: by subject, public id or tag."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     async def sessions_of(self, subject: str, *, current: Session | str | None = None) -> list[SessionInfo]:
         """Return the live sessions of a subject, the last used first.
@@ -77,7 +80,7 @@ class Subjects(Engine):
             StoreUnavailable: The store does not answer.
         """
         own = current.public_id if isinstance(current, Session) else current
-        found = [self._info(kept, own) for kept in await logins.live(self, subject)]
+        found = [self.info(kept, own) for kept in await listing.live(self._engine, subject)]
         return sorted(found, key=lambda info: (info.last_seen, info.public_id), reverse=True)
 
     async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
@@ -99,17 +102,22 @@ class Subjects(Engine):
         if tag is not None:
             return await self._revoke_tag(*tag)
         assert public_id is not None
-        if not self.is_server_side:
-            return await revocation.revoke(self, public_id) if is_key(public_id) else 0
-        record = await self.call("load", self.server.load(public_id), public_id) if is_key(public_id) else None
-        if record is None or marks.is_mark(record.payload):
-            return 0
-        return int(await self._end(public_id, record, record.subject))
+        engine = self._engine
+        if not engine.is_server_side:
+            if not is_key(public_id):
+                return 0
+            cookie_session.require(engine, "denylist")
+            await cookie_session.revoke_lineage(engine, public_id)
+            return 1
+        record = await engine.storage.load(public_id) if is_key(public_id) else None
+        return 0 if record is None else int(await self._end(public_id, record))
 
     async def revoke_all(self, subject: str, *, except_: Session | str | None = None) -> int:
         """End all sessions of a subject, on every device; return how many.
 
-        A login of the subject that is under way at the same time does not survive, one that follows does.
+        It holds from the moment at which the store has noted it, whatever the index by subject knows; the records are
+        deleted after that, a page at a time. A login of the subject that is under way at the same time does not
+        survive, one that follows does.
 
         Args:
             subject: As given to `Session.login`.
@@ -117,42 +125,59 @@ class Subjects(Engine):
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
-            StoreUnavailable: The store does not answer; call it again, as some may be left.
+            StoreUnavailable: The store does not answer; call it again, as records may be left.
         """
-        if not self.is_server_side:
-            mark = await revocation.revoke_all(self, subject)
+        engine = self._engine
+        if engine.is_server_side:
+            engine.storage.require_index()
         else:
-            mark = await marks.forbid(self, marks.mark_key(*marks.EVERYONE, subject))
-        if isinstance(except_, Session) and except_._login and except_._contents is not None:
-            except_._contents.authenticated = mark + 1  # noted, and not saved yet: it counts as later
-        return await self._end_of(subject, mark, except_) if self.is_server_side else 0
+            cookie_session.require(engine, "epoch")
+        spared: list[str] = []
 
-    async def revoke_everyone(self) -> int:
+        async def spare(number: int) -> None:
+            spared[:] = [await self._spare(except_, number)] if except_ is not None and engine.is_server_side else []
+
+        number = await engine.storage.positions.advance(subject_key(subject), before=spare)
+        if isinstance(except_, Session):
+            state = state_of(except_)
+            if state.flags & LOGIN:  # noted, and not saved yet: it counts as later
+                state.position = number
+        return await self._end_of(subject, number, spared) if engine.is_server_side else 0
+
+    async def revoke_everyone(self, progress: Callable[[int], None] | None = None) -> int:
         """End every session in the store, the anonymous ones too; return how many.
 
-        For an incident, and for a backup that was restored and brought ended sessions back. Logins under way do not
-        survive. All managers that share the store are meant.
+        For an incident, and for a backup that was restored and brought ended sessions back. It holds from the moment at
+        which the store has noted it; the records are deleted after that. Logins under way do not survive. All managers
+        that share the store are meant.
+
+        Args:
+            progress: Called with the number of records that are deleted so far.
 
         Raises:
             LimpetError: The sessions live in cookies, or the store cannot walk through its records.
-            StoreUnavailable: The store does not answer; call it again, as some may be left.
+            StoreUnavailable: The store does not answer; call it again, as records may be left.
         """
-        if not self.is_server_side:
+        engine = self._engine
+        if not engine.is_server_side:
             raise LimpetError(
                 "sessions in cookies cannot be walked through: to end all of them replace the secret, so that none of "
                 "them opens (`limpet keys rotate --keep 0`), or end those of one subject with revoke_all"
             )
-        store = self.server
-        if not isinstance(store, Scans):
+        store: object = engine.storage.server
+        if not supports(store, Scans):
             raise LimpetError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")
-        mark, ended, cursor = await marks.forbid(self, marks.mark_key(*marks.EVERYONE)), 0, None
+        number, ended, cursor = await engine.storage.positions.advance(None), 0, None
         while True:
-            page, cursor = await self.call("scan", cast(Scans, store).scan(cursor, _PAGE))
+            page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
             for key, record in page:
-                if not marks.is_mark(record.payload) and not _is_later(logins.read(self, key, record), mark):
-                    ended += await self._end(key, record, record.subject)
+                if not marks.is_mark(record.payload) and listing.decoded(engine, key, record).seen < number:
+                    ended += await self._end(key, record)
+            if progress is not None:
+                progress(ended)
             if cursor is None:
                 return ended
+            await engine.runtime.sleep(0)
 
     async def export(self, subject: str) -> list[dict[str, Any]]:
         """Return everything that is kept of a subject: the data of each live session and what is known of its device.
@@ -172,15 +197,15 @@ class Subjects(Engine):
                 "device": dict(kept.contents.device),
                 "data": kept.contents.data,
             }
-            for kept in await logins.live(self, subject)
+            for kept in await listing.live(self._engine, subject)
             if kept.contents is not None
         ]
 
     async def erase(self, subject: str) -> int:
         """Delete everything that is kept of a subject, ended tags included; return how many sessions that ended.
 
-        What remains for a day is the digest of the subject with the time of this call, so that no login under way
-        brings anything back.
+        What remains is the digest of the subject with the number and time of this call, as long as a session from
+        before it could live, so that nothing brings it back.
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
@@ -188,12 +213,14 @@ class Subjects(Engine):
 
         Source: Regulation (EU) 2016/679 (GDPR), article 17.
         """
-        tags = {
-            pair for kept in await logins.find(self, subject) if kept.contents for pair in kept.contents.tags.items()
-        }
+        engine = self._engine
+        tags: set[tuple[str, str]] = set()
+        async for page in listing.pages_of(engine, subject):
+            tags |= {pair for kept in page if kept.contents is not None for pair in kept.contents.tags.items()}
         ended = await self.revoke_all(subject)
         for name, value in tags:
-            await marks.amend(self, marks.tag_key(name, value), lambda facts: _without(facts, subject, self.clock()))
+            key = marks.tag_key(name, value)
+            await marks.amend(engine.storage, key, lambda facts: _without(facts, subject, engine))
         return ended
 
     def open(self, public_id: str) -> AbstractAsyncContextManager[Session]:
@@ -205,86 +232,84 @@ class Subjects(Engine):
                 session["report"] = "ready"
 
         It is saved at the end, merged with what requests wrote meanwhile; after an exception nothing is. It never
-        makes a session, cannot change its id, and does not count as a use: the idle deadline stays.
+        makes a session, cannot change its id, and does not count as activity: the idle deadline stays.
 
         Raises:
             SessionEnded: There is none with that id.
             StoreUnavailable: The store does not answer.
         """
-        self.use_running_loop()
-        return open_session(self, public_id)
-
-    def exclusive(self, name: str, *, life: float = 30.0, wait: float = 10.0) -> AbstractAsyncContextManager[None]:
-        """Hold the only lock of a name over all processes that use the store.
-
-        Args:
-            name: What is done one at a time.
-            life: Seconds after which another may go ahead, should this process die.
-            wait: Seconds to wait for others at most.
-
-        Raises:
-            SessionBusy: Others held it all the time.
-            StoreUnavailable: The store does not answer.
-        """
-        self.use_running_loop()
-        return locks.hold(self, "name", name, life=life, wait=wait)
-
-    def use_running_loop(self) -> None:
-        """Run on asyncio from now on, if this is called on an event loop of its; the middleware does it by itself."""
-        asyncio = sys.modules.get("asyncio")  # whoever runs on it has imported it
-        if asyncio is not None and isinstance(self.runtime, Inline) and asyncio._get_running_loop() is not None:
-            from limpet.runtime import AsyncioRuntime
-
-            self.runtime = AsyncioRuntime()
+        return open_session(self._engine, public_id)
 
     # -- steps
 
     async def _revoke_tag(self, name: str, value: str) -> int:
+        engine = self._engine
+        engine.storage.require_index()
         subjects: list[str] = []
 
         def note(facts: marks.Facts) -> None:
             subjects[:] = facts.get("subjects", {})
 
-        mark = await marks.forbid(self, marks.tag_key(name, value), note)
-        return sum([await self._end_of(subject, mark, None, (name, value)) for subject in subjects])
+        number = await engine.storage.positions.advance(marks.tag_key(name, value), note=note)
+        ended = 0
+        for subject in subjects:
+            ended += await self._end_of(subject, number, [], (name, value))
+        return ended
 
-    async def _end_of(
-        self, subject: str, mark: int, spared: Session | str | None, tag: tuple[str, str] | None = None
-    ) -> int:
-        """End the sessions that were logged in to before a mark.
+    async def _end_of(self, subject: str, number: int, spared: list[str], tag: tuple[str, str] | None = None) -> int:
+        """Delete the records of the sessions that a revocation ended.
 
-        A renewal or `regenerate` on the way may take a session out of sight of one look: two looks in a row have
-        to find nothing.
+        A renewal on the way may take one out of sight of a page; it is dead all the same, and deleted when it is used.
         """
-        ended = clean = 0
-        while clean < 2:
-            spare = await self._key_now(spared)
-            clean += 1
-            for kept in await logins.find(self, subject):
+        ended = 0
+        async for page in listing.pages_of(self._engine, subject):
+            for kept in page:
                 tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
-                if kept.key == spare or not tagged or _is_later(kept, mark):
-                    continue
-                clean = 0
-                ended += await self._end(kept.key, kept.record, subject)
+                if tagged and kept.seen < number and kept.key not in spared:
+                    ended += await self._end(kept.key, kept.record)
         return ended
 
-    async def _key_now(self, spared: Session | str | None) -> str | None:
-        """Return the key of the session that stays, wherever a renewal moved it."""
-        if not isinstance(spared, Session) or not spared._raw:
-            return spared._key if isinstance(spared, Session) else spared
-        found = await self.locate(spared._raw, met=True, key=spared._key)
-        return None if found is None else found.key
+    async def _spare(self, spared: Session | str, number: int) -> str:
+        """Let a session count as later than a revocation; return its key, wherever a renewal moved it."""
+        engine = self._engine
+        state = state_of(spared) if isinstance(spared, Session) else None
+        read = None if state is None else state.read
+        raw, key = (b"", "") if read is None else (read.raw, read.key or "")
+        if isinstance(spared, str):
+            key = spared
+        if not is_key(key):
+            return key
+        while True:
+            found = await engine.storage.locate(raw, key, met=True)
+            if not isinstance(found, Found):
+                return key
+            found.contents.seen = number
+            payload = pack(found.contents, engine.serializer)
+            record = found.record._replace(version=tokens.new_version(), payload=payload)
+            if await engine.storage.update(found.key, record, found.record.version) is None:
+                break
+        draft = None if state is None else state.draft
+        if state is not None and draft is not None:
+            draft.seen = number
+            if state.read is read and read is not None and read.record.version == found.record.version:
+                state.read = Read(found.raw, found.key, record, read.ends)
+        return found.key
 
-    async def _end(self, key: str, record: Record, subject: str | None) -> bool:
-        ended = await logins.end(self, key, record)
+    async def _end(self, key: str, record: Record) -> bool:
+        engine = self._engine
+        ended = await engine.storage.end(key, record)
         if ended:
-            self.emit(events.SessionRevoked, key, subject=subject)
+            engine.emit(events.SessionRevoked, key, subject=record.subject)
         return ended
 
-    def _info(self, kept: Kept, own: str | None) -> SessionInfo:
-        contents, record = kept.contents, kept.record
-        assert contents is not None
-        limit = plan.deadline(contents, record.accessed, self.policy)
+    def info(self, kept: Kept, own: str | None) -> SessionInfo:
+        """Return what a list shows of a record.
+
+        Args:
+            own: The public id of the session that looks, or None.
+        """
+        contents, record = kept.contents or Contents(0), kept.record
+        limit = plan.deadline(contents, record.accessed, self._engine.policy)
         agent = contents.device.get("agent")
         return SessionInfo(
             public_id=kept.key,
@@ -302,14 +327,11 @@ class Subjects(Engine):
         )
 
 
-def _is_later(kept: Kept, mark: int) -> bool:
-    contents = kept.contents
-    return contents is not None and contents.authenticated is not None and contents.authenticated > mark
-
-
-def _without(facts: marks.Facts, subject: str, now: int) -> tuple[marks.Facts, int]:
+def _without(facts: marks.Facts, subject: str, engine: Engine) -> tuple[marks.Facts, int]:
+    now = engine.clock()
     subjects = {who: end for who, end in facts.get("subjects", {}).items() if who != subject and end > now}
-    return {**facts, "subjects": subjects}, max([*subjects.values(), now + marks.LIFE])
+    later = engine.storage.positions.keep_until() if facts.get("at") else now
+    return {**facts, "subjects": subjects}, max([*subjects.values(), later])
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -1,7 +1,7 @@
 """A session without its client: opened by its public id, for a worker or an operator.
 
-The raw id is not known, so no new id can be made: ``login`` and ``regenerate`` are refused. Work in the background
-is no use by the person, so it does not move the idle deadline.
+The raw id is not known, so no new id can be made: ``login`` and ``regenerate`` are refused. Work in the background is
+no activity of the person, so it does not move the idle deadline.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from limpet._core.session import Session
-from limpet._core.standing import STARTED
+from limpet._core.record import Found
+from limpet._core.session import Session, state_of
+from limpet._core.state import OVER, STARTED
 from limpet.errors import SessionEnded
 
 if TYPE_CHECKING:
-    from limpet._core.manager import Engine
+    from limpet._core.engine import Engine
 
 __all__ = ["is_key", "open_session"]
 
@@ -37,17 +38,18 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
             was written is not saved.
         StoreUnavailable: The store does not answer.
     """
-    found = await engine.locate(b"", key=public_id) if is_key(public_id) else None
-    if found is None:
+    found = await engine.storage.locate(b"", public_id) if is_key(public_id) else None
+    if not isinstance(found, Found):
         raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")
     session = Session(engine)
-    engine.adopt(session, found)
-    session._phase = STARTED
+    state = state_of(session)
+    engine.adopt(state, found)
+    state.phase = STARTED
     try:
         yield session
     except BaseException:
         await engine.commit(session, failed=True)
         raise
     await engine.save(session)
-    if session._over:
+    if state.flags & OVER:
         raise SessionEnded(f"session {public_id[:8]!r}... was ended while it was open: what was written is not saved")
