@@ -7,7 +7,7 @@ would make of them, because applications and libraries rely on it:
 given                                                        stored
 ===========================================================  ======================================================
 a subclass of str, int or float, enumerations among them     that str, int or float
-a subclass of dict that shows what it holds, or of list      that dict or list
+a subclass of dict or list that shows what it holds          that dict or list
 a named tuple, or another subclass of tuple                  that tuple (JSON would make a list of it)
 a subclass of UUID, as database drivers have it              that UUID
 a dict key that is an int, a float, a bool or None           the text that ``json.dumps`` writes for it
@@ -138,10 +138,10 @@ def copied(value: Any, levels: int = DEEPEST) -> Any:
 def _from_dict(value: dict[Any, Any]) -> dict[str, Any]:
     """Return the items that a subclass of dict shows, in the order in which it shows them."""
     try:
-        pairs = list(value.items())
+        shown = list(value.items())
         held = dict(zip(dict.keys(value), dict.values(value), strict=True))
-        honest = len(pairs) == len(held) and all(
-            key in held and (held[key] is item or held[key] == item) for key, item in pairs
+        honest = len(shown) == len(held) and all(
+            key in held and (held[key] is item or held[key] == item) for key, item in shown
         )
     except Exception as error:  # it may be anybody's code
         raise TypeError(f"the items() of {_name(type(value))} failed with {type(error).__name__}") from error
@@ -149,15 +149,30 @@ def _from_dict(value: dict[Any, Any]) -> dict[str, Any]:
         raise TypeError(
             f"{_name(type(value))} holds more or other values than its items() shows: store a dict of what you need"
         )
-    return _under_text(pairs)
+    return _under_text(shown)
+
+
+def _from_sequence(value: Any, base: type[list[Any]] | type[tuple[Any, ...]]) -> list[Any]:
+    """Return the items that a subclass of list or tuple shows."""
+    try:
+        shown = list(value)
+        held = list(base.__iter__(value))
+        honest = len(shown) == len(held) and all(
+            item is other or item == other for item, other in zip(held, shown, strict=True)
+        )
+    except Exception as error:  # it may be anybody's code
+        raise TypeError(f"the iteration of {_name(type(value))} failed with {type(error).__name__}") from error
+    if not honest:
+        raise TypeError(f"{_name(type(value))} holds other items than it shows: store a list of what you need")
+    return shown
 
 
 def _from_list(value: list[Any]) -> list[Any]:
-    return [*list.__iter__(value)]
+    return _from_sequence(value, list)
 
 
 def _from_tuple(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*tuple.__iter__(value),)
+    return tuple(_from_sequence(value, tuple))
 
 
 def _from_uuid(value: UUID) -> UUID:

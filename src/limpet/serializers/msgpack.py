@@ -234,7 +234,7 @@ def _revive_root(value: Any) -> Any:
     if kind is not dict and kind is not list:
         return value
     try:
-        return _revive(value, MAX_DEPTH)
+        return _revive(value, _LIMITS.depth + _LIMITS.set_depth)  # the encoder counts sets apart
     except (TypeError, RecursionError) as error:
         raise ValueError(f"not a value that was encoded here: {error}") from error
 
@@ -242,7 +242,7 @@ def _revive_root(value: Any) -> Any:
 def _revive(value: Any, levels: int) -> Any:
     """Turn every marked array inside a dict or list into what it stands for, in place where that can be."""
     if levels == 0:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        raise ValueError("nested deeper than anything that is encoded here")
     if type(value) is dict:
         for key, item in value.items():
             kind = type(item)
