@@ -22,6 +22,7 @@ __all__ = [
     "Immediate",
     "Imported",
     "Importer",
+    "InOrder",
     "LoadsMany",
     "Outcome",
     "Pages",
@@ -313,6 +314,21 @@ class Serializer(Protocol):
         ...
 
 
+@runtime_checkable
+class InOrder(Protocol):
+    """A serializer that can keep the order of dicts. One without this power gives them back as `encode` orders them."""
+
+    def encode_in_order(self, value: Any) -> bytes:
+        """Return bytes that `Serializer.decode` reads, and that differ from those of `encode` by the order of dicts.
+
+        They have the same length and the same bytes in another order: so a change is told from another order fast.
+
+        Raises:
+            UnstorableValue: As for `Serializer.encode`.
+        """
+        ...
+
+
 class Sealer(Protocol):
     """Turns bytes into a token that nobody without the keys can make, and back."""
 
@@ -397,6 +413,7 @@ _MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
     ClientStore: ("seal", "unseal", "current"),
     Finds: ("find",),
     Immediate: ("immediate",),
+    InOrder: ("encode_in_order",),
     LoadsMany: ("load_many",),
     Pages: ("find_page",),
     Replaces: ("replace",),
