@@ -7,6 +7,8 @@ Usage: ``python -m scripts.check_structure``. Prints one line per problem; exit 
   import from ``limpet.stores``.
 * A name that begins with one underscore is used in the module that defines it, by subclasses through ``self``,
   ``cls`` or ``super()``, and by the friends that ``FRIENDS`` names; see `scripts.private_names`.
+* What a store can do is asked with ``supports``. Since Python 3.12, ``isinstance`` with a protocol no longer sees what
+  ``__getattr__`` answers, so a store that wraps another one would lose the powers of the one behind it.
 * The core has fewer than ``CORE_LINES`` lines.
 """
 
@@ -23,6 +25,7 @@ from scripts.private_names import is_private, private_uses
 PACKAGE: Final = Path("src/limpet")
 CORE: Final = "_core"
 CORE_LINES: Final = 5_900
+PROTOCOLS: Final = "_core.protocols"
 
 FRIENDS: Final[Mapping[str, frozenset[str]]] = {}
 """Modules that may use private names of objects defined elsewhere: below the package, without its name, to the names.
@@ -148,6 +151,33 @@ def private_problems(package: dict[str, Module], friends: Mapping[str, frozenset
             yield f"FRIENDS: {short} does not use {name}: remove the entry"
 
 
+# --- what a store can do ----------------------------------------------------------------------
+
+
+def power_problems(package: dict[str, Module], protocols: str) -> Iterator[str]:
+    """Yield one line for each `isinstance`, `issubclass` or class pattern with a protocol that one module defines."""
+    home = next((module for name, module in package.items() if name.partition(".")[2] == protocols), None)
+    powers = {
+        node.name
+        for node in ast.walk(home.tree if home else ast.Module([], []))
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(each) == "runtime_checkable" for each in node.decorator_list)
+    }
+    for module in package.values():
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kinds]):
+                    pass
+                case ast.MatchClass(cls=kinds):
+                    pass
+                case _:
+                    continue
+            for each in ast.walk(kinds):
+                name = getattr(each, "attr", None) or getattr(each, "id", None)
+                if name in powers:
+                    yield f"{module.path}:{node.lineno}: ask for {name} with supports(), not with isinstance()"
+
+
 # --- size -------------------------------------------------------------------------------------
 
 
@@ -166,6 +196,7 @@ def problems(package: Path) -> list[str]:
     return [
         *circle_problems(found),
         *private_problems(found, FRIENDS),
+        *power_problems(found, PROTOCOLS),
         *size_problems(package / CORE, CORE_LINES),
     ]
 

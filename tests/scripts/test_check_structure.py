@@ -9,7 +9,15 @@ from textwrap import dedent
 import pytest
 
 from scripts import check_structure
-from scripts.check_structure import circle_problems, circles, modules, private_problems, problems, size_problems
+from scripts.check_structure import (
+    circle_problems,
+    circles,
+    modules,
+    power_problems,
+    private_problems,
+    problems,
+    size_problems,
+)
 
 Tree = Callable[..., Path]
 
@@ -182,6 +190,25 @@ def test_friends_may_and_only_as_long_as_they_do(tree: Tree) -> None:
     assert private_lines(package, a=frozenset({"_one", "_two", "_three"})) == [
         "FRIENDS: a does not use _three: remove the entry"
     ]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "isinstance(x, Finds)",
+        "isinstance(x, protocols.Finds)",
+        "isinstance(x, (int, Finds))",
+        "isinstance(x, int | Finds)",
+        "issubclass(x, Finds)",
+        "match x:\n    case Finds(): pass",
+    ],
+)
+def test_powers_are_not_asked_for_with_isinstance(tree: Tree, use: str) -> None:
+    protocols = "@runtime_checkable\nclass Finds: ...\nclass Plain: ..."
+    package = tree(a=f"isinstance(x, Plain), supports(x, Finds)\n{use}", _core__in__protocols=protocols)
+    said = list(power_problems(modules(package), "_core.protocols"))
+    assert len(said) == 1
+    assert "ask for Finds with supports()" in said[0]
 
 
 def test_the_core_has_a_limit(tree: Tree) -> None:
