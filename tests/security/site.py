@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from limpet._core.record import Record
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
 from limpet.stores import ClientStore, MemoryStore, Store
 from limpet.testing import FakeClock
+from tests.counts import LONG, count
 
 __all__ = ["ANONYMOUS", "LONG", "NAME", "OLDER", "OTHER", "SECRET", "Answer", "Handler", "Site", "Watched", "count"]
 
-LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 NAME: Final = "__Host-session"
 SECRET: Final = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5"
 OLDER: Final = "Wn3pYx8Lq-1vKzRt6Bm9HcJd4SfGa7Ue2oXiT0"
@@ -28,11 +27,6 @@ OTHER: Final = "Cj5rUe9Wb-2mXpLy7Kt4NqZs1DhVg6Ra8oFiQ3"
 ANONYMOUS: Final = "{}"
 
 Handler = Callable[[Session], Awaitable[object] | object]
-
-
-def count(quick: int, long: int) -> int:
-    """Return how often to do something: in every run, and with LIMPET_LONG=1."""
-    return long if LONG else quick
 
 
 class Watched:
