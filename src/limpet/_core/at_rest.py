@@ -15,7 +15,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from limpet._core import marks
-from limpet._core.protocols import Checks, Finds, Immediate, Outcome, Scans, Store, Sweeps
+from limpet._core.protocols import (
+    Checks,
+    Finds,
+    Immediate,
+    LoadsMany,
+    Outcome,
+    Pages,
+    Replaces,
+    Scans,
+    Settles,
+    Store,
+    Sweeps,
+    supports,
+)
 from limpet._core.record import SEALED, Record
 
 __all__ = ["EncryptedStore", "RecordSealer"]
@@ -64,15 +77,23 @@ class EncryptedStore:
         self._plain_until = plain_until
         # Powers are found by `isinstance`, so this object has those of the store behind and no others.
         powers: dict[str, Any] = {}
-        if isinstance(store, Sweeps):
+        if supports(store, Sweeps):
             powers["sweep"] = store.sweep
-        if isinstance(store, Checks):
+        if supports(store, Checks):
             powers["check"] = store.check
-        if isinstance(store, Finds):
+        if supports(store, Finds):
             powers["find"] = self._find
-        if isinstance(store, Scans):
+        if supports(store, Scans):
             powers["scan"] = self._scan
-        if isinstance(store, Immediate):
+        if supports(store, Pages):
+            powers["find_page"] = self._find_page
+        if supports(store, LoadsMany):
+            powers["load_many"] = self._load_many
+        if supports(store, Replaces):
+            powers["replace"] = self._replace
+        if supports(store, Settles):
+            powers["settles_within"] = store.settles_within
+        if supports(store, Immediate):
             powers["immediate"] = True
         self.__dict__.update(powers)
 
@@ -106,11 +127,27 @@ class EncryptedStore:
         return self._outcome(key, await self.store.delete(key, version))
 
     async def _find(self, subject: str) -> Sequence[tuple[str, Record]]:
-        assert isinstance(self.store, Finds)
+        assert supports(self.store, Finds)
         return [(key, self._opened(key, record)) for key, record in await self.store.find(subject)]
 
+    async def _find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        assert supports(self.store, Pages)
+        page, after = await self.store.find_page(subject, cursor, limit)
+        return [(key, self._opened(key, record)) for key, record in page], after
+
+    async def _load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        assert supports(self.store, LoadsMany)
+        found = zip(keys, await self.store.load_many(keys), strict=True)
+        return [None if record is None else self._opened(key, record) for key, record in found]
+
+    async def _replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        assert supports(self.store, Replaces)
+        return self._outcome(key, await self.store.replace(key, self._sealed(key, record), expected, now=now))
+
     async def _scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
-        assert isinstance(self.store, Scans)
+        assert supports(self.store, Scans)
         page, after = await self.store.scan(cursor, limit)
         return [(key, self._opened(key, record)) for key, record in page], after
 

@@ -43,6 +43,7 @@ _OPTIONS: Final = {
 }
 _MIGRATING: Final = 30.0  # seconds; nobody waits so long for it, and it goes on when they gave up
 _IDLE: Final = 300.0  # seconds after which an unused connection is not trusted: firewalls forget connections in silence
+_MANY: Final = 250  # keys that one caller may ask for in one statement
 _GOODBYE: Final = 0.5  # seconds for taking leave of the server
 # InternalClientError is neither a PostgresError nor an InterfaceError.
 _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)
@@ -201,7 +202,17 @@ class PostgresStore:
 
     async def load(self, key: str) -> Record | None:
         """Return the record, or None; one statement."""
-        return await self._ask("load", bytes.fromhex(key))  # type: ignore[no-any-return]
+        (found,) = await self._ask("load", bytes.fromhex(key))
+        return found  # type: ignore[no-any-return]
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys; one statement."""
+        names = [bytes.fromhex(key) for key in keys]
+        if len(names) <= _MANY:
+            return await self._ask("load", *names) if names else ()
+        parts = [names[start : start + _MANY] for start in range(0, len(names), _MANY)]
+        found = await asyncio.gather(*(self._ask("load", *part) for part in parts))
+        return [record for part in found for record in part]
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Write a record where there is none; one statement."""
@@ -217,6 +228,10 @@ class PostgresStore:
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record of that version, or return what is there now; one statement."""
         return await self._ask("update", *_values(key, record), expected)  # type: ignore[no-any-return]
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `update` does, and take ``accessed`` and ``expires`` as given; one statement."""
+        return await self._ask("replace", *_values(key, record), expected)  # type: ignore[no-any-return]
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         """Move the deadlines forward; one statement."""
@@ -235,6 +250,15 @@ class PostgresStore:
         """Return the records of one subject; one statement, over an index."""
         rows = await self._ask("alone", "fetch", self._sql.find, _encoded(subject))
         return [(row["key"].hex(), _record(row)) for row in rows]
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return the records with the ``limit`` next keys of that subject, and the last of these keys or None."""
+        after, limit = bytes.fromhex(cursor or ""), max(limit, 1)
+        rows = await self._ask("alone", "fetch", self._sql.find_page, _encoded(subject), after, limit)
+        found = [(row["key"].hex(), _record(row)) for row in rows]
+        return found, found[-1][0] if len(found) == limit else None
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Walk through all records in the order of their keys."""
@@ -323,9 +347,9 @@ class PostgresStore:
                 if kind == "alone":  # statements that are shared with nobody
                     return [await getattr(connection, method)(*words) for method, *words in asked]
                 if kind == "load":
-                    rows = await self._fetch(connection, kind, asked)
+                    rows = await self._fetch(connection, kind, [(key,) for keys in asked for key in keys])
                     records = {row["key"]: _record(row) for row in rows}
-                    return [records.get(key) for (key,) in asked]
+                    return [[records.get(key) for key in keys] for keys in asked]
                 return await self._write(connection, kind, asked)
 
     async def _write(self, connection: Any, kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:

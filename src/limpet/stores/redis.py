@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
@@ -147,6 +147,13 @@ class RedisStore:
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record of that version, or return what is there now; one round trip."""
+        return await self._change(layout.UPDATE, key, record, expected, now)
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `update` does, and take ``accessed`` and ``expires`` as given; one round trip."""
+        return await self._change(layout.REPLACE, key, record, expected, now)
+
+    async def _change(self, script: layout.Script, key: str, record: Record, expected: int, now: int) -> Outcome:
         opened = self._opened.here()
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
@@ -154,15 +161,15 @@ class RedisStore:
         if not opened.link.cluster:
             if record.subject is not None:
                 keys.append(self._index(record.subject))
-            return _outcome(await self._run(layout.UPDATE, keys, *words, self._index_base, ""))
+            return _outcome(await self._run(script, keys, *words, self._index_base, ""))
         if record.subject is None:
-            return _outcome(await self._run(layout.UPDATE, keys, *words, "", ""))
+            return _outcome(await self._run(script, keys, *words, "", ""))
         reply, _ = await asyncio.gather(
-            self._run(layout.UPDATE, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life)
+            self._run(script, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life)
         )
         if isinstance(reply, list):  # not done: the record changes hands, and the new subject's index comes first
             await self._enlist(record.subject, key, "" if reply[1] == b"" or life == "" else max(int(life), reply[1]))
-            reply = await self._run(layout.UPDATE, keys, *words, "", "")
+            reply = await self._run(script, keys, *words, "", "")
         return _outcome(reply)
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
@@ -187,11 +194,33 @@ class RedisStore:
                 await self._ask(("ZREM", self._index(subject), key))
         return _outcome(reply)
 
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
+        sharing = self._opened.here().sharing
+        asked = [sharing.ask(TOGETHER, Command(("GET", self._prefix + key))) for key in keys]
+        return [_found(reply) for reply in await asyncio.gather(*asked)]
+
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the records of one subject: one round trip for the index, one for the records."""
+        return await self._members(subject, await self._ask(("ZRANGE", self._index(subject), 0, -1)))
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return about ``limit`` records of one subject; one round trip for the index, one for the records.
+
+        The page has up to 128 records more than asked for, where the server keeps a small index as a list. The server's
+        cursor is good as long as the server runs: a failover between two pages can pass records over.
+        """
+        after, members = await self._run(layout.PAGE, [self._index(subject)], cursor or "0", max(limit, 1))
+        following = after.decode()
+        return await self._members(subject, members), None if following == "0" else following
+
+    async def _members(self, subject: str, members: Sequence[bytes]) -> Sequence[tuple[str, Record]]:
+        """Return the records that are in the index of a subject, and drop what is left over of others."""
         index = self._index(subject)
-        keys = [member.decode() for member in await self._ask(("ZRANGE", index, 0, -1))]
-        found = await self._load_many(keys)
+        keys = [member.decode() for member in members]
+        found = await self.load_many(keys)
         if not self._opened.here().link.cluster:
             # Record and entry come and go together here, so an entry without a record is one that expired. (In a
             # cluster it can also be a login that is under way.)
@@ -219,7 +248,7 @@ class RedisStore:
             number += 1  # a node of the cluster that holds nothing
         keys = [name.decode("utf-8", "replace")[len(self._prefix) :] for name in names]
         keys = [key for key in dict.fromkeys(keys) if len(key) == _KEY and ":" not in key]
-        pairs = zip(keys, await self._load_many(keys), strict=True)
+        pairs = zip(keys, await self.load_many(keys), strict=True)
         return [(key, record) for key, record in pairs if record is not None], following
 
     async def check(self) -> Sequence[str]:
@@ -295,11 +324,6 @@ class RedisStore:
 
     async def _enlist(self, subject: str, key: str, life: int | str) -> None:
         await self._run(layout.ENLIST, [self._index(subject)], key, life)
-
-    async def _load_many(self, keys: Iterable[str]) -> list[Record | None]:
-        sharing = self._opened.here().sharing
-        asked = [sharing.ask(TOGETHER, Command(("GET", self._prefix + key))) for key in keys]
-        return [_found(reply) for reply in await asyncio.gather(*asked)]
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
