@@ -39,6 +39,7 @@ __all__ = [
     "Sweeps",
     "Tracer",
     "Transport",
+    "members",
     "supports",
 ]
 
@@ -52,7 +53,12 @@ def supports(store: object, power: type[P]) -> TypeIs[P]:
     Unlike `isinstance` with a protocol, which since Python 3.12 sees only what the class itself defines, this counts
     what ``__getattr__`` answers: a wrapping store that hands its attributes on keeps the powers of the store behind.
     """
-    return all(getattr(store, name, None) is not None for name in _MEMBERS[power])
+    return all(getattr(store, name, None) is not None for name in members(power))
+
+
+def members(power: type) -> Sequence[str]:
+    """Return the names of the methods and attributes that a power consists of."""
+    return _MEMBERS.get(power) or [name for name in vars(power) if not name.startswith("_")]
 
 
 class _Outcome(enum.Enum):

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from limpet._core import form_tokens, forward, logins, marks, plan
 from limpet._core.logins import Kept
 from limpet._core.opened import is_key
-from limpet._core.protocols import Finds, Scans
+from limpet._core.protocols import Finds, Scans, supports
 from limpet._core.record import Record
 from limpet.manager import SessionManager
 from limpet.subjects import SessionInfo
@@ -70,8 +70,8 @@ class Book:
     def __init__(self, manager: SessionManager, *, show_values: bool) -> None:
         self._manager = manager
         self._show_values = show_values
-        self.finds = isinstance(manager.store, Finds)
-        self.scans = isinstance(manager.store, Scans)
+        self.finds = supports(manager.store, Finds)
+        self.scans = supports(manager.store, Scans)
         # Of cookie sessions, all of one subject can be ended where a note of it is kept, though none can be seen.
         self.revocation = "none" if manager.revocation is None else manager.revocation.mode
         self.ends_all = self.finds if manager.is_server_side else self.revocation == "epoch"
