@@ -17,10 +17,10 @@ import redis.asyncio as client_library
 
 from limpet._core.protocols import DONE, Pages
 from limpet._core.record import Record
-from limpet.stores._postgres_sql import MIGRATIONS
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore
+from limpet.stores.postgres.sql import MIGRATIONS
 from limpet.stores.redis import RedisStore
 from limpet.stores.sqlite import SQLiteStore
 from tests.servers.proxies import tcp_proxy

@@ -20,8 +20,8 @@ import pytest
 import limpet.errors
 from limpet.errors import StoreUnavailable
 from limpet.stores import ABSENT, DONE, NEVER, Checks, Finds, Immediate, Record, Scans, SQLiteStore, Store, Sweeps
-from limpet.stores._sqlite_file import APPLICATION
-from limpet.stores.sqlite import MIGRATIONS
+from limpet.stores.sqlite.file import APPLICATION
+from limpet.stores.sqlite.store import MIGRATIONS
 from limpet.testing.suite_store import StoreSuite
 from tests.stores.blocking import NOW, done, key, record
 

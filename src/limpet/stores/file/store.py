@@ -21,11 +21,11 @@ from urllib.parse import unquote
 from limpet._core.protocols import ABSENT, DONE, Outcome
 from limpet._core.record import Record
 from limpet.errors import ConfigurationError
-from limpet.stores._envelope import damaged, deadline, decode, encode
-from limpet.stores._files import TEMPORARY, Folder, Irregular, unavailable
-from limpet.stores._subjects import Subjects
-from limpet.stores._threads import Threads
+from limpet.stores._aio.threads import Threads
 from limpet.stores._url import boolean, options, seconds, text
+from limpet.stores.file.envelope import damaged, deadline, decode, encode
+from limpet.stores.file.folder import TEMPORARY, Folder, Irregular, unavailable
+from limpet.stores.file.subjects import Subjects
 
 __all__ = ["FileStore"]
 

@@ -20,9 +20,9 @@ from typing import Any, Final, Literal
 from limpet._core.protocols import ABSENT, DONE, Outcome
 from limpet._core.record import Record
 from limpet.errors import ConfigurationError
-from limpet.stores._database import Database, NotReadyError
-from limpet.stores._sqlite_file import SQLiteFile
 from limpet.stores._url import boolean, options, seconds
+from limpet.stores.sqlite.database import Database, NotReadyError
+from limpet.stores.sqlite.file import SQLiteFile
 
 __all__ = ["SQLiteStore"]
 

@@ -23,12 +23,12 @@ import asyncpg
 from limpet._core.protocols import ABSENT, DONE, Outcome
 from limpet._core.record import Record
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.stores import _postgres_checks as checks
+from limpet.stores._aio.batching import Batching
+from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections
-from limpet.stores._per_loop import PerLoop
-from limpet.stores._postgres_sql import MIGRATIONS, Statements, Table
-from limpet.stores._sharing import Sharing
 from limpet.stores._url import boolean, integer, options, seconds, text
+from limpet.stores.postgres import checks
+from limpet.stores.postgres.sql import MIGRATIONS, Statements, Table
 
 __all__ = ["PostgresStore"]
 
@@ -53,12 +53,12 @@ _NO_TABLE: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 class _Open:
     """What one event loop has open.
 
-    The lanes of `Sharing` bound how many connections are in use, so those of a URL wait in a list for the next
+    `Batching` bounds how many connections are in use, so those of a URL wait in a list for the next
     statement. (asyncpg's pool costs 60 us for each acquire and release, two thirds of what a statement costs, and
     bounds what is bounded already.) A pool that was given is used as a pool.
     """
 
-    sharing: Sharing[tuple[Any, ...], Any]
+    batching: Batching[tuple[Any, ...], Any]
 
     def __init__(self, connect: Any, pool: Any) -> None:
         self.getting_ready: asyncio.Task[None] | None = None
@@ -107,7 +107,7 @@ class _Open:
 
     async def close(self) -> None:
         """Finish what is under way and close the connections; those of a given pool stay."""
-        await self.sharing.drain()
+        await self.batching.drain()
         if self.getting_ready is not None:
             self.getting_ready.cancel()
             await asyncio.wait([self.getting_ready])
@@ -301,8 +301,8 @@ class PostgresStore:
         )
         opened = _Open(connect, pool)
         # Bound to what is open now: what is still waiting when the store is closed opens nothing else.
-        carry = partial(self._carry, opened)
-        opened.sharing = Sharing(carry, where=self._where, timeout=self._timeout, lanes=self._connections)
+        send = partial(self._send, opened)
+        opened.batching = Batching(send, where=self._where, timeout=self._timeout, at_once=self._connections)
         return opened
 
     async def _ready(self, opened: _Open) -> None:
@@ -328,20 +328,20 @@ class PostgresStore:
                 await connection.execute(self.migrations_sql())
 
     async def _ask(self, kind: str, *values: Any) -> Any:
-        return await self._opened.here().sharing.ask(kind, values)
+        return await self._opened.here().batching.ask(kind, values)
 
-    async def _carry(self, opened: _Open, kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def _send(self, opened: _Open, kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
         await self._ready(opened)
         try:
-            return await self._carry_once(opened, kind, asked)
+            return await self._send_once(opened, kind, asked)
         except StoreUnavailable:
             if kind != "load":
                 raise
             # Most often a connection that the server closed while nobody used it. Reading twice does no harm.
             opened.forget()
-            return await self._carry_once(opened, kind, asked)
+            return await self._send_once(opened, kind, asked)
 
-    async def _carry_once(self, opened: _Open, kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def _send_once(self, opened: _Open, kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
         with self._mapped():
             async with opened.connection() as connection:
                 if kind == "alone":  # statements that are shared with nobody

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from limpet.stores._files import Folder
+from limpet.stores.file.folder import Folder
 
 __all__ = ["Subjects"]
 
