@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from limpet.errors import ConfigurationError
-from limpet.stores._url import boolean, integer, options, text
+from limpet.stores._url import boolean, integer, misread, options, text
 
 __all__ = ["CLIENT_OPTIONS", "Address", "parse"]
 
@@ -76,6 +76,8 @@ def parse(url: str) -> Address:
     tls = (match[1] or "").endswith("s") and match[1] != "redis"
     authority, _, path = place.removeprefix("//").partition("/")
     login, at, servers = authority.rpartition("@")
+    if authority and not at and "@" in path:
+        raise misread(match[0])
     if at:
         username, colon, password = login.partition(":")
         settings["username"] = unquote(username) or None
@@ -106,5 +108,6 @@ def _host(server: str, port: int) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{server}")
         return parts.hostname or "localhost", parts.port or port
-    except ValueError as error:
-        raise ConfigurationError(f"{server!r} in a Redis URL is not a host with a port") from error
+    except ValueError:  # its words hold what it could not read, which may be part of a password
+        pass
+    raise ConfigurationError(f"a host in this Redis URL is not a host with a port; write {_FORMS}")
