@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from limpet.errors import ConfigurationError
 
-__all__ = ["boolean", "integer", "is_misread", "misread", "options", "seconds", "text"]
+__all__ = ["boolean", "integer", "is_misread", "misread", "options", "own_options", "seconds", "text"]
 
 Kind = Callable[[str], Any]
 _MAY_HAVE_AT: Final = re.compile(r"(?:user|password|sentinel_username|sentinel_password|sslpassword|passfile|service)=")
@@ -68,6 +68,22 @@ def options(url: str, kinds: Mapping[str, Kind]) -> tuple[str, dict[str, Any]]:
             continue
         raise misread(scheme) if is_misread(place, query) else ConfigurationError(problem)
     return place, found
+
+
+def own_options(url: str, kinds: Mapping[str, Kind]) -> tuple[str, dict[str, Any]]:
+    """Return the URL without the options that are the store's own, and these as keyword arguments.
+
+    Raises:
+        ConfigurationError: An option is given twice, or its value is of another kind.
+    """
+    scheme, _, rest = url.partition(":")
+    place, _, query = rest.partition("?")
+    if is_misread(place, query):
+        raise misread(scheme)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    _, own = options(f"{scheme}:?" + urlencode([pair for pair in pairs if pair[0] in kinds]), kinds)
+    others = urlencode([pair for pair in pairs if pair[0] not in kinds])
+    return f"{scheme}:{place}" + (f"?{others}" if others else ""), own
 
 
 def is_misread(place: str, query: str) -> bool:

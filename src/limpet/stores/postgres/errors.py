@@ -73,8 +73,8 @@ class Explains:
         if isinstance(error, StoreUnavailable):
             return error
         if isinstance(error, NO_TABLE):
-            cure = "run `limpet migrate`, or let PostgresStore(create=True) do it"
-            said = f"{self.where} has no table {self._table}: {cure}"
+            step = "run `limpet migrate`, or let PostgresStore(create=True) do it"
+            said = f"{self.where} has no table {self._table}: {step}"
         else:
             if isinstance(error, asyncpg.PostgresError):
                 error.detail = None  # the server may put the values of a row there

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode
 
 from limpet._core.protocols import ABSENT, Outcome
 from limpet._core.record import Record
@@ -24,7 +23,7 @@ from limpet.errors import ConfigurationError
 from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections as Counted
-from limpet.stores._url import boolean, integer, options, seconds, text
+from limpet.stores._url import boolean, integer, own_options, seconds, text
 from limpet.stores.postgres import checks
 from limpet.stores.postgres.connecting import Connector
 from limpet.stores.postgres.connections import Connections
@@ -121,12 +120,9 @@ class PostgresStore:
     @classmethod
     def from_url(cls, url: str) -> PostgresStore:
         """Return the store that a URL with options names, such as ``postgresql://host/app?schema=web&pgbouncer=1``."""
-        read(url)  # while it is as it was written
-        place, _, query = url.partition("?")
-        pairs = parse_qsl(query, keep_blank_values=True)
-        _, own = options("postgresql:?" + urlencode([pair for pair in pairs if pair[0] in _OPTIONS]), _OPTIONS)
-        rest = urlencode([pair for pair in pairs if pair[0] not in _OPTIONS])
-        return cls(f"{place}?{rest}" if rest else place, **own)
+        read(url)  # before it is written anew
+        place, own = own_options(url, _OPTIONS)
+        return cls(place, **own)
 
     def __repr__(self) -> str:
         return f"PostgresStore({self._explain.where!r}, table={self._table.name!r})"

@@ -25,7 +25,6 @@ import contextlib
 from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, urlencode
 
 from redis.asyncio import RedisCluster
 
@@ -35,7 +34,7 @@ from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections
-from limpet.stores._url import integer, options, seconds, text
+from limpet.stores._url import integer, own_options, seconds, text
 from limpet.stores.redis import layout
 from limpet.stores.redis.address import parse
 from limpet.stores.redis.checks import complaints
@@ -111,11 +110,8 @@ class RedisStore:
     @classmethod
     def from_url(cls, url: str) -> RedisStore:
         """Return the store that a URL with options names, such as ``redis://host/0?prefix=app:&wait_replicas=1``."""
-        place, _, query = url.partition("?")
-        pairs = parse_qsl(query, keep_blank_values=True)
-        _, own = options("redis:?" + urlencode([pair for pair in pairs if pair[0] in _OPTIONS]), _OPTIONS)
-        rest = urlencode([pair for pair in pairs if pair[0] not in _OPTIONS])
-        return cls(f"{place}?{rest}" if rest else place, **own)
+        place, own = own_options(url, _OPTIONS)
+        return cls(place, **own)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._where!r}, prefix={self._prefix!r})"
