@@ -64,8 +64,7 @@ class Connector:
                 problems.append(error)
                 continue
             if at:
-                self._hosts.remove((host, port))
-                self._hosts.insert(0, (host, port))
+                self._hosts = [(host, port), *(other for other in self._hosts if other != (host, port))]
             return connection
         raise problems[0]
 

@@ -32,13 +32,13 @@ class Connections:
     """Lends connections, each to one caller at a time.
 
     Args:
-        connect: Opens a connection.
+        connect: Opens a connection; None: there is a pool.
         pool: A pool of asyncpg that was given: it is used as it is, and counts for itself.
         most: Connections at most.
         linger: Seconds after which the server has ended what was given up without a confirmation.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]], pool: Any, *, most: int, linger: float) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Any]] | None, pool: Any, *, most: int, linger: float) -> None:
         self._connect = connect
         self._pool = pool
         self._most = most
@@ -110,6 +110,7 @@ class Connections:
             await self._place()
 
     async def _open_another(self) -> Any:
+        assert self._connect is not None, "there is a pool"
         self._open += 1
         try:
             connection = await self._connect()

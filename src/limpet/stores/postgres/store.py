@@ -101,7 +101,6 @@ class PostgresStore:
             raise ConfigurationError("PostgresStore needs a URL or pool=, and not both")
         if timeout <= 0 or connect_timeout <= 0 or max_connections < 1:
             raise ConfigurationError("timeout and connect_timeout are seconds over 0, max_connections is at least 1")
-        self._url = url
         self._pool = pool
         self._table = Table(schema=schema, table=table)
         self._sql = Statements(self._table)
@@ -109,11 +108,13 @@ class PostgresStore:
         self._pgbouncer = pgbouncer
         self._timeout = timeout
         self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
-        self._connect_timeout = connect_timeout
         self._connections = max_connections
-        self._dsn = None if url is None else read(url)
-        where = "PostgreSQL" if self._dsn is None else f"PostgreSQL at {self._dsn.place}"
-        self._explain = Explains(where, self._table.name, () if self._dsn is None else self._dsn.secrets)
+        self._connect: Connector | None = None
+        self._explain = Explains("PostgreSQL", self._table.name, ())
+        if url is not None:
+            dsn = read(url)
+            self._explain = Explains(f"PostgreSQL at {dsn.place}", self._table.name, dsn.secrets)
+            self._connect = Connector(url, dsn, timeout=timeout, connect_timeout=connect_timeout, pgbouncer=pgbouncer)
         self._owner: asyncio.AbstractEventLoop | None = None
         self._opened: PerLoop[_Open] = PerLoop(self._make, _Open.close)
 
@@ -226,24 +227,15 @@ class PostgresStore:
 
     def _make(self) -> _Open:
         loop = asyncio.get_running_loop()
-        connect: Any = None
         if self._pool is None:
-            assert self._url is not None
-            assert self._dsn is not None
-            connect = Connector(
-                self._url,
-                self._dsn,
-                timeout=self._timeout,
-                connect_timeout=self._connect_timeout,
-                pgbouncer=self._pgbouncer,
-            )
+            connect = self._connect
         elif self._owner is not None and self._owner is not loop:
             raise ConfigurationError(
                 "PostgresStore(pool=...) is used in a second event loop or process, and a pool belongs to one: "
                 "give a URL, and every loop and process gets a pool of its own"
             )
         else:
-            self._owner = loop
+            self._owner, connect = loop, None
         connections = Connections(connect, self._pool, most=self._connections, linger=self._timeout)
         opened = _Open(connections)
         execution = Execution(connections, self._sql, self._explain, plain=self._pgbouncer)
