@@ -380,8 +380,8 @@ def _encrypted(
     clock: Callable[[], int],
     plain_until: datetime | None,
 ) -> Store:
-    from limpet._core.at_rest import EncryptedStore
     from limpet.sealers.at_rest import AtRestSealer
+    from limpet.stores.encrypted import EncryptedStore
 
     if keyring is None:
         raise ConfigurationError("plain_until says how long encrypt=True reads what is not encrypted: set encrypt=True")

@@ -216,7 +216,7 @@ RECORDS: Final = (
     ),
     Breakage(
         "a file store does not sync before it renames",
-        "stores/_files.py",
+        "stores/file/folder.py",
         "Folder._write",
         "os.fsync(handle)",
         "",
@@ -224,7 +224,7 @@ RECORDS: Final = (
     ),
     Breakage(
         "a short write is taken for a whole one",
-        "stores/_files.py",
+        "stores/file/folder.py",
         "Folder._write",
         "os.write(handle, rest)",
         "os.write(handle, rest) and len(rest)",
@@ -232,7 +232,7 @@ RECORDS: Final = (
     ),
     Breakage(
         "other users may look into the folder of a file store",
-        "stores/_files.py",
+        "stores/file/folder.py",
         "Folder.make",
         "os.makedirs(self.path, mode=0o700, exist_ok=True)",
         "os.makedirs(self.path, mode=0o755, exist_ok=True)",
@@ -240,11 +240,11 @@ RECORDS: Final = (
     ),
     Breakage(
         "what is not encrypted is read at rest",
-        "_core/at_rest.py",
+        "stores/encrypted.py",
         "EncryptedStore._opened",
         "self._sealer.open(key, record) or record._replace(payload=_UNREADABLE)",
         "self._sealer.open(key, record) or record",
-        "stores/test_at_rest.py",
+        "stores/test_encrypted.py",
     ),
     Breakage(
         "a payload at rest is not bound to its key",
@@ -252,7 +252,7 @@ RECORDS: Final = (
         "_associated",
         "_TAG + head + key.encode()",
         "_TAG + head",
-        "stores/test_at_rest.py",
+        "stores/test_encrypted.py",
     ),
     Breakage(
         "an imported signature is not compared",

@@ -8,9 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from limpet._core.record import Record
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = [
     "ABSENT",
@@ -38,6 +41,7 @@ __all__ = [
     "Sweeps",
     "Tracer",
     "Transport",
+    "members",
     "supports",
 ]
 
@@ -45,13 +49,18 @@ T = TypeVar("T")
 P = TypeVar("P")
 
 
-def supports(store: object, power: type[P]) -> TypeGuard[P]:
+def supports(store: object, power: type[P]) -> TypeIs[P]:
     """Tell whether a store has one of the optional powers below.
 
     Unlike `isinstance` with a protocol, which since Python 3.12 sees only what the class itself defines, this counts
     what ``__getattr__`` answers: a wrapping store that hands its attributes on keeps the powers of the store behind.
     """
-    return all(getattr(store, name, None) is not None for name in _MEMBERS[power])
+    return all(getattr(store, name, None) is not None for name in members(power))
+
+
+def members(power: type) -> Sequence[str]:
+    """Return the names of the methods and attributes that a power consists of."""
+    return _MEMBERS.get(power) or [name for name in vars(power) if not name.startswith("_")]
 
 
 class _Outcome(enum.Enum):
@@ -171,8 +180,9 @@ class Pages(Protocol):
     ) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return at most about ``limit`` keys and records of that subject from ``cursor`` on, and the next cursor.
 
-        A record that is there from the first to the last page is returned at least once. ``None`` as a cursor is the
-        start, and as the next one the end.
+        The work of a call grows with ``limit`` and not with the number of records. A page may have fewer, and up to
+        128 more where a server keeps a short list as a whole. A record that is there from the first to the last page
+        is returned at least once. ``None`` as a cursor is the start, and as the next one the end.
         """
         ...
 

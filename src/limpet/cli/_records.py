@@ -70,7 +70,7 @@ def server_store(url: str | None, *, exists: bool = True) -> Store:
         Failure: The sessions live in cookies, or there is nothing at that place yet.
     """
     kept = open_store(url or environment.store_from_environment(environment.is_development(None)))
-    if isinstance(kept, ClientStore):
+    if supports(kept, ClientStore):
         raise Failure("these sessions are kept in the browsers' cookies: there is nothing on the server to look into")
     missing = missing_file(kept) if exists else None
     if missing is not None:

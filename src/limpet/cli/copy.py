@@ -10,7 +10,7 @@ import click
 
 from limpet import SessionManager
 from limpet._core import marks
-from limpet._core.protocols import ABSENT, DONE, Outcome, Scans, Store
+from limpet._core.protocols import ABSENT, DONE, Outcome, Scans, Store, supports
 from limpet._core.record import Record
 from limpet.cli._copied import Copied, State
 from limpet.cli._records import PAGE, milliseconds, progress, server_store
@@ -78,7 +78,7 @@ def command(source: str, destination: str, state: Path, mirror: bool, as_json: b
 
 
 async def _copy(source: Store, destination: Store, place: State, mirror: bool, show: bool) -> Counts:
-    if not isinstance(source, Scans):
+    if not supports(source, Scans):
         raise Failure(f"{type(source).__name__} cannot walk through its sessions, so they cannot be copied")
     reader, writer = operator(source), operator(destination)
     cursor, counts = place.cursor, Counts(**place.counts)
@@ -193,7 +193,7 @@ async def _end(writer: SessionManager, destination: Store, copied: Copied, count
 async def _remove_ended(
     reader: SessionManager, writer: SessionManager, source: Store, destination: Store, counts: Counts, show: bool
 ) -> None:
-    if not isinstance(destination, Scans):
+    if not supports(destination, Scans):
         raise Failure(f"{type(destination).__name__} cannot walk through its sessions, so --mirror cannot work")
     cursor = None
     with progress("comparing", show=show) as bar:

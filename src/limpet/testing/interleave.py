@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from limpet._core import forward
 from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import DONE, Outcome, Scans, Store, Sweeps
+from limpet._core.protocols import DONE, Outcome, Scans, Store, Sweeps, supports
 from limpet._core.record import Found, Record
 from limpet._core.session import Session
 from limpet.manager import SessionManager
@@ -176,7 +176,7 @@ class Stepwise:
     async def sweep(self, now: int, limit: int) -> int:
         """Pause, then sweep."""
         await pause()
-        return await self._store.sweep(now, limit) if isinstance(self._store, Sweeps) else 0
+        return await self._store.sweep(now, limit) if supports(self._store, Sweeps) else 0
 
 
 @dataclass(slots=True)
@@ -326,7 +326,7 @@ class Race:
                 assert any(number in data.get("log", ()) for data in held), "the append of a write is gone"
 
     def _check_orphans(self, known: set[str]) -> None:
-        assert isinstance(self._inner, Scans)
+        assert supports(self._inner, Scans)
         rows, _ = _finish(self._inner.scan(None, 100))
         manager = self._manager(self._inner)
         for key, record in rows:

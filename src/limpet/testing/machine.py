@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import Outcome, Store, Sweeps
+from limpet._core.protocols import Outcome, Store, Sweeps, supports
 from limpet._core.record import Record
 from limpet._core.session import Session
 from limpet.errors import StoreUnavailable
@@ -267,7 +267,7 @@ class SessionMachine(RuleBasedStateMachine):
                 store.down, store.lossy = event == "down", event == "lossy"
         elif event == "reopen":
             self._runner.run(self._stores[pick % 2].store.close())
-        elif event == "sweep" and isinstance(self._stores[0].store, Sweeps):
+        elif event == "sweep" and supports(self._stores[0].store, Sweeps):
             self._runner.run(self._stores[0].store.sweep(self._clock(), 1_000))
             self._model.sweep(self._clock())
         elif event == "revoke" and self._tokens and not self._stores[0].down:

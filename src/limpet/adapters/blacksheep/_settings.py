@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from limpet._core.keyring import Keyring, generate_secret
 from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Store, Transport
+from limpet._core.protocols import ClientStore, Store, Transport, supports
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
 
@@ -51,7 +51,7 @@ def make_manager(
             cookie=cookie,
             transport=transport,
         )
-    if not isinstance(store, (str, Store, ClientStore)):
+    if not (isinstance(store, str) or supports(store, Store) or supports(store, ClientStore)):
         raise ConfigurationError(
             f"use_sessions takes a secret key, a store, its URL or a SessionManager, not {type(store).__name__}. None "
             "instead of a key: the environment variable is not set"

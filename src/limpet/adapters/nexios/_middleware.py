@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn, cast
 
 from limpet import asgi
 from limpet._core.keyring import Keyring
-from limpet._core.protocols import ClientStore, Store
+from limpet._core.protocols import ClientStore, Store, supports
 from limpet._core.session import Session as CoreSession
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import FAILED, REISSUE
@@ -164,12 +164,12 @@ def _manager(kept: Any, settings: Settings, secret: Any) -> SessionManager:
             store = "cookie:"
         elif issubclass(kept, BaseSessionInterface):
             store = BackendStore(kept, serializer, system_clock)
-    if not isinstance(store, (str, Store, ClientStore)):
+    if not (isinstance(store, str) or supports(store, Store) or supports(store, ClientStore)):
         raise ConfigurationError(
             f"manager={kept!r} is no session backend: give FileSessionInterface, SignedSessionManager, a subclass of "
             "BaseSessionInterface, a URL such as redis://localhost:6379/0, or a limpet.SessionManager"
         )
-    optional = store is kept and not isinstance(store, ClientStore) and not str(store).startswith("cookie:")
+    optional = store is kept and not supports(store, ClientStore) and not str(store).startswith("cookie:")
     return SessionManager(
         store,
         secret=None if optional and secret is None else _keyring(secret),

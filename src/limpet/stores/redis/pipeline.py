@@ -1,4 +1,4 @@
-"""What becomes of commands between the store and its client: sent, sent again where that is no retry, and judged."""
+"""Sends batches of commands: once, again where that is no retry of a write, and says what each reply means."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
-from limpet._waiting import Trip
-from limpet.stores._redis_connect import FAILURES, LOST, Link, unavailable
-from limpet.stores._redis_layout import Script
-from limpet.stores._redis_lines import Lines
+from limpet._waiting import Progress
+from limpet.stores.redis.connection import FAILURES, LOST, Connection, unavailable
+from limpet.stores.redis.idle import IdleConnections
+from limpet.stores.redis.layout import Script
 
-__all__ = ["CONFIRMED", "TOGETHER", "Carrier", "Command"]
+__all__ = ["CONFIRMED", "TOGETHER", "Command", "Pipeline"]
 
 TOGETHER: Final = "together"
 CONFIRMED: Final = "confirmed"
@@ -33,38 +33,38 @@ class Command(NamedTuple):
         return self.words if self.script is None else ("EVAL", self.script.source, *self.words[2:])
 
 
-class Carrier:
-    """Carries commands over one link, for `Sharing`.
+class Pipeline:
+    """Sends commands over one connection to the service, for `Batching`.
 
     Args:
         wait: Replicas that have to confirm what is `CONFIRMED`.
     """
 
-    def __init__(self, link: Link, *, where: str, wait: int) -> None:
-        self._link = link
+    def __init__(self, connection: Connection, *, where: str, wait: int) -> None:
+        self._connection = connection
         self._where = where
         self._wait = wait
 
-    async def carry(self, kind: str, commands: Sequence[Command]) -> list[Any]:
+    async def send(self, kind: str, commands: Sequence[Command]) -> list[Any]:
         """Send these commands together; return replies, with an exception in the place of one that failed."""
         wait = self._wait if kind == CONFIRMED else 0
         # Who waits for replicas sends scripts in full, and so never waits for the replicas of a script unknown.
         replies = await self._sent([command.in_full() if wait else command.words for command in commands], wait)
         return replies if _USUAL.issuperset(map(type, replies)) else await self._settled(commands, replies, wait)
 
-    async def carry_alone(self, lines: Lines, kind: str, command: Command, trip: Trip[Any]) -> Any:
-        """Do for one command what `carry` does, in the task of its caller; an exception is raised."""
+    async def send_one(self, idle: IdleConnections, kind: str, command: Command, progress: Progress[Any]) -> Any:
+        """Do for one command what `send` does, in the task of its caller; an exception is raised."""
         try:
-            reply = await lines.send_alone(command.words, trip)
+            reply = await idle.send_one(command.words, progress)
         except FAILURES as error:
             reply = error
         if type(reply) in _USUAL:
             return reply
         if _not_executed(reply) or _may_be_repeated(command, reply):
             if not isinstance(reply, NoScriptError):
-                await self._link.rediscover()
+                await self._connection.rediscover()
             try:
-                reply = await lines.send_alone(command.in_full(), trip)
+                reply = await idle.send_one(command.in_full(), progress)
             except FAILURES as error:
                 reply = error
         reply = self._judged(reply)
@@ -74,7 +74,7 @@ class Carrier:
 
     async def _sent(self, words: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
         try:
-            return await self._link.send(words, wait)
+            return await self._connection.send(words, wait)
         except FAILURES as error:
             return [error] * len(words)
 
@@ -85,7 +85,7 @@ class Carrier:
         ]
         if again:
             if any(isinstance(replies[at], (ReadOnlyError, *LOST)) for at in again):
-                await self._link.rediscover()
+                await self._connection.rediscover()
             words = [commands[at].in_full() for at in again]
             for at, reply in zip(again, await self._sent(words, wait), strict=True):
                 replies[at] = reply

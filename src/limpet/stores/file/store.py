@@ -21,11 +21,11 @@ from urllib.parse import unquote
 from limpet._core.protocols import ABSENT, DONE, Outcome
 from limpet._core.record import Record
 from limpet.errors import ConfigurationError
-from limpet.stores._envelope import damaged, deadline, decode, encode
-from limpet.stores._files import TEMPORARY, Folder, Irregular, unavailable
-from limpet.stores._subjects import Subjects
-from limpet.stores._threads import Threads
+from limpet.stores._aio.threads import Threads
 from limpet.stores._url import boolean, options, seconds, text
+from limpet.stores.file.envelope import damaged, deadline, decode, encode
+from limpet.stores.file.folder import TEMPORARY, Folder, Irregular, unavailable
+from limpet.stores.file.subjects import Subjects
 
 __all__ = ["FileStore"]
 
@@ -129,6 +129,12 @@ class FileStore:
 
         return await self._run(lambda: self._change(key, change))
 
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `update` does, and take ``accessed`` and ``expires`` as given."""
+        return await self._run(
+            lambda: self._change(key, lambda current: record if current.version == expected else None)
+        )
+
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         """Move ``accessed`` and ``expires`` forward, never back; return `DONE` or `ABSENT`."""
 
@@ -149,9 +155,25 @@ class FileStore:
         """
         return await self._run(lambda: self._sweep(now, limit))
 
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys, None for each that is absent."""
+        names = [self._name(key) for key in keys]
+        return await self._run(lambda: [self._read(name) for name in names])
+
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the keys and records of that subject."""
-        return await self._run(lambda: self._find(subject))
+        return await self._run(lambda: self._found(subject, self._subjects.keys(subject)))
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return the records of the ``limit`` next keys of that subject, and the last of these keys or None."""
+
+        def call() -> tuple[Sequence[tuple[str, Record]], str | None]:
+            keys, following = self._subjects.page(subject, cursor, max(limit, 1))
+            return self._found(subject, keys), following
+
+        return await self._run(call)
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
@@ -283,9 +305,9 @@ class FileStore:
                         swept += self._delete(key, lambda current: current.expires <= now) is DONE
         return swept
 
-    def _find(self, subject: str) -> Sequence[tuple[str, Record]]:
+    def _found(self, subject: str, keys: Sequence[str]) -> Sequence[tuple[str, Record]]:
         found: list[tuple[str, Record]] = []
-        for key in filter(_KEY.fullmatch, self._subjects.keys(subject)):
+        for key in filter(_KEY.fullmatch, keys):
             record = self._read(self._name(key))
             if record is not None and record.subject == subject:
                 found.append((key, record))

@@ -3,8 +3,9 @@
 ``fillfactor`` leaves room on each page, so that a write, which most often changes no indexed column, stays on its page
 and needs no new index entries (HOT), and vacuum has little work. That is why the index for sweeping is over the
 *hour* of ``expires``: a touch a minute would otherwise change an index each time, and so it does once an hour. The
-index by subject is a hash index: subjects are compared for equality alone and may be longer than a B-tree's entry.
-The subject is kept as bytes because PostgreSQL's text has no NUL.
+index by subject is over a digest, since a subject may be longer than a B-tree's entry, and the key, so that a page of
+one subject's sessions begins where the one before ended. The subject is kept as bytes because PostgreSQL's text has
+no NUL.
 
 What the statements for writing rely on:
 
@@ -17,6 +18,7 @@ What the statements for writing rely on:
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +38,9 @@ MIGRATIONS: Final = (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX IF NOT EXISTS {by_hour} ON {table} (expires_hour);
 CREATE INDEX IF NOT EXISTS {by_subject} ON {table} USING hash (subject) WHERE subject IS NOT NULL;""",
+    """CREATE INDEX IF NOT EXISTS {of_subject} ON {table} (substring(sha256(subject) FROM 1 FOR 8), key)
+    WHERE subject IS NOT NULL;
+DROP INDEX IF EXISTS {schema}.{by_subject};""",
 )
 """What makes each version of the schema out of the one before. Append to it; what was released is never changed."""
 
@@ -97,6 +102,8 @@ class Table:
                 "table": self.name,
                 "by_hour": _quoted(self.table + "_by_hour", "index"),
                 "by_subject": _quoted(self.table + "_by_subject", "index"),
+                "of_subject": _quoted(self.table + "_of_subject", "index"),
+                "schema": schema,
             }
             parts.append(statements.format(**names))
             parts.append(
@@ -106,6 +113,9 @@ class Table:
 
 
 _FIELDS: Final = "key, version, payload, accessed, expires, subject"
+_SUBJECT: Final = (
+    "substring(sha256(subject) FROM 1 FOR 8) = substring(sha256($1::bytea) FROM 1 FOR 8) AND subject = $1::bytea"
+)
 _TYPES: Final = {
     "key": "bytea",
     "version": "bigint",
@@ -129,7 +139,8 @@ class Statements:
     def __init__(self, table: Table) -> None:
         name = self._name = table.name
         self.version = f"SELECT coalesce(max(version), 0) FROM {table.migrations}"
-        self.find = f"SELECT {_FIELDS} FROM {name} WHERE subject = $1"
+        self.find = f"SELECT {_FIELDS} FROM {name} WHERE {_SUBJECT}"
+        self.find_page = f"{self.find} AND key > $2 ORDER BY substring(sha256(subject) FROM 1 FOR 8), key LIMIT $3"
         self.scan = f"SELECT {_FIELDS} FROM {name} WHERE key > $1 ORDER BY key LIMIT $2"
         self.sweep = f"""
             WITH gone AS MATERIALIZED (
@@ -173,6 +184,7 @@ def _there(name: str, callers: int, width: int, fields: str = _FIELDS) -> str:
     return f"there AS MATERIALIZED (SELECT {fields} FROM {name} WHERE {_keys(callers, width)} ORDER BY key FOR UPDATE)"
 
 
+_GIVEN: Final = "accessed = g.accessed, expires = g.expires"
 _LATER: Final = "accessed = greatest(s.accessed, g.accessed), expires = greatest(s.expires, g.expires)"
 _ANSWER: Final = """
     SELECT h.key, d.key IS NOT NULL AS done, h.version, CASE WHEN d.key IS NULL THEN h.payload END AS payload,
@@ -194,14 +206,18 @@ def _create(name: str, callers: int) -> str:
         FROM g LEFT JOIN done d ON d.key = g.key LEFT JOIN {name} s ON s.key = g.key AND d.key IS NULL"""
 
 
-def _update(name: str, callers: int) -> str:
+def _update(name: str, callers: int, times: str = _LATER) -> str:
     return f"""
         WITH {_given(callers, "key", "version", "payload", "accessed", "expires", "subject", "expected")},
         {_there(name, callers, 7)},
         done AS (
-            UPDATE {name} s SET version = g.version, payload = g.payload, subject = g.subject, {_LATER}
+            UPDATE {name} s SET version = g.version, payload = g.payload, subject = g.subject, {times}
             FROM g JOIN there h ON h.key = g.key AND h.version = g.expected
             WHERE s.key = h.key RETURNING s.key){_ANSWER}"""
+
+
+def _replace(name: str, callers: int) -> str:
+    return _update(name, callers, _GIVEN)
 
 
 def _touch(name: str, callers: int) -> str:
@@ -224,4 +240,11 @@ def _delete(name: str, callers: int) -> str:
             WHERE s.key = h.key RETURNING s.key){_ANSWER}"""
 
 
-_KINDS: Final = {"load": _load, "create": _create, "update": _update, "touch": _touch, "delete": _delete}
+_KINDS: Final[Mapping[str, Callable[[str, int], str]]] = {
+    "load": _load,
+    "create": _create,
+    "update": _update,
+    "replace": _replace,
+    "touch": _touch,
+    "delete": _delete,
+}

@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
 from limpet.errors import StoreUnavailable
-from limpet.stores._sqlite_file import SQLiteFile
-from limpet.stores._threads import Threads
+from limpet.stores._aio.threads import Threads
+from limpet.stores.sqlite.file import SQLiteFile
 
 __all__ = ["Database", "NotReadyError"]
 

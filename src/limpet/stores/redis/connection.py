@@ -1,20 +1,18 @@
-"""From a URL to a redis-py client, and from its many errors to one."""
+"""From an address to a redis-py client, and from its many errors to one."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from typing import Any, Final, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import Connection as TCPConnection
+from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
@@ -22,11 +20,11 @@ from redis.exceptions import ClusterDownError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.stores._redis_lines import Lines
-from limpet.stores._url import boolean, integer, options, text
+from limpet.errors import StoreUnavailable
+from limpet.stores.redis.address import Address
+from limpet.stores.redis.idle import IdleConnections
 
-__all__ = ["CLIENT_OPTIONS", "FAILURES", "LOST", "Address", "AnyClient", "Link", "connect", "parse", "unavailable"]
+__all__ = ["FAILURES", "LOST", "AnyClient", "Connection", "connect", "unavailable"]
 
 AnyClient: TypeAlias = "Redis | RedisCluster"
 
@@ -37,25 +35,6 @@ FAILURES: Final = (RedisError, RedisClusterException, OSError, EOFError)
 LOST: Final = (RedisConnectionError, RedisClusterException, OSError, EOFError)
 """What it raises when a connection was lost, or none could be made."""
 
-CLIENT_OPTIONS: Final = {
-    "db": integer,
-    "client_name": text,
-    "ssl_ca_certs": text,
-    "ssl_certfile": text,
-    "ssl_keyfile": text,
-    "ssl_check_hostname": boolean,
-    "ssl_cert_reqs": text,
-    "sentinel_username": text,
-    "sentinel_password": text,
-}
-"""Options of a URL that are the client's, with their kinds."""
-
-_SCHEME: Final = re.compile(r"(redis|rediss|valkey|valkeys)(?:\+(sentinel|cluster|unix))?|(unix)")
-_FORMS: Final = (
-    "redis://host:6379/0, rediss:// for TLS, redis+unix:///path/to.sock, "
-    "redis+sentinel://host:26379,host:26379/service, redis+cluster://host:6379,host:6379 "
-    "(valkey in the place of redis means the same)"
-)
 # The first word of a refusal, or the class that redis-py makes of it, and what an operator can do about it.
 _CURES: Final = {
     "READONLY": "it is a read-only replica: name the primary, or let redis+sentinel:// find it",
@@ -78,83 +57,7 @@ _CURES: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """Where the service is.
-
-    Attributes:
-        way: How to get there.
-        hosts: The server, the Sentinels, or some nodes of the cluster; empty for a socket.
-        service: What the Sentinels call the master.
-        path: The socket.
-        tls: Whether to speak TLS.
-        settings: Keyword arguments for the client: user name, password, database, certificates.
-    """
-
-    way: Literal["server", "sentinel", "cluster", "unix"]
-    hosts: tuple[tuple[str, int], ...] = ()
-    service: str = ""
-    path: str = ""
-    tls: bool = False
-    settings: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    def __str__(self) -> str:
-        place = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
-        return f"Redis at {place}" if self.way in ("server", "unix") else f"Redis {self.way} at {place}"
-
-
-def parse(url: str) -> Address:
-    """Return the address that a URL names.
-
-    Raises:
-        ConfigurationError: It is none; the message never shows the URL, which may hold a password.
-    """
-    match = _SCHEME.fullmatch(url.partition(":")[0].lower())
-    if match is None:
-        raise ConfigurationError(f"this is not the URL of a Redis or Valkey store; write {_FORMS}")
-    place, settings = options(url, CLIENT_OPTIONS)
-    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
-        # When it connects, the client would say that there is no such file, and not which.
-        if name in settings and not os.access(settings[name], os.R_OK):
-            raise ConfigurationError(f"{name} names {settings[name]!r}, and this process cannot read such a file")
-    tls = (match[1] or "").endswith("s") and match[1] != "redis"
-    authority, _, path = place.removeprefix("//").partition("/")
-    login, at, servers = authority.rpartition("@")
-    if at:
-        username, colon, password = login.partition(":")
-        settings["username"] = unquote(username) or None
-        settings["password"] = unquote(password) if colon else None
-    if match[2] == "unix" or match[3]:
-        return Address(way="unix", path="/" + unquote(path), settings=settings)
-    way: Literal["server", "sentinel", "cluster"] = match[2] or "server"  # type: ignore[assignment]
-    hosts = tuple(_host(server, 26379 if way == "sentinel" else 6379) for server in servers.split(","))
-    service = ""
-    if way == "sentinel":
-        service, _, path = path.partition("/")
-        if not service:
-            raise ConfigurationError(
-                "a Sentinel URL ends with the service's name: redis+sentinel://host:26379/mymaster"
-            )
-    elif way == "server" and len(hosts) > 1:
-        raise ConfigurationError("a redis:// URL names one server; several are redis+sentinel:// or redis+cluster://")
-    if path:
-        if way == "cluster" or not path.isdecimal():
-            raise ConfigurationError(
-                f"{path!r} in a Redis URL is not a database: it is a number, and a cluster has only one"
-            )
-        settings.setdefault("db", int(path))
-    return Address(way=way, hosts=hosts, service=unquote(service), tls=tls, settings=settings)
-
-
-def _host(server: str, port: int) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{server}")
-        return parts.hostname or "localhost", parts.port or port
-    except ValueError as error:
-        raise ConfigurationError(f"{server!r} in a Redis URL is not a host with a port") from error
-
-
-class Link:
+class Connection:
     """One client of one event loop: what `RedisStore` speaks through."""
 
     def __init__(
@@ -167,19 +70,19 @@ class Link:
         self._owned = owned
         self._sentinel = sentinel
         # A client that was given may retry, watch and authenticate in its own ways: it is asked as its users ask it.
-        self._lines = None if not owned or isinstance(client, RedisCluster) else Lines(client)
+        self._idle = None if not owned or isinstance(client, RedisCluster) else IdleConnections(client)
         # With Sentinel the client closes connections of its own accord, and takes its time for it.
-        self.direct = self._lines if sentinel is None else None
+        self.direct = self._idle if sentinel is None else None
 
     async def send(self, commands: Sequence[tuple[Any, ...]], wait: int = 0) -> list[Any]:
         """Send commands together and return their replies; a refused one is an exception in its place.
 
         With ``wait``, so many replicas must confirm what is written; a reply that they did not is an exception too.
         """
-        if self._lines is not None:
+        if self._idle is not None:
             if not wait:
-                return await self._lines.send(commands)
-            *replies, count = await self._lines.send([*commands, ("WAIT", wait, self._patience)])
+                return await self._idle.send(commands)
+            *replies, count = await self._idle.send([*commands, ("WAIT", wait, self._patience)])
             return _confirmed(replies, count, wait)
         if len(commands) == 1 and not wait:
             try:
@@ -222,7 +125,7 @@ class Link:
     async def scan(self, words: tuple[Any, ...], number: int) -> tuple[int, list[bytes], bool]:
         """Scan on the primary of that number; return its next cursor, the keys, and whether it is the last one."""
         if not isinstance(self.client, RedisCluster):
-            async with self._guest():
+            async with self._released():
                 reply: Any = await self.client.execute_command(*words)
             return int(reply[0]), reply[1], True
         await self.client.initialize()
@@ -235,7 +138,7 @@ class Link:
     async def infos(self) -> list[tuple[str, dict[str, Any]]]:
         """Return what each primary says of itself, with its name in a cluster."""
         if not isinstance(self.client, RedisCluster):
-            async with self._guest():
+            async with self._released():
                 return [("", await self.client.info("everything"))]
         await self.client.initialize()
         nodes = self.client.get_primaries()
@@ -246,29 +149,29 @@ class Link:
         if isinstance(self.client, RedisCluster):
             await self.client.aclose()  # it can be used again: the next command asks for the nodes anew
         else:
-            if self._lines is not None:
-                await self._lines.give_back()
+            if self._idle is not None:
+                await self._idle.give_back()
             await self.client.connection_pool.disconnect(inuse_connections=False)
 
-    def _guest(self) -> AbstractAsyncContextManager[None]:
-        return contextlib.nullcontext() if self._lines is None else self._lines.guest()
+    def _released(self) -> AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext() if self._idle is None else self._idle.released()
 
     async def close(self) -> None:
         """Close what was opened here; a client that was given stays open."""
         if not self._owned:
             return
-        if self._lines is not None:
-            await self._lines.give_back()
+        if self._idle is not None:
+            await self._idle.give_back()
         await self.client.aclose()
         if self._sentinel is not None:
             await asyncio.gather(*(one.aclose() for one in self._sentinel.sentinels))
 
 
-def connect(address: Address, *, timeout: float, connect_timeout: float, connections: int) -> Link:
+def connect(address: Address, *, timeout: float, connect_timeout: float, connections: int) -> Connection:
     """Return a client for the running loop. Nothing is connected yet.
 
     Retries are off: a write that timed out may have happened. The time limit of a command is set by the caller, once
-    for all commands that travel together (redis-py's own costs a third of a pipeline's time), except where the client
+    for all commands of a batch (redis-py's own costs a third of a pipeline's time), except where the client
     has to notice by itself that a node is gone.
     """
     shared: dict[str, Any] = {
@@ -285,7 +188,7 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
         tls = {"ssl": True} if address.tls else {}
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
         limits = {"socket_timeout": timeout * 0.8, "max_connections": connections}
-        return Link(
+        return Connection(
             RedisCluster(startup_nodes=nodes, **{**shared, **settings, **tls, **limits}), timeout=timeout, owned=True
         )
     if address.way == "sentinel":
@@ -297,8 +200,8 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
         asking = {**shared, **tls, **certificates, **secrets, "socket_timeout": timeout / 4}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
         client = sentinel.master_for(address.service, **{**shared, **settings, **tls, "max_connections": connections})
-        return Link(client, timeout=timeout, owned=True, sentinel=sentinel)
-    kind: Any = SSLConnection if address.tls else Connection
+        return Connection(client, timeout=timeout, owned=True, sentinel=sentinel)
+    kind: Any = SSLConnection if address.tls else TCPConnection
     where: dict[str, Any] = {}
     if address.way == "unix":
         kind = UnixDomainSocketConnection
@@ -309,7 +212,7 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
     pool = BlockingConnectionPool(
         max_connections=connections, timeout=timeout, connection_class=kind, **{**shared, **settings, **where}
     )
-    return Link(Redis.from_pool(pool), timeout=timeout, owned=True)
+    return Connection(Redis.from_pool(pool), timeout=timeout, owned=True)
 
 
 def _node(client: RedisCluster, words: tuple[Any, ...]) -> str:

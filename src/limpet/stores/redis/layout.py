@@ -38,6 +38,8 @@ __all__ = [
     "DELETE",
     "ENLIST",
     "NO_STRING",
+    "PAGE",
+    "REPLACE",
     "TOUCH",
     "UPDATE",
     "Script",
@@ -100,8 +102,8 @@ class Script(NamedTuple):
     sha: str
 
 
-def _script(*parts: str) -> Script:
-    source = "\n".join(parts)
+def _script(*parts: str, flags: str = "") -> Script:
+    source = "\n".join((f"#!lua flags={flags}", *parts) if flags else parts)
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -152,11 +154,13 @@ end
 
 # An hour: entries are dropped only when their record is long gone, also if a failover brought another clock.
 _ENLIST: Final = """
-local function enlist(index, member, life)
+local function enlist(index, member, life, exactly)
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   if life == '' then
     redis.call('ZADD', index, '+inf', member)
+  elseif exactly then
+    redis.call('ZADD', index, string.format('%.0f', now + life), member)
   else
     redis.call('ZADD', index, 'GT', string.format('%.0f', now + life), member)
   end
@@ -191,10 +195,7 @@ return 1
 """,
 )
 
-UPDATE: Final = _script(
-    _READ,
-    _ENLIST,
-    """
+_UPDATE: Final = """
 -- KEYS: record, index (optional). ARGV: value, life, member, expected version, base of index keys, 'enlist first' or ''
 local there = read(KEYS[1])
 if not there then return 0 end
@@ -206,7 +207,7 @@ local value = ARGV[1]
 local before = subject(there)
 local after = subject(value)
 if ARGV[6] == 'enlist first' and after ~= before then return {after, remaining(KEYS[1])} end
-if headed(there) then
+if headed(there) and not as_given then
   local accessed = later(string.sub(value, 10, 17), string.sub(there, 10, 17))
   local expires = later(string.sub(value, 18, 25), string.sub(there, 18, 25))
   value = string.sub(value, 1, 9) .. accessed .. expires .. string.sub(value, 26)
@@ -220,10 +221,12 @@ end
 if ARGV[5] ~= '' and before and before ~= after then
   redis.call('ZREM', ARGV[5] .. redis.sha1hex(before), ARGV[3])
 end
-if KEYS[2] then enlist(KEYS[2], ARGV[3], remaining(KEYS[1])) end
+if KEYS[2] then enlist(KEYS[2], ARGV[3], remaining(KEYS[1]), as_given) end
 return 1
-""",
-)
+"""
+UPDATE: Final = _script(_READ, _ENLIST, "local as_given = false", _UPDATE)
+# What takes the place of a record that ends is small, so it is written also while the server's memory is full.
+REPLACE: Final = _script(_READ, _ENLIST, "local as_given = true", _UPDATE, flags="allow-oom")
 
 TOUCH: Final = _script(
     _READ,
@@ -270,6 +273,18 @@ if not whose then return 1 end
 if ARGV[3] == '' then return {whose} end
 redis.call('ZREM', ARGV[3] .. redis.sha1hex(whose), ARGV[2])
 return 1
+""",
+)
+
+# A page of an index: what ``ZSCAN`` looks at next. A script asks for it because clients turn the reply of the command
+# itself into something of their own.
+PAGE: Final = _script(
+    """
+-- KEYS: index. ARGV: cursor, about how many
+local found = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+local members = {}
+for at = 1, #found[2], 2 do members[#members + 1] = found[2][at] end
+return {found[1], members}
 """,
 )
 

@@ -1,4 +1,4 @@
-"""Connections of redis-py's pool that stay at hand from one load of commands to the next.
+"""Connections of redis-py's pool that stay at hand from one batch of commands to the next.
 
 Everything here is redis-py's own: its pool opens, authenticates, selects, encrypts and finds the primary, its
 connections send, read and notice what is wrong. What is left out is what a call of the client or a pipeline does around
@@ -19,19 +19,19 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
-from limpet._waiting import Trip
+from limpet._waiting import Progress
 
-__all__ = ["Lines"]
+__all__ = ["IdleConnections"]
 
 
-class Lines:
-    """Sends loads of commands, each over a connection that is its own while it lasts."""
+class IdleConnections:
+    """Sends batches of commands, each over a connection that is its own while it lasts."""
 
     def __init__(self, client: Redis) -> None:
         self._pool: Any = client.connection_pool
         self._pack = _packer()
         self._idle: list[Any] = []
-        self._guests = 0
+        self._others = 0
 
     async def send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands together and return their replies; a refused one is an exception in its place."""
@@ -48,19 +48,19 @@ class Lines:
         except BaseException:  # cancelled, too: nobody will read what is still to come
             await self._discard(connection)
             raise
-        if self._guests:
+        if self._others:
             await self._pool.release(connection)
         else:
             self._idle.append(connection)
         return replies
 
-    async def send_alone(self, words: tuple[Any, ...], trip: Trip[Any]) -> Any:
+    async def send_one(self, words: tuple[Any, ...], progress: Progress[Any]) -> Any:
         """Send one command and return its reply, or the exception that refuses it."""
         connection = await self._take()
         pack = self._pack
         try:
             packed = connection.pack_command(*words) if pack is None else pack(words)
-            trip.sent = True
+            progress.sent = True
             await connection.send_packed_command(packed)
             reply = await connection.read_response()
         except ResponseError as error:
@@ -69,8 +69,8 @@ class Lines:
             await self._discard(connection)
             raise
         finally:
-            trip.sent = False
-        if self._guests:
+            progress.sent = False
+        if self._others:
             await self._pool.release(connection)
         else:
             self._idle.append(connection)
@@ -82,14 +82,14 @@ class Lines:
             await self._pool.release(self._idle.pop())
 
     @contextlib.asynccontextmanager
-    async def guest(self) -> AsyncIterator[None]:
-        """Leave the pool to somebody who takes connections there, as long as the block lasts."""
-        self._guests += 1
+    async def released(self) -> AsyncIterator[None]:
+        """Leave all connections to the pool as long as the block lasts, for calls of the client itself."""
+        self._others += 1
         try:
             await self.give_back()
             yield
         finally:
-            self._guests -= 1
+            self._others -= 1
 
     async def _take(self) -> Any:
         while self._idle:

@@ -1,4 +1,4 @@
-"""``encrypt=True``: what the store keeps is worthless to whoever has only the store."""
+"""``encrypt=True``: who has only the store can read nothing in it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, Key, Keyring, Session, SessionEnded, SessionManager, SessionPolicy
-from limpet._core.at_rest import EncryptedStore
 from limpet._core.events import CorruptRecord, SessionMerged
 from limpet._core.marks import is_mark
-from limpet._core.protocols import Checks, Finds, Immediate, Scans, Sweeps
 from limpet._core.record import SEALED, Record
 from limpet.sealers.at_rest import AtRestSealer
-from limpet.stores import FileStore, MemoryStore, SQLiteStore, Store
+from limpet.stores import MemoryStore, SQLiteStore, Store
+from limpet.stores.encrypted import EncryptedStore
 from limpet.testing import FakeClock, StoreSuite
-from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, Site, Watched
+from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, Site
 
 VALUE = "a value that nobody may read"
 
@@ -45,13 +44,6 @@ class TestOverSQLite(StoreSuite):
     @pytest.fixture
     def store(self, tmp_path: Path) -> EncryptedStore:
         return over(SQLiteStore(tmp_path / "sessions.db"))
-
-
-def test_it_has_the_powers_of_the_store_behind(tmp_path: Path) -> None:
-    """No more and no less."""
-    for store in (MemoryStore(), FileStore(tmp_path), Watched()):
-        for power in (Sweeps, Finds, Scans, Checks, Immediate):
-            assert isinstance(over(store), power) is isinstance(store, power)
 
 
 def encrypted(**settings: Any) -> Site:

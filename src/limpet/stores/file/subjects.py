@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from limpet.stores._files import Folder
+from limpet.stores.file.folder import Folder
 
 __all__ = ["Subjects"]
 
@@ -28,6 +30,8 @@ class Subjects:
     def __init__(self, path: str, *, durable: bool) -> None:
         self._path = path
         self._durable = durable
+        self._listed: tuple[str, Sequence[str]] = ("", ())  # a subject that is walked through, and its sorted keys
+        self._listing = threading.Lock()
 
     def keys(self, subject: str) -> Sequence[str]:
         """Return the names of all entries."""
@@ -35,6 +39,24 @@ class Subjects:
             return os.listdir(self._index(subject).path)
         except FileNotFoundError:
             return ()
+
+    def page(self, subject: str, cursor: str | None, limit: int) -> tuple[Sequence[str], str | None]:
+        """Return the ``limit`` next names after ``cursor`` (None: from the first), and the last of them or None.
+
+        A folder can only be listed as a whole, so a long list is kept from the first page to the last.
+        """
+        with self._listing:
+            listed, keys = self._listed
+            if cursor is None or listed != subject:
+                keys = sorted(self.keys(subject))
+            start = 0 if cursor is None else bisect_right(keys, cursor)
+            page = keys[start : start + limit]
+            ended = start + limit >= len(keys)
+            if not ended:
+                self._listed = subject, keys
+            elif listed == subject:
+                self._listed = "", ()
+            return page, None if ended else page[-1]
 
     def add(self, subject: str, key: str) -> None:
         """Make an entry; one that is there is made new once it is old enough to be taken for a left-over."""

@@ -22,24 +22,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, urlencode
 
 from redis.asyncio import RedisCluster
 
 from limpet._core.protocols import ABSENT, DONE, Outcome
 from limpet._core.record import Record
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.stores import _redis_layout as layout
+from limpet.stores._aio.batching import Batching
+from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections
-from limpet.stores._per_loop import PerLoop
-from limpet.stores._redis_carrier import CONFIRMED, TOGETHER, Carrier, Command
-from limpet.stores._redis_checks import complaints
-from limpet.stores._redis_connect import FAILURES, AnyClient, Link, connect, parse, unavailable
-from limpet.stores._sharing import Sharing
-from limpet.stores._url import integer, options, seconds, text
+from limpet.stores._url import integer, own_options, seconds, text
+from limpet.stores.redis import layout
+from limpet.stores.redis.address import parse
+from limpet.stores.redis.checks import complaints
+from limpet.stores.redis.connection import FAILURES, AnyClient, Connection, connect, unavailable
+from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER, Command, Pipeline
 
 __all__ = ["RedisStore"]
 
@@ -54,8 +54,8 @@ _KEY: Final = 64
 
 
 class _Open(NamedTuple):
-    link: Link
-    sharing: Sharing[Command, Any]
+    connection: Connection
+    batching: Batching[Command, Any]
 
 
 class RedisStore:
@@ -110,11 +110,8 @@ class RedisStore:
     @classmethod
     def from_url(cls, url: str) -> RedisStore:
         """Return the store that a URL with options names, such as ``redis://host/0?prefix=app:&wait_replicas=1``."""
-        place, _, query = url.partition("?")
-        pairs = parse_qsl(query, keep_blank_values=True)
-        _, own = options("redis:?" + urlencode([pair for pair in pairs if pair[0] in _OPTIONS]), _OPTIONS)
-        rest = urlencode([pair for pair in pairs if pair[0] not in _OPTIONS])
-        return cls(f"{place}?{rest}" if rest else place, **own)
+        place, own = own_options(url, _OPTIONS)
+        return cls(place, **own)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._where!r}, prefix={self._prefix!r})"
@@ -137,7 +134,7 @@ class RedisStore:
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         if record.subject is not None:
-            if opened.link.cluster:
+            if opened.connection.cluster:
                 await self._enlist(record.subject, key, life)
             else:
                 keys.append(self._index(record.subject))
@@ -147,29 +144,36 @@ class RedisStore:
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record of that version, or return what is there now; one round trip."""
+        return await self._change(layout.UPDATE, key, record, expected, now)
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `update` does, and take ``accessed`` and ``expires`` as given; one round trip."""
+        return await self._change(layout.REPLACE, key, record, expected, now)
+
+    async def _change(self, script: layout.Script, key: str, record: Record, expected: int, now: int) -> Outcome:
         opened = self._opened.here()
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         words = (layout.pack_record(record), life, key, _version(expected))
-        if not opened.link.cluster:
+        if not opened.connection.cluster:
             if record.subject is not None:
                 keys.append(self._index(record.subject))
-            return _outcome(await self._run(layout.UPDATE, keys, *words, self._index_base, ""))
+            return _outcome(await self._run(script, keys, *words, self._index_base, ""))
         if record.subject is None:
-            return _outcome(await self._run(layout.UPDATE, keys, *words, "", ""))
+            return _outcome(await self._run(script, keys, *words, "", ""))
         reply, _ = await asyncio.gather(
-            self._run(layout.UPDATE, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life)
+            self._run(script, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life)
         )
         if isinstance(reply, list):  # not done: the record changes hands, and the new subject's index comes first
             await self._enlist(record.subject, key, "" if reply[1] == b"" or life == "" else max(int(life), reply[1]))
-            reply = await self._run(layout.UPDATE, keys, *words, "", "")
+            reply = await self._run(script, keys, *words, "", "")
         return _outcome(reply)
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         """Move the deadlines forward; one round trip (in a cluster two, for a record with a subject)."""
         times = accessed.to_bytes(8, "big", signed=True) + expires.to_bytes(8, "big", signed=True)
         life = layout.life(expires, now)
-        base = "" if self._opened.here().link.cluster else self._index_base
+        base = "" if self._opened.here().connection.cluster else self._index_base
         reply = await self._run(layout.TOUCH, [self._prefix + key], times, life, key, base)
         if isinstance(reply, list):
             await self._enlist(reply[0].decode("utf-8", "surrogatepass"), key, reply[1])
@@ -177,7 +181,7 @@ class RedisStore:
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete the record, or only that version of it; one round trip."""
-        base = "" if self._opened.here().link.cluster else self._index_base
+        base = "" if self._opened.here().connection.cluster else self._index_base
         expected = b"" if version is None else _version(version)
         reply = await self._run(layout.DELETE, [self._prefix + key], expected, key, base, self._confirm, confirmed=True)
         if isinstance(reply, list):
@@ -187,12 +191,34 @@ class RedisStore:
                 await self._ask(("ZREM", self._index(subject), key))
         return _outcome(reply)
 
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
+        batching = self._opened.here().batching
+        asked = [batching.ask(TOGETHER, Command(("GET", self._prefix + key))) for key in keys]
+        return [_found(reply) for reply in await asyncio.gather(*asked)]
+
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the records of one subject: one round trip for the index, one for the records."""
+        return await self._members(subject, await self._ask(("ZRANGE", self._index(subject), 0, -1)))
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return about ``limit`` records of one subject; one round trip for the index, one for the records.
+
+        The page has up to 128 records more than asked for, where the server keeps a small index as a list. The server's
+        cursor is good as long as the server runs: a failover between two pages can pass records over.
+        """
+        after, members = await self._run(layout.PAGE, [self._index(subject)], cursor or "0", max(limit, 1))
+        following = after.decode()
+        return await self._members(subject, members), None if following == "0" else following
+
+    async def _members(self, subject: str, members: Sequence[bytes]) -> Sequence[tuple[str, Record]]:
+        """Return the records that are in the index of a subject, and drop what is left over of others."""
         index = self._index(subject)
-        keys = [member.decode() for member in await self._ask(("ZRANGE", index, 0, -1))]
-        found = await self._load_many(keys)
-        if not self._opened.here().link.cluster:
+        keys = [member.decode() for member in members]
+        found = await self.load_many(keys)
+        if not self._opened.here().connection.cluster:
             # Record and entry come and go together here, so an entry without a record is one that expired. (In a
             # cluster it can also be a login that is under way.)
             gone = [key for key, record in zip(keys, found, strict=True) if record is None]
@@ -212,14 +238,14 @@ class RedisStore:
             with self._mapped():
                 async with asyncio.timeout(self._timeout):
                     words = ("SCAN", position, "MATCH", pattern, "COUNT", max(limit, 1))
-                    position, names, last = await self._opened.here().link.scan(words, number)
+                    position, names, last = await self._opened.here().connection.scan(words, number)
             following = f"{number}:{position}" if position else None if last else f"{number + 1}:0"
             if names or position or last:
                 break
             number += 1  # a node of the cluster that holds nothing
         keys = [name.decode("utf-8", "replace")[len(self._prefix) :] for name in names]
         keys = [key for key in dict.fromkeys(keys) if len(key) == _KEY and ":" not in key]
-        pairs = zip(keys, await self._load_many(keys), strict=True)
+        pairs = zip(keys, await self.load_many(keys), strict=True)
         return [(key, record) for key, record in pairs if record is not None], following
 
     async def check(self) -> Sequence[str]:
@@ -245,7 +271,7 @@ class RedisStore:
     async def _infos(self) -> list[tuple[str, dict[str, Any]]]:
         with self._mapped():
             async with asyncio.timeout(self._timeout):
-                return await self._opened.here().link.infos()
+                return await self._opened.here().connection.infos()
 
     @property
     def _where(self) -> str:
@@ -256,7 +282,7 @@ class RedisStore:
 
     def _make(self) -> _Open:
         if self._address is not None:
-            link = connect(
+            connection = connect(
                 self._address,
                 timeout=self._timeout,
                 connect_timeout=self._connect_timeout,
@@ -271,35 +297,32 @@ class RedisStore:
                 )
             self._owner = loop
             assert self._client is not None
-            link = Link(self._client, timeout=self._timeout)
-        # Bound to this link: what is still waiting when the store is closed goes over it and opens no other.
-        carrier = Carrier(link, where=self._where, wait=self._wait)
-        sharing = Sharing(
-            carrier.carry,
+            connection = Connection(self._client, timeout=self._timeout)
+        # Bound to this connection: what is still waiting when the store is closed goes over it and opens no other.
+        pipeline = Pipeline(connection, where=self._where, wait=self._wait)
+        batching = Batching(
+            pipeline.send,
             where=self._where,
             timeout=self._timeout,
-            lanes=self._connections,
-            alone=None if link.direct is None else partial(carrier.carry_alone, link.direct),
+            at_once=self._connections,
+            send_one=None if connection.direct is None else partial(pipeline.send_one, connection.direct),
         )
-        return _Open(link, sharing)
+        return _Open(connection, batching)
 
     def _run(
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
     ) -> Awaitable[Any]:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        sharing, command = self._opened.here().sharing, Command(words, script)
-        return sharing.ask(CONFIRMED, command) if confirmed and self._wait else sharing.put(TOGETHER, command)
+        batching, command = self._opened.here().batching, Command(words, script)
+        return (
+            batching.ask(CONFIRMED, command) if confirmed and self._wait else batching.ask_directly(TOGETHER, command)
+        )
 
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        return self._opened.here().sharing.put(TOGETHER, Command(words))
+        return self._opened.here().batching.ask_directly(TOGETHER, Command(words))
 
     async def _enlist(self, subject: str, key: str, life: int | str) -> None:
         await self._run(layout.ENLIST, [self._index(subject)], key, life)
-
-    async def _load_many(self, keys: Iterable[str]) -> list[Record | None]:
-        sharing = self._opened.here().sharing
-        asked = [sharing.ask(TOGETHER, Command(("GET", self._prefix + key))) for key in keys]
-        return [_found(reply) for reply in await asyncio.gather(*asked)]
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:
@@ -310,8 +333,8 @@ class RedisStore:
 
 
 async def _close(opened: _Open) -> None:
-    await opened.sharing.drain()
-    await opened.link.close()
+    await opened.batching.drain()
+    await opened.connection.close()
 
 
 def _version(version: int) -> bytes:

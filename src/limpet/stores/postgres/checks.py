@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from limpet.stores._postgres_sql import MIGRATIONS
+from limpet.stores.postgres.sql import MIGRATIONS
 
 __all__ = ["CONNECTIONS", "QUESTION", "complaints"]
 

@@ -1,6 +1,6 @@
 """Files that are whole or not there: private, locked by themselves, replaced in one step, synced.
 
-Plain blocking functions; `limpet.stores.file` decides on which thread they run.
+Plain blocking functions; `limpet.stores.file.store` decides on which thread they run.
 """
 
 from __future__ import annotations
