@@ -1,5 +1,5 @@
 """The file backend, under both of its names."""
 
-from limpet.adapters.nexios._backends import FileSessionInterface, FileSessionManager
+from limpet.adapters.nexios._interfaces import FileSessionInterface, FileSessionManager
 
 __all__ = ["FileSessionInterface", "FileSessionManager"]

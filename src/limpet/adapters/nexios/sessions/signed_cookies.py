@@ -1,5 +1,5 @@
 """The backend that keeps sessions in their cookies."""
 
-from limpet.adapters.nexios._backends import SignedSessionManager
+from limpet.adapters.nexios._interfaces import SignedSessionManager
 
 __all__ = ["SignedSessionManager"]
