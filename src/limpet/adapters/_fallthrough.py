@@ -23,6 +23,7 @@ from typing import Any, Final
 __all__ = ["fall_through"]
 
 _THEIRS: Final = "__limpet_view_of__"
+_NONE: Final = object()
 _FORWARDED: Final = frozenset({"__all__", "__file__", "__version__"})
 
 
@@ -77,12 +78,12 @@ class _Finder(MetaPathFinder):
         Raises:
             AttributeError: Neither has it.
         """
-        theirs = getattr(import_module(there), name, None) if _exists(there) else None
-        if theirs is not None and not isinstance(theirs, ModuleType):
+        theirs = getattr(import_module(there), name, _NONE) if _exists(there) else _NONE
+        if theirs is not _NONE and not isinstance(theirs, ModuleType):
             return self.ours_for(theirs)
         if _exists(f"{here}.{name}"):  # a submodule: ours before theirs
             return import_module(f"{here}.{name}")
-        if theirs is None:
+        if theirs is _NONE:
             raise AttributeError(f"neither {here} nor {there} has {name!r}")
         return theirs
 

@@ -23,9 +23,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import blacksheep.server.application
-import blacksheep.sessions.cookies
-import blacksheep.sessions.memory
+from limpet.errors import MissingDependency
+
+try:
+    import blacksheep.server.application
+    import blacksheep.sessions.abc
+    import blacksheep.sessions.cookies
+    import blacksheep.sessions.json
+    import blacksheep.sessions.memory
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.blacksheep", "blacksheep") from error
 
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.blacksheep._application import Application, get_session, use_sessions

@@ -20,13 +20,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import nexios
-import nexios.http
-import nexios.session.base
-import nexios.session.file
-import nexios.session.session_objects
-import nexios.session.signed_cookies
-from nexios import MakeConfig
+from limpet.errors import MissingDependency
+
+try:
+    import nexios.http
+    import nexios.session.base
+    import nexios.session.file
+    import nexios.session.session_objects
+    import nexios.session.signed_cookies
+    from nexios import MakeConfig
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.nexios", "nexios") from error
 
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.nexios._application import NexiosApp, get_application

@@ -12,11 +12,21 @@ from nexios.config.base import MakeConfig
 from limpet.adapters.nexios import _settings
 from limpet.errors import ConfigurationError
 
-__all__ = ["BaseConfig", "Config", "Found", "SessionConfig", "declared_in", "find", "section"]
+__all__ = [
+    "BaseConfig",
+    "Config",
+    "Found",
+    "MiddlewareOptions",
+    "Section",
+    "SessionConfig",
+    "declared_in",
+    "find",
+    "section",
+]
 
 
-class SessionOptions(TypedDict, total=False):
-    """The options of `SessionConfig` as the documents spell them; other spellings are taken too."""
+class MiddlewareOptions(TypedDict, total=False):
+    """The options of sessions as the documents spell them, but for the manager; other spellings are taken too."""
 
     session_cookie_name: str
     cookie_path: str
@@ -35,11 +45,17 @@ class SessionOptions(TypedDict, total=False):
     session_absolute_timeout: float | timedelta
     session_permanent: bool
     session_refresh_each_request: bool
-    manager: Any
+    max_age: float | timedelta
     session_file_storage_path: str | os.PathLike[str]
     session_file_name: str
     session_dir: str | os.PathLike[str]
     session_cleanup_interval: float | timedelta
+
+
+class SessionOptions(MiddlewareOptions, total=False):
+    """The options of `SessionConfig`."""
+
+    manager: Any
 
 
 class SessionConfig:
@@ -91,6 +107,9 @@ class BaseConfig:
             raise AttributeError(name)
         return _attributes(self).get(name.lower())
 
+
+Section: TypeAlias = "SessionConfig | MakeConfig | Mapping[str, Any]"
+"""What says how sessions are: options alone, or a configuration with a section for them."""
 
 Config: TypeAlias = "MakeConfig | BaseConfig | type[BaseConfig] | Mapping[str, Any] | None"
 """What an application can be configured with."""

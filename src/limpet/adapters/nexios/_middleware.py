@@ -15,7 +15,7 @@ from limpet._core.session import Session as CoreSession
 from limpet._core.standing import State
 from limpet.adapters.nexios._backend_store import BackendStore
 from limpet.adapters.nexios._backends import BaseSessionInterface
-from limpet.adapters.nexios._config import Found, SessionConfig, SessionOptions, section
+from limpet.adapters.nexios._config import Found, MiddlewareOptions, Section, SessionConfig, section
 from limpet.adapters.nexios._interfaces import FileSessionInterface, SignedSessionManager
 from limpet.adapters.nexios._keys import read_keys
 from limpet.adapters.nexios._settings import Settings, read, values
@@ -57,14 +57,14 @@ class SessionMiddleware:
 
     def __init__(
         self,
-        config: SessionConfig | None = None,
+        config: Section | None = None,
         manager: Any = None,
         secret_key: Any = None,
         *,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
         close_sockets: float | None = None,
-        **options: Unpack[SessionOptions],
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
         given = {} if config is None else section(config, "SessionMiddleware")
         beside = values({**options})

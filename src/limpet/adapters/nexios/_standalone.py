@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABCMeta
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -125,4 +126,4 @@ def _span(life: float | timedelta) -> timedelta:
     return life if isinstance(life, timedelta) else timedelta(seconds=life)
 
 
-Session.register(StandaloneSession)
+ABCMeta.register(Session, StandaloneSession)
