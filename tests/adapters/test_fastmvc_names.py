@@ -97,7 +97,7 @@ async def test_the_memory_store_alone() -> None:
     store = InMemorySessionStore()
     await store.set("a", {"n": [1]}, 60)
     await store.set("b", {}, 0)
-    found = await store.get("a")
+    found: Any = await store.get("a")
     assert found == {"n": [1]}
     found["n"].append(2)
     assert await store.get("a") == {"n": [1]}

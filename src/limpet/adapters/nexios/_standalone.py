@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from abc import ABCMeta
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -126,4 +125,5 @@ def _span(life: float | timedelta) -> timedelta:
     return life if isinstance(life, timedelta) else timedelta(seconds=life)
 
 
-ABCMeta.register(Session, StandaloneSession)
+_sessions: Any = Session  # an abstract base class, as every mapping is, which not every type checker knows
+_sessions.register(StandaloneSession)
