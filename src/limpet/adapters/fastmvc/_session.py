@@ -50,6 +50,14 @@ class Session(limpet.Session):
         """Set a value; the same as ``session[key] = value``."""
         self[key] = value
 
-    def delete(self, key: str) -> None:
-        """Remove a key, if it is there. To end the session call ``clear()``."""
-        self.pop(key, None)
+    def delete(self, key: str | None = None) -> None:
+        """Remove a key, if it is there. Without a key: end the session, as ``clear()`` does."""
+        if key is None:
+            self.clear()
+        else:
+            self.pop(key, None)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this request has emptied it."""
+        return self.modified and not self
