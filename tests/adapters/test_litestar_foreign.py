@@ -20,7 +20,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from limpet.adapters.litestar import SessionDep, SessionPlugin, get_session
+from limpet.adapters.litestar import SessionDep, SessionPlugin, fresh_login, get_session
 from limpet.testing import client
 from tests.adapters.litestar_app import AnyRequest, app_of, data
 
@@ -215,3 +215,20 @@ def test_request_type_is_untouched() -> None:
         browser.post("/login")
         browser.post("/swap")
         assert browser.get("/data").json() == {"swapped": True}
+
+
+def test_a_fresh_login_beside_sessions_of_others() -> None:
+    """The guard asks our session, also where another one stands in its place."""
+
+    @post("/sign-in")
+    async def sign_in(session: SessionDep) -> None:
+        session.login("ann")
+
+    @post("/danger", middleware=[OWN[1].middleware], guards=[fresh_login(minutes=5)])
+    async def danger() -> str:
+        return "done"
+
+    with client(app_of(sign_in, danger)) as browser:
+        assert browser.post("/danger").status_code == 401
+        browser.post("/sign-in")
+        assert browser.post("/danger").text == "done"

@@ -130,8 +130,11 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
     async def _begin(self, visit: Visit, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Run a route with a session; what stood in the place of the session outside stands there again afterwards."""
         before, scope[self._mark] = scope.get(self._mark), visit
-        with outside(scope, self._key, send) as sending:
-            await self._sessions(scope, receive, sending)
+        if scope.get(self._key) is None:
+            await self._sessions(scope, receive, send)
+        else:
+            with outside(scope, self._key, send) as sending:
+                await self._sessions(scope, receive, sending)
         scope[self._mark] = before
 
     def _at_handler(self, app: asgi.ASGIApp) -> asgi.ASGIApp:

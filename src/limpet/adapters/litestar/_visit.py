@@ -95,7 +95,7 @@ def _has_sessions_of_litestar(handler: Any) -> bool:
 def outside(scope: asgi.Scope, key: str, send: asgi.Send) -> Iterator[asgi.Send]:
     """Give a ``send`` with which a session middleware outside of ours finds its own session when a response starts."""
     outer = scope.get(key)
-    if outer is None or any(outer is held for held in scope.get("limpet", ())):
+    if any(outer is held for held in scope.get("limpet", ())):
         yield send
         return
 
