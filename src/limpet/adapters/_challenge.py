@@ -1,4 +1,4 @@
-"""What each framework's ``fresh_login`` answers to whoever logged in too long ago."""
+"""The refusal that each framework's ``fresh_login`` sends when the last login is too old."""
 
 from __future__ import annotations
 

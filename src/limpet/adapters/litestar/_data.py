@@ -1,4 +1,4 @@
-"""What ``set_session`` is given, as the plain data that a session holds."""
+"""What takes the place of a session, as the plain data that a session holds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,33 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
+from litestar.types import Empty
 
-__all__ = ["plain"]
+from limpet._core import form_tokens
+from limpet._core.session import Session
+
+__all__ = ["replace"]
 
 _KEPT: Final = (bytes, date, datetime, time, timedelta, Decimal, UUID)  # what a session stores as it is
 
 
-def plain(value: Any) -> Mapping[str, Any]:
-    """Return the data of a session that was set: a dict, or a dataclass, Struct, attrs or pydantic object."""
+async def replace(session: Session, value: Any) -> None:
+    """Carry out what Litestar means by a value in the place of the session: None and ``Empty`` end it.
+
+    Anything else takes the place of what was in it: a dict, or a dataclass, Struct, attrs or pydantic object. The
+    CSRF token of `limpet.csrf` stays.
+    """
+    if value is None or value is Empty:
+        session.clear()
+        return
+    data = _plain(value)
+    await session.load()
+    for key in [key for key in session if key not in data and key != form_tokens.KEY]:
+        del session[key]
+    session.update(data)
+
+
+def _plain(value: Any) -> Mapping[str, Any]:
     if isinstance(value, Mapping):
         return value
     dump = getattr(value, "model_dump", None)

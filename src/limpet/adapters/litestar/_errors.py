@@ -7,31 +7,30 @@ from typing import Any, Final
 
 from litestar import MediaType, Request, Response
 
-from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
+from limpet.errors import SessionBusy, SessionConflict, SessionEnded, SessionLimitReached, StoreUnavailable
 
 __all__ = ["ANSWERS"]
 
-
-def _unavailable(request: Request[Any, Any, Any], error: StoreUnavailable) -> Response[str]:
-    return Response(
-        "The session store is not available. Try again in a moment.\n",
-        status_code=503,
-        headers={"retry-after": str(error.retry_after), "cache-control": "no-store"},
-        media_type=MediaType.TEXT,
-    )
-
-
-def _overtaken(request: Request[Any, Any, Any], error: SessionConflict | SessionEnded) -> Response[str]:
-    return Response(
-        "The session was changed or ended by another request. Load the page again.\n",
-        status_code=409,
-        headers={"cache-control": "no-store"},
-        media_type=MediaType.TEXT,
-    )
-
-
-ANSWERS: Final[Mapping[type[Exception], Callable[..., Response[str]]]] = {
-    StoreUnavailable: _unavailable,
-    SessionConflict: _overtaken,
-    SessionEnded: _overtaken,
+_OVERTAKEN: Final = "The session was changed or ended by another request. Load the page again.\n"
+_SAID: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    StoreUnavailable: (503, "The session store is not available. Try again in a moment.\n"),
+    SessionBusy: (503, "The session is busy with another request. Try again in a moment.\n"),
+    SessionConflict: (409, _OVERTAKEN),
+    SessionEnded: (409, _OVERTAKEN),
+    SessionLimitReached: (409, "You are signed in on as many devices as allowed. Sign out on one of them first.\n"),
 }
+
+
+def _answer_to(kind: type[Exception]) -> Callable[[Request[Any, Any, Any], Exception], Response[str]]:
+    status, text = _SAID[kind]
+
+    def answer(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
+        headers = {"cache-control": "no-store"}
+        if status == 503:
+            headers["retry-after"] = str(getattr(error, "retry_after", 1))
+        return Response(text, status_code=status, headers=headers, media_type=MediaType.TEXT)
+
+    return answer
+
+
+ANSWERS: Final = {kind: _answer_to(kind) for kind in _SAID}

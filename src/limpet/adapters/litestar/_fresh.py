@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from litestar.exceptions import NotAuthorizedException
 
-from limpet import asgi
 from limpet.adapters._challenge import HEADER, REFUSAL, challenge
+from limpet.adapters.litestar._held import get_session
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -41,7 +41,7 @@ def fresh_login(minutes: float = 5, *, manager: SessionManager | None = None) ->
     headers = {HEADER: challenge(minutes)}
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        session = await asgi.session_in(cast("asgi.Scope", connection.scope), manager).load()
+        session = await get_session(connection, manager).load()
         if not session.is_fresh(minutes):
             raise NotAuthorizedException(REFUSAL, headers=headers)
 

@@ -5,32 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.plugins import InitPlugin
-from litestar.types import Empty, Scope
+from litestar.middleware import DefineMiddleware
+from litestar.plugins import InitPlugin, ReceiveRoutePlugin
+from litestar.types import Scope
 
 from limpet import asgi
-from limpet._core import form_tokens
 from limpet._core.session import Session
-from limpet.adapters.litestar._data import plain
+from limpet.adapters.litestar._config import SessionConfig
 from limpet.adapters.litestar._errors import ANSWERS
+from limpet.adapters.litestar._visit import Visit, outside
 from limpet.manager import SessionManager
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
+    from litestar.routes import BaseRoute
 
     from limpet._core.protocols import ClientStore, Store
 
 __all__ = ["SessionPlugin"]
 
-_STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
-_NEXT: Final = "limpet.litestar.next"
 
-
-class SessionPlugin(InitPlugin):
+class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
     """Adds the session middleware, outside of all others, and the dependency ``session``.
 
     Args:
@@ -43,6 +42,8 @@ class SessionPlugin(InitPlugin):
         sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
         close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
             `limpet.asgi.SessionMiddleware`.
+        everywhere: Whether every route has a session. False: those that have ``middleware=[plugin.middleware]``,
+            on the route, its controller or its router.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SessionPlugin(InitPlugin):
         scope_key: str = "session",
         sweep_interval: float | None = 60.0,
         close_sockets: float | None = None,
+        everywhere: bool = True,
     ) -> None:
         self._sessions = asgi.SessionMiddleware(
             self._run,
@@ -69,6 +71,23 @@ class SessionPlugin(InitPlugin):
         self._exclude = re.compile("|".join(patterns)) if patterns else None
         self._opt = exclude_opt_key
         self._key = scope_key
+        self._mark = f"limpet.litestar.{scope_key}"
+        self._everywhere = everywhere
+        self._notes = False  # whether handlers note that they are reached: once the plugin is an application's
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the plugin itself: Litestar copies the middlewares of routers, and one store serves all of them."""
+        return self
+
+    @property
+    def middleware(self) -> DefineMiddleware:
+        """The session middleware, for a router, a controller or a single route."""
+        return DefineMiddleware(self._around)
+
+    @property
+    def config(self) -> SessionConfig:
+        """What Litestar calls the configuration of a session backend, for its ``SessionAuth`` and its test client."""
+        return SessionConfig(self.manager, self._around, self._opt)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         """Add what there is to add; Litestar calls this."""
@@ -77,13 +96,23 @@ class SessionPlugin(InitPlugin):
         async def session(scope: Scope) -> Session:
             return await asgi.session_in(cast("asgi.Scope", scope), manager).load()
 
-        app_config.middleware.insert(0, cast("Any", self._around))
+        if self._everywhere:
+            app_config.middleware.insert(0, self.middleware)
         app_config.dependencies.setdefault(self._key, Provide(session))
         app_config.lifespan.append(self._lifespan)
         app_config.after_exception.append(self._answer_probe)
+        app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         for error, answer in ANSWERS.items():
             app_config.exception_handlers.setdefault(error, cast("Any", answer))
         return app_config
+
+    def receive_route(self, route: BaseRoute) -> None:
+        """Look where each handler begins, inside of all middlewares; Litestar calls this."""
+        self._notes = True
+        found: Any = route
+        for handler in getattr(found, "route_handlers", None) or [found.route_handler]:
+            if self._at_handler not in (handler.middleware or ()):
+                handler.middleware = [*(handler.middleware or ()), self._at_handler]
 
     def _around(self, app: asgi.ASGIApp) -> asgi.ASGIApp:
         """Return a route with sessions around it. One middleware serves all routes."""
@@ -91,13 +120,38 @@ class SessionPlugin(InitPlugin):
         async def with_session(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
             if scope["type"] == asgi.PROBE:
                 scope["managers"].append(self.manager)
-            elif self._is_excluded(scope):
+            elif self._is_excluded(scope) or self._is_inside(scope):
                 await app(scope, receive, send)
             else:
-                scope[_NEXT] = app
-                await self._sessions(scope, receive, send)
+                await self._begin(Visit(self, app, self._key, reached=not self._notes), scope, receive, send)
 
         return with_session
+
+    async def _begin(self, visit: Visit, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Run a route with a session; what stood in the place of the session outside stands there again afterwards."""
+        before, scope[self._mark] = scope.get(self._mark), visit
+        if scope.get(self._key) is None:
+            await self._sessions(scope, receive, send)
+        else:
+            with outside(scope, self._key, send) as sending:
+                await self._sessions(scope, receive, sending)
+        scope[self._mark] = before
+
+    def _at_handler(self, app: asgi.ASGIApp) -> asgi.ASGIApp:
+        """Return a handler that notes on its way in whether the session that it sees is this one."""
+
+        async def handler(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+            visit = scope.get(self._mark)
+            if visit is not None:
+                visit.reach(scope)
+            await app(scope, receive, send)
+
+        return handler
+
+    def _is_inside(self, scope: Mapping[str, Any]) -> bool:
+        """Return whether an outer layer has this middleware too."""
+        visit = scope.get(self._mark)
+        return visit is not None and visit.plugin is self
 
     def _is_excluded(self, scope: Mapping[str, Any]) -> bool:
         handler = scope.get("route_handler")
@@ -108,30 +162,10 @@ class SessionPlugin(InitPlugin):
 
     async def _run(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Run the route, with an eye on what it puts in the place of the session."""
-        app = scope.pop(_NEXT)
-        session = asgi.session_in(scope, self.manager)
-
-        async def watched(message: asgi.Message) -> None:
-            if message["type"] in _STARTS:
-                await self._settle(scope, session)
-            await send(message)
-
-        await app(scope, receive, watched)
-        await self._settle(scope, session)
-
-    async def _settle(self, scope: asgi.Scope, session: Session) -> None:
-        """Carry out ``set_session`` and ``clear_session``, which replace the session in the scope."""
-        held, scope[self._key] = scope.get(self._key), session
-        if held is session:
-            return
-        if held is None or held is Empty:
-            session.clear()
-            return
-        data = plain(held)
-        await session.load()
-        for key in [key for key in session if key not in data and key != form_tokens.KEY]:
-            del session[key]
-        session.update(data)
+        visit: Visit = scope[self._mark]
+        visit.session = asgi.session_in(scope, self.manager)
+        await visit.app(scope, receive, visit.settling(scope, send))
+        await visit.settle(scope)
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:

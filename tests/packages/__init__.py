@@ -1,0 +1,1 @@
+"""Other people's packages, unchanged, over our sessions."""

@@ -1,0 +1,62 @@
+"""A FastAPI application with NiceGUI in it, served by `test_nicegui` in a process of its own.
+
+``NICEGUI_SESSIONS=ours`` adds the line that gives NiceGUI our sessions in the place of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from fastapi import FastAPI, Request
+from nicegui import app as nicegui_app
+from nicegui import background_tasks, ui
+
+from limpet import CookiePolicy, SessionManager
+from limpet.adapters.fastapi import SessionDep, SessionMiddleware
+
+__all__ = ["app"]
+
+SECRET = "a secret of a test that is long enough to be one, 0123456789"
+NOTED: dict[str, Any] = {}
+
+app = FastAPI()
+app.add_middleware(SessionMiddleware, manager=SessionManager("memory:", cookie=CookiePolicy(name="ours", secure=False)))
+
+
+@app.get("/login/{name}")
+async def login(name: str, session: SessionDep) -> None:
+    session["user_id"] = name
+
+
+@app.get("/logout")
+async def logout(session: SessionDep) -> None:
+    session.logout()
+
+
+@app.get("/data")
+async def data(session: SessionDep) -> Any:
+    return {"session": dict(session), "noted": NOTED}
+
+
+@ui.page("/ui")
+async def page(request: Request) -> None:
+    """Show and change NiceGUI's storages, and once more when the response has long gone."""
+    storage = nicegui_app.storage
+    storage.user["visits"] = storage.user.get("visits", 0) + 1
+    storage.browser["seen"] = True
+    ui.label(f"user {request.session.get('user_id')}, visits {storage.user['visits']}")
+
+    async def later() -> None:
+        await asyncio.sleep(0.05)
+        storage.user["later"] = True
+        NOTED.update(id=storage.browser["id"], later=storage.user["later"], visits=storage.user["visits"])
+
+    background_tasks.create(later())
+
+
+ui.run_with(app, mount_path="/", storage_secret=SECRET)
+if os.environ.get("NICEGUI_SESSIONS") == "ours":
+    theirs = nicegui_app.user_middleware
+    theirs[:] = [each for each in theirs if getattr(each.cls, "__name__", "") != "SessionMiddleware"]

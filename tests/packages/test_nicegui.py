@@ -1,0 +1,87 @@
+"""NiceGUI, mounted into an application: its pages and its storages, on its own sessions and on ours."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers.process import ServerProcess, free_port, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module", params=["theirs", "ours"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Return whose sessions NiceGUI uses, and the address of a server."""
+    folder, port = tmp_path_factory.mktemp("nicegui"), free_port()
+    serve = ["-m", "uvicorn", "--app-dir", str(ROOT), "tests.packages.nicegui_site:app", "--port", str(port)]
+    server = ServerProcess([sys.executable, *serve], folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NICEGUI_SESSIONS", request.param)
+        patch.setenv("NICEGUI_STORAGE_PATH", str(folder / "storage"))
+        server.start()
+    address = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        assert server.running, server.log.read_text()
+        try:
+            return httpx.get(f"{address}/data").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        wait_until(answers, "the start of NiceGUI", 60)
+        yield request.param, address
+    finally:
+        server.stop()
+
+
+def _label(page: httpx.Response) -> str:
+    assert page.status_code == 200, page.text
+    found = re.search(r"user \w+, visits \d+", page.text)
+    assert found is not None, page.text
+    return found[0]
+
+
+def test_storages_and_login(site: tuple[str, str]) -> None:
+    """NiceGUI counts a visitor's visits either way, and sees the login of the application over our sessions alone."""
+    whose, address = site
+    with httpx.Client(base_url=address) as ann, httpx.Client(base_url=address) as bob:
+        assert _label(ann.get("/ui")) == "user None, visits 1"
+        ann.get("/login/ann")
+        shown = "user ann" if whose == "ours" else "user None"
+        if whose == "theirs":
+            assert _label(ann.get("/ui")) == f"{shown}, visits 2"
+            assert ann.get("/data").json()["session"] == {"user_id": "ann"}
+            assert sorted(ann.cookies) == ["ours", "session"]
+        else:
+            assert _label(ann.get("/ui")) == f"{shown}, visits 2"
+            held = ann.get("/data").json()["session"]
+            assert held == {"user_id": "ann", "seen": True, "id": held["id"]}
+            assert sorted(ann.cookies) == ["ours"]
+        assert _label(bob.get("/ui")) == "user None, visits 1"
+
+
+def test_storages_after_the_response(site: tuple[str, str]) -> None:
+    """What NiceGUI does with its storages when the page has been sent, as it does in every event, works."""
+    _, address = site
+    with httpx.Client(base_url=address) as ann:
+        for _ in range(3):
+            ann.get("/ui")
+        wait_until(lambda: ann.get("/data").json()["noted"].get("visits") == 3, "the task after the response", 10)
+        assert ann.get("/data").json()["noted"]["later"] is True
+
+
+def test_logout_of_the_application(site: tuple[str, str]) -> None:
+    """Over our sessions, a logout ends NiceGUI's storage of the visitor with them."""
+    whose, address = site
+    with httpx.Client(base_url=address) as ann:
+        ann.get("/login/ann")
+        ann.get("/ui")
+        ann.get("/logout")
+        assert _label(ann.get("/ui")) == f"user None, visits {1 if whose == 'ours' else 2}"
