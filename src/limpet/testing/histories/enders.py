@@ -1,0 +1,196 @@
+"""What can have ended a session, and what must have: the only reasons for which one may be gone or must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from limpet.testing.histories.facts import Visit
+from limpet.testing.histories.family import Families, Union
+from limpet.testing.histories.handler import DEADLINE
+
+__all__ = ["Enders"]
+
+_MARGIN = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
+
+
+class Enders:
+    """Finds the requests and operators that ended sessions."""
+
+    def __init__(self, families: Families) -> None:
+        self.families = families
+        self.rules = families.history.rules
+        self.server = self.rules.mode == "server"
+
+    # -- what may have
+
+    def may(self, session: str, before: int, but: Visit | None = None) -> bool:
+        """Tell whether anything that began before a moment can have ended a session, or can end it later."""
+        return next(self.possible(session, before, but), None) is not None
+
+    def possible(self, session: str, before: int, but: Visit | None = None) -> Iterator[Visit]:
+        """Return what of all that began before a moment can have ended a session."""
+        families = self.families
+        birth = families.birth(session)
+        for visit in families.acts:
+            if visit is but or visit.sent >= before:
+                continue
+            if visit.act.kind in ("request", "open"):
+                if self._can_end(visit, session):
+                    yield visit
+            elif visit.end > birth.sent and self._is_meant(visit, session):
+                yield visit
+        limit = self.rules.max_sessions
+        if self.server and limit is not None and not self.rules.refuses:
+            newer = self._newer_logins(session, before)
+            if len(newer) >= limit:
+                yield newer[-1]
+
+    def _can_end(self, visit: Visit, session: str) -> bool:
+        families = self.families
+        sent = families.presented(visit)
+        if not self.server:
+            return self._can_end_cookie(visit, session, sent)
+        moves, ends = visit.tries
+        empties = "empty" in visit.act.steps
+        if session in sent and (ends or empties or (moves and _takes_effect(visit))):
+            return True
+        made = families.made.get(session)
+        if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
+            edge = families.edge(session)
+            if set(made.tokens) & set(visit.tokens) or (edge is not None and edge.parent in sent):
+                return _takes_effect(visit)  # two logins of one browser: the later takes the place of the earlier
+        return visit.imported_again if session == self._imported() else False
+
+    def _imported(self) -> str | None:
+        imported = self.families.history.imported
+        return None if imported is None else self.families.session(imported)
+
+    def _can_end_cookie(self, visit: Visit, session: str, sent: set[str]) -> bool:
+        moves, ends = visit.tries
+        acts = moves or ends or "empty" in visit.act.steps
+        if self.rules.mode == "none" or not acts:
+            return False
+        families = self.families
+        if families.kin(session) in {families.kin(other) for other in sent}:
+            return True
+        subject = families.subject(session)
+        return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
+
+    def _is_meant(self, visit: Visit, session: str) -> bool:
+        families = self.families
+        kind = visit.act.kind.partition(":")[0]
+        match kind:
+            case "expiry" | "everyone":
+                return True
+            case "revoke":
+                return families.kin(session) in {families.kin(other) for other in families.presented(visit)}
+            case "revoke_all":
+                return families.subject(session) == visit.subject
+            case "spare":
+                return families.subject(session) == visit.subject and not self._is_spared(visit, session)
+            case "revoke_tag":
+                return families.birth(session).tagged
+            case _:
+                return False
+
+    def _is_spared(self, visit: Visit, session: str) -> bool:
+        families = self.families
+        return visit.spared is not None and families.kin(families.session(visit.spared)) == families.kin(session)
+
+    def _newer_logins(self, session: str, before: int) -> list[Visit]:
+        """Return the logins that can count as newer than that of a session, one for each browser."""
+        families, together, newer = self.families, Union(), {}
+        subject, birth = families.subject(session), families.birth(session)
+        for visit in families.acts:
+            logs_in = any(group.login == subject for group in visit.groups) or visit.imports
+            if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
+                own = f"visit {visit.number}"
+                for name in (*visit.tokens, *([families.kin(visit.out)] if visit.out else [])):
+                    together.join(name, own)
+                newer[own] = visit
+        return list({together.find(own): visit for own, visit in newer.items()}.values())
+
+    def deadline(self, session: str, at: Visit) -> bool:
+        """Tell whether a deadline that a handler set can have passed."""
+        families = self.families
+        kin = families.kin(session)
+        for visit in families.acts:
+            near = {families.kin(other) for other in families.presented(visit)}
+            near |= {families.kin(visit.out)} if visit.out else set()
+            if visit.sets_deadline and kin in near and visit.sent < at.loaded:
+                margin = 0 if self.rules.exact else _MARGIN
+                if at.elapsed - visit.elapsed + margin >= DEADLINE * 1000:
+                    return True
+        return False
+
+    # -- what must have
+
+    def must(self, session: str, by: int) -> Visit | None:
+        """Return something acknowledged before a moment after which a session must be over, or None."""
+        return next((visit for visit in self._certain(session) if visit.end < by), None)
+
+    def _certain(self, session: str) -> Iterator[Visit]:
+        families = self.families
+        birth, made = families.birth(session), families.made.get(session)
+        for visit in families.acts:
+            if not visit.ok or visit is made:
+                continue
+            if visit.act.kind == "request":
+                if self._has_ended(visit, session):
+                    yield visit
+            elif self._is_meant(visit, session) and birth.end < visit.sent:
+                kind = visit.act.kind
+                if kind == "expiry" and made is not None and made.end > visit.sent:
+                    continue
+                if kind == "revoke" and (not visit.result or session not in families.presented(visit)):
+                    continue
+                yield visit
+
+    def _has_ended(self, visit: Visit, session: str) -> bool:
+        families = self.families
+        if not self.server:
+            return self._has_ended_cookie(visit, session)
+        met = families.met(visit)
+        sent = families.presented(visit)
+        if met is None:
+            planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
+            return planted and session in sent and (visit.over or visit.moved)
+        if met == session:
+            return visit.over or visit.moved or (visit.emptied and self._alone(visit, session))
+        return visit.over and any(edge.parent == met for edge in self._regenerated_meanwhile(visit, session))
+
+    def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[object]:
+        """Return the steps by which a session was carried over while a logout of it was under way."""
+        for edge in self.families.chain(session):
+            if any(group.login for group in edge.mover.groups):
+                return
+            if edge.mover.sent < visit.end and visit.sent < edge.mover.end:
+                yield edge
+
+    def _alone(self, visit: Visit, session: str) -> bool:
+        """Tell whether nobody else did anything with a session during a request."""
+        near = (other for other in self.families.acts if other is not visit and session in self.families.presented(other))
+        return not any(other.sent < visit.end and visit.sent < other.end for other in near)
+
+    def _has_ended_cookie(self, visit: Visit, session: str) -> bool:
+        families, met = self.families, self.families.met(visit)
+        if met is None or self.rules.mode == "none":
+            return False
+        subject = families.subject(met)
+        if self.rules.mode == "epoch" and subject is not None:
+            birth = families.birth(session)
+            return visit.over and families.subject(session) == subject and birth.end < visit.sent
+        if self.rules.mode == "denylist" and met == session and visit.moved:
+            return True
+        if not visit.over or families.kin(met) != families.kin(session):
+            return False
+        steps = [*families.chain(session)]
+        return not any(any(group.login for group in edge.mover.groups) and edge.mover.end > visit.sent for edge in steps)
+
+
+def _takes_effect(visit: Visit) -> bool:
+    """Tell whether a change of id can have cost the browser its old session: only if it has the new one."""
+    if visit.died:
+        return visit.cut_late
+    moved = any(group.moves and group.state in ("saved", "told") for group in visit.groups)
+    return visit.answered is None or (visit.ok and visit.sends and moved)

@@ -1,0 +1,372 @@
+"""Runs a plan: browsers with jars, workers with clocks of their own, operators; and notes what happened."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from copy import deepcopy
+from datetime import date
+from typing import Any, Final
+
+from limpet._core.events import Event
+from limpet._core.policy import SessionPolicy
+from limpet._core.protocols import Importer, Store
+from limpet.errors import LimpetError
+from limpet.manager import SessionManager
+from limpet.stores.cookie import CookieStore
+from limpet.testing.clock import FakeClock
+from limpet.testing.histories.facts import CONSTANT, History, Seen, Visit, cookie_of
+from limpet.testing.histories.handler import Handler, Numbers
+from limpet.testing.histories.plans import Act, Plan, Rules
+from limpet.testing.histories.stage import LoopStage, Stage, SteppedRuntime, pause
+from limpet.testing.histories.watched import Watched, calling
+
+__all__ = ["IDLE", "Play", "play", "play_on_loop"]
+
+IDLE: Final = 36_000
+RENEWAL: Final = 600
+_START: Final = 1_750_000_000_000
+_SECRET: Final = "of histories: gR7pT2vXq9LmZ4wKc8NsB1dH6yJ3fA5e"
+_OLD_SECRET: Final = "of an old library: 4nWq8ZtYc1"
+
+
+class Worker:
+    """One process: a manager with a clock, a runtime and connections of its own."""
+
+    def __init__(self, play: Play, skew: int, *, clean: bool = False) -> None:
+        self.clock = FakeClock(_START + play.elapsed + skew)
+        self.dead = False
+        self.runtime = SteppedRuntime(play.stage, queues=play.plan.rules.queues)
+        self.store = Watched(play.store, play.forgets if play.plan.rules.forgets and not clean else None, self)
+        rules = play.plan.rules
+        settings: dict[str, Any] = {"importers": play.importers}
+        store: Any = self.store
+        if rules.mode != "server":
+            kept = None if rules.mode == "none" else self.store
+            store = CookieStore(revocation=rules.mode, revocation_store=kept)
+            settings["secret"] = _SECRET
+        self.manager = SessionManager(store, policy=play.policy, clock=self.clock, dev=False, **settings)
+        self.manager.runtime = self.runtime
+        self.manager.listen(play.note)
+        self.visits: list[Visit] = []
+
+    @property
+    def closed(self) -> bool:
+        """Everything is over."""
+        return self.runtime.stage.closed
+
+    def cut(self) -> None:
+        """The process dies, and with it everything that it is doing."""
+        self.dead = self.runtime.dead = True
+        for visit in self.visits:
+            visit.died = visit.answered is None
+
+
+class Browser:
+    """One browser: the cookie that it has, and those that it had."""
+
+    def __init__(self) -> None:
+        self.cookie = ""
+        self.had: list[str] = []
+
+    def keep(self, cookie: str | None) -> None:
+        """Take the cookie of an answer."""
+        if cookie is not None:
+            self.cookie = cookie
+            if cookie:
+                self.had.append(cookie)
+
+    def sends(self, stale: int) -> str:
+        """Return the cookie that is sent: the present one, or one from before, as a late request or a copy has it."""
+        return self.cookie if not stale or len(self.had) <= stale else self.had[-1 - stale]
+
+
+class Play:
+    """One run of a plan over one store.
+
+    Args:
+        store: Empty, or used by others under other ids and subjects.
+        stage: What decides who goes on.
+    """
+
+    def __init__(self, plan: Plan, store: Store, stage: Stage) -> None:
+        self.plan, self.store, self.stage = plan, store, stage
+        self.dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
+        self.elapsed = 0
+        self.numbers = Numbers()
+        salt = secrets.token_hex(6)
+        self.names = {"ann": f"ann-{salt}", "bob": f"bob-{salt}", "tag": salt}
+        self.constant = deepcopy(CONSTANT)
+        self.history = History(plan.rules, [], constant=self.constant, names=self.names)
+        self.importers: Sequence[Importer] = ()
+        if plan.rules.imports:
+            self.history.imported = self._old_cookie()
+        rules = plan.rules
+        self.policy = SessionPolicy(
+            idle_timeout=IDLE,
+            anonymous_timeout=None,
+            touch_interval=0 if rules.touches else None,
+            renewal_interval=RENEWAL if rules.renews else None,
+            rotate_on=(),
+            max_sessions=rules.max_sessions if rules.mode == "server" else None,
+            when_full="refuse" if rules.refuses else "oldest_out",
+        )
+        self.browsers = [Browser() for _ in range(3)]
+        self.workers = [Worker(self, skew) for skew in rules.skew]
+        self.pids: dict[str, str] = {}
+        self.running = 0
+
+    def forgets(self, keys: Sequence[str]) -> set[str]:
+        """Lose some of what the index has."""
+        return {key for key in keys if self.dice.random() < 0.5}
+
+    def note(self, event: Event) -> None:
+        """Note an event for the request that was running."""
+        visit = calling.get()
+        if isinstance(visit, Visit):
+            visit.events.append((self.stage.now, type(event).__name__))
+
+    def begin(self) -> None:
+        """Put what begins the acts on the stage."""
+        self.stage.add("director", self._direct())
+
+    async def _direct(self) -> None:
+        for act in self.plan.acts:
+            room = 0 if act.alone else self.plan.width - 1
+            if self.running > room:
+                await pause(lambda room=room: self.running <= room)  # type: ignore[misc]
+            self._start(act)
+            await pause()
+        if self.running:
+            await pause(lambda: self.running == 0)
+        self._settle()
+
+    def _visit(self, act: Act) -> Visit:
+        visit = Visit(len(self.history.visits), act, elapsed=self.elapsed, sent=self.stage.tick())
+        visit.faults = dict(act.faults)
+        self.history.visits.append(visit)
+        self.history.faulty = self.history.faulty or bool(act.faults)
+        return visit
+
+    def _start(self, act: Act) -> None:
+        worker = self.workers[act.worker]
+        if worker.dead:
+            worker = self.workers[act.worker] = Worker(self, self.plan.rules.skew[act.worker])
+        visit = self._visit(act)
+        worker.visits.append(visit)
+
+        def cut() -> None:
+            worker.cut()
+            self.running -= sum(there.died for there in worker.visits)
+            worker.visits.clear()
+
+        visit.on_cut = cut
+        does = self._request if act.kind == "request" else self._operate
+        self.running += 1
+        self.stage.add(f"#{visit.number}", self._whole(visit, worker, does(visit, worker)))
+
+    async def _whole(self, visit: Visit, worker: Worker, does: Coroutine[Any, Any, None]) -> None:
+        calling.set(visit)
+        try:
+            await does
+        except LimpetError as error:
+            visit.error = error
+        except Exception as error:  # noqa: BLE001 - whatever a request raises that is not ours is a fault of ours
+            visit.error = error
+            self.history.problems.append(f"#{visit.number} raised {error!r}")
+        if visit.answered is None:
+            visit.answered = self.stage.tick()
+        self.running -= 1
+        worker.visits.remove(visit)
+        if visit.act.kind == "request" and not visit.settled and visit.sends and visit.ok:
+            await pause()  # answers arrive in any order
+            self.browsers[visit.act.actor].keep(visit.out)
+
+    # -- requests
+
+    def _headers(self, visit: Visit, worker: Worker) -> list[tuple[bytes, bytes]]:
+        act, name = visit.act, worker.manager.cookie_name
+        browser = self.browsers[act.actor]
+        tokens = [browser.sends(act.stale)]
+        if act.also is not None:
+            tokens.append(self.browsers[act.also].cookie)
+        visit.tokens = tuple(dict.fromkeys(token for token in tokens if token))
+        pairs = [f"{name}={token}" for token in visit.tokens]
+        if self.history.imported is not None and act.actor == 0 and not visit.tokens:
+            visit.tokens = (self.history.imported,)
+            pairs = [f"session={self.history.imported}"]
+        return [(b"cookie", "; ".join(pairs).encode())] if pairs else []
+
+    async def _request(self, visit: Visit, worker: Worker) -> None:
+        await self._served(visit, worker, self._headers(visit, worker))
+
+    async def _served(self, visit: Visit, worker: Worker, headers: list[tuple[bytes, bytes]]) -> None:
+        manager = worker.manager
+        session = manager.begin(headers)
+        visit.sends = False
+        await manager.load(session)
+        visit.loaded = self.stage.tick()
+        whole = visit.settled or visit.number % 3 > 0  # the others look at nothing that they do not need
+        data = deepcopy(dict(session)) if whole else None
+        alive = not session.is_new or session.subject is not None
+        visit.seen = Seen(alive, session.public_id, session.subject, data)
+        handler = Handler(self.stage, self.numbers, visit, session, self.names, self.constant, self.history.problems)
+        try:
+            await handler.run()
+        except LimpetError as error:
+            visit.error = error
+        visit.failed = visit.error is not None or visit.act.ends != "returns"
+        visit.emptied = visit.alive and not handler.fresh and not visit.failed and not session and session.subject is None
+        group, began = handler.group, len(visit.events)
+        if visit.failed:
+            await manager.commit(session, failed=True)
+            if group.state == "open":
+                handler.settle(group, began, failed=True)
+        else:
+            await handler._saving(lambda: manager.commit(session), group, last=True)
+        token = cookie_of(manager.header(session), manager.cookie_name)
+        visit.sends = visit.error is None and visit.act.ends != "raises"
+        visit.out = token if visit.sends else None
+        visit.pid = session.public_id
+        if token and self.plan.rules.mode != "server":
+            visit.made = session.subject, deepcopy(dict(session))
+        if visit.pid is not None:
+            self.pids[token or (visit.tokens[0] if visit.tokens else "")] = visit.pid
+        visit.answered = self.stage.tick()
+
+    # -- operators
+
+    async def _operate(self, visit: Visit, worker: Worker) -> None:
+        kind, _, name = visit.act.kind.partition(":")
+        if self.plan.rules.mode != "server" and kind not in ("tick", "wait", "expiry", "sweep"):
+            if self.plan.rules.mode != "epoch" or kind != "revoke_all":
+                return  # refused in words, where there is nothing on the server
+        manager, token = worker.manager, self.browsers[visit.act.actor].cookie
+        pid = self.pids.get(token)
+        visit.subject = self.names.get(name)
+        match kind:
+            case "tick" | "wait" | "expiry":
+                self._tick({"tick": (RENEWAL + 1) if self.plan.rules.renews else 5, "wait": 1_200}.get(kind, 3 * IDLE))
+            case "sweep":
+                await manager.sweep()
+            case "open" if pid is not None:
+                visit.tokens, visit.pid = (token,), pid
+                async with manager.open(pid) as session:
+                    visit.loaded = self.stage.tick()
+                    visit.seen = Seen(True, session.public_id, session.subject, deepcopy(dict(session)))
+                    names = self.names, self.constant, self.history.problems
+                    handler = Handler(self.stage, self.numbers, visit, session, *names)
+                    group = handler.group
+                    group.state = "unknown"  # until it is saved
+                    handler._append()
+                    await pause()
+                handler.settle(group, len(visit.events))
+            case "revoke" if pid is not None:
+                visit.tokens, visit.pid = (token,), pid
+                visit.result = await manager.revoke(pid)
+            case "revoke_all":
+                visit.result = await manager.revoke_all(self.names[name])
+            case "spare":
+                visit.spared = token if pid is not None else None
+                visit.result = await manager.revoke_all(self.names[name], except_=pid)
+            case "revoke_tag":
+                visit.result = await manager.revoke(tag=("sid", self.names["tag"]))
+            case "everyone":
+                visit.result = await manager.revoke_everyone()
+            case _:
+                pass
+
+    def _tick(self, seconds: int) -> None:
+        self.elapsed += seconds * 1000
+        for number, worker in enumerate(self.workers):
+            skew = self.plan.rules.skew[number]
+            if self.plan.rules.steps:
+                skew = self.dice.choice((-300_000, -5_000, 0, 5_000, 300_000))
+            worker.clock.now = _START + self.elapsed + skew
+
+    # -- the end
+
+    def _settle(self) -> None:
+        """Look at everything that was ever handed out, from a process whose clock is right and whose store works."""
+        self.stage.add("settling", self._look())
+
+    async def _look(self) -> None:
+        worker = Worker(self, 0, clean=True)
+        name = worker.manager.cookie_name
+        tokens = {visit.out for visit in self.history.visits if visit.out}
+        for token in sorted(tokens):
+            await self._see(worker, token, [(b"cookie", f"{name}={token}".encode())])
+        if self.plan.rules.mode == "server":
+            for subject in (self.names["ann"], self.names["bob"]):
+                self.history.listed[subject] = {info.public_id for info in await worker.manager.sessions_of(subject)}
+
+    async def _see(self, worker: Worker, token: str, headers: list[tuple[bytes, bytes]]) -> None:
+        visit = self._visit(Act(steps=("ask",)))
+        visit.settled, visit.tokens = True, (token,)
+        worker.visits.append(visit)
+        self.running += 1
+        await self._whole(visit, worker, self._served(visit, worker, headers))
+
+    def _old_cookie(self) -> str | None:
+        from itsdangerous import TimestampSigner
+
+        from limpet.importers.starlette import StarletteCookies
+
+        class Then(TimestampSigner):
+            def get_timestamp(self) -> int:
+                return _START // 1000 - 3600
+
+        self.importers = [StarletteCookies(_OLD_SECRET, until=date(2035, 1, 31), subject="user")]
+        body = base64.b64encode(json.dumps({"user": self.names["ann"], "k999": 999}).encode())
+        return Then(_OLD_SECRET).sign(body).decode()
+
+
+def _chooser(plan: Plan) -> Callable[[int], int]:
+    dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
+    orders = iter(plan.orders)
+
+    def choose(ready: int) -> int:
+        return next(orders, dice.randrange(ready)) % ready if plan.orders else dice.randrange(ready)
+
+    return choose
+
+
+def play(plan: Plan, store: Store) -> History:
+    """Run a plan over a store whose calls never wait.
+
+    Raises:
+        Stuck: It does not end.
+    """
+    stage = Stage(_chooser(plan))
+    run = Play(plan, store, stage)
+    run.begin()
+    try:
+        stage.run()
+    finally:
+        stage.clear()
+    return _ended(run, stage)
+
+
+async def play_on_loop(plan: Plan, store: Store) -> History:
+    """Run a plan over any store.
+
+    Raises:
+        Stuck: It does not end.
+    """
+    stage = LoopStage(_chooser(plan))
+    run = Play(plan, store, stage)
+    run.begin()
+    try:
+        await stage.run_on_loop()
+    finally:
+        await stage.clear_on_loop()
+    return _ended(run, stage)
+
+
+def _ended(run: Play, stage: Stage) -> History:
+    for actor in stage.failed():
+        run.history.problems.append(f"{actor.name} raised {actor.error!r}")
+    return run.history
