@@ -76,7 +76,7 @@ class Enders:
         subject = families.subject(session)
         return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
 
-    def _is_meant(self, visit: Visit, session: str) -> bool:
+    def _is_meant(self, visit: Visit, session: str, *, certain: bool = False) -> bool:
         families = self.families
         kind = visit.act.kind.partition(":")[0]
         match kind:
@@ -87,15 +87,19 @@ class Enders:
             case "revoke_all":
                 return families.subject(session) == visit.subject
             case "spare":
-                return families.subject(session) == visit.subject and not self._is_spared(visit, session)
+                return families.subject(session) == visit.subject and not self._is_spared(visit, session, certain)
             case "revoke_tag":
                 return families.birth(session).tagged
             case _:
                 return False
 
-    def _is_spared(self, visit: Visit, session: str) -> bool:
+    def _is_spared(self, visit: Visit, session: str, certain: bool) -> bool:
+        """Tell whether a session is the one that stays; what it is carried over to meanwhile may or may not."""
         families = self.families
-        return visit.spared is not None and families.kin(families.session(visit.spared)) == families.kin(session)
+        if visit.spared is None:
+            return False
+        spared = families.session(visit.spared)
+        return spared == session or (certain and families.kin(spared) == families.kin(session))
 
     def _newer_logins(self, session: str, before: int) -> list[Visit]:
         """Return the logins that can count as newer than that of a session, one for each browser."""
@@ -138,7 +142,7 @@ class Enders:
             if visit.act.kind == "request":
                 if self._has_ended(visit, session):
                     yield visit
-            elif self._is_meant(visit, session) and birth.end < visit.sent:
+            elif self._is_meant(visit, session, certain=True) and birth.end < visit.sent:
                 kind = visit.act.kind
                 if kind == "expiry" and made is not None and made.end > visit.sent:
                     continue
@@ -157,19 +161,23 @@ class Enders:
             return planted and session in sent and (visit.over or visit.moved)
         if met == session:
             return visit.over or visit.moved or (visit.emptied and self._alone(visit, session))
+        if session == self._imported():  # what was taken over from it is it
+            return visit.over and any(edge.parent == session for edge in families.chain(met))
         return visit.over and any(edge.parent == met for edge in self._regenerated_meanwhile(visit, session))
 
     def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[object]:
         """Return the steps by which a session was carried over while a logout of it was under way."""
         for edge in self.families.chain(session):
-            if any(group.login for group in edge.mover.groups):
+            if edge.parent == self._imported() or any(group.login for group in edge.mover.groups):
                 return
             if edge.mover.sent < visit.end and visit.sent < edge.mover.end:
                 yield edge
 
     def _alone(self, visit: Visit, session: str) -> bool:
         """Tell whether nobody else did anything with a session during a request."""
-        near = (other for other in self.families.acts if other is not visit and session in self.families.presented(other))
+        near = (
+            other for other in self.families.acts if other is not visit and session in self.families.presented(other)
+        )
         return not any(other.sent < visit.end and visit.sent < other.end for other in near)
 
     def _has_ended_cookie(self, visit: Visit, session: str) -> bool:
@@ -185,7 +193,9 @@ class Enders:
         if not visit.over or families.kin(met) != families.kin(session):
             return False
         steps = [*families.chain(session)]
-        return not any(any(group.login for group in edge.mover.groups) and edge.mover.end > visit.sent for edge in steps)
+        return not any(
+            any(group.login for group in edge.mover.groups) and edge.mover.end > visit.sent for edge in steps
+        )
 
 
 def _takes_effect(visit: Visit) -> bool:

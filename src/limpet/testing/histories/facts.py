@@ -171,11 +171,19 @@ class Visit:
 
     def __str__(self) -> str:
         where = "looks" if self.settled else str(self.act)
-        saw = "" if self.seen is None else f" saw {self.seen.subject} {self.seen.data or ''}" if self.alive else " saw nothing"
-        token = f" with {'+'.join(token[:5] for token in self.tokens)}" if self.tokens else ""
-        out = "" if self.out is None else f" -> {'cookie deleted' if not self.out else self.out[:5]}"
+        saw = (
+            ""
+            if self.seen is None
+            else f" saw {self.seen.subject} {self.seen.data or ''}"
+            if self.alive
+            else " saw nothing"
+        )
+        token = f" with {'+'.join(token[-5:] for token in self.tokens)}" if self.tokens else ""
+        out = "" if self.out is None else f" -> {'cookie deleted' if not self.out else self.out[-5:]}"
         error = f" raised {self.error!r}" if self.error else " died" if self.died else ""
-        states = "".join(f" {group.state}{group.atoms}" for group in self.groups if group.atoms or group.moves or group.ends)
+        states = "".join(
+            f" {group.state}{group.atoms}" for group in self.groups if group.atoms or group.moves or group.ends
+        )
         told = " ".join(name for _, name in self.events)
         span = f"[{self.sent}-{self.answered or ''}]"
         result = "" if self.result is None else f" = {self.result!r}"

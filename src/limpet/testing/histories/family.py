@@ -74,11 +74,12 @@ class Families:
         met = self.met_token(visit)
         if met is None or visit.groups[-1].fresh or token in self._edges:
             return
-        self._kin.join(met, token)
-        if any(group.moves for group in visit.groups):
+        if met == self.history.imported or any(group.moves for group in visit.groups):
             self._edges[token] = Edge(met, token, visit)
-        else:
+            self._kin.join(met, token)
+        elif self.history.rules.renews or self.history.rules.mode != "server":
             self._same.join(met, token)
+            self._kin.join(met, token)
 
     # -- ids
 
@@ -88,8 +89,7 @@ class Families:
             return None
         if len(visit.tokens) == 1:
             return visit.tokens[0]
-        token = self._pids.get(str(visit.seen.public_id))
-        return token if token is not None else visit.tokens[0]
+        return self._pids.get(str(visit.seen.public_id))
 
     def session(self, token: str) -> str:
         """Return the name of the session that an id belongs to."""

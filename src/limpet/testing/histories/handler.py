@@ -7,7 +7,7 @@ from typing import Any, Final
 from limpet._core.session import Session
 from limpet.errors import LimpetError, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached
 from limpet.testing.histories.facts import Group, Hold, Visit, atoms_of
-from limpet.testing.histories.stage import Stage, pause
+from limpet.testing.histories.stage import Stage, never, pause
 
 __all__ = ["DEADLINE", "Handler", "Numbers"]
 
@@ -89,7 +89,9 @@ class Handler:
 
     def _look(self) -> None:
         """A handler can see that its session is gone."""
-        self.lost = self.lost or (self.visit.alive and not self.fresh and self.session.public_id is None)
+        seen = self.visit.seen
+        had = seen is not None and seen.public_id is not None
+        self.lost = self.lost or (had and not self.fresh and self.session.public_id is None)
 
     async def _saving(self, save: Any, group: Group, *, last: bool = False) -> None:
         """Save, and settle what became of what was written."""
@@ -97,7 +99,9 @@ class Handler:
         try:
             await save()
         except BaseException as error:
-            group.state = "unknown" if not isinstance(error, (SessionLimitReached, SessionConflict, SessionEnded)) else "told"
+            group.state = (
+                "unknown" if not isinstance(error, (SessionLimitReached, SessionConflict, SessionEnded)) else "told"
+            )
             group.ended = self.stage.tick()
             raise
         self.settle(group, began)
@@ -109,14 +113,14 @@ class Handler:
         """Note what became of what was written, after a save that raised nothing."""
         names = {name for _, name in self.visit.events[began:]}
         gone = self.session.public_id is None
-        told = bool(names & LOST) or ("LimitReached" in names and gone) or (self.lost and not group.moves)
+        told = bool(names & LOST) or ("LimitReached" in names and gone) or self.lost
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
         self.lost = self.lost or told
 
     async def _exclusive(self) -> None:
         began = len(self.visit.events)
-        group = self.group
+        group, had = self.group, self.session.public_id is not None
         try:
             async with self.session.exclusive("job", wait=1):
                 self._look()
@@ -131,7 +135,7 @@ class Handler:
         except LimpetError:
             group.state, group.ended = "unknown", self.stage.tick()
             raise
-        if self.session.public_id is None and not group.moves:
+        if self.session.public_id is None and not group.moves and not had:
             return  # a session without an id needs no lock, and is saved at the end
         self.settle(group, began)
         self._look()
@@ -157,7 +161,9 @@ class Handler:
                 self.settle(group, began)
 
         actors = [self.stage.add(f"{self.visit.number}{letter}", task()) for letter in "ab"]
-        await pause(lambda: all(actor.done for actor in actors))
+        await pause(lambda: all(actor.done for actor in actors) or self.visit.died)
+        while self.visit.died:
+            await pause(never)
         self.group = self._group()
         for actor in actors:
             if actor.error is not None:
@@ -275,4 +281,3 @@ class Handler:
     def _regenerate(self) -> None:
         self.session.regenerate()
         self.group.moves = True
-

@@ -141,7 +141,9 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
     rules = _rules(dice, mode)
     browsers = dice.choice((1, 1, 2, 2, 3))
     acts = [
-        Act(actor=number, worker=number % 2, steps=(dice.choice(("login:ann", "login:ann", "set", "login:bob")), "nest"))
+        Act(
+            actor=number, worker=number % 2, steps=(dice.choice(("login:ann", "login:ann", "set", "login:bob")), "nest")
+        )
         for number in range(browsers)
     ]
     flavour = dice.choice((_WRITES, _HELD, _WRITES + _MIDDLE, _WRITES + _MOVING, _MOVING + _ENDING))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from datetime import date
 from typing import Any, Final
+from unittest.mock import patch
 
 from limpet._core.events import Event
 from limpet._core.policy import SessionPolicy
@@ -20,7 +23,7 @@ from limpet.stores.cookie import CookieStore
 from limpet.testing.clock import FakeClock
 from limpet.testing.histories.facts import CONSTANT, History, Seen, Visit, cookie_of
 from limpet.testing.histories.handler import Handler, Numbers
-from limpet.testing.histories.plans import Act, Plan, Rules
+from limpet.testing.histories.plans import Act, Plan
 from limpet.testing.histories.stage import LoopStage, Stage, SteppedRuntime, pause
 from limpet.testing.histories.watched import Watched, calling
 
@@ -219,7 +222,8 @@ class Play:
         except LimpetError as error:
             visit.error = error
         visit.failed = visit.error is not None or visit.act.ends != "returns"
-        visit.emptied = visit.alive and not handler.fresh and not visit.failed and not session and session.subject is None
+        bare = not session and session.subject is None and not handler.lost
+        visit.emptied = bare and visit.alive and not handler.fresh and not visit.failed and bool(handler.group.removed)
         group, began = handler.group, len(visit.events)
         if visit.failed:
             await manager.commit(session, failed=True)
@@ -231,7 +235,7 @@ class Play:
         visit.sends = visit.error is None and visit.act.ends != "raises"
         visit.out = token if visit.sends else None
         visit.pid = session.public_id
-        if token and self.plan.rules.mode != "server":
+        if token and self.plan.rules.mode != "server" and not visit.failed:
             visit.made = session.subject, deepcopy(dict(session))
         if visit.pid is not None:
             self.pids[token or (visit.tokens[0] if visit.tokens else "")] = visit.pid
@@ -243,7 +247,8 @@ class Play:
         kind, _, name = visit.act.kind.partition(":")
         if self.plan.rules.mode != "server" and kind not in ("tick", "wait", "expiry", "sweep"):
             if self.plan.rules.mode != "epoch" or kind != "revoke_all":
-                return  # refused in words, where there is nothing on the server
+                self.history.visits.remove(visit)  # refused in words, where there is nothing on the server
+                return
         manager, token = worker.manager, self.browsers[visit.act.actor].cookie
         pid = self.pids.get(token)
         visit.subject = self.names.get(name)
@@ -334,6 +339,14 @@ def _chooser(plan: Plan) -> Callable[[int], int]:
     return choose
 
 
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Let entropy come from a seed, so that a history runs the same way again."""
+    dice = random.Random(f"entropy {seed}")  # noqa: S311 - reproducible on purpose
+    with patch.object(os, "urandom", dice.randbytes), patch.object(random, "_urandom", dice.randbytes):
+        yield
+
+
 def play(plan: Plan, store: Store) -> History:
     """Run a plan over a store whose calls never wait.
 
@@ -343,10 +356,11 @@ def play(plan: Plan, store: Store) -> History:
     stage = Stage(_chooser(plan))
     run = Play(plan, store, stage)
     run.begin()
-    try:
-        stage.run()
-    finally:
-        stage.clear()
+    with _reproducible(plan.seed):
+        try:
+            stage.run()
+        finally:
+            stage.clear()
     return _ended(run, stage)
 
 
@@ -359,14 +373,16 @@ async def play_on_loop(plan: Plan, store: Store) -> History:
     stage = LoopStage(_chooser(plan))
     run = Play(plan, store, stage)
     run.begin()
-    try:
-        await stage.run_on_loop()
-    finally:
-        await stage.clear_on_loop()
+    with _reproducible(secrets.randbits(64)):  # ids are never those of an earlier history in the same store
+        try:
+            await stage.run_on_loop()
+        finally:
+            await stage.clear_on_loop()
     return _ended(run, stage)
 
 
 def _ended(run: Play, stage: Stage) -> History:
     for actor in stage.failed():
-        run.history.problems.append(f"{actor.name} raised {actor.error!r}")
+        if actor.name in ("director", "settling", "background"):  # a request raises what its tasks raise
+            run.history.problems.append(f"{actor.name} raised {actor.error!r}")
     return run.history
