@@ -20,19 +20,24 @@ from limpet.testing.histories.check import (
     shrink,
 )
 from limpet.testing.histories.judge import Problem
+from limpet.testing.histories.operations import OPERATIONS, Operation, check_faults, faults_of
 from limpet.testing.histories.plans import Act, Plan, Rules, draw
 
 __all__ = [
+    "OPERATIONS",
     "Act",
     "Finding",
+    "Operation",
     "Plan",
     "Problem",
     "Rules",
+    "check_faults",
     "check_histories",
     "check_histories_on_loop",
     "draw",
     "examine",
     "examine_on_loop",
+    "faults_of",
     "findings",
     "shrink",
 ]

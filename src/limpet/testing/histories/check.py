@@ -15,7 +15,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from limpet._core.protocols import Store
 from limpet.testing.histories.facts import History
@@ -105,7 +105,7 @@ def check_histories(seeds: Iterable[int], store: MakeStore, mode: Mode | None = 
         AssertionError: One fails. The message holds the smallest that fails in the same way.
     """
     ran = 0
-    for ran, seed in enumerate(seeds, 1):
+    for ran, seed in enumerate(seeds, 1):  # noqa: B007 - it is what is returned
         found = examine(draw(seed, mode), store())
         if found.problems:
             small = shrink(found.plan, lambda plan: examine(plan, store()), found.statements)
@@ -192,9 +192,12 @@ def _smaller_acts(act: Act) -> Iterator[Act]:
         yield replace(act, steps=act.steps[:at] + act.steps[at + 1 :])
     if act.faults:
         yield replace(act, faults={})
-    for name, plain in (("ends", "returns"), ("also", None), ("stale", 0), ("worker", 0), ("actor", 0)):
-        if getattr(act, name) != plain:
-            yield replace(act, **{name: plain})
+    fields = {"ends": "returns", "also": None, "stale": 0, "worker": 0, "actor": 0}
+    plainer: list[dict[str, Any]] = [{name: plain} for name, plain in fields.items()]
+    for change in plainer:
+        less = replace(act, **change)
+        if less != act:
+            yield less
     if not act.alone:
         yield replace(act, alone=True)
 

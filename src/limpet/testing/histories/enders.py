@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from limpet.testing.histories.facts import Visit
-from limpet.testing.histories.family import Families, Union
+from limpet.testing.histories.family import Edge, Families, Union
 from limpet.testing.histories.handler import DEADLINE
 
 __all__ = ["Enders"]
@@ -165,7 +165,7 @@ class Enders:
             return visit.over and any(edge.parent == session for edge in families.chain(met))
         return visit.over and any(edge.parent == met for edge in self._regenerated_meanwhile(visit, session))
 
-    def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[object]:
+    def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[Edge]:
         """Return the steps by which a session was carried over while a logout of it was under way."""
         for edge in self.families.chain(session):
             if edge.parent == self._imported() or any(group.login for group in edge.mover.groups):

@@ -170,24 +170,20 @@ class Visit:
         return self.imports and self.out is not None
 
     def __str__(self) -> str:
-        where = "looks" if self.settled else str(self.act)
-        saw = (
-            ""
-            if self.seen is None
-            else f" saw {self.seen.subject} {self.seen.data or ''}"
-            if self.alive
-            else " saw nothing"
-        )
-        token = f" with {'+'.join(token[-5:] for token in self.tokens)}" if self.tokens else ""
-        out = "" if self.out is None else f" -> {'cookie deleted' if not self.out else self.out[-5:]}"
-        error = f" raised {self.error!r}" if self.error else " died" if self.died else ""
-        states = "".join(
-            f" {group.state}{group.atoms}" for group in self.groups if group.atoms or group.moves or group.ends
-        )
-        told = " ".join(name for _, name in self.events)
-        span = f"[{self.sent}-{self.answered or ''}]"
-        result = "" if self.result is None else f" = {self.result!r}"
-        return f"#{self.number} {span} {where}{token}:{saw}{states}{out}{error}{result} {told} {' '.join(self.calls)}"
+        parts = [f"#{self.number} [{self.sent}-{self.answered or ''}]", "looks" if self.settled else str(self.act)]
+        if self.tokens:
+            parts.append(f"with {'+'.join(token[-5:] for token in self.tokens)}")
+        if self.seen is not None:
+            parts.append(f"saw {self.seen.subject} {self.seen.data or ''}" if self.alive else "saw nothing")
+        parts += [f"{group.state}{group.atoms}" for group in self.groups if group.atoms or group.moves or group.ends]
+        if self.out is not None:
+            parts.append(f"-> {'cookie deleted' if not self.out else self.out[-5:]}")
+        if self.error is not None or self.died:
+            parts.append(f"raised {self.error!r}" if self.error is not None else "died")
+        if self.result is not None:
+            parts.append(f"= {self.result!r}")
+        parts += [name for _, name in self.events]
+        return " ".join([*parts, *self.calls])
 
 
 @dataclass(slots=True)

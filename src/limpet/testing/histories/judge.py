@@ -99,7 +99,7 @@ class _Verdict:
             if self._grace_is_over(token, visit) or self.enders.deadline(session, visit):
                 continue
             if not self.enders.may(session, visit.loaded, but=visit):
-                yield f"#{visit.number} finds nothing with the cookie that #{issuer.number} was given, and nobody ended it"
+                yield f"#{visit.number} finds nothing with the cookie of #{issuer.number}, and nobody ended it"
 
     def _grace_is_over(self, token: str, visit: Visit) -> bool:
         """Tell whether an id was renewed, and the new one has come back."""
@@ -108,7 +108,7 @@ class _Verdict:
         return any(set(others) & set(there.tokens) for there in before)
 
     def what_is_read_was_written_here(self) -> Iterator[str]:
-        """A session shows what was written into it, once; of nobody else anything, and nothing that was to be dropped."""
+        """A session shows what was written into it, once; nothing of anybody else, and nothing that was refused."""
         for visit, session in self._alive():
             assert visit.seen is not None
             if visit.seen.subject != self.families.subject(session):
@@ -246,16 +246,10 @@ class _Verdict:
                 and (wrote or not last.fresh)
             ):
                 yield f"#{visit.number} changed an id, and handed out none"
-            elif met is None and not visit.tokens and wrote and not told and not ends and not last.removed:
+            elif met is None and not visit.tokens and wrote and not ends:
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
-            elif (
-                ends
-                and not told
-                and visit.out is None
-                and met is not None
-                and not self.enders.may(met, visit.end, but=visit)
-            ):
-                if not last.atoms and met != self.history.imported:
+            elif ends and visit.out is None and met not in (None, self.history.imported) and not last.atoms:
+                if not self.enders.may(str(met), visit.end, but=visit):
                     yield f"#{visit.number} logged out, and its cookie was not taken back"
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
@@ -275,10 +269,8 @@ class _Verdict:
             for other in self.families.acts:
                 recent = other is not visit and other.sent < visit.loaded and visit.elapsed - other.elapsed < _MINUTE
                 if recent and self.families.met(other) == session and (other.moved or other.over):
-                    yield (
-                        f"#{visit.number} came with an id that #{other.number} had just replaced or ended, and was given a "
-                        "cookie of a session of its own, which overwrites the other"
-                    )
+                    just = f"#{visit.number} came with an id that #{other.number} had just replaced or ended"
+                    yield f"{just}, and was given a cookie of a session of its own, which overwrites the other"
 
     def questions_change_nothing(self) -> Iterator[str]:
         """Who only asks writes nothing, and is sent no cookie."""
@@ -294,10 +286,8 @@ class _Verdict:
 
     def _usable(self) -> dict[str | None, set[str]]:
         """Return the public ids of what browsers can open at the end, by subject."""
-        last: dict[str, Visit] = {}  # by session, which this very look may have renewed
-        for visit, session in self._alive():
-            if visit.settled and visit.pid is not None:
-                last[session] = visit
+        settled = ((visit, session) for visit, session in self._alive() if visit.settled and visit.pid is not None)
+        last = {session: visit for visit, session in settled}  # this very look may have renewed it
         found: dict[str | None, set[str]] = {}
         for visit in last.values():
             assert visit.seen is not None

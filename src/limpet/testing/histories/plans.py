@@ -25,6 +25,8 @@ _MOVING: Final = ("login:ann", "login:ann", "login:bob", "regenerate", "tagged:a
 _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
 
+_MODES: Final[tuple[Mode, ...]] = (*("server",) * 9, "none", "epoch", "denylist")
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -40,6 +42,8 @@ class Act:
         faults: What happens to which of its store calls.
         also: The session cookie of this browser is sent along, as if planted by a neighbour.
         stale: How many cookies back the one that is sent is: 0 is the browser's present one.
+        last_write: Which of its store calls is the last that changes anything, where that is known: a process that
+            dies later than that leaves a browser with an id that is replaced.
     """
 
     kind: str = "request"
@@ -51,6 +55,7 @@ class Act:
     faults: Mapping[int, Kind] = field(default_factory=dict[int, Kind])
     also: int | None = None
     stale: int = 0
+    last_write: int | None = None
 
     def __str__(self) -> str:
         words = [f"{self.kind} by {self.actor} on worker {self.worker}"]
@@ -117,14 +122,14 @@ class Plan:
         acts: What happens, in the order in which it begins; how it goes on is the scheduler's choice.
         width: How many are under way at once.
         seed: What the scheduler draws from.
-        orders: What the scheduler has to choose at first, instead of drawing; for trying every order.
+        sweeps: At the end time passes, and the store is swept: nothing may be left.
     """
 
     rules: Rules
     acts: tuple[Act, ...]
     width: int = 3
     seed: int = 0
-    orders: tuple[int, ...] = ()
+    sweeps: bool = False
 
     def __str__(self) -> str:
         lines = [f"rules: {self.rules}; {self.width} at once; order drawn from {self.seed}"]
@@ -147,8 +152,7 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
         for number in range(browsers)
     ]
     flavour = dice.choice((_WRITES, _HELD, _WRITES + _MIDDLE, _WRITES + _MOVING, _MOVING + _ENDING))
-    for _ in range(dice.randint(2, 7)):
-        acts.append(_act(dice, rules, browsers, flavour))
+    acts.extend(_act(dice, rules, browsers, flavour) for _ in range(dice.randint(2, 7)))
     if dice.random() < 0.25 and rules.mode == "server":
         at = dice.randrange(browsers, len(acts))
         faults = {dice.randrange(6): dice.choice(FAULTS)}
@@ -158,7 +162,7 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
 
 
 def _rules(dice: random.Random, mode: Mode | None) -> Rules:
-    mode = mode or dice.choice(("server",) * 9 + ("none", "epoch", "denylist"))  # type: ignore[arg-type]
+    mode = dice.choice(_MODES) if mode is None else mode
     if mode != "server":
         return Rules(mode=mode, skew=(0, dice.choice((0, 0, 20_000))))
     skewed = dice.random() < 0.3

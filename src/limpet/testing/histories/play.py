@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from limpet._core.events import Event
 from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import Importer, Store
+from limpet._core.protocols import Importer, Scans, Store
 from limpet.errors import LimpetError
 from limpet.manager import SessionManager
 from limpet.stores.cookie import CookieStore
@@ -31,6 +31,7 @@ __all__ = ["IDLE", "Play", "play", "play_on_loop"]
 
 IDLE: Final = 36_000
 RENEWAL: Final = 600
+_FOR_GOOD: Final = 100 * 86_400
 _START: Final = 1_750_000_000_000
 _SECRET: Final = "of histories: gR7pT2vXq9LmZ4wKc8NsB1dH6yJ3fA5e"
 _OLD_SECRET: Final = "of an old library: 4nWq8ZtYc1"
@@ -162,6 +163,8 @@ class Play:
         worker.visits.append(visit)
 
         def cut() -> None:
+            at, last = len(visit.calls) - 1, act.last_write
+            visit.cut_late = last is None or at > last or (at == last and act.faults.get(at) == "cut after")
             worker.cut()
             self.running -= sum(there.died for there in worker.visits)
             worker.visits.clear()
@@ -182,11 +185,11 @@ class Play:
             self.history.problems.append(f"#{visit.number} raised {error!r}")
         if visit.answered is None:
             visit.answered = self.stage.tick()
-        self.running -= 1
         worker.visits.remove(visit)
         if visit.act.kind == "request" and not visit.settled and visit.sends and visit.ok:
             await pause()  # answers arrive in any order
             self.browsers[visit.act.actor].keep(visit.out)
+        self.running -= 1
 
     # -- requests
 
@@ -245,10 +248,10 @@ class Play:
 
     async def _operate(self, visit: Visit, worker: Worker) -> None:
         kind, _, name = visit.act.kind.partition(":")
-        if self.plan.rules.mode != "server" and kind not in ("tick", "wait", "expiry", "sweep"):
-            if self.plan.rules.mode != "epoch" or kind != "revoke_all":
-                self.history.visits.remove(visit)  # refused in words, where there is nothing on the server
-                return
+        mode, always = self.plan.rules.mode, ("tick", "wait", "expiry", "sweep")
+        if mode != "server" and kind not in always and (mode, kind) != ("epoch", "revoke_all"):
+            self.history.visits.remove(visit)  # refused in words, where there is nothing on the server
+            return
         manager, token = worker.manager, self.browsers[visit.act.actor].cookie
         pid = self.pids.get(token)
         visit.subject = self.names.get(name)
@@ -307,6 +310,17 @@ class Play:
         if self.plan.rules.mode == "server":
             for subject in (self.names["ann"], self.names["bob"]):
                 self.history.listed[subject] = {info.public_id for info in await worker.manager.sessions_of(subject)}
+        if self.plan.sweeps:
+            await self._sweep(worker)
+
+    async def _sweep(self, worker: Worker) -> None:
+        """Let everything expire: what is then left is never removed."""
+        worker.clock.advance(_FOR_GOOD)
+        await worker.manager.sweep()
+        if isinstance(self.store, Scans):
+            left, _ = await self.store.scan(None, 100)
+            if left:
+                self.history.problems.append(f"{len(left)} records are left for good after everything has expired")
 
     async def _see(self, worker: Worker, token: str, headers: list[tuple[bytes, bytes]]) -> None:
         visit = self._visit(Act(steps=("ask",)))
@@ -330,13 +344,7 @@ class Play:
 
 
 def _chooser(plan: Plan) -> Callable[[int], int]:
-    dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
-    orders = iter(plan.orders)
-
-    def choose(ready: int) -> int:
-        return next(orders, dice.randrange(ready)) % ready if plan.orders else dice.randrange(ready)
-
-    return choose
+    return random.Random(plan.seed).randrange  # noqa: S311 - reproducible on purpose
 
 
 @contextmanager
