@@ -18,11 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from limpet._core.protocols import Store
+from limpet.manager import SessionManager
 from limpet.testing.histories.facts import History
 from limpet.testing.histories.judge import Problem, judge
 from limpet.testing.histories.plans import Act, Mode, Plan, Rules, draw
 from limpet.testing.histories.play import play, play_on_loop
 from limpet.testing.histories.stage import Stuck
+from limpet.testing.histories.workers import MakeManager
 
 __all__ = [
     "Finding",
@@ -65,11 +67,16 @@ class Finding:
         return f"{wrong}\nThe plan, {self.plan}\nWhat happened:\n{self.history or '  it did not end'}"
 
 
-def examine(plan: Plan, store: Store) -> Finding:
-    """Run one plan over a store whose calls never wait, and judge it."""
+def examine(plan: Plan, store: Store, make: MakeManager = SessionManager) -> Finding:
+    """Run one plan over a store whose calls never wait, and judge it.
+
+    Args:
+        store: Empty, or with what other histories left.
+        make: Makes a manager for each worker: a class of your own is judged in the same way.
+    """
     with _quiet():
         try:
-            history = play(plan, store)
+            history = play(plan, store, make)
         except Stuck as error:
             return _endless(plan, error)
         return Finding(plan, tuple(judge(history)), history)

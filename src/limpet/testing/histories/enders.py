@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from limpet.testing.histories.facts import Visit
 from limpet.testing.histories.family import Edge, Families, Union
-from limpet.testing.histories.handler import DEADLINE
+from limpet.testing.histories.handler import DEADLINE, IDLE
 
 __all__ = ["Enders"]
 
-_MARGIN = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
+_TOUCH: Final = 60_000  # milliseconds within which a use need not be written down
+_MARGIN: Final = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
 
 
 class Enders:
@@ -114,18 +116,25 @@ class Enders:
                 newer[own] = visit
         return list({together.find(own): visit for own, visit in newer.items()}.values())
 
-    def deadline(self, session: str, at: Visit) -> bool:
-        """Tell whether a deadline that a handler set can have passed."""
-        families = self.families
-        kin = families.kin(session)
+    def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
+        """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
+
+        Args:
+            own: By the end of that request, which counts as a use when it began; else when it began.
+        """
+        families, margin = self.families, 0 if self.rules.exact else _MARGIN
+        kin, used = families.kin(session), families.birth(session).elapsed
+        now, used = (at.until, at.elapsed) if own else (at.elapsed, used)
         for visit in families.acts:
+            if visit.sent >= at.loaded or visit is at:
+                continue
+            if visit.ok and families.met(visit) == session:
+                used = max(used, visit.elapsed)  # a use counts from when the request began
             near = {families.kin(other) for other in families.presented(visit)}
             near |= {families.kin(visit.out)} if visit.out else set()
-            if visit.sets_deadline and kin in near and visit.sent < at.loaded:
-                margin = 0 if self.rules.exact else _MARGIN
-                if at.elapsed - visit.elapsed + margin >= DEADLINE * 1000:
-                    return True
-        return False
+            if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
+                return True
+        return now - used + margin + _TOUCH >= IDLE * 1000
 
     # -- what must have
 

@@ -86,6 +86,7 @@ class Visit:
         out: The id in its answer; "": the cookie was deleted; None: neither.
         sends: Its answer's headers reach the browser.
         elapsed: The true time when it began, in milliseconds.
+        until: The true time when it was over.
         settled: It is one of those that look at the end.
         pid: The public id after its commit, or what an operator meant.
         result: What an operator was told.
@@ -108,6 +109,7 @@ class Visit:
     died: bool = False
     cut_late: bool = True
     elapsed: int = 0
+    until: int = 0
     settled: bool = False
     pid: str | None = None
     result: Any = None
@@ -163,6 +165,11 @@ class Visit:
     def imports(self) -> bool:
         """It moved the session of another library here."""
         return any(name == "SessionImported" for _, name in self.events)
+
+    @property
+    def moves_the_clock(self) -> bool:
+        """Time passed during it."""
+        return self.act.kind in ("tick", "wait", "half", "expiry") or "long" in self.act.steps
 
     @property
     def imported_again(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from limpet._core.session import Session
@@ -9,9 +10,11 @@ from limpet.errors import LimpetError, SessionBusy, SessionConflict, SessionEnde
 from limpet.testing.histories.facts import Group, Hold, Visit, atoms_of
 from limpet.testing.histories.stage import Stage, never, pause
 
-__all__ = ["DEADLINE", "Handler", "Numbers"]
+__all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
 LOST: Final = frozenset({"WriteAfterEnd", "SessionRevoked"})
+IDLE: Final = 36_000
+"""The idle timeout in seconds."""
 DEADLINE: Final = 600
 """The life in seconds that a handler gives a session with `expire_in`."""
 
@@ -34,6 +37,7 @@ class Handler:
     Args:
         names: The full names of the subjects, by short name, and ``tag``.
         constant: The application's constant.
+        tick: Lets time pass, as long as an act of that name.
     """
 
     def __init__(
@@ -45,9 +49,10 @@ class Handler:
         names: dict[str, str],
         constant: dict[str, Any],
         problems: list[str],
+        tick: Callable[[str], None],
     ) -> None:
         self.stage, self.numbers, self.visit, self.session = stage, numbers, visit, session
-        self.names, self.constant, self.problems = names, constant, problems
+        self.names, self.constant, self.problems, self.tick = names, constant, problems, tick
         self.lost = False
         self.held: Any = None
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
@@ -61,7 +66,7 @@ class Handler:
 
     async def _do(self, step: str) -> None:
         name, _, argument = step.partition(":")
-        if name not in ("ask", "read", "live"):
+        if name not in ("ask", "read", "live", "long"):
             self.visit.asked_only = False
         match name:
             case "save":
@@ -73,6 +78,9 @@ class Handler:
                 await self._exclusive()
             case "both":
                 await self._both()
+            case "long":
+                self.tick(name)
+                await pause()
             case "live":
                 await self.session.is_live()
             case "login" | "tagged":

@@ -176,7 +176,9 @@ class _Verdict:
             session = self.families.met(writer)
             if group.state != "told" or session is None or group.fresh or group.moves or writer.error is not None:
                 continue
-            if not self.enders.may(session, group.ended, but=writer) and not self.enders.deadline(session, writer):
+            if not self.enders.may(session, group.ended, but=writer) and not self.enders.deadline(
+                session, writer, own=True
+            ):
                 yield f"#{writer.number} is told that its session was ended, and nobody ended it"
 
     # -- answers
@@ -202,7 +204,7 @@ class _Verdict:
                 yield f"#{visit.number} raised {error!r}"
 
     def _clock_moved(self, visit: Visit) -> bool:
-        ticks = (there for there in self.families.acts if there.act.kind in ("tick", "wait", "expiry"))
+        ticks = (there for there in self.families.acts if there.moves_the_clock)
         return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
 
     def _is_full(self, visit: Visit) -> bool:
@@ -248,9 +250,12 @@ class _Verdict:
                 yield f"#{visit.number} changed an id, and handed out none"
             elif met is None and not visit.tokens and wrote and not ends:
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
-            elif ends and visit.out is None and met not in (None, self.history.imported) and not last.atoms:
-                if not self.enders.may(str(met), visit.end, but=visit):
-                    yield f"#{visit.number} logged out, and its cookie was not taken back"
+            elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
+                yield f"#{visit.number} logged out, and its cookie was not taken back"
+
+    def _is_ours(self, visit: Visit, met: str) -> bool:
+        """Tell whether a session that was logged out was this request's to end: nobody else had."""
+        return met != self.history.imported and not self.enders.may(met, visit.end, but=visit)
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
         new = visit.out not in visit.tokens
@@ -274,10 +279,11 @@ class _Verdict:
 
     def questions_change_nothing(self) -> Iterator[str]:
         """Who only asks writes nothing, and is sent no cookie."""
-        if self.rules.renews or self.rules.imports or any(act.act.kind == "expiry" for act in self.families.acts):
+        if self.rules.renews or self.rules.imports:
             return
         for visit in self.history.visits:
-            if visit.act.kind == "request" and visit.asked_only and visit.seen is not None:
+            expired = any(name == "SessionExpired" for _, name in visit.events)  # its record is cleared away
+            if visit.act.kind == "request" and visit.asked_only and visit.seen is not None and not expired:
                 made = _WRITES & set(visit.calls)
                 if made or visit.out is not None:
                     yield f"#{visit.number} only asked; it made the calls {sorted(made)} and was sent {visit.out!r}"
@@ -318,7 +324,8 @@ class _Verdict:
         for (one, first), (other, second) in combinations(held, 2):
             if self.families.met(one) != self.families.met(other) or first.ended is None or second.ended is None:
                 continue
-            if first.begun < second.ended and second.begun < first.ended:
+            meet = first.begun < second.ended and second.begun < first.ended
+            if meet and not self._clock_moved(one) and not self._clock_moved(other):
                 yield f"#{one.number} and #{other.number} held one lock at the same time"
 
     def an_old_session_moves_once(self) -> Iterator[str]:

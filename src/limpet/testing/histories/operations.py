@@ -121,11 +121,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
 def faults_of(name: str, store: MakeStore) -> Iterator[Finding]:
     """Run an operation once for each call and each fault, and once without; return what happened each time.
 
-    After the fault the browser goes on: it writes once more with the cookie that it has.
+    After the fault the browser does nothing more, or writes once more with the cookie that it has.
     """
     operation = OPERATIONS[name]
     at = len(operation.before)
-    whole = Plan(operation.rules, (*operation.before, operation.act, _does("append")), width=1, sweeps=True)
+    whole = Plan(operation.rules, (*operation.before, operation.act), width=1, sweeps=True)
     plain = examine(whole, store())
     yield plain
     calls = [] if plain.history is None else plain.history.visits[at].calls
@@ -133,7 +133,8 @@ def faults_of(name: str, store: MakeStore) -> Iterator[Finding]:
     for index in range(len(calls)):
         for kind in FAULTS:
             act = replace(operation.act, faults={index: kind}, last_write=last)
-            yield examine(replace(whole, acts=(*operation.before, act, _does("append"))), store())
+            for after in ((), (_does("append"),)):
+                yield examine(replace(whole, acts=(*operation.before, act, *after)), store())
 
 
 def check_faults(name: str, store: MakeStore) -> int:

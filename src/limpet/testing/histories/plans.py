@@ -23,6 +23,7 @@ _QUIET: Final = ("ask", "read", "live")
 _ENDING: Final = ("logout", "restart", "empty")
 _MOVING: Final = ("login:ann", "login:ann", "login:bob", "regenerate", "tagged:ann")
 _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
+_SLOW: Final = ("long",)
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
 
 _MODES: Final[tuple[Mode, ...]] = (*("server",) * 9, "none", "epoch", "denylist")
@@ -162,7 +163,7 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
 
 
 def _rules(dice: random.Random, mode: Mode | None) -> Rules:
-    mode = dice.choice(_MODES) if mode is None else mode
+    mode = mode if mode is not None else dice.choice(_MODES)
     if mode != "server":
         return Rules(mode=mode, skew=(0, dice.choice((0, 0, 20_000))))
     skewed = dice.random() < 0.3
@@ -183,7 +184,7 @@ def _act(dice: random.Random, rules: Rules, browsers: int, flavour: tuple[str, .
     actor, worker, alone = dice.randrange(browsers), dice.randrange(2), dice.random() < 0.3
     if dice.random() < 0.2:
         outside = _OUTSIDE + (("everyone",) if rules.mode == "server" else ()) + (("tick",) * 4 if rules.renews else ())
-        kind = dice.choice((*outside, "expiry") if dice.random() < 0.2 else outside)
+        kind = dice.choice((*outside, "expiry", "half", "wait") if dice.random() < 0.2 else outside)
         return Act(kind, actor, worker, alone=alone or kind == "expiry")
     steps = [dice.choice(_pool(dice, flavour)) for _ in range(dice.choice((1, 1, 2, 3, 4)))]
     return Act(
@@ -203,4 +204,4 @@ def _pool(dice: random.Random, flavour: tuple[str, ...]) -> tuple[str, ...]:
         return flavour
     if drawn < 0.7:
         return _WRITES
-    return dice.choice((_QUIET, _MOVING, _ENDING, _MIDDLE))
+    return dice.choice((_QUIET, _MOVING, _ENDING, _MIDDLE)) if drawn < 0.98 else _SLOW

@@ -2,90 +2,41 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import random
 import secrets
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from datetime import date
 from typing import Any, Final
 from unittest.mock import patch
 
 from limpet._core.events import Event
-from limpet._core.policy import SessionPolicy
 from limpet._core.protocols import Importer, Scans, Store
+from limpet._core.session import Session
 from limpet.errors import LimpetError
 from limpet.manager import SessionManager
-from limpet.stores.cookie import CookieStore
-from limpet.testing.clock import FakeClock
 from limpet.testing.histories.facts import CONSTANT, History, Seen, Visit, cookie_of
-from limpet.testing.histories.handler import Handler, Numbers
+from limpet.testing.histories.handler import IDLE, Handler, Numbers
 from limpet.testing.histories.plans import Act, Plan
-from limpet.testing.histories.stage import LoopStage, Stage, SteppedRuntime, pause
-from limpet.testing.histories.watched import Watched, calling
+from limpet.testing.histories.stage import LoopStage, Stage, pause
+from limpet.testing.histories.watched import calling
+from limpet.testing.histories.workers import (
+    RENEWAL,
+    START,
+    Browser,
+    MakeManager,
+    Settings,
+    Worker,
+    old_session,
+    policy_of,
+)
 
-__all__ = ["IDLE", "Play", "play", "play_on_loop"]
+__all__ = ["Play", "play", "play_on_loop"]
 
-IDLE: Final = 36_000
-RENEWAL: Final = 600
+_TIMES: Final = {"tick": 5, "wait": 1_200, "half": IDLE // 2, "long": IDLE * 7 // 10, "expiry": 3 * IDLE}
+"""How long each act that lets time pass takes, in seconds; ``long`` is a step of a handler."""
 _FOR_GOOD: Final = 100 * 86_400
-_START: Final = 1_750_000_000_000
-_SECRET: Final = "of histories: gR7pT2vXq9LmZ4wKc8NsB1dH6yJ3fA5e"
-_OLD_SECRET: Final = "of an old library: 4nWq8ZtYc1"
-
-
-class Worker:
-    """One process: a manager with a clock, a runtime and connections of its own."""
-
-    def __init__(self, play: Play, skew: int, *, clean: bool = False) -> None:
-        self.clock = FakeClock(_START + play.elapsed + skew)
-        self.dead = False
-        self.runtime = SteppedRuntime(play.stage, queues=play.plan.rules.queues)
-        self.store = Watched(play.store, play.forgets if play.plan.rules.forgets and not clean else None, self)
-        rules = play.plan.rules
-        settings: dict[str, Any] = {"importers": play.importers}
-        store: Any = self.store
-        if rules.mode != "server":
-            kept = None if rules.mode == "none" else self.store
-            store = CookieStore(revocation=rules.mode, revocation_store=kept)
-            settings["secret"] = _SECRET
-        self.manager = SessionManager(store, policy=play.policy, clock=self.clock, dev=False, **settings)
-        self.manager.runtime = self.runtime
-        self.manager.listen(play.note)
-        self.visits: list[Visit] = []
-
-    @property
-    def closed(self) -> bool:
-        """Everything is over."""
-        return self.runtime.stage.closed
-
-    def cut(self) -> None:
-        """The process dies, and with it everything that it is doing."""
-        self.dead = self.runtime.dead = True
-        for visit in self.visits:
-            visit.died = visit.answered is None
-
-
-class Browser:
-    """One browser: the cookie that it has, and those that it had."""
-
-    def __init__(self) -> None:
-        self.cookie = ""
-        self.had: list[str] = []
-
-    def keep(self, cookie: str | None) -> None:
-        """Take the cookie of an answer."""
-        if cookie is not None:
-            self.cookie = cookie
-            if cookie:
-                self.had.append(cookie)
-
-    def sends(self, stale: int) -> str:
-        """Return the cookie that is sent: the present one, or one from before, as a late request or a copy has it."""
-        return self.cookie if not stale or len(self.had) <= stale else self.had[-1 - stale]
 
 
 class Play:
@@ -94,10 +45,11 @@ class Play:
     Args:
         store: Empty, or used by others under other ids and subjects.
         stage: What decides who goes on.
+        make: Makes the manager of a worker.
     """
 
-    def __init__(self, plan: Plan, store: Store, stage: Stage) -> None:
-        self.plan, self.store, self.stage = plan, store, stage
+    def __init__(self, plan: Plan, store: Store, stage: Stage, make: MakeManager = SessionManager) -> None:
+        self.plan, self.store, self.stage, self.make = plan, store, stage, make
         self.dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
         self.elapsed = 0
         self.numbers = Numbers()
@@ -105,29 +57,24 @@ class Play:
         self.names = {"ann": f"ann-{salt}", "bob": f"bob-{salt}", "tag": salt}
         self.constant = deepcopy(CONSTANT)
         self.history = History(plan.rules, [], constant=self.constant, names=self.names)
-        self.importers: Sequence[Importer] = ()
+        importers: Sequence[Importer] = ()
         if plan.rules.imports:
-            self.history.imported = self._old_cookie()
-        rules = plan.rules
-        self.policy = SessionPolicy(
-            idle_timeout=IDLE,
-            anonymous_timeout=None,
-            touch_interval=0 if rules.touches else None,
-            renewal_interval=RENEWAL if rules.renews else None,
-            rotate_on=(),
-            max_sessions=rules.max_sessions if rules.mode == "server" else None,
-            when_full="refuse" if rules.refuses else "oldest_out",
-        )
+            self.history.imported, importers = old_session({"user": self.names["ann"], "k999": 999})
+        policy = policy_of(plan.rules)
+        self.settings = Settings(plan.rules, policy, importers, store, stage, make, self._note, self._forgets)
         self.browsers = [Browser() for _ in range(3)]
-        self.workers = [Worker(self, skew) for skew in rules.skew]
+        self.workers = [self._worker(skew) for skew in plan.rules.skew]
         self.pids: dict[str, str] = {}
         self.running = 0
 
-    def forgets(self, keys: Sequence[str]) -> set[str]:
+    def _worker(self, skew: int) -> Worker:
+        return Worker(self.settings, START + self.elapsed + skew)
+
+    def _forgets(self, keys: Sequence[str]) -> set[str]:
         """Lose some of what the index has."""
         return {key for key in keys if self.dice.random() < 0.5}
 
-    def note(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         """Note an event for the request that was running."""
         visit = calling.get()
         if isinstance(visit, Visit):
@@ -158,7 +105,7 @@ class Play:
     def _start(self, act: Act) -> None:
         worker = self.workers[act.worker]
         if worker.dead:
-            worker = self.workers[act.worker] = Worker(self, self.plan.rules.skew[act.worker])
+            worker = self.workers[act.worker] = self._worker(self.plan.rules.skew[act.worker])
         visit = self._visit(act)
         worker.visits.append(visit)
 
@@ -185,6 +132,7 @@ class Play:
             self.history.problems.append(f"#{visit.number} raised {error!r}")
         if visit.answered is None:
             visit.answered = self.stage.tick()
+        visit.until = self.elapsed
         worker.visits.remove(visit)
         if visit.act.kind == "request" and not visit.settled and visit.sends and visit.ok:
             await pause()  # answers arrive in any order
@@ -219,7 +167,7 @@ class Play:
         data = deepcopy(dict(session)) if whole else None
         alive = not session.is_new or session.subject is not None
         visit.seen = Seen(alive, session.public_id, session.subject, data)
-        handler = Handler(self.stage, self.numbers, visit, session, self.names, self.constant, self.history.problems)
+        handler = self._handler(visit, session)
         try:
             await handler.run()
         except LimpetError as error:
@@ -244,20 +192,24 @@ class Play:
             self.pids[token or (visit.tokens[0] if visit.tokens else "")] = visit.pid
         visit.answered = self.stage.tick()
 
+    def _handler(self, visit: Visit, session: Session) -> Handler:
+        known = self.names, self.constant, self.history.problems, self._tick
+        return Handler(self.stage, self.numbers, visit, session, *known)
+
     # -- operators
 
     async def _operate(self, visit: Visit, worker: Worker) -> None:
         kind, _, name = visit.act.kind.partition(":")
-        mode, always = self.plan.rules.mode, ("tick", "wait", "expiry", "sweep")
-        if mode != "server" and kind not in always and (mode, kind) != ("epoch", "revoke_all"):
+        mode = self.plan.rules.mode
+        if mode != "server" and kind not in _TIMES and kind != "sweep" and (mode, kind) != ("epoch", "revoke_all"):
             self.history.visits.remove(visit)  # refused in words, where there is nothing on the server
             return
         manager, token = worker.manager, self.browsers[visit.act.actor].cookie
         pid = self.pids.get(token)
         visit.subject = self.names.get(name)
         match kind:
-            case "tick" | "wait" | "expiry":
-                self._tick({"tick": (RENEWAL + 1) if self.plan.rules.renews else 5, "wait": 1_200}.get(kind, 3 * IDLE))
+            case "tick" | "wait" | "half" | "expiry":
+                self._tick(kind)
             case "sweep":
                 await manager.sweep()
             case "open" if pid is not None:
@@ -265,8 +217,7 @@ class Play:
                 async with manager.open(pid) as session:
                     visit.loaded = self.stage.tick()
                     visit.seen = Seen(True, session.public_id, session.subject, deepcopy(dict(session)))
-                    names = self.names, self.constant, self.history.problems
-                    handler = Handler(self.stage, self.numbers, visit, session, *names)
+                    handler = self._handler(visit, session)
                     group = handler.group
                     group.state = "unknown"  # until it is saved
                     handler._append()
@@ -287,13 +238,14 @@ class Play:
             case _:
                 pass
 
-    def _tick(self, seconds: int) -> None:
+    def _tick(self, name: str) -> None:
+        seconds = RENEWAL + 1 if name == "tick" and self.plan.rules.renews else _TIMES[name]
         self.elapsed += seconds * 1000
         for number, worker in enumerate(self.workers):
             skew = self.plan.rules.skew[number]
             if self.plan.rules.steps:
                 skew = self.dice.choice((-300_000, -5_000, 0, 5_000, 300_000))
-            worker.clock.now = _START + self.elapsed + skew
+            worker.clock.now = START + self.elapsed + skew
 
     # -- the end
 
@@ -302,7 +254,7 @@ class Play:
         self.stage.add("settling", self._look())
 
     async def _look(self) -> None:
-        worker = Worker(self, 0, clean=True)
+        worker = Worker(self.settings, START + self.elapsed, clean=True)
         name = worker.manager.cookie_name
         tokens = {visit.out for visit in self.history.visits if visit.out}
         for token in sorted(tokens):
@@ -329,19 +281,6 @@ class Play:
         self.running += 1
         await self._whole(visit, worker, self._served(visit, worker, headers))
 
-    def _old_cookie(self) -> str | None:
-        from itsdangerous import TimestampSigner
-
-        from limpet.importers.starlette import StarletteCookies
-
-        class Then(TimestampSigner):
-            def get_timestamp(self) -> int:
-                return _START // 1000 - 3600
-
-        self.importers = [StarletteCookies(_OLD_SECRET, until=date(2035, 1, 31), subject="user")]
-        body = base64.b64encode(json.dumps({"user": self.names["ann"], "k999": 999}).encode())
-        return Then(_OLD_SECRET).sign(body).decode()
-
 
 def _chooser(plan: Plan) -> Callable[[int], int]:
     return random.Random(plan.seed).randrange  # noqa: S311 - reproducible on purpose
@@ -355,14 +294,14 @@ def _reproducible(seed: int) -> Iterator[None]:
         yield
 
 
-def play(plan: Plan, store: Store) -> History:
+def play(plan: Plan, store: Store, make: MakeManager = SessionManager) -> History:
     """Run a plan over a store whose calls never wait.
 
     Raises:
         Stuck: It does not end.
     """
     stage = Stage(_chooser(plan))
-    run = Play(plan, store, stage)
+    run = Play(plan, store, stage, make)
     run.begin()
     with _reproducible(plan.seed):
         try:
@@ -372,14 +311,14 @@ def play(plan: Plan, store: Store) -> History:
     return _ended(run, stage)
 
 
-async def play_on_loop(plan: Plan, store: Store) -> History:
+async def play_on_loop(plan: Plan, store: Store, make: MakeManager = SessionManager) -> History:
     """Run a plan over any store.
 
     Raises:
         Stuck: It does not end.
     """
     stage = LoopStage(_chooser(plan))
-    run = Play(plan, store, stage)
+    run = Play(plan, store, stage, make)
     run.begin()
     with _reproducible(secrets.randbits(64)):  # ids are never those of an earlier history in the same store
         try:
