@@ -103,10 +103,27 @@ class Enders:
         spared = families.session(visit.spared)
         return spared == session or (certain and families.kin(spared) == families.kin(session))
 
+    def voids(self, login: Visit, subject: str) -> bool:
+        """Tell whether anything can have made a login void while it was under way: a revocation, newer logins."""
+        for visit in self.families.acts:
+            if visit is login or visit.end <= login.sent or visit.sent >= login.end:
+                continue
+            kind = visit.act.kind.partition(":")[0]
+            if kind == "everyone" or (kind == "revoke_tag" and login.tagged):
+                return True
+            if kind in ("revoke_all", "spare") and visit.subject == subject:
+                return True
+            if set(visit.tokens) & set(login.tokens) and any(visit.tries):
+                return True
+        limit = self.rules.max_sessions
+        return limit is not None and len(self._newer(login, subject, login.end)) >= limit
+
     def _newer_logins(self, session: str, before: int) -> list[Visit]:
         """Return the logins that can count as newer than that of a session, one for each browser."""
+        return self._newer(self.families.birth(session), self.families.subject(session), before)
+
+    def _newer(self, birth: Visit, subject: str | None, before: int) -> list[Visit]:
         families, together, newer = self.families, Union(), {}
-        subject, birth = families.subject(session), families.birth(session)
         for visit in families.acts:
             logs_in = any(group.login == subject for group in visit.groups) or visit.imports
             if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:

@@ -233,7 +233,7 @@ def atoms_of(data: Mapping[str, Any]) -> dict[int, int]:
                 if digits % 4:
                     add(number, digits % 4)
                 number, digits = number + 1, digits // 4
-        elif key in ("log", "twin1"):
+        elif key in ("log", "twin1", "twin2"):
             for item in value:
                 add(item)
         elif key in ("tree", "held", "prefs"):

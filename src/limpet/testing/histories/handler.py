@@ -208,12 +208,14 @@ class Handler:
             self.session["prefs"] = self.constant
 
     def _twin(self) -> None:
-        if "twin1" in self.session or "twin2" in self.session:
-            if "twins" not in self.mine and "twin1" in self.session:
-                self.session["twin1"].append(self._note())
-        else:
+        """Put one object under two keys; what others add to one of them is not to appear in the other."""
+        if "twin1" not in self.session and "twin2" not in self.session:
             self.mine.add("twins")
             self.session["twin1"] = self.session["twin2"] = []
+
+    def _single(self) -> None:
+        if "twins" not in self.mine:
+            self.session.setdefault("twin1", []).append(self._note())
 
     def _hold(self) -> None:
         self.session.setdefault("held", {"recent": []})

@@ -171,15 +171,18 @@ class _Verdict:
         return False
 
     def a_loss_has_a_reason(self) -> Iterator[str]:
-        """Nobody is told that a session has ended unless somebody can have ended it."""
+        """Nobody is told that a session has ended, or that a login is void, unless somebody can have ended it."""
         for writer, group in self.writers:
-            session = self.families.met(writer)
-            if group.state != "told" or session is None or group.fresh or group.moves or writer.error is not None:
+            if group.state != "told" or writer.error is not None:
                 continue
-            if not self.enders.may(session, group.ended, but=writer) and not self.enders.deadline(
-                session, writer, own=True
-            ):
-                yield f"#{writer.number} is told that its session was ended, and nobody ended it"
+            session = self.families.met(writer)
+            if group.login:
+                if not self.enders.voids(writer, group.login):
+                    yield f"#{writer.number} logged in, which is void, and nobody ended it"
+            elif session is not None and not group.fresh and not group.moves:
+                over = self.enders.may(session, group.ended, but=writer)
+                if not over and not self.enders.deadline(session, writer, own=True):
+                    yield f"#{writer.number} is told that its session was ended, and nobody ended it"
 
     # -- answers
 

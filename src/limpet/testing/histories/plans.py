@@ -17,7 +17,7 @@ Mode: TypeAlias = Literal["server", "none", "epoch", "denylist"]
 ENDS: Final = ("returns", "raises", "answers 500")
 """How a handler can end. What raises is answered by something outside, which sends no cookie of ours."""
 
-_WRITES: Final = ("set", "append", "count", "nest", "recent", "twin", "unset", "constant")
+_WRITES: Final = ("set", "append", "count", "nest", "recent", "twin", "single", "unset", "constant")
 _HELD: Final = ("hold", "hold", "save", "refresh", "exclusive", "push", "push", "push")
 _QUIET: Final = ("ask", "read", "live")
 _ENDING: Final = ("logout", "restart", "empty")
@@ -163,9 +163,10 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
 
 
 def _rules(dice: random.Random, mode: Mode | None) -> Rules:
-    mode = mode if mode is not None else dice.choice(_MODES)
-    if mode != "server":
-        return Rules(mode=mode, skew=(0, dice.choice((0, 0, 20_000))))
+    drawn = dice.choice(_MODES)
+    chosen = drawn if mode is None else mode
+    if chosen != "server":
+        return Rules(mode=chosen, skew=(0, dice.choice((0, 0, 20_000))))
     skewed = dice.random() < 0.3
     return Rules(
         max_sessions=dice.choice((None, None, 1, 2)),
