@@ -1,9 +1,9 @@
-"""Short histories that a person would run into, each in several orders: what went wrong once does not go wrong again."""
+"""Short histories that anybody would run into, each in several orders: what went wrong once stays mended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pytest
@@ -19,7 +19,7 @@ class Known:
     """Acts, most of them one after the other; and the settings."""
 
     acts: tuple[Act, ...]
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
 
 
 def by(actor: int, *steps: str, worker: int = 0, ends: str = "returns", stale: int = 0, also: int | None = None) -> Act:

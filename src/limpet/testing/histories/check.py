@@ -12,8 +12,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -82,11 +83,17 @@ def examine(plan: Plan, store: Store, make: MakeManager = SessionManager) -> Fin
         return Finding(plan, tuple(judge(history)), history)
 
 
-async def examine_on_loop(plan: Plan, store: Store) -> Finding:
-    """Run one plan over any store, and judge it."""
+async def examine_on_loop(plan: Plan, store: Store, make: MakeManager = SessionManager, *, salt: str = "") -> Finding:
+    """Run one plan over any store, and judge it.
+
+    Args:
+        store: Empty, or with what other histories left.
+        make: See `examine`.
+        salt: Makes ids and subjects other ones, for a store that has seen the same plan before.
+    """
     with _quiet():
         try:
-            history = await play_on_loop(plan, store)
+            history = await play_on_loop(plan, store, make, salt=salt)
         except Stuck as error:
             return _endless(plan, error)
         return Finding(plan, tuple(judge(history)), history)
@@ -129,14 +136,15 @@ async def check_histories_on_loop(seeds: Iterable[int], store: MakeStore, mode: 
         AssertionError: One fails; the message shows it as it was drawn.
     """
     ran = 0
-    async for found in _run_on_loop(seeds, store, mode):
-        ran += 1
-        if found.problems:
-            raise AssertionError(f"the history of seed {found.plan.seed} fails:\n{found}")
+    async with aclosing(_run_on_loop(seeds, store, mode)) as run:
+        async for found in run:
+            ran += 1
+            if found.problems:
+                raise AssertionError(f"the history of seed {found.plan.seed} fails:\n{found}")
     return ran
 
 
-async def _run_on_loop(seeds: Iterable[int], store: MakeStore, mode: Mode | None) -> AsyncIterator[Finding]:
+async def _run_on_loop(seeds: Iterable[int], store: MakeStore, mode: Mode | None) -> AsyncGenerator[Finding, None]:
     kept: Store | None = None
     used = 0
     try:
@@ -148,7 +156,7 @@ async def _run_on_loop(seeds: Iterable[int], store: MakeStore, mode: Mode | None
                     await kept.close()
                 kept, used = store(), 0
             used += _SHARED if alone else 1
-            yield await examine_on_loop(plan, kept)
+            yield await examine_on_loop(plan, kept, salt=secrets.token_hex(6))
     finally:
         if kept is not None:
             await kept.close()

@@ -142,10 +142,12 @@ class Enders:
         families, margin = self.families, 0 if self.rules.exact else _MARGIN
         kin, used = families.kin(session), families.birth(session).elapsed
         now, used = (at.until, at.elapsed) if own else (at.elapsed, used)
+        if not self.server and at.tokens and at.tokens[0] in families.issuer:
+            used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
             if visit.sent >= at.loaded or visit is at:
                 continue
-            if visit.ok and families.met(visit) == session:
+            if self.server and visit.ok and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began
             near = {families.kin(other) for other in families.presented(visit)}
             near |= {families.kin(visit.out)} if visit.out else set()

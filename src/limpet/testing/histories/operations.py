@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+from limpet.manager import SessionManager
 from limpet.testing.histories.check import Finding, MakeStore, examine
 from limpet.testing.histories.plans import Act, Plan, Rules
 from limpet.testing.histories.watched import FAULTS
+from limpet.testing.histories.workers import MakeManager
 
 __all__ = ["OPERATIONS", "Operation", "check_faults", "faults_of"]
 
@@ -118,15 +120,19 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
 """The operations by name."""
 
 
-def faults_of(name: str, store: MakeStore) -> Iterator[Finding]:
+def faults_of(name: str, store: MakeStore, make: MakeManager = SessionManager) -> Iterator[Finding]:
     """Run an operation once for each call and each fault, and once without; return what happened each time.
 
     After the fault the browser does nothing more, or writes once more with the cookie that it has.
+
+    Args:
+        store: Makes an empty store whose calls never wait.
+        make: See `examine`.
     """
     operation = OPERATIONS[name]
     at = len(operation.before)
     whole = Plan(operation.rules, (*operation.before, operation.act), width=1, sweeps=True)
-    plain = examine(whole, store())
+    plain = examine(whole, store(), make)
     yield plain
     calls = [] if plain.history is None else plain.history.visits[at].calls
     last = max((index for index, call in enumerate(calls) if call in _CHANGES), default=-1)
@@ -134,7 +140,7 @@ def faults_of(name: str, store: MakeStore) -> Iterator[Finding]:
         for kind in FAULTS:
             act = replace(operation.act, faults={index: kind}, last_write=last)
             for after in ((), (_does("append"),)):
-                yield examine(replace(whole, acts=(*operation.before, act, *after)), store())
+                yield examine(replace(whole, acts=(*operation.before, act, *after)), store(), make)
 
 
 def check_faults(name: str, store: MakeStore) -> int:

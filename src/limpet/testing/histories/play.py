@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -45,15 +44,15 @@ class Play:
     Args:
         store: Empty, or used by others under other ids and subjects.
         stage: What decides who goes on.
+        salt: Goes into the names of subjects, so that no other history in this store has them.
         make: Makes the manager of a worker.
     """
 
-    def __init__(self, plan: Plan, store: Store, stage: Stage, make: MakeManager = SessionManager) -> None:
+    def __init__(self, plan: Plan, store: Store, stage: Stage, salt: str, make: MakeManager = SessionManager) -> None:
         self.plan, self.store, self.stage, self.make = plan, store, stage, make
         self.dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
         self.elapsed = 0
         self.numbers = Numbers()
-        salt = secrets.token_hex(6)
         self.names = {"ann": f"ann-{salt}", "bob": f"bob-{salt}", "tag": salt}
         self.constant = deepcopy(CONSTANT)
         self.history = History(plan.rules, [], constant=self.constant, names=self.names)
@@ -287,23 +286,26 @@ def _chooser(plan: Plan) -> Callable[[int], int]:
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def _reproducible(seed: str) -> Iterator[None]:
     """Let entropy come from a seed, so that a history runs the same way again."""
-    dice = random.Random(f"entropy {seed}")  # noqa: S311 - reproducible on purpose
+    dice = random.Random(seed)  # noqa: S311 - reproducible on purpose
     with patch.object(os, "urandom", dice.randbytes), patch.object(random, "_urandom", dice.randbytes):
         yield
 
 
-def play(plan: Plan, store: Store, make: MakeManager = SessionManager) -> History:
+def play(plan: Plan, store: Store, make: MakeManager = SessionManager, *, salt: str = "") -> History:
     """Run a plan over a store whose calls never wait.
+
+    Args:
+        salt: Makes ids and subjects other ones, for a store that has seen the same plan before.
 
     Raises:
         Stuck: It does not end.
     """
     stage = Stage(_chooser(plan))
-    run = Play(plan, store, stage, make)
+    run = Play(plan, store, stage, salt or str(plan.seed), make)
     run.begin()
-    with _reproducible(plan.seed):
+    with _reproducible(f"{plan.seed} {salt}"):
         try:
             stage.run()
         finally:
@@ -311,16 +313,16 @@ def play(plan: Plan, store: Store, make: MakeManager = SessionManager) -> Histor
     return _ended(run, stage)
 
 
-async def play_on_loop(plan: Plan, store: Store, make: MakeManager = SessionManager) -> History:
-    """Run a plan over any store.
+async def play_on_loop(plan: Plan, store: Store, make: MakeManager = SessionManager, *, salt: str = "") -> History:
+    """Run a plan over any store; see `play`.
 
     Raises:
         Stuck: It does not end.
     """
     stage = LoopStage(_chooser(plan))
-    run = Play(plan, store, stage, make)
+    run = Play(plan, store, stage, salt or str(plan.seed), make)
     run.begin()
-    with _reproducible(secrets.randbits(64)):  # ids are never those of an earlier history in the same store
+    with _reproducible(f"{plan.seed} {salt}"):
         try:
             await stage.run_on_loop()
         finally:
