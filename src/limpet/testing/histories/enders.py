@@ -12,6 +12,7 @@ from limpet.testing.histories.handler import DEADLINE, IDLE
 __all__ = ["Enders"]
 
 _TOUCH: Final = 60_000  # milliseconds within which a use need not be written down
+_ABSOLUTE: Final = 14 * 86_400_000
 _MARGIN: Final = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
 
 
@@ -153,7 +154,18 @@ class Enders:
             near |= {families.kin(visit.out)} if visit.out else set()
             if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
                 return True
-        return now - used + margin + _TOUCH >= IDLE * 1000
+        return (
+            now - used + margin + _TOUCH >= IDLE * 1000 or now - families.birth(session).elapsed + margin >= _ABSOLUTE
+        )
+
+    def is_idle(self, session: str, at: Visit) -> bool:
+        """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
+        families = self.families
+        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
+        used = [visit.until for visit in near if session in families.presented(visit)]
+        used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
+        used += [families.birth(session).until]
+        return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
 
     # -- what must have
 

@@ -12,6 +12,7 @@ from limpet.testing.histories.stage import Stage, never, pause
 
 __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
+_QUIET: Final = ("ask", "read", "live", "long")
 LOST: Final = frozenset({"WriteAfterEnd", "SessionRevoked"})
 IDLE: Final = 36_000
 """The idle timeout in seconds."""
@@ -65,8 +66,8 @@ class Handler:
             await self._do(step)
 
     async def _do(self, step: str) -> None:
-        name, _, argument = step.partition(":")
-        if name not in ("ask", "read", "live", "long"):
+        name = step.partition(":")[0]
+        if name not in _QUIET:
             self.visit.asked_only = False
         match name:
             case "save":
@@ -83,10 +84,18 @@ class Handler:
                 await pause()
             case "live":
                 await self.session.is_live()
-            case "login" | "tagged":
-                self._login(self.names[argument], tagged=name == "tagged")
             case _:
-                getattr(self, f"_{name}")()
+                self.act(step)
+
+    def act(self, step: str) -> None:
+        """Do one step that does not wait."""
+        name, _, argument = step.partition(":")
+        if name not in _QUIET:
+            self.visit.asked_only = False
+        if name in ("login", "tagged"):
+            self._login(self.names[argument], tagged=name == "tagged")
+        else:
+            getattr(self, f"_{name}")()
 
     # -- saving
 

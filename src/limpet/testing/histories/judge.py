@@ -57,6 +57,7 @@ class _Verdict:
     def statements(self) -> Iterator[Callable[[], Iterator[str]]]:
         yield self.errors_have_a_reason
         yield self.what_is_over_stays_over
+        yield self.what_expired_is_gone
         yield self.what_is_not_over_is_there
         if self.server:
             yield self.what_is_read_was_written_here
@@ -85,6 +86,12 @@ class _Verdict:
             by = self.enders.must(session, visit.sent)
             if by is not None:
                 yield f"#{visit.number} opens a session that #{by.number} ({by.act}) had ended"
+
+    def what_expired_is_gone(self) -> Iterator[str]:
+        """A session that nobody has used for longer than its idle timeout is gone."""
+        for visit, session in self._alive():
+            if self.enders.is_idle(session, visit):
+                yield f"#{visit.number} opens a session that nobody has used for longer than it may live"
 
     def what_is_not_over_is_there(self) -> Iterator[str]:
         """A cookie opens its session as long as nothing can have ended it."""

@@ -76,7 +76,7 @@ class Play:
     def _note(self, event: Event) -> None:
         """Note an event for the request that was running."""
         visit = calling.get()
-        if isinstance(visit, Visit):
+        if isinstance(visit, Visit) and not self.stage.closed:
             visit.events.append((self.stage.now, type(event).__name__))
 
     def begin(self) -> None:
