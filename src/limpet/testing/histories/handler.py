@@ -8,7 +8,7 @@ from typing import Any, Final
 from limpet._core.session import Session
 from limpet.errors import LimpetError, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached
 from limpet.testing.histories.facts import Group, Hold, Visit, atoms_of
-from limpet.testing.histories.stage import Stage, never, pause
+from limpet.testing.histories.stage import Moments, Stage, never, pause
 
 __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
@@ -43,7 +43,7 @@ class Handler:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: Moments,
         numbers: Numbers,
         visit: Visit,
         session: Session,
@@ -135,6 +135,12 @@ class Handler:
         group.ended = self.stage.tick()
         self.lost = self.lost or told
 
+    def bare(self, *, failed: bool) -> None:
+        """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""
+        session, visit = self.session, self.visit
+        removed = not self.lost and not failed and visit.alive and not self.fresh and bool(self.group.removed)
+        visit.emptied = removed and not session and session.subject is None
+
     async def _exclusive(self) -> None:
         began = len(self.visit.events)
         group, had = self.group, self.session.public_id is not None
@@ -177,7 +183,9 @@ class Handler:
                     raise
                 self.settle(group, began)
 
-        actors = [self.stage.add(f"{self.visit.number}{letter}", task()) for letter in "ab"]
+        assert isinstance(self.stage, Stage)
+        stage = self.stage
+        actors = [stage.add(f"{self.visit.number}{letter}", task()) for letter in "ab"]
         await pause(lambda: all(actor.done for actor in actors) or self.visit.died)
         while self.visit.died:
             await pause(never)

@@ -172,8 +172,7 @@ class Play:
         except LimpetError as error:
             visit.error = error
         visit.failed = visit.error is not None or visit.act.ends != "returns"
-        bare = not session and session.subject is None and not handler.lost
-        visit.emptied = bare and visit.alive and not handler.fresh and not visit.failed and bool(handler.group.removed)
+        handler.bare(failed=visit.failed)
         group, began = handler.group, len(visit.events)
         if visit.failed:
             await manager.commit(session, failed=True)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from limpet.errors import StoreUnavailable
 
-__all__ = ["Actor", "Flag", "LoopStage", "Stage", "Stuck", "SteppedRuntime", "never", "pause"]
+__all__ = ["Actor", "Flag", "LoopStage", "Moments", "Stage", "Stuck", "SteppedRuntime", "never", "pause"]
 
 T = TypeVar("T")
 Until: TypeAlias = Callable[[], bool]
@@ -72,22 +72,37 @@ async def pause(until: Until | None = None) -> None:
         await here[0].park(here[1], until)
 
 
-class Stage:
+class Moments:
+    """The order in which things happen.
+
+    Attributes:
+        now: The last moment that there was.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def tick(self) -> int:
+        """Return a moment that is later than every one before."""
+        self.now += 1
+        return self.now
+
+
+class Stage(Moments):
     """Runs coroutines one at a time.
 
     Args:
         choose: Takes the decisions.
 
     Attributes:
-        now: Steps so far: the only order there is of what happens.
         closed: It is over; what the dead still try fails at once.
     """
 
     def __init__(self, choose: Choose) -> None:
+        super().__init__()
         self._choose = choose
         self._alive: list[Actor] = []
         self._actors: list[Actor] = []
-        self.now = 0
         self.closed = False
 
     def add(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Actor:
@@ -96,11 +111,6 @@ class Stage:
         self._alive.append(actor)
         self._actors.append(actor)
         return actor
-
-    def tick(self) -> int:
-        """Return a moment that is later than every one before."""
-        self.now += 1
-        return self.now
 
     def ready(self) -> list[Actor]:
         """Return who could go on.
