@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from limpet import environment
 from limpet._core import events, locks, marks
@@ -390,7 +390,7 @@ def _encrypted(
             "encrypt=True is for what a store on the server keeps: a cookie session is encrypted with store='cookie:'"
         )
     return EncryptedStore(
-        cast("Store", store),
+        store,
         AtRestSealer(keyring, name=namespace, clock=clock),
         clock=clock,
         plain_until=None if plain_until is None else _until("plain_until", plain_until),

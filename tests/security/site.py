@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from limpet import Session, SessionManager
 from limpet._core.events import Event
+from limpet._core.marks import is_mark
 from limpet._core.protocols import Outcome
 from limpet._core.record import Record
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
@@ -137,6 +138,11 @@ class Site:
     def rows(self) -> dict[str, Record]:
         """Everything in the `Watched` store."""
         return self.watched.rows
+
+    @property
+    def kept(self) -> dict[str, Record]:
+        """Every session in the `Watched` store, without what says that an id has ended."""
+        return {key: record for key, record in self.rows.items() if not is_mark(record.payload)}
 
     def said(self, kind: type[Event]) -> int:
         """Return how many events of this kind there were."""

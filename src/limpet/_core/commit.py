@@ -14,12 +14,12 @@ from limpet._core.state import (
     CROSS_SITE,
     DISPLACED,
     ENDED,
-    EXPOSED,
     FORWARDED,
     LOGIN,
     OVER,
     READ_ONLY,
     REISSUE,
+    WATCHED,
     WRITTEN,
     Gone,
     Read,
@@ -52,7 +52,7 @@ async def commit(engine: Engine, state: SessionState, *, failed: bool, final: bo
         await rotation.abandon(engine, state)
         return
     if todo.step is Step.NOTHING and not todo.end and (state.leaving is None or not final):
-        state.flags &= ~(WRITTEN | EXPOSED | ENDED)
+        state.flags &= ~(WRITTEN | ENDED | WATCHED)
         reissue(engine, state)
         return
     if not engine.is_server_side or engine.storage.immediate or todo.step in (Step.TOUCH, Step.DROP):

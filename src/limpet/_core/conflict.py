@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTED", "combine", "end_state", "follow", "lost", "meet", "merge_in", "rebase", "settle_views"]
 
-NOTED: Final = WRITTEN | EXPOSED | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
+NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
 """What a handler asked for; a commit takes these flags up before it waits for anything."""
 
 _RENEWAL: Final = ("renewed", "previous")
@@ -153,7 +153,7 @@ def lost(attempt: Attempt) -> None:
 
 def end_state(state: SessionState) -> None:
     """Let a session be over: anonymous, with nothing of what it held."""
-    state.flags = (state.flags | OVER) & ~(NOTED | REISSUE | FORWARDED)
+    state.flags = (state.flags | OVER) & ~(NOTED | EXPOSED | REISSUE | FORWARDED)
     state.read = state.draft = state.out = state.line = None
     state.leaving = state.grace_of = state.created = None
     state.data, state.subject = {}, None

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from limpet._core import commit as commits
-from limpet._core import conflict, cookie_session, events, importing, locks, plan, record, tokens
+from limpet._core import conflict, cookie_session, events, importing, locks, plan, record, rotation, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.emitter import Emitter
 from limpet._core.inline import Inline
@@ -132,6 +132,7 @@ class Engine:
         self.reads_cookies = bool(self.importers) or transport.vary.lower() == b"cookie"
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary = transport.vary + b", Cookie" if extra else transport.vary
+        self.unfinished: dict[str, tuple[str, int]] = {}  # old ids that may live, by the key of the new one
         self._warned_of_copies = False
         self._warned_of_rivals = False
 
@@ -226,6 +227,8 @@ class Engine:
             await importing.read(self, state, state.old)
         state.loaded = READY
         if isinstance(found, Found):
+            if self.unfinished and found.key in self.unfinished:
+                await rotation.finish_later(self, found.key)
             self.adopt(state, found)
             await self._keep_for_this_request(state)
         elif found is not None:

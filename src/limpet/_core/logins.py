@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from limpet._core import conflict, events, locks, marks, plan
 from limpet._core.listing import live
 from limpet._core.record import unpack
-from limpet._core.state import LOGIN, Gone, Read, SessionState
+from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState
 from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def stand_as_before(engine: Engine, state: SessionState, old: Read | None) -> No
     """Let a refused login leave no trace: the session is what it was when the request began, or anonymous."""
     state.out = state.line = state.leaving = None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
-    state.flags = state.flags & ~conflict.NOTED
+    state.flags &= ~(conflict.NOTED | EXPOSED)
     state.read = old
     if old is None:
         state.draft, state.data, state.subject = None, {}, None

@@ -118,7 +118,7 @@ class Rules:
         self.persistent = persistent
 
 
-_UNUSUAL: Final = ENDED | DISPLACED | LOGIN | REGENERATE | OVER | WATCHED
+_NAMES: Final = ("id", "sub", "user_id", "uid", "pk", "username", "email")  # what names a person inside of a dict
 _WROTE: Final = WRITTEN | EXPOSED
 
 
@@ -171,8 +171,10 @@ def decide(
         payload = pack(state)
         worth = bool(draft.data or state.views) or state.subject is not None
     if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
-        create = worth and draft is not None and bool(payload)
-        return Plan(bool(flags & ENDED), Step.CREATE if create else Step.NOTHING, payload)
+        if not worth or draft is None or not payload:
+            return Plan(bool(flags & ENDED), Step.NOTHING)
+        appeared = rotation_of(rules.rotate_on, {}, draft.data) if flags & WATCHED else None
+        return Plan(bool(flags & ENDED), Step.CREATE, payload, appeared)
     changed = bool(payload) and not same(payload, read.record.payload)
     if changed and not worth and not flags & (LOGIN | DISPLACED):
         return Plan(True, Step.NOTHING)  # the last key is gone: the session ends as if it was cleared
@@ -194,7 +196,8 @@ def decide(
 def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
     """Tell what happened to the identity that these keys stand for; None: it is the same.
 
-    It changes when a key appears or goes, or when a scalar differs. A change inside of a container is one of data.
+    It changes when a key appears or goes, or when a scalar differs. A change inside of a container is one of data,
+    unless it is of what names a person there, such as ``id`` or ``sub``.
     """
     appeared = changed = gone = False
     for key in keys:
@@ -204,6 +207,8 @@ def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[
             gone = gone or (is_ is None and was is not None)
         elif type(was) in FROZEN or type(is_) in FROZEN:
             changed = changed or type(was) is not type(is_) or was != is_
+        elif isinstance(was, dict) and isinstance(is_, dict):
+            changed = changed or any(was.get(name) != is_.get(name) for name in _NAMES)
     if appeared:
         return "appeared"
     if changed:

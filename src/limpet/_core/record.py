@@ -283,8 +283,3 @@ def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:
     if payload[:1] == SEALED:
         return ForeignPayload("it is encrypted under a key that this manager does not have")
     return (ForeignPayload if whole else CorruptPayload)("unknown payload format")
-
-
-def same(payload: bytes, base: bytes, serializer: Serializer) -> bool:
-    """Tell whether two payloads hold equal contents."""
-    return payload == base

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.engine import Engine
 
-__all__ = ["abandon", "begin_grace", "bury", "finish", "move", "renew"]
+__all__ = ["abandon", "begin_grace", "bury", "finish", "finish_later", "move", "renew"]
 
 log = logging.getLogger("limpet")
 
@@ -122,12 +122,16 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         except StoreUnavailable as error:
             failure, met = error, False
         if failure is not None:
-            if await _is_dead(engine, key, grave, version) is False:
-                if standing is not None:
-                    await standing.restore(attempt)
-                else:
-                    state.leaving = leaving._replace(read=old)
-                    await abandon(engine, state)
+            dead = await _is_dead(engine, key, grave, version)
+            if dead:
+                break
+            if dead is None:  # the next request with the new id ends the old one, if this process serves it
+                engine.unfinished[attempt.stored().key or ""] = key, version
+            elif standing is not None:
+                await standing.restore(attempt)
+            else:
+                state.leaving = leaving._replace(read=old)
+                await abandon(engine, state)
             raise failure
         if met is None:
             break
@@ -172,14 +176,27 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
 
 
+async def finish_later(engine: Engine, new: str) -> None:
+    """End an old id of which it could not be told whether it was dead, now that its successor has come.
+
+    Raises:
+        StoreUnavailable: The store does not answer; the next request tries again.
+    """
+    key, version = engine.unfinished[new]
+    await engine.storage.replace(key, marks.tombstone("login", engine.clock(), new), version)
+    engine.unfinished.pop(new, None)
+
+
 async def _is_dead(engine: Engine, key: str, grave: Record, version: int) -> bool | None:
-    """Look what became of a write whose reply was lost: True: it landed; False: it did not; None: nobody knows."""
+    """Look what became of a write whose reply was lost: True: it landed; False: it did not; None: it cannot be told."""
     try:
         there = await engine.storage.load(key)
     except StoreUnavailable:
         log.warning("session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
         return None
-    return there is None or there.version != version
+    if there is not None and there.version == version:
+        return False
+    return True if there is not None and there.version == grave.version else None
 
 
 async def renew(attempt: Attempt) -> None:
@@ -214,7 +231,10 @@ async def renew(attempt: Attempt) -> None:
         except StoreUnavailable as error:
             failure, met = error, False
         if failure is not None:
-            if await _is_dead(engine, key, mark, version) is False:
+            dead = await _is_dead(engine, key, mark, version)
+            if dead:
+                break
+            if dead is False:
                 await standing.restore(attempt)
             raise failure
         if met is None:

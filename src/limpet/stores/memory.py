@@ -161,7 +161,7 @@ class MemoryStore:
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of these keys, None for each that is absent."""
-        return [self._records.get(key) for key in keys]
+        return [await self.load(key) for key in keys]  # through `load`, which a subclass may replace
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the keys and records of that subject."""
