@@ -48,6 +48,7 @@ _TIMES: Final = st.sampled_from((*_SHORT, IDLE * 500, IDLE * 1000, IDLE * 1001, 
 _PICK: Final = st.integers(0, 1_000)
 _FAILURES: Final[st.SearchStrategy[Failure]] = st.sampled_from(("no", "no", "no", "no", "answers 500", "raises"))
 _EVENTS: Final = st.sampled_from(("lose", "revoke", "sweep", "reopen", "down", "lossy", "up", "up", "up", "up"))
+_POWERS: Final = frozenset({"find", "find_page", "load_many", "replace", "scan", "sweep"})
 _RULES: Final = Rules(renews=True, touches=True)
 
 
@@ -93,6 +94,18 @@ class FailingStore:
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete, and lose the first reply."""
         return self._lose(("delete", key, version), await self._do(self.store.delete(key, version)))
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand on the powers of the store behind; they fail as it does."""
+        if name not in _POWERS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        behind = getattr(self.store, name)
+
+        async def call(*given: Any, **more: Any) -> Any:
+            outcome = await self._do(behind(*given, **more))
+            return self._lose((name, *given[:1], given[1].version), outcome) if name == "replace" else outcome
+
+        return call
 
     async def _do(self, call: Coroutine[Any, Any, Any]) -> Any:
         if self.down:

@@ -54,7 +54,7 @@ class Enders:
         if not self.server:
             return self._can_end_cookie(visit, session, sent)
         moves, ends = visit.tries
-        empties = "empty" in visit.act.steps
+        empties = any(group.removed for group in visit.groups) and families.subject(session) is None
         if session in sent and (ends or empties or (moves and _takes_effect(visit))):
             return True
         made = families.made.get(session)
@@ -70,7 +70,7 @@ class Enders:
 
     def _can_end_cookie(self, visit: Visit, session: str, sent: set[str]) -> bool:
         moves, ends = visit.tries
-        acts = moves or ends or "empty" in visit.act.steps
+        acts = moves or ends or any(group.removed for group in visit.groups)
         if self.rules.mode == "none" or not acts:
             return False
         families = self.families

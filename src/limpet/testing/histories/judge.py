@@ -245,7 +245,7 @@ class _Verdict:
             told = any(group.state == "told" for group in visit.groups)
             wrote = any(group.atoms or group.login for group in visit.groups if group.fresh and group.state == "saved")
             met = self.families.met(visit)
-            if visit.out == "" and not ends and not visit.emptied and "empty" not in visit.act.steps:
+            if visit.out == "" and not ends and not any(group.removed for group in visit.groups):
                 yield f"#{visit.number} takes a cookie back, and ended nothing"
             elif visit.out:
                 yield from self._is_due(visit, met, moves=moves, ends=ends)
