@@ -27,9 +27,22 @@ class Attempt:
         increments: What was added to numbers, by key.
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, if it did.
+        replaces: The key of the session whose id changes, if one does.
     """
 
-    __slots__ = ("conflicts", "draft", "engine", "flags", "increments", "made", "now", "payload", "plan", "state")
+    __slots__ = (
+        "conflicts",
+        "draft",
+        "engine",
+        "flags",
+        "increments",
+        "made",
+        "now",
+        "payload",
+        "plan",
+        "replaces",
+        "state",
+    )
 
     def __init__(self, engine: Engine, state: SessionState, plan: Plan, now: int) -> None:
         assert state.draft is not None
@@ -43,6 +56,7 @@ class Attempt:
         self.increments: dict[str, Any] = {}
         self.conflicts = 0
         self.made: tuple[str, int] | None = None
+        self.replaces: str | None = None
         self.take_increments()
 
     # -- what is to be written

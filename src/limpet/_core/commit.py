@@ -48,7 +48,7 @@ async def commit(engine: Engine, state: SessionState, *, failed: bool, final: bo
     todo = engine.decide(state, now, failed)
     if failed:
         if todo.end:
-            await _end(engine, state, now)
+            await _end(engine, state, now, True)
         await rotation.abandon(engine, state)
         return
     if todo.step is Step.NOTHING and not todo.end and (state.leaving is None or not final):
@@ -84,7 +84,7 @@ async def _steps(
     ended = Ended()
     now = engine.clock() if attempt is None else attempt.now
     if todo.end:
-        ended = await _end(engine, state, now)
+        ended = await _end(engine, state, now, bool(taken & ENDED))
     step = todo.step
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
@@ -171,7 +171,7 @@ async def _create(attempt: Attempt) -> None:
             await logins.take_place(engine, state, gone)
             grave = marks.tombstone("login", attempt.now, key)
             await engine.storage.replace(gone.key, grave, gone.record.version)
-    await importing.close(engine, state)
+    await importing.close(attempt)
 
 
 async def _touch(attempt: Attempt) -> None:
@@ -205,8 +205,11 @@ async def _still_there(attempt: Attempt) -> bool:
     return True
 
 
-async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
+async def _end(engine: Engine, state: SessionState, now: int, asked: bool) -> Ended:
     """End every session that the request presented, and let the client forget the token.
+
+    Args:
+        asked: It is a logout; False: the session ends because its last key is gone, and no other one does.
 
     A failure on the way leaves the rest to the next try: what was ended stays so.
     """
@@ -218,7 +221,8 @@ async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
         targets.append(state.read)
         if state.leaving is not None:
             targets.append(state.leaving.read)
-    targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
+    if asked:
+        targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
             raw = engine.verify(token)

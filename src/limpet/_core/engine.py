@@ -484,7 +484,7 @@ class Engine:
                 found = await self.storage.locate(read.raw, read.key or "", met=True)
                 differs = self.differs(state)
                 attempt = Attempt(self, state, _NEVER_PLANNED, self.clock())
-                conflict.rebase(attempt, found if isinstance(found, Found) else None, differs)
+                conflict.rebase(attempt, found, differs)
         except LimpetError as error:
             redact(error)
             raise

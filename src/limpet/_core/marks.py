@@ -106,13 +106,18 @@ def tombstone(how: str, now: int, successor: str | None) -> Record:
     return Record(tokens.new_version(), write(facts), now, until)
 
 
-def buried(key: str, record: Record, now: int) -> Gone | None:
-    """Return what a tombstone says, or None once its minute is over, and for a mark that is none."""
+def buried(key: str, record: Record, now: int, *, met: bool = False) -> Gone | None:
+    """Return what a tombstone says, or None once its minute is over, and for a mark that is none.
+
+    Args:
+        met: The request met the session alive when it began: then the tombstone is from this minute, whatever the clock
+            of this host says.
+    """
     facts = read(record.payload)
     if facts is None or not facts.get("gone"):
         return None
     until: int = facts["gone"]
-    if not until - TOMBSTONE_LIFE - _SKEW <= now < until:
+    if not met and not until - TOMBSTONE_LIFE - _SKEW <= now < until:
         return None
     return Gone(key, record, str(facts.get("how", "")), facts.get("next"))
 

@@ -62,6 +62,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     failure: BaseException | None = None
     try:
         _begin_anew(attempt)
+        attempt.replaces = old.key
         stands = await logins.insert(attempt)
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure, stands = error, False
@@ -146,7 +147,7 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
             if not login:
                 await attempt.drop_made()
                 state.read = old
-                conflict.lost(attempt)
+                conflict.lost(attempt, found)
                 return
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
@@ -247,7 +248,7 @@ async def renew(attempt: Attempt) -> None:
         if not isinstance(found, Found):
             await attempt.drop_made()
             state.read, state.out = old, None
-            conflict.lost(attempt)
+            conflict.lost(attempt, found)
             return
         if found.forwarded:  # another request renewed first: save into the record that it made
             await attempt.drop_made()
@@ -303,7 +304,7 @@ async def bury(attempt_now: int, engine: Engine, read: Read, how: str, successor
         if not isinstance(met, Record):
             return ended
         if marks.is_mark(met.payload):
-            gone = marks.buried(key, met, engine.clock())
+            gone = marks.buried(key, met, engine.clock(), met=True)
             if gone is None or gone.how != "regenerate" or gone.successor is None:
                 return ended
             there = await engine.storage.load(gone.successor)

@@ -348,10 +348,7 @@ class Session(MutableMapping[str, Any]):
         except BaseException:
             state.flags |= over
             raise
-        if over & OVER or state.draft is None:
-            _begin(state, self._backend.clock())
-            state.flags |= WRITTEN
-        elif state.subject is not None and state.subject != name:
+        if state.subject is not None and state.subject != name:
             displaced = state.read is not None and not state.flags & ENDED
             _begin(state, self._backend.clock())
             state.flags |= WRITTEN | (DISPLACED if displaced else 0)

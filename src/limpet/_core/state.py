@@ -208,18 +208,20 @@ class Old:
         source: The importer whose session was taken over.
         token: The value of its cookie.
         imported: What it held.
+        base: What was taken over of it, encoded.
         left_out: Keys whose values cannot be stored.
         noted: The new session is to be written.
         dropped: The session was ended: the old cookie is deleted.
     """
 
-    __slots__ = ("dropped", "found", "imported", "left_out", "noted", "source", "token")
+    __slots__ = ("base", "dropped", "found", "imported", "left_out", "noted", "source", "token")
 
     def __init__(self, found: Sequence[tuple[Importer, Sequence[str]]]) -> None:
         self.found = found
         self.source: Importer | None = None
         self.token = ""
         self.imported: Imported | None = None
+        self.base = b""
         self.left_out: tuple[str, ...] = ()
         self.noted = False
         self.dropped = False

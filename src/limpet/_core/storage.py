@@ -257,7 +257,7 @@ class Storage:
         now = self.clock()
         kind = record.payload[:1]
         if kind == marks.FORMAT:
-            return marks.buried(key, record, now)
+            return marks.buried(key, record, now, met=met)
         if kind == forward.FORMAT:
             return await self._follow(raw, key, record, hops, now, met=met)
         try:
@@ -283,9 +283,7 @@ class Storage:
                 and contents.seen != self.positions.seq
                 and not await self.positions.holds(contents, record.subject)
             ):
-                self.emit(events.SessionRevoked, key, subject=record.subject)
-                await self.forget(key, record)
-                return None
+                return None  # revoked, and not deleted yet
             return Found(raw, key, record, contents, hops > 0)
         log.warning("session %s could not be read and was deleted: %s", tokens.tag(key), reason)
         self.emit(events.CorruptRecord, key, reason=reason)

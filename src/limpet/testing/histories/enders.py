@@ -142,7 +142,7 @@ class Enders:
         """
         families, margin = self.families, 0 if self.rules.exact else _MARGIN
         kin, used = families.kin(session), families.birth(session).elapsed
-        now, used = (at.until, at.elapsed) if own else (at.elapsed, used)
+        now, used = (at.until, at.elapsed) if own else (at.until, used)
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
@@ -198,7 +198,8 @@ class Enders:
         sent = families.presented(visit)
         if met is None:
             planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
-            return planted and session in sent and (visit.over or visit.moved)
+            logged_in = any(group.login for group in visit.groups)  # to regenerate nothing is nothing
+            return planted and session in sent and (visit.over or (visit.moved and logged_in))
         if met == session:
             return visit.over or visit.moved or (visit.emptied and self._alone(visit, session))
         if session == self._imported():  # what was taken over from it is it

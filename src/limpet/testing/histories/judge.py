@@ -105,6 +105,8 @@ class _Verdict:
                 continue
             if self._grace_is_over(token, visit) or self.enders.deadline(session, visit):
                 continue
+            if issuer.number < 0 and any(name == "LimitReached" for _, name in visit.events):
+                continue  # an old session counts as a login, and there was no room for it
             if not self.enders.may(session, visit.loaded, but=visit):
                 yield f"#{visit.number} finds nothing with the cookie of #{issuer.number}, and nobody ended it"
 
@@ -258,7 +260,7 @@ class _Verdict:
                 and (wrote or not last.fresh)
             ):
                 yield f"#{visit.number} changed an id, and handed out none"
-            elif met is None and not visit.tokens and wrote and not ends:
+            elif met is None and not visit.tokens and wrote and not ends and not visit.emptied:
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
             elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
                 yield f"#{visit.number} logged out, and its cookie was not taken back"

@@ -187,7 +187,7 @@ class Play:
         if token and self.plan.rules.mode != "server" and not visit.failed:
             visit.made = session.subject, deepcopy(dict(session))
         if visit.pid is not None:
-            self.pids[token or (visit.tokens[0] if visit.tokens else "")] = visit.pid
+            self.pids[token or (visit.tokens[0] if len(visit.tokens) == 1 else "")] = visit.pid
         visit.answered = self.stage.tick()
 
     def _handler(self, visit: Visit, session: Session) -> Handler:

@@ -206,9 +206,14 @@ class LoopStage(Stage):
 
 
 class Flag:
-    """What one task of a request waits for and another sets."""
+    """What one task of a request waits for and another sets.
 
-    def __init__(self) -> None:
+    Args:
+        runtime: Of the process, with which all its tasks die.
+    """
+
+    def __init__(self, runtime: SteppedRuntime) -> None:
+        self._runtime = runtime
         self._is_set = False
 
     def is_set(self) -> bool:
@@ -221,8 +226,9 @@ class Flag:
 
     async def wait(self) -> None:
         """Wait until it is set."""
-        while not self._is_set:
-            await pause(self.is_set)
+        while not self._is_set and not self._runtime.dead:
+            await pause(lambda: self._is_set or self._runtime.dead)
+        await self._runtime.live()
 
 
 class SteppedRuntime:
@@ -296,4 +302,4 @@ class SteppedRuntime:
 
     def signal(self) -> Flag:
         """Return what tasks of one request wait for and set."""
-        return Flag()
+        return Flag(self)
