@@ -223,6 +223,11 @@ class Attempt:
         if self.conflicts:
             engine.emit(events.SessionMerged, self.stored().key, subject=state.subject, attempts=self.conflicts + 1)
 
+    async def save_back(self) -> None:
+        """Save the contents into the record that the session stands on, whatever is there meanwhile."""
+        self.encode()
+        await self.update()
+
     def count(self, keys: tuple[str, ...] = (), *, timed: bool = True) -> None:
         """Count a conflict against the policy's budget.
 

@@ -167,7 +167,7 @@ async def _create(attempt: Attempt) -> None:
             await rotation.bury(attempt.now, engine, read, "login", key)
         state.rivals = ()
         gone, state.gone = state.gone, None
-        if gone is not None and gone.how == "login":
+        if gone is not None:
             await logins.take_place(engine, state, gone)
             grave = marks.tombstone("login", attempt.now, key)
             await engine.storage.replace(gone.key, grave, gone.record.version)
@@ -231,8 +231,9 @@ async def _end(engine: Engine, state: SessionState, now: int, asked: bool) -> En
                 targets.append(Read(found.raw, found.key, found.record))
             elif isinstance(found, Gone):
                 state.gone = found
+    grave: Gone | None = None
     for target in targets:
-        await rotation.bury(now, engine, target, "logout", None)
+        grave = await rotation.bury(now, engine, target, "logout", None)
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
     gone = state.gone
@@ -243,8 +244,10 @@ async def _end(engine: Engine, state: SessionState, now: int, asked: bool) -> En
             engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
             ended = True
     state.read = state.leaving = state.created = None
-    state.rivals, state.gone = (), None
+    state.rivals, state.gone = (), grave  # a login in the same request looks who else came with that id
     state.flags &= ~(FORWARDED | REISSUE)
+    if state.old is not None:
+        ended = await importing.forget(engine, state, now) or ended
     if ended:
         state.clears = len(state.ids) > 1
         state.ids = ()

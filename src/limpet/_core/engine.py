@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 from limpet._core import commit as commits
 from limpet._core import conflict, cookie_session, events, importing, locks, plan, record, rotation, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.emitter import Emitter
 from limpet._core.inline import Inline
-from limpet._core.plan import Plan, Rules, Step
+from limpet._core.plan import NO_PLAN, Plan, Rules, Step
 from limpet._core.policy import SessionPolicy
 from limpet._core.protocols import (
     ClientStore,
@@ -61,8 +61,6 @@ from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
 __all__ = ["Engine"]
 
 log = logging.getLogger("limpet")
-
-_NEVER_PLANNED: Final = Plan(False, Step.NOTHING)
 
 
 class Engine:
@@ -241,6 +239,7 @@ class Engine:
         """Let the session stand for what was found."""
         state.read = Read(found.raw, found.key, found.record, found.contents.ends)
         state.draft, state.data, state.subject = found.contents, found.contents.data, found.record.subject
+        state.met = True
         if found.forwarded:
             state.flags |= FORWARDED | REISSUE
 
@@ -483,7 +482,7 @@ class Engine:
             if self.is_server_side and read is not None and draft is not None and not state.flags & ENDED:
                 found = await self.storage.locate(read.raw, read.key or "", met=True)
                 differs = self.differs(state)
-                attempt = Attempt(self, state, _NEVER_PLANNED, self.clock())
+                attempt = Attempt(self, state, NO_PLAN, self.clock())
                 conflict.rebase(attempt, found, differs)
         except LimpetError as error:
             redact(error)

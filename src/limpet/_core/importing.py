@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.engine import Engine
 
-__all__ = ["close", "leftovers", "look", "note", "read"]
+__all__ = ["close", "forget", "leftovers", "look", "note", "read"]
 
 
 def look(engine: Engine, state: SessionState, headers: Sequence[Header]) -> None:
@@ -164,6 +164,25 @@ async def close(attempt: Attempt) -> None:
     state.read = Read(b"", found.key, found.record, found.contents.ends)
     if not engine.same(attempt.payload, found.record.payload):
         await attempt.update()
+
+
+async def forget(engine: Engine, state: SessionState, now: int) -> bool:
+    """Note at a logout that an old session is not to be taken over again; tell whether this ended a session of ours.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    old = state.old
+    if old is None or old.source is None or not engine.is_server_side:
+        return False
+    key = _note_key(old.source, old.token)
+    facts: marks.Facts = {"gone": now + marks.TOMBSTONE_LIFE, "how": "import"}
+    met = await engine.storage.create(key, Record(tokens.new_version(), marks.write(facts), now, old.source.until))
+    if not isinstance(met, Record):
+        return False
+    successor = (marks.read(met.payload) or {}).get("next")  # another request took it over meanwhile
+    there = await engine.storage.load(successor) if isinstance(successor, str) else None
+    return there is not None and await engine.storage.end(str(successor), there)
 
 
 def leftovers(engine: Engine, state: SessionState, handed_out: bool) -> list[Header]:

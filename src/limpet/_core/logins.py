@@ -124,6 +124,10 @@ async def _places_of_this_browser(engine: Engine, state: SessionState) -> set[st
         there = await engine.storage.load(state.read.key)
         if there is not None and marks.is_mark(there.payload):  # another login from the same id was quicker
             state.gone = marks.buried(state.read.key, there, engine.clock(), met=True)
+    elif state.gone is not None:
+        there = await engine.storage.load(state.gone.key)
+        if there is not None and marks.is_mark(there.payload):
+            state.gone = marks.buried(state.gone.key, there, engine.clock(), met=True) or state.gone
     if state.gone is not None and state.gone.successor is not None:
         own.add(state.gone.successor)
     return own
@@ -135,7 +139,7 @@ async def take_place(engine: Engine, state: SessionState, gone: Gone) -> None:
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    if gone.how != "login" or gone.successor is None:
+    if gone.successor is None:
         return
     there = await engine.storage.load(gone.successor)
     same = there is not None and there.subject is not None and there.subject == state.subject

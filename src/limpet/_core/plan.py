@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from limpet._core.policy import SessionPolicy
 
 __all__ = [
+    "NO_PLAN",
     "Plan",
     "Rules",
     "Step",
@@ -80,7 +81,7 @@ class Plan(NamedTuple):
     grace: str | None = None
 
 
-_NOTHING: Final = Plan(False, Step.NOTHING)
+NO_PLAN: Final = Plan(False, Step.NOTHING)
 
 
 class Rules:
@@ -162,7 +163,7 @@ def decide(
     """
     flags, read, draft = state.flags, state.read, state.draft
     if failed:  # an error keeps a logout and drops the rest
-        return Plan(True, Step.NOTHING) if flags & ENDED else _NOTHING
+        return Plan(True, Step.NOTHING) if flags & ENDED else NO_PLAN
     if flags & OVER or (flags & CROSS_SITE and read is None and not flags & ENDED):
         wrote = flags & _WROTE and draft is not None and (state.data or state.subject is not None)
         return Plan(bool(flags & ENDED), Step.DROP if wrote else Step.NOTHING)

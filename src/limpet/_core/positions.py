@@ -197,8 +197,8 @@ class Positions:
         again = False
         for facts in (*candidates, *before):
             at = facts.get("at", 0)
-            if own and at == own:
-                continue
+            if (own and at == own) or at > self.seq:
+                continue  # its own, or one that is not in force yet
             if at > state.position and not self._is_before(facts, state.login_at, contents.authenticated or 0):
                 return False
             again = again or at > contents.seen

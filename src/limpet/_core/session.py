@@ -241,13 +241,12 @@ class Session(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.rivals or state.gone is not None or state.flags & READ_ONLY:
+        if state.read is not None or state.rivals or (state.gone is not None and state.met) or state.flags & READ_ONLY:
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
         state.flags = (state.flags & ~(READ_ONLY | LOGIN | REGENERATE)) | WRITTEN
-        if not state.flags & OVER:
-            _begin(state, backend.clock())
+        _begin(state, backend.clock())
         state.loaded = READY
 
     def __repr__(self) -> str:

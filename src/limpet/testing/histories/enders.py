@@ -146,7 +146,9 @@ class Enders:
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
-            if visit.sent >= at.loaded or visit is at:
+            if visit.sent >= at.loaded and visit is not at:
+                continue
+            if visit is at and not own:
                 continue
             if self.server and visit.ok and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began
@@ -196,6 +198,8 @@ class Enders:
             return self._has_ended_cookie(visit, session)
         met = families.met(visit)
         sent = families.presented(visit)
+        if any(group.state == "told" for group in visit.groups) and not visit.over:
+            return False  # its login was void in the end, so the browser keeps what it had
         if met is None:
             planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
             logged_in = any(group.login for group in visit.groups)  # to regenerate nothing is nothing

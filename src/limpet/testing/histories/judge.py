@@ -152,6 +152,8 @@ class _Verdict:
                 missing = [atom for atom in group.atoms if atom not in there]
                 if not missing or writer is visit or self._emptied_meanwhile(writer):
                     continue
+                if writer.failed and any(earlier.login for earlier in writer.groups):
+                    continue  # the login was dropped, and with it what was saved into its session
                 if group.state == "saved" and group.ended < visit.sent and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
                 elif found & set(group.atoms) and not writer.both:
@@ -260,7 +262,7 @@ class _Verdict:
                 and (wrote or not last.fresh)
             ):
                 yield f"#{visit.number} changed an id, and handed out none"
-            elif met is None and not visit.tokens and wrote and not ends and not visit.emptied:
+            elif met is None and not visit.tokens and wrote and not ends and not any(g.removed for g in visit.groups):
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
             elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
                 yield f"#{visit.number} logged out, and its cookie was not taken back"
