@@ -155,7 +155,7 @@ def test_conflicts_are_a_409() -> None:
     @get("/strict")
     async def strict(session: SessionDep) -> None:
         manager = session._engine
-        other = manager.begin([(b"cookie", f"__Host-session={manager.present(session._raw or b'')}".encode())])
+        other = manager.begin([(b"cookie", f"__Host-session={manager.engine.present(session._raw or b'')}".encode())])
         await other.load()
         other["key"], session["key"] = 1, 2
         await other.save()

@@ -218,6 +218,11 @@ async def swept(shop: Shop) -> None:
     await shop.manager.runtime.drain(5)  # type: ignore[attr-defined]
 
 
+async def dropped(shop: Shop) -> None:
+    """Another site posts a form without our cookie, and the handler writes."""
+    await shop.browser().post("/write/a", headers={"sec-fetch-site": "cross-site"})
+
+
 SCENARIOS: Final[dict[type[events.Event], Callable[[Shop], Awaitable[None]]]] = {
     events.SessionCreated: created,
     events.SessionLoggedIn: logged_in,
@@ -231,6 +236,7 @@ SCENARIOS: Final[dict[type[events.Event], Callable[[Shop], Awaitable[None]]]] = 
     events.SessionMerged: merged,
     events.ValueOverwritten: overwritten,
     events.WriteAfterEnd: written_after_end,
+    events.WriteDropped: dropped,
     events.CorruptRecord: corrupt,
     events.StoreFailed: store_failed,
     events.AmbiguousCookie: ambiguous,

@@ -28,6 +28,7 @@ class Attempt:
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, if it did.
         replaces: The key of the session whose id changes, if one does.
+        uncertain: It cannot be told whether the old id is dead, so that the new one has to go out.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Attempt:
         "plan",
         "replaces",
         "state",
+        "uncertain",
     )
 
     def __init__(self, engine: Engine, state: SessionState, plan: Plan, now: int) -> None:
@@ -57,6 +59,7 @@ class Attempt:
         self.conflicts = 0
         self.made: tuple[str, int] | None = None
         self.replaces: str | None = None
+        self.uncertain = False
         self.take_increments()
 
     # -- what is to be written
@@ -161,7 +164,7 @@ class Attempt:
     def saved(self, raw: bytes, key: str | None, record: Record) -> None:
         """Let the session stand on a record that was just written."""
         state, before = self.state, self.state.read
-        if before is not None and before.raw == raw and self.draft.ends != before.ends and self.engine.persistent:
+        if before is not None and before.key == key and self.draft.ends != before.ends and self.engine.persistent:
             state.flags |= REISSUE
         state.read = Read(raw, key, record, self.draft.ends)
         state.tried = None

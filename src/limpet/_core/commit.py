@@ -48,7 +48,7 @@ async def commit(engine: Engine, state: SessionState, *, failed: bool, final: bo
     todo = engine.decide(state, now, failed)
     if failed:
         if todo.end:
-            await _end(engine, state, now, True)
+            await _end(engine, state, now)
         await rotation.abandon(engine, state)
         return
     if todo.step is Step.NOTHING and not todo.end and (state.leaving is None or not final):
@@ -84,13 +84,15 @@ async def _steps(
     ended = Ended()
     now = engine.clock() if attempt is None else attempt.now
     if todo.end:
-        ended = await _end(engine, state, now, bool(taken & ENDED))
+        ended = await _end(engine, state, now)
     step = todo.step
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed("a new id cannot be handed out any more: the response has started")
         if not engine.is_server_side:
-            if step is not Step.NOTHING:
+            if step is Step.EMPTY:
+                await cookie_session.end(engine, state)
+            elif step is not Step.NOTHING:
                 if step is not Step.TOUCH:
                     attempt.prepare()
                 await cookie_session.seal(attempt, todo, ended)
@@ -125,6 +127,9 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
                 await attempt.update()
             if slides:
                 state.flags |= REISSUE  # a save moves the deadline as a touch does
+        case Step.EMPTY:
+            attempt.prepare()
+            await _empty(attempt)
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
@@ -174,6 +179,27 @@ async def _create(attempt: Attempt) -> None:
     await importing.close(attempt)
 
 
+async def _empty(attempt: Attempt) -> None:
+    """End a session whose last key is gone; what others put into it meanwhile keeps it."""
+    engine, state = attempt.engine, attempt.state
+    while True:
+        read = attempt.stored()
+        grave = marks.tombstone("logout", attempt.now, None)
+        met = await engine.storage.replace(read.key or "", grave, read.record.version)
+        if met is None:
+            break
+        if not await conflict.meet(attempt, met):
+            return
+        if state.data or state.subject is not None:
+            await attempt.update()
+            return
+    engine.emit(events.SessionLoggedOut, read.key, subject=read.record.subject)
+    state.read = state.created = None
+    state.flags &= ~(FORWARDED | REISSUE)
+    if not state.phase:
+        state.out, state.line = "", None
+
+
 async def _touch(attempt: Attempt) -> None:
     engine, state, read = attempt.engine, attempt.state, attempt.stored()
     expires = attempt.expires()
@@ -205,11 +231,8 @@ async def _still_there(attempt: Attempt) -> bool:
     return True
 
 
-async def _end(engine: Engine, state: SessionState, now: int, asked: bool) -> Ended:
+async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
     """End every session that the request presented, and let the client forget the token.
-
-    Args:
-        asked: It is a logout; False: the session ends because its last key is gone, and no other one does.
 
     A failure on the way leaves the rest to the next try: what was ended stays so.
     """
@@ -221,8 +244,7 @@ async def _end(engine: Engine, state: SessionState, now: int, asked: bool) -> En
         targets.append(state.read)
         if state.leaving is not None:
             targets.append(state.leaving.read)
-    if asked:
-        targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
+    targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
             raw = engine.verify(token)

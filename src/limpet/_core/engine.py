@@ -422,7 +422,7 @@ class Engine:
             return (
                 state.read is not None and bool(todo.payload) and not self.same(todo.payload, state.read.record.payload)
             )
-        return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.MOVE)
+        return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.EMPTY, Step.MOVE)
 
     def same(self, payload: bytes, base: bytes) -> bool:
         """Tell whether two payloads hold equal contents."""
@@ -466,6 +466,8 @@ class Engine:
             return await cookie_session.is_live(self, contents, read.record.subject)
         found = await self.storage.locate(read.raw, read.key or "", met=True)
         if not isinstance(found, Found):
+            if state.read is read:  # a save from now on has to look again: there is no slack for it
+                state.read = read._replace(record=read.record._replace(expires=0))
             return False
         if found.forwarded and state.read is read:  # so that a long-lived socket never has many renewals to follow
             state.read = read._replace(raw=found.raw, key=found.key)

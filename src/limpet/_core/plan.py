@@ -59,6 +59,7 @@ class Step(enum.Enum):
     TOUCH = "touch"  # move the idle deadline
     CREATE = "create"  # a first write: new id, new record
     UPDATE = "update"  # version-checked, merged on conflict
+    EMPTY = "empty"  # the last key is gone: end the session, unless others put something into it meanwhile
     MOVE = "move"  # new id, old one dead at once (login, regenerate)
     RENEW = "renew"  # new id, old one forwards during the grace
 
@@ -177,8 +178,8 @@ def decide(
         appeared = rotation_of(rules.rotate_on, {}, draft.data) if flags & WATCHED else None
         return Plan(bool(flags & ENDED), Step.CREATE, payload, appeared)
     changed = bool(payload) and not same(payload, read.record.payload)
-    if changed and not worth and not flags & (LOGIN | DISPLACED):
-        return Plan(True, Step.NOTHING)  # the last key is gone: the session ends as if it was cleared
+    if changed and not worth and not flags & (LOGIN | DISPLACED) and _is_emptied(base(state)):
+        return Plan(False, Step.EMPTY, payload)
     rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None
     if state.phase:
         rotates = None  # no new id can be handed out any more
@@ -192,6 +193,11 @@ def decide(
     if _touch_due(state, rules, now):
         return Plan(False, Step.TOUCH, payload)
     return Plan(False, Step.NOTHING, payload)
+
+
+def _is_emptied(before: Mapping[str, Any]) -> bool:
+    """Tell whether what was read held a key of the application's; those that begin with ``_`` are the engine's own."""
+    return any(not key.startswith("_") for key in before)
 
 
 def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

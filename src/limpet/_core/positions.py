@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from limpet._core.state import SessionState
     from limpet._core.storage import Storage
 
-__all__ = ["JOURNAL", "Positions", "names_of", "subject_key"]
+__all__ = ["JOURNAL", "Positions", "names_of", "number_of", "subject_key"]
 
 JOURNAL: Final = marks.mark_key("journal")
 """The store key of the record that numbers the revocations."""
@@ -91,9 +91,8 @@ class Positions:
         if version == self._version and self.seq >= 0:
             return
         facts = {} if record is None else marks.read(record.payload)
-        if facts is None:  # damaged: what is known stays known
-            self.seq = max(self.seq, 0)
-            return
+        if facts is None:  # a damaged mark ends what it is about; the next login writes it anew
+            facts = {"everyone": NEVER, "seq": max(self.seq, 0)}
         self._version, self._facts = version, facts
         self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
 
@@ -107,6 +106,8 @@ class Positions:
             return 0
         if self.seq < 0 or self._storage.immediate or self._monotonic() - self._read_at > _FRESH:
             self.take(await self._storage.load(JOURNAL))
+        if self._facts.get("everyone", 0) == NEVER:
+            await self.advance(None)
         return self.seq
 
     async def read(self) -> None:
@@ -149,7 +150,7 @@ class Positions:
         groups = self._groups
         stands = True
         for name, record in zip(asked, await self._storage.load_many(asked), strict=True):
-            at = _number(record)
+            at = number_of(record)
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[name] = groups.get(_group(name), 0), at
@@ -289,7 +290,7 @@ class Positions:
         return self._storage.clock() + max(_LIFE, *(span for span in spans if span is not None))
 
 
-def _number(record: Record | None) -> int:
+def number_of(record: Record | None) -> int:
     """Return the number of the last revocation in a mark; a damaged mark ends what it is about."""
     if record is None:
         return 0

@@ -16,7 +16,7 @@ from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
 from limpet._core.record import Found, Record, unpack
-from limpet._core.state import DISPLACED, FORWARDED, LOGIN, REISSUE, Gone, Leaving, Read, SessionState
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -79,10 +79,18 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     if not stands:
         return  # revoked meanwhile
     leaving = Leaving(old, "login" if flags & LOGIN else "regenerate", not flags & DISPLACED)
-    if final:
-        await _end_old(attempt, leaving, standing)
-    else:
+    if not final:
         attempt.state.leaving = leaving
+        return
+    failure = None
+    try:
+        await _end_old(attempt, leaving, standing)
+    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
+        if attempt.made is not None and not attempt.uncertain:
+            await standing.restore(attempt)
+        raise failure
 
 
 async def finish(attempt: Attempt) -> None:
@@ -137,9 +145,8 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
                 break
             if dead is None:  # the next request with the new id ends the old one, if this process serves it
                 engine.unfinished[attempt.stored().key or ""] = key, version
-            elif standing is not None:
-                await standing.restore(attempt)
-            else:
+                attempt.uncertain = True
+            elif standing is None:
                 state.leaving = leaving._replace(read=old)
                 await abandon(engine, state)
             raise failure
@@ -221,27 +228,31 @@ async def renew(attempt: Attempt) -> None:
     Raises:
         StoreUnavailable: The store does not answer; the session is as it was, or its old id leads to the new one.
     """
-    engine, state = attempt.engine, attempt.state
-    standing, old = _Standing(attempt), attempt.stored()
-    assert old.key is not None
-    attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    standing = _Standing(attempt)
     failure: BaseException | None = None
     try:
-        attempt.encode()
-        await attempt.insert()
+        await _renew(attempt, standing)
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
-        if isinstance(failure, Exception):
+        if isinstance(failure, Exception) and not attempt.uncertain and not attempt.state.flags & OVER:
             await standing.restore(attempt)
         raise failure
+
+
+async def _renew(attempt: Attempt, standing: _Standing) -> None:
+    engine, state, old = attempt.engine, attempt.state, attempt.stored()
+    assert old.key is not None
+    attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    attempt.encode()
+    await attempt.insert()
     base, key, version = old.record.payload, old.key, old.record.version
     new = attempt.stored()
     assert new.key is not None
     leads = forward.seal_forward(old.raw, key, new.raw, new.key)
     while True:
         mark = Record(tokens.new_version(), leads, attempt.now, attempt.expires())
-        failure = None
+        failure: StoreUnavailable | None = None
         try:
             met = await engine.storage.update(key, mark, version)
         except StoreUnavailable as error:
@@ -250,14 +261,13 @@ async def renew(attempt: Attempt) -> None:
             dead = await _is_dead(engine, key, mark, version)
             if dead:
                 break
-            if dead is False:
-                await standing.restore(attempt)
+            attempt.uncertain = dead is None
             raise failure
         if met is None:
             break
         if isinstance(met, Record) and forward.is_forward(met.payload):
             leader = forward.open_forward(met.payload, old.raw, key)
-            if leader is not None and leader.raw == new.raw:
+            if leader is not None and engine.key_of(leader.raw) == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
         found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
         if not isinstance(found, Found):
