@@ -50,7 +50,7 @@ def is_refused(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """Tell whether the connection is gone, so that what was asked may have happened or not."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_ENDED)
+        return (getattr(error, "sqlstate", None) or "").startswith(_ENDED)
     return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError))
 
 
@@ -77,7 +77,7 @@ class Explains:
             said = f"{self.where} has no table {self._table}: {step}"
         else:
             if isinstance(error, asyncpg.PostgresError):
-                error.detail = None  # the server may put the values of a row there
+                vars(error)["detail"] = None  # the server may put the values of a row there
             words = str(error) or type(error).__name__
             for secret in self._secrets:
                 words = words.replace(secret, "***")
