@@ -9,7 +9,7 @@ import asyncpg
 
 from limpet.errors import StoreUnavailable
 
-__all__ = ["FAILURES", "NO_TABLE", "Explains", "TurnedReadOnly", "is_lost", "is_refused"]
+__all__ = ["FAILURES", "NO_TABLE", "Explains", "TurnedReadOnly", "is_lost", "is_refused", "is_told"]
 
 
 class TurnedReadOnly(Exception):
@@ -52,6 +52,11 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return (getattr(error, "sqlstate", None) or "").startswith(_ENDED)
     return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError))
+
+
+def is_told(error: BaseException) -> bool:
+    """Tell whether the server has said why a connection ends: an error of its own, or the cause of the client's."""
+    return any(getattr(each, "severity", None) is not None for each in (error, error.__cause__))
 
 
 class Explains:
