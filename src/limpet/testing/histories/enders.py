@@ -54,9 +54,12 @@ class Enders:
         if not self.server:
             return self._can_end_cookie(visit, session, sent)
         moves, ends = visit.tries
-        empties = any(group.removed for group in visit.groups) and families.subject(session) is None
+        anonymous = families.subject(session) is None or len(sent) > 1  # with two cookies the handler's is a third one
+        empties = any(group.removes for group in visit.groups) and anonymous
         if session in sent and (ends or empties or (moves and _takes_effect(visit))):
             return True
+        if ends and sent & {edge.parent for edge in families.chain(session)}:
+            return True  # a logout may follow to what the session was carried over to
         made = families.made.get(session)
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
@@ -70,7 +73,7 @@ class Enders:
 
     def _can_end_cookie(self, visit: Visit, session: str, sent: set[str]) -> bool:
         moves, ends = visit.tries
-        acts = moves or ends or any(group.removed for group in visit.groups)
+        acts = moves or ends or any(group.removes for group in visit.groups)
         if self.rules.mode == "none" or not acts:
             return False
         families = self.families
@@ -142,7 +145,7 @@ class Enders:
         """
         families, margin = self.families, 0 if self.rules.exact else _MARGIN
         kin, used = families.kin(session), families.birth(session).elapsed
-        now, used = (at.until, at.elapsed) if own else (at.elapsed, used)
+        now, used = (at.until, at.elapsed) if own else (max(at.elapsed, at.read), used)
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
@@ -198,11 +201,14 @@ class Enders:
         sent = families.presented(visit)
         if met is None:
             planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
-            return planted and session in sent and (visit.over or visit.moved)
+            logs_in = visit.moved and any(group.login for group in visit.groups)
+            return planted and session in sent and (visit.over or logs_in)
         if met == session:
             return visit.over or visit.moved or (visit.emptied and self._alone(visit, session))
         if session == self._imported():  # what was taken over from it is it
             return visit.over and any(edge.parent == session for edge in families.chain(met))
+        if any(group.state == "told" for group in visit.groups):
+            return False  # it knew that its session is over when it logged out
         return visit.over and any(edge.parent == met for edge in self._regenerated_meanwhile(visit, session))
 
     def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[Edge]:

@@ -138,7 +138,7 @@ class Handler:
     def bare(self, *, failed: bool) -> None:
         """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""
         session, visit = self.session, self.visit
-        removed = not self.lost and not failed and visit.alive and not self.fresh and bool(self.group.removed)
+        removed = not self.lost and not failed and visit.alive and not self.fresh and self.group.removes
         visit.emptied = removed and not session and session.subject is None
 
     async def _exclusive(self) -> None:
@@ -246,11 +246,13 @@ class Handler:
     def _unset(self) -> None:
         keys = sorted(key for key in self.session if key.startswith("k"))
         if keys:
+            self.group.removes = True
             self.group.removed.append(self.session.pop(keys[0]))
 
     def _empty(self) -> None:
         self.group.removed.extend(atoms_of(dict(self.session)))
         for key in list(self.session):
+            self.group.removes = True
             self.session.pop(key)
         self.held = None
 

@@ -103,6 +103,8 @@ class _Verdict:
             issuer = self.families.issuer[token]
             if issuer.end >= visit.sent or (issuer.died and not issuer.sends):
                 continue
+            if token == self.history.imported and self.rules.max_sessions is not None:
+                continue  # there may be no room for it
             if self._grace_is_over(token, visit) or self.enders.deadline(session, visit):
                 continue
             if not self.enders.may(session, visit.loaded, but=visit):
@@ -245,7 +247,7 @@ class _Verdict:
             told = any(group.state == "told" for group in visit.groups)
             wrote = any(group.atoms or group.login for group in visit.groups if group.fresh and group.state == "saved")
             met = self.families.met(visit)
-            if visit.out == "" and not ends and not any(group.removed for group in visit.groups):
+            if visit.out == "" and not ends and not any(group.removes for group in visit.groups):
                 yield f"#{visit.number} takes a cookie back, and ended nothing"
             elif visit.out:
                 yield from self._is_due(visit, met, moves=moves, ends=ends)
@@ -292,7 +294,8 @@ class _Verdict:
         if self.rules.renews or self.rules.imports:
             return
         for visit in self.history.visits:
-            expired = any(name == "SessionExpired" for _, name in visit.events)  # its record is cleared away
+            over = ("SessionExpired", "SessionRevoked")  # its record is cleared away
+            expired = any(name in over for _, name in visit.events)
             if visit.act.kind == "request" and visit.asked_only and visit.seen is not None and not expired:
                 made = _WRITES & set(visit.calls)
                 if made or visit.out is not None:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from limpet._core.events import Event
 from limpet._core.protocols import Importer, Scans, Store
+from limpet._core.record import NEVER
 from limpet._core.session import Session
 from limpet.errors import LimpetError
 from limpet.manager import SessionManager
@@ -35,7 +36,10 @@ __all__ = ["Play", "play", "play_on_loop"]
 
 _TIMES: Final = {"tick": 5, "wait": 1_200, "half": IDLE // 2, "long": IDLE * 7 // 10, "expiry": 3 * IDLE}
 """How long each act that lets time pass takes, in seconds; ``long`` is a step of a handler."""
-_FOR_GOOD: Final = 100 * 86_400
+_FOR_GOOD: Final = 1_000 * 86_400
+"""Seconds after which nothing of a history may be left in its store."""
+_KEPT: Final = 2
+"""Records that may be there for good, however much happened."""
 
 
 class Play:
@@ -161,7 +165,7 @@ class Play:
         session = manager.begin(headers)
         visit.sends = False
         await manager.load(session)
-        visit.loaded = self.stage.tick()
+        visit.loaded, visit.read = self.stage.tick(), self.elapsed
         whole = visit.settled or visit.number % 3 > 0  # the others look at nothing that they do not need
         data = deepcopy(dict(session)) if whole else None
         alive = not session.is_new or session.subject is not None
@@ -186,8 +190,8 @@ class Play:
         visit.pid = session.public_id
         if token and self.plan.rules.mode != "server" and not visit.failed:
             visit.made = session.subject, deepcopy(dict(session))
-        if visit.pid is not None:
-            self.pids[token or (visit.tokens[0] if visit.tokens else "")] = visit.pid
+        if visit.pid is not None and (token or len(visit.tokens) == 1):
+            self.pids[token or visit.tokens[0]] = visit.pid
         visit.answered = self.stage.tick()
 
     def _handler(self, visit: Visit, session: Session) -> Handler:
@@ -269,7 +273,8 @@ class Play:
         await worker.manager.sweep()
         if isinstance(self.store, Scans):
             left, _ = await self.store.scan(None, 100)
-            if left:
+            late = [record for _, record in left if record.expires < NEVER]
+            if late or len(left) > _KEPT:
                 self.history.problems.append(f"{len(left)} records are left for good after everything has expired")
 
     async def _see(self, worker: Worker, token: str, headers: list[tuple[bytes, bytes]]) -> None:
