@@ -58,8 +58,9 @@ class Enders:
         empties = any(group.removes for group in visit.groups) and anonymous
         if session in sent and (ends or empties or (moves and _takes_effect(visit))):
             return True
-        if ends and sent & {edge.parent for edge in families.chain(session)}:
-            return True  # a logout may follow to what the session was carried over to
+        origins = sent & {edge.parent for edge in families.chain(session)}
+        if origins and (ends or (moves and self._imported() in origins)):
+            return True  # it may follow to what the session was carried over to
         made = families.made.get(session)
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
@@ -81,6 +82,11 @@ class Enders:
             return True
         subject = families.subject(session)
         return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
+
+    def revoked_since(self, session: str, since: Visit, before: int) -> bool:
+        """Tell whether an operator ended a session, after or during a request."""
+        there = (visit for visit in self.families.acts if visit.sent < before and visit.end > since.sent)
+        return any(self._is_meant(visit, session) for visit in there)
 
     def _is_meant(self, visit: Visit, session: str, *, certain: bool = False) -> bool:
         families = self.families
@@ -149,7 +155,7 @@ class Enders:
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
-            if visit.sent >= at.loaded or visit is at:
+            if visit.sent >= at.loaded or (visit is at and not own):
                 continue
             if self.server and visit.ok and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began

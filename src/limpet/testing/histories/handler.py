@@ -113,6 +113,7 @@ class Handler:
     async def _saving(self, save: Any, group: Group, *, last: bool = False) -> None:
         """Save, and settle what became of what was written."""
         began = len(self.visit.events)
+        self.bare(failed=False)
         try:
             await save()
         except BaseException as error:
@@ -123,6 +124,7 @@ class Handler:
             raise
         self.settle(group, began)
         if not last:
+            self.fresh = self.fresh or (self.visit.emptied and self.session.public_id is None)
             self._look()
             self.group = self._group()
 

@@ -285,6 +285,8 @@ class _Verdict:
         for session in self.families.presented(visit):
             for other in self.families.acts:
                 recent = other is not visit and other.sent < visit.loaded and visit.elapsed - other.elapsed < _MINUTE
+                if self.enders.revoked_since(session, other, visit.loaded):
+                    continue  # nothing is kept of what an operator ended
                 if recent and self.families.met(other) == session and (other.moved or other.over):
                     just = f"#{visit.number} came with an id that #{other.number} had just replaced or ended"
                     yield f"{just}, and was given a cookie of a session of its own, which overwrites the other"

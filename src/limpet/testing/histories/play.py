@@ -152,7 +152,7 @@ class Play:
             tokens.append(self.browsers[act.also].cookie)
         visit.tokens = tuple(dict.fromkeys(token for token in tokens if token))
         pairs = [f"{name}={token}" for token in visit.tokens]
-        if self.history.imported is not None and act.actor == 0 and not visit.tokens:
+        if self.history.imported is not None and (act.old or (act.actor == 0 and not visit.tokens)):
             visit.tokens = (self.history.imported,)
             pairs = [f"session={self.history.imported}"]
         return [(b"cookie", "; ".join(pairs).encode())] if pairs else []
