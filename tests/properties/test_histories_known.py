@@ -75,6 +75,29 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a form sent again": Known(
         (by(0, "set"), by(0, "login:ann"), by(0, "login:ann", stale=1)), Rules(max_sessions=1, refuses=True)
     ),
+    "a renewal by a request that saves and fails": Known(
+        (by(0, "set"), operator("tick"), by(0, "exclusive", ends="raises")), Rules(renews=True)
+    ),
+    "a login after a revocation that failed": Known(
+        (
+            by(0, "set"),
+            Act("revoke_all:ann", alone=True, faults={2: "fails twice"}),
+            by(0, "login:ann"),
+            Act("revoke_all:ann", alone=True, faults={3: "fails twice"}),
+            by(0, "login:ann"),
+            Act("revoke_all:ann", alone=True, faults={4: "loses both replies"}),
+            by(0, "login:ann"),
+        )
+    ),
+    "a login after a revocation that was cut short": Known(
+        (
+            by(0, "set"),
+            Act("revoke_all:ann", alone=True, faults={3: "cut after"}),
+            by(0, "login:ann"),
+            Act("revoke_all:ann", alone=True, faults={4: "cut before"}),
+            by(0, "login:ann"),
+        )
+    ),
     "a double click beside another device": Known(
         (by(1, "login:ann"), by(0, "set"), by(0, "login:ann"), beside(0, "login:ann")), Rules(max_sessions=2)
     ),

@@ -13,7 +13,7 @@ from limpet.testing.histories.stage import Moments, Stage, never, pause
 __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
 _QUIET: Final = ("ask", "read", "live", "long")
-LOST: Final = frozenset({"WriteAfterEnd", "SessionRevoked"})
+VOID: Final = frozenset({"SessionRevoked", "LimitReached"})
 IDLE: Final = 36_000
 """The idle timeout in seconds."""
 DEADLINE: Final = 600
@@ -132,7 +132,7 @@ class Handler:
         """Note what became of what was written, after a save that raised nothing."""
         names = {name for _, name in self.visit.events[began:]}
         gone = self.session.public_id is None
-        told = bool(names & LOST) or ("LimitReached" in names and gone) or self.lost
+        told = self.lost or "WriteAfterEnd" in names or (gone and bool(names & VOID))
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
         self.lost = self.lost or told

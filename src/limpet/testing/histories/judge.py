@@ -251,14 +251,9 @@ class _Verdict:
                 yield f"#{visit.number} takes a cookie back, and ended nothing"
             elif visit.out:
                 yield from self._is_due(visit, met, moves=moves, ends=ends)
-            elif (
-                moves
-                and last.moves
-                and last.state == "saved"
-                and not told
-                and not last.removed
-                and (wrote or not last.fresh)
-            ):
+            elif told or last.removes:
+                continue
+            elif moves and last.moves and last.state == "saved" and (wrote or not last.fresh):
                 yield f"#{visit.number} changed an id, and handed out none"
             elif met is None and not visit.tokens and wrote and not ends:
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
@@ -270,15 +265,8 @@ class _Verdict:
         return met != self.history.imported and not self.enders.may(met, visit.end, but=visit)
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
-        new = visit.out not in visit.tokens
-        if (
-            new
-            and met is not None
-            and not visit.groups[-1].fresh
-            and not moves
-            and not self.rules.renews
-            and not visit.imports
-        ):
+        reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens
+        if met is not None and not visit.groups[-1].fresh and not reasons:
             yield f"#{visit.number} only wrote, and was given a new cookie"
         if met is not None or not self.rules.exact or ends or any(group.login for group in visit.groups):
             return
