@@ -244,10 +244,9 @@ class Enders:
             return True
         if not visit.over or families.kin(met) != families.kin(session):
             return False
-        steps = [*families.chain(session)]
-        return not any(
-            any(group.login for group in edge.mover.groups) and edge.mover.end > visit.sent for edge in steps
-        )
+        if session in {edge.parent for edge in families.chain(met)}:
+            return True
+        return families.birth(session) is families.birth(met)  # another login is another lineage
 
 
 def _takes_effect(visit: Visit) -> bool:
