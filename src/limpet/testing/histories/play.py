@@ -7,11 +7,12 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
 from limpet._core.events import Event
-from limpet._core.protocols import Importer, Scans, Store
+from limpet._core.protocols import Finds, Importer, Pages, Scans, Store, supports
 from limpet._core.record import NEVER
 from limpet._core.session import Session
 from limpet.errors import LimpetError
@@ -53,7 +54,8 @@ class Play:
     """
 
     def __init__(self, plan: Plan, store: Store, stage: Stage, salt: str, make: MakeManager = SessionManager) -> None:
-        self.plan, self.store, self.stage, self.make = plan, store, stage, make
+        self.plan, self.store, self.stage = _fitting(plan, store), store, stage
+        plan = self.plan
         self.dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
         self.elapsed = 0
         self.numbers = Numbers()
@@ -261,7 +263,7 @@ class Play:
         tokens = {visit.out for visit in self.history.visits if visit.out}
         for token in sorted(tokens):
             await self._see(worker, token, [(b"cookie", f"{name}={token}".encode())])
-        if self.plan.rules.mode == "server":
+        if self.plan.rules.mode == "server" and _searches(self.store):
             for subject in (self.names["ann"], self.names["bob"]):
                 self.history.listed[subject] = {info.public_id for info in await worker.manager.sessions_of(subject)}
         if self.plan.sweeps:
@@ -283,6 +285,23 @@ class Play:
         worker.visits.append(visit)
         self.running += 1
         await self._whole(visit, worker, self._served(visit, worker, headers))
+
+
+def _searches(store: Store) -> bool:
+    """Tell whether a store finds the sessions of a subject."""
+    return supports(store, Finds) or supports(store, Pages)
+
+
+def _fitting(plan: Plan, store: Store) -> Plan:
+    """Return the plan without what needs an optional power that the store does not have."""
+    lacking = {"everyone"} if not supports(store, Scans) else set[str]()
+    if not _searches(store):
+        lacking |= {"revoke_all", "spare", "revoke_tag"}
+        plan = replace(plan, rules=replace(plan.rules, max_sessions=None))
+    if not lacking:
+        return plan
+    acts = (replace(act, kind="nothing") if act.kind.partition(":")[0] in lacking else act for act in plan.acts)
+    return replace(plan, acts=tuple(acts))
 
 
 def _chooser(plan: Plan) -> Callable[[int], int]:
