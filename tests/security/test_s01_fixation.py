@@ -48,5 +48,5 @@ async def test_a_login_never_takes_the_id_that_was_sent(
     assert answer.token != token
     assert (await site.ask("/dump", token)).text == ANONYMOUS
     raw = site.manager.engine.verify(token)
-    assert raw is None or site.manager.engine.key_of(raw) not in site.rows
+    assert raw is None or site.manager.engine.key_of(raw) not in site.kept
     assert len([row for row in site.rows.values() if row.subject == "ann"]) == 1

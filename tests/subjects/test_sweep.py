@@ -23,7 +23,7 @@ REQUESTS = 500  # a second
 
 async def fill(site: Site, count: int) -> list[str]:
     """Create so many records, every second one expired; return the cookies of some live ones."""
-    manager, store = site.manager, site.manager.server
+    manager, store = site.manager, site.manager.store
     now, cookies = manager.clock(), []
     payload = pack(Contents(now, {"n": 0, "blob": os.urandom(200)}), manager.engine.serializer)
     raws = [new_id() for _ in range(count)]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from limpet._core import conflict, events, marks, plan, tokens
 from limpet._core.plan import Plan, Step
 from limpet._core.policy import slack_ms
-from limpet._core.positions import number_of, subject_key
+from limpet._core.positions import JOURNAL, number_of, subject_key
 from limpet._core.record import NEVER, Contents, CorruptPayload, Record, unpack
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, Read, SessionState
 from limpet.errors import CookieTooLarge, LimpetError, SessionClosed
@@ -96,9 +96,15 @@ class Revocation:
         known = self._answers.get(key)
         if known is not None and 0 <= now - known[0] < self._cache_ms:
             return known[1]
-        record = await engine.storage.load(key)
-        if self.mode == "epoch" or record is None:
-            limit = number_of(record)
+        if self.mode == "epoch":
+            record, journal = await engine.storage.load_many((key, JOURNAL))
+            engine.storage.positions.take(journal)
+        else:
+            record = await engine.storage.load(key)
+        if record is None:
+            limit = 0
+        elif self.mode == "epoch":
+            limit = number_of(record, engine.storage.positions.seq)
         else:
             facts = marks.read(record.payload)
             # A damaged mark ends what it is about: trouble in the store never logs anybody in.
@@ -338,9 +344,7 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
             conflict.end_state(state)
             engine.emit(events.SessionRevoked, subject=state.subject)
             return False
-        name = None if state.subject is None else subject_key(state.subject)
-        mark = None if name is None else await engine.storage.load(name)
-        draft.seen = max(positions.seq, number_of(mark))
+        draft.seen = positions.seq
     if stood is not None:
         key = key_of(engine, stood.contents, stood.record.subject)
         if signs_in or flags & DISPLACED:

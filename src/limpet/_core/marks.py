@@ -43,7 +43,7 @@ TOMBSTONE_LIFE: Final = 60_000
 _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
 _SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
-_NUMBERS: Final = ("at", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before")
+_NUMBERS: Final = ("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before")
 
 Facts: TypeAlias = dict[str, Any]
 
@@ -136,9 +136,9 @@ async def amend(storage: Storage, key: str, change: Callable[[Facts], tuple[Fact
         facts, expires = change((read(there.payload) or {}) if there is not None else {})
         record = Record(tokens.new_version(), write(facts), storage.clock(), expires)
         if there is None:
-            outcome = await storage.create(key, record)
+            outcome = await storage.create(key, record, insist=True)
         else:
-            outcome = await storage.update(key, record, there.version)
+            outcome = await storage.update(key, record, there.version, insist=True)
         if outcome is None:
             return facts
         there = outcome if isinstance(outcome, Record) else None

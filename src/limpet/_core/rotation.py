@@ -267,7 +267,8 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             break
         if isinstance(met, Record) and forward.is_forward(met.payload):
             leader = forward.open_forward(met.payload, old.raw, key)
-            if leader is not None and engine.key_of(leader.raw) == new.key:
+            led_to = None if leader is None else engine.key_of(leader.raw)
+            if led_to == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
         found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
         if not isinstance(found, Found):

@@ -206,11 +206,7 @@ class LoopStage(Stage):
 
 
 class Flag:
-    """What one task of a request waits for and another sets.
-
-    Args:
-        runtime: Of the process, with which all its tasks die.
-    """
+    """What one task of a request waits for and another sets."""
 
     def __init__(self, runtime: SteppedRuntime) -> None:
         self._runtime = runtime
@@ -226,9 +222,10 @@ class Flag:
 
     async def wait(self) -> None:
         """Wait until it is set."""
-        while not self._is_set and not self._runtime.dead:
+        while not self._is_set:
+            self._runtime.check()
             await pause(lambda: self._is_set or self._runtime.dead)
-        await self._runtime.live()
+            await self._runtime.live()
 
 
 class SteppedRuntime:
