@@ -181,6 +181,10 @@ class SessionManager:
         """Returns milliseconds since 1970."""
         return self.engine.clock
 
+    @clock.setter
+    def clock(self, clock: Callable[[], int]) -> None:
+        self.engine.use_clock(clock)
+
     @property
     def runtime(self) -> Runtime:
         """What the manager needs of an event loop."""

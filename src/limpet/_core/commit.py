@@ -193,8 +193,10 @@ async def _empty(attempt: Attempt) -> None:
         if state.data or state.subject is not None:
             await attempt.update()
             return
+    if state.leaving is not None:
+        await rotation.bury(attempt.now, engine, state.leaving.read, "logout", None)
     engine.emit(events.SessionLoggedOut, read.key, subject=read.record.subject)
-    state.read = state.created = None
+    state.read = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE)
     if not state.phase:
         state.out, state.line = "", None

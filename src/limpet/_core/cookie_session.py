@@ -101,14 +101,14 @@ class Revocation:
             engine.storage.positions.take(journal)
         else:
             record = await engine.storage.load(key)
-        if record is None:
-            limit = 0
+        facts = {} if record is None else marks.read(record.payload)
+        # A damaged mark ends what it is about: trouble in the store never logs anybody in.
+        if facts is None or facts.get("ended"):
+            limit = NEVER
         elif self.mode == "epoch":
             limit = number_of(record, engine.storage.positions.seq)
         else:
-            facts = marks.read(record.payload)
-            # A damaged mark ends what it is about: trouble in the store never logs anybody in.
-            limit = NEVER if facts is None or facts.get("at") else int(facts.get("turn", 0))
+            limit = int(facts.get("turn", 0))
         if self._cache_ms:
             if len(self._answers) >= _REMEMBERED:
                 self._answers.clear()
@@ -310,7 +310,7 @@ async def revoke_lineage(engine: Engine, key: str) -> None:
 
     def ended(facts: marks.Facts) -> tuple[marks.Facts, int]:
         kept = max(until, int(facts.get("until", 0)))
-        return {**facts, "at": 1, "until": kept}, kept
+        return {**facts, "ended": 1, "until": kept}, kept
 
     await marks.amend(engine.storage, key, ended)
     if engine.revocation is not None:
@@ -369,7 +369,7 @@ async def _turn(engine: Engine, key: str, draft: Contents) -> bool:
 
     def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
         nonlocal stands
-        stands = not facts.get("at") and facts.get("turn", 0) <= turn
+        stands = not facts.get("ended") and facts.get("turn", 0) <= turn
         kept = max(until, int(facts.get("until", 0)))
         return ({**facts, "turn": turn + 1, "until": kept} if stands else facts), kept
 

@@ -138,6 +138,10 @@ class Engine:
         """Read and write in another format from now on, as a tool does that has looked at what a store holds."""
         self.serializer = self.storage.serializer = serializer
 
+    def use_clock(self, clock: Callable[[], int]) -> None:
+        """Go by another clock from now on, as a test does that turns it."""
+        self.clock = self.emitter.clock = self.storage.clock = clock
+
     @property
     def runtime(self) -> Runtime:
         """What the engine needs of an event loop."""
@@ -246,14 +250,14 @@ class Engine:
     async def _keep_for_this_request(self, state: SessionState) -> None:
         """Note the use now where the session could end while the request runs: a use counts from its beginning.
 
-        That is so once half of the idle timeout has passed; busier sessions are touched when the response starts.
+        That is so once an eighth of the idle timeout has passed; busier sessions are touched when the response starts.
         """
         read, draft = state.read, state.draft
         if read is None or draft is None or not self.policy.rolling or draft.ends is not None or state.flags & PASSIVE:
             return
         idle = plan.idle_timeout(draft, self.policy)
         now = self.clock()
-        if idle is None or now - read.record.accessed <= idle // 2 or not read.raw:
+        if idle is None or now - read.record.accessed <= idle // 8 or not read.raw:
             return
         expires = plan.forget_at(draft, now, self.policy)
         try:

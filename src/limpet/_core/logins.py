@@ -40,7 +40,7 @@ async def insert(attempt: Attempt) -> bool:
     subject = state.subject
     if not attempt.flags & LOGIN or subject is None:
         if state.read is None:
-            await _set_seen(attempt)
+            await _set_seen(attempt, now=True)
         await attempt.insert()
         return True
     limit = limit_of(engine, subject)
@@ -88,8 +88,8 @@ async def _insert_login(attempt: Attempt, subject: str) -> bool:
             return False
 
 
-async def _set_seen(attempt: Attempt) -> None:
-    seen = await attempt.engine.storage.positions.current()
+async def _set_seen(attempt: Attempt, *, now: bool = False) -> None:
+    seen = await attempt.engine.storage.positions.current(now=now)
     if seen != attempt.draft.seen:
         attempt.draft.seen = seen
         attempt.encode()

@@ -96,15 +96,18 @@ class Positions:
         self._version, self._facts = version, facts
         self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
 
-    async def current(self) -> int:
+    async def current(self, *, now: bool = False) -> int:
         """Return the number of the last revocation, as this process read it a moment ago or reads it now.
+
+        Args:
+            now: Read it now in any case: what begins with this number is not looked at again, as a login is.
 
         Raises:
             StoreUnavailable: The store does not answer.
         """
         if not self._storage.has_marks:
             return 0
-        if self.seq < 0 or self._storage.immediate or self._monotonic() - self._read_at > _FRESH:
+        if now or self.seq < 0 or self._monotonic() - self._read_at > _FRESH:
             self.take(await self._storage.load(JOURNAL))
         if self._facts.get("everyone", 0) == NEVER:
             await self.advance(None)

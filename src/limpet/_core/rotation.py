@@ -175,6 +175,7 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
                 # A logout won: the login stands, what the old session held does not.
                 attempt.keep_changes_only(attempt.unpacked(base))
                 if not await attempt.rewrite():
+                    engine.emit(events.SessionRevoked, attempt.stored().key, subject=state.subject)
                     end_state(state)
                     return
             break
@@ -295,6 +296,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             state.read = old
             conflict.lost(attempt)
             return
+    state.created = None  # the old id leads to it: it stays, whatever becomes of this request
     state.flags |= FORWARDED  # this request came with the old id: the grace is not its to begin
     engine.emit(events.SessionRenewed, attempt.stored().key, subject=state.subject)
 

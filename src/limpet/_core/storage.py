@@ -207,9 +207,7 @@ class Storage:
             step = partial(self._kept().update, key, record, expected, now=self.clock())
         return await self._try("replace", step, key, record.version)
 
-    async def _try(
-        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int
-    ) -> InTheWay:
+    async def _try(self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int) -> InTheWay:
         if self.immediate:
             return _met(await self.call(name, attempt(), key), version)
         return await self.call(name, self._insist(attempt, version), key)

@@ -208,6 +208,9 @@ local there = read(KEYS[1])
 if not there then return 0 end
 if version(there) ~= ARGV[4] then
   if type(there) == 'table' then return 2 end
+  if as_given and version(there) == version(ARGV[1]) then
+    redis.call('SETRANGE', KEYS[1], 0, string.sub(there, 1, 1))  -- done before, and perhaps not confirmed
+  end
   return there
 end
 local value = ARGV[1]

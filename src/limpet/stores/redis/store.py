@@ -151,24 +151,24 @@ class RedisStore:
         return await self._change(layout.REPLACE, key, record, expected, now)
 
     async def _change(self, script: layout.Script, key: str, record: Record, expected: int, now: int) -> Outcome:
-        opened = self._opened.here()
+        opened, ends = self._opened.here(), script is layout.REPLACE  # what ends a session is confirmed by replicas
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         words = (layout.pack_record(record), life, key, _version(expected))
         if not opened.connection.cluster:
             if record.subject is not None:
                 keys.append(self._index(record.subject))
-            return _outcome(await self._run(script, keys, *words, self._index_base, ""))
+            return _outcome(await self._run(script, keys, *words, self._index_base, "", confirmed=ends))
         if record.subject is None:
-            return _outcome(await self._run(script, keys, *words, "", ""))
+            return _outcome(await self._run(script, keys, *words, "", "", confirmed=ends))
         entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
         reply, _ = await asyncio.gather(
-            self._run(script, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life, entry)
+            self._run(script, keys, *words, "", "enlist first", confirmed=ends), self._enlist(record.subject, key, life, entry)
         )
         if isinstance(reply, list):  # not done: the record changes hands, and the new subject's index comes first
             remaining = "" if reply[1] == b"" or life == "" else max(int(life), reply[1])
             await self._enlist(record.subject, key, remaining, entry)
-            reply = await self._run(script, keys, *words, "", "")
+            reply = await self._run(script, keys, *words, "", "", confirmed=ends)
         return _outcome(reply)
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
