@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import socketio
 
-from tests.servers.process import ServerProcess, free_port, wait_until
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.packages.served import served
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the address of a server."""
-    port = free_port()
-    serve = ["-m", "uvicorn", "--app-dir", str(ROOT), "tests.packages.socketio_site:app", "--port", str(port)]
-    server = ServerProcess([sys.executable, *serve], tmp_path_factory.mktemp("socketio"))
-    server.start()
-    at = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        assert server.running, server.log.read_text()
-        try:
-            return httpx.get(f"{at}/data").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(answers, "the start of Socket.IO", 60)
+    with served("socketio_site", tmp_path_factory.mktemp("socketio")) as at:
         yield at
-    finally:
-        server.stop()
 
 
 async def _connected(address: str, browser: httpx.Client, transport: str) -> Any:
