@@ -29,7 +29,7 @@ __all__ = ["Session", "SessionMiddleware", "get_session"]
 def get_session(
     connection: HTTPConnection, manager: SessionManager | None = None, *, scope_key: str = "session"
 ) -> Session:
-    """Return the session of a request or a WebSocket.
+    """Return the session of a request or a WebSocket, also where an inner session middleware hides it.
 
     Args:
         connection: The request or WebSocket.
@@ -39,4 +39,8 @@ def get_session(
     Raises:
         ConfigurationError: The middleware is missing, or this path is excluded.
     """
+    if manager is None:
+        kept = (connection.scope.get("state") or {}).get(scope_key)  # other session middlewares leave the state alone
+        if isinstance(kept, Session):
+            return kept
     return session_in(connection.scope, manager, scope_key)
