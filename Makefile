@@ -5,24 +5,30 @@ N ?= 2
 DOCS ?=
 ARGS ?=
 
-VENV := .venv
+# An interpreter that is named, as in `make test PYTHON=python3.12`, gets an environment of its own: .venv-3.12.
+VENV := .venv$(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # The page of `make demo` needs seven packages, not ninety: without a full environment it gets a small one.
-DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),.venv-demo)
+DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),$(VENV)-demo)
+# What `make check` runs: no servers, no browser, no waiting.
+FAST := tests/core tests/serializers tests/sealers tests/transports
+# The Python files that differ from the last commit, new ones included.
+CHANGED = $(shell git diff --name-only --diff-filter=d HEAD -- '*.py'; git ls-files --others --exclude-standard -- '*.py')
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of tests start an interpreter: let each of them find the compiled modules of the one before.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-long browser lint format docs bench bench-quick mutants documents constraints clean
+.PHONY: help venv demo check test test-long browser lint format docs bench bench-quick mutants documents constraints clean
 
-help:  ## say what there is
+help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
 
 define make_venv
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or later, or say make PYTHON=/path/to/python $@" >&2; exit 1; }
+	@$(PYTHON) -c '' || { echo "$(PYTHON) does not run: say make PYTHON=/path/to/python $@" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$$($(PYTHON) --version) is too old: limpet needs 3.11 or later. Say: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
@@ -35,30 +41,37 @@ endef
 $(READY): pyproject.toml constraints.txt
 	$(call make_venv,dev)
 
-.venv-demo/.ready: pyproject.toml constraints.txt
+$(VENV)-demo/.ready: pyproject.toml constraints.txt
 	$(call make_venv,demo)
 
-venv: $(READY)  ## the environment with everything, in .venv
+venv: $(READY)  ## the environment with everything: .venv, or .venv-3.12 with PYTHON=python3.12
 
 demo: $(DEMO_VENV)/.ready  ## a small web application that shows what sessions do
 	$(DEMO_VENV)/bin/limpet demo $(ARGS)
 
+check: $(READY)  ## in under a minute: ruff on what changed, and the fast tests
+	$(if $(CHANGED),$(BIN)/ruff check --force-exclude $(CHANGED),@echo "no Python file differs from the last commit")
+	$(if $(CHANGED),$(BIN)/ruff format --check --force-exclude $(CHANGED))
+	$(BIN)/python -m pytest -n $(N) -q $(FAST) $(ARGS)
+
 test: $(READY)  ## the whole suite, on real servers that pip brings
 	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)
 
-test-long: $(READY)  ## the same with the large counts
-	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "not browser" --timeout 3600 $(ARGS)
+# A single test may take an hour there, unless it says itself how long.
+test-long: $(READY)  ## the same with the large counts, and with the tests that run only there; takes hours
+	LIMPET_LONG=1 $(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "not browser" --timeout 3600 $(ARGS)
 
 browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
-lint: $(READY)  ## ruff, mypy, pyright, who may import whom, the tree
+lint: $(READY)  ## ruff, mypy, pyright, who may import whom, private names, the tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
-	$(BIN)/python scripts/check_tree.py
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m scripts.check_tree
+	$(BIN)/python -m scripts.check_structure
 
 format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix-only --exit-zero .
@@ -77,7 +90,7 @@ bench: $(VENV)/.bench  ## measure, write the tables and the charts, in under 15 
 bench-quick: $(VENV)/.bench  ## the same in under two: fewer rounds, no million sessions, no instruction counts
 	$(BIN)/python -m benchmarks --quick $(ARGS)
 
-mutants: $(READY)  ## break one line at a time and see which test notices
+mutants: $(READY)  ## break one thing at a time and see which test notices
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 documents: $(READY)  ## run the samples of session documents against the adapters: make documents DOCS=folder

@@ -1,7 +1,8 @@
 """Look at the files that git keeps, or would keep, for what does not belong into a repository.
 
 No Python file over 400 lines, no file over 512 KiB, no path of the machine it was written on, no host of
-a package registry (a pinned list that names one works for whoever can reach it, and for nobody else).
+a package registry (a pinned list that names one works only where that registry can be reached), and nowhere
+the former name of the project, which belongs to somebody else on the package index.
 """
 
 from __future__ import annotations
@@ -14,23 +15,30 @@ from pathlib import Path
 
 LINES = 400
 BYTES = 512 * 1024
+THIS = Path("scripts/check_tree.py")  # its own patterns name what they look for
 
 REGISTRY = re.compile(r"pypi\.(?:org|python)|pythonhosted\.|registry\.npm|index[-_]url|https?:.*\.whl\b")
+FORMER = re.compile(rb"h[o]ldfast", re.IGNORECASE)  # in brackets, so that this line is not a finding
 HOMES = re.compile(r"(?<![\w.])/(?:home|Users|root)/\w")
 
 
-def kept_files() -> list[Path]:
-    """Return the tracked files and the new ones that no .gitignore names."""
+def kept_files(root: Path) -> list[Path]:
+    """Return the tracked files and the new ones that no .gitignore names, relative to the root of the repository."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, check=True, capture_output=True).stdout
-    return [path for name in names.split(b"\0") if name and (path := Path(name.decode())).is_file()]
+    names = subprocess.run(listing, check=True, capture_output=True, cwd=root).stdout
+    return [path for name in names.split(b"\0") if name and (root / (path := Path(name.decode()))).is_file()]
 
 
-def problems(path: Path, here: str) -> Iterator[str]:
+def problems(root: Path, path: Path) -> Iterator[str]:
     """Yield one line for each thing in a file that should not be there."""
-    content = path.read_bytes()
+    content = (root / path).read_bytes()
+    if FORMER.search(str(path).encode()):
+        yield f"{path}: its name has the project's former name in it"
     if len(content) > BYTES:
         yield f"{path}: {len(content)} bytes, over {BYTES}; is it generated?"
+    for number, raw in enumerate(content.splitlines(), 1):
+        if FORMER.search(raw):
+            yield f"{path}:{number}: names the project by its former name"
     try:
         lines = content.decode().splitlines()
     except UnicodeDecodeError:
@@ -38,17 +46,16 @@ def problems(path: Path, here: str) -> Iterator[str]:
     if path.suffix == ".py" and len(lines) > LINES:
         yield f"{path}: {len(lines)} lines, over {LINES}; is it one idea?"
     for number, line in enumerate(lines, 1):
-        if REGISTRY.search(line):
+        if path != THIS and REGISTRY.search(line):
             yield f"{path}:{number}: names a package registry's host"
-        if here in line or HOMES.search(line):
+        if f"{root}/" in line or HOMES.search(line):
             yield f"{path}:{number}: names a path of one machine"
 
 
 def main() -> int:
     """Print what was found; return 1 if there was anything."""
-    here = f"{Path.cwd()}/"
-    this = Path(__file__).resolve().relative_to(Path.cwd())
-    found = [problem for path in kept_files() if path != this for problem in problems(path, here)]
+    root = Path.cwd()
+    found = [problem for path in kept_files(root) for problem in problems(root, path)]
     for problem in found:
         print(problem)
     return bool(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
 from limpet import Session as CoreSession
 from limpet import SessionManager
@@ -21,14 +21,25 @@ from limpet.adapters.nexios import (
     get_application,
     get_session,
 )
+from limpet.adapters.nexios.application import NexiosApp as SameApp
+from limpet.adapters.nexios.middleware import SessionMiddleware as SameMiddleware
 from limpet.adapters.nexios.session.base import BaseSessionInterface
-from limpet.adapters.nexios.session.file import FileSessionInterface
+from limpet.adapters.nexios.session.file import FileSessionInterface, FileSessionManager
+from limpet.adapters.nexios.session.signed_cookies import SignedSessionManager
 from limpet.adapters.nexios.sessions import SessionMiddleware as FileSessionMiddleware
 
 config = MakeConfig(secret_key="a key", session=SessionConfig(manager=FileSessionInterface, expiry=timedelta(hours=1)))
 app = NexiosApp(config=config)
 app.add_middleware(SessionMiddleware())
 app.add_middleware(FileSessionMiddleware)
+app.add_middleware(SessionMiddleware(secret_key="a key", cookie_path="/", session_expiration_time=60, max_age=60))
+app.add_middleware(SessionMiddleware(SessionConfig(), FileSessionManager(SessionConfig()), "a key"))
+app.add_middleware(SessionMiddleware({"cookie_path": "/"}, manager=SignedSessionManager(secret_key="a key")))
+SessionMiddleware("a key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+SessionMiddleware(cookie_pth="/")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+same: SameApp = app
+same.add_middleware(SameMiddleware())
+assert_type(SignedSessionManager(secret_key="a key").verify_session_data(None), dict[str, Any])
 assert_type(app.session_manager, SessionManager)
 SessionConfig(cookie_secure="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

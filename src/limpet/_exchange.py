@@ -10,15 +10,14 @@ from typing import Any, Final, Protocol, TypeAlias
 from limpet._core import importing
 from limpet._core.caching import mark_response
 from limpet._core.protocols import Header
-from limpet._core.session import Session
-from limpet._core.standing import STARTED
+from limpet._core.session import Session, state_of
+from limpet._core.state import ACCESSED, ENDED, EXPOSED, OVER, PASSIVE, READ_ONLY, STARTED, WRITTEN
 from limpet.errors import (
-    SessionBusy,
+    LimpetError,
+    SessionClosed,
     SessionConflict,
-    SessionEnded,
-    SessionError,
-    SessionLimitReached,
     StoreUnavailable,
+    answer_to,
 )
 from limpet.manager import SessionManager
 
@@ -33,9 +32,10 @@ ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
 log = logging.getLogger("limpet")
 
-_REFUSALS: Final = (StoreUnavailable, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached)
-"""What is answered here, where the application does not."""
 _SESSION_ENDED: Final = 1008  # RFC 6455, section 7.4.1: policy violation
+
+
+_WROTE: Final = WRITTEN | EXPOSED | ENDED
 
 
 class Middleware(Protocol):
@@ -50,6 +50,9 @@ class Middleware(Protocol):
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
 
+    def note_passive(self, scope: Scope) -> None:
+        """Note that requests of this path do not count as activity."""
+
 
 class Exchange:
     """One request and its response: commits at the right moments."""
@@ -62,40 +65,45 @@ class Exchange:
         self._middleware = middleware
         self._scope = scope
         self._session = session
+        self._state = state_of(session)
         self._send = send
 
     async def _save(self) -> bool:
         """Commit; False if an error was sent in place of this response."""
+        refused: LimpetError | None = None
         try:
             await self._middleware.save(self._session, self._failed)
-        except _REFUSALS as error:
-            await self._refuse(error)
-            return False
-        return True
+        except LimpetError as error:
+            if answer_to(error) is None:
+                raise
+            refused = error
+        if refused is not None:
+            await self._refuse(refused)
+        return refused is None
 
     def _begin(self, message: Message) -> None:
         """Add the headers that this response needs; from now on it has started."""
-        session, middleware = self._session, self._middleware
-        token = middleware.manager.header(session) if session._out is not None else None
-        old: list[Header] = []
-        if session._rare is not None:
-            if session._anonymous_only:
-                token = None
-            if session._old is not None:
-                old = importing.leftovers(session, token is not None)
-        if token is not None:
+        state, middleware = self._state, self._middleware
+        engine = middleware.manager.engine
+        tokens: list[Header] = [] if state.out is None else engine.headers(self._session)
+        if state.flags & READ_ONLY:
+            tokens = []
+        if tokens:
             middleware.check_test_client(self._scope)
-        elif old:
-            token = old.pop()
-        if token is not None or session._accessed:
+        if state.old is not None:
+            tokens += importing.leftovers(engine, state, bool(tokens))
+        accessed = bool(state.flags & ACCESSED)
+        if tokens or accessed:
             headers = message.get("headers") or ()
-            message["headers"] = mark_response(headers, middleware.manager.vary, token, session._accessed)
-            if old:
-                message["headers"] += old
+            token = tokens[0] if tokens else None
+            message["headers"] = mark_response(headers, engine.vary, token, accessed)
+            message["headers"] += tokens[1:]
+        if state.flags & PASSIVE:
+            middleware.note_passive(self._scope)
         self._started = True
-        session._phase = STARTED
+        state.phase = STARTED
 
-    async def _refuse(self, error: SessionError | StoreUnavailable) -> None:
+    async def _refuse(self, error: LimpetError) -> None:
         raise error
 
     async def end(self) -> None:
@@ -106,20 +114,24 @@ class Exchange:
             await self._save_late()
 
     async def _save_late(self) -> None:
-        session = self._session
-        wrote = session._written or session._exposed or session._ended
-        if wrote and not self._middleware.manager.is_idle(session):
-            await self._middleware.save(session, self._failed)
+        state = self._state
+        if (
+            state.flags & _WROTE
+            and not state.flags & OVER
+            and not self._middleware.manager.engine.is_idle(self._session)
+        ):
+            await self._middleware.save(self._session, self._failed)
 
     async def fail(self, error: BaseException) -> bool:
         """The application raised: keep a logout, drop the rest; True if the error was answered here."""
         self._failed = True
+        state = self._state
         try:
-            if not self._middleware.manager.is_idle(self._session):
+            if state.created is not None or not self._middleware.manager.engine.is_idle(self._session):
                 await self._middleware.save(self._session, True)
         except (StoreUnavailable, SessionConflict):
             log.warning("a logout could not be carried out: the request failed, and the store too")
-        if isinstance(error, _REFUSALS) and not self._started:
+        if isinstance(error, LimpetError) and answer_to(error) is not None and not self._started:
             await self._refuse(error)
             return True
         return self._replaced and isinstance(error, Exception)
@@ -133,27 +145,30 @@ class Http(Exchange):
 
     def send(self, message: Message) -> Awaitable[None]:
         """Return what sends the message: the server's own coroutine, unless something is to be waited for first."""
-        session = self._session
+        state = self._state
         kind = message["type"]
         if self._replaced:
-            return _nothing()
+            return _stop_application()
         if kind == "http.response.start":
             self._failed = message["status"] >= 500
-            if session._state and not session._accessed:  # nobody has touched it: nothing to save, nothing to say
-                self._started, session._phase = True, STARTED
+            if state.loaded and not state.flags & ACCESSED:  # not touched: nothing to save, nothing to say
+                self._started, state.phase = True, STARTED
+            elif not self._middleware.manager.engine.is_idle(self._session) or (self._failed and state.created):
+                return self._save_and_start(message)
             else:
-                manager = self._middleware.manager
-                if not manager.is_idle(session) and (self._failed or not manager.reseal(session)):
-                    return self._save_and_start(message)
                 self._begin(message)
         elif (
-            (session._written or session._exposed or session._rare is not None)
+            (state.flags & _WROTE or state.leaving is not None)
             and kind == "http.response.body"
             and self._started
             and not message.get("more_body", False)
         ):
             return self._save_and_end(message)
         return self._send(message)
+
+    async def receive_after_end(self, receive: Receive) -> Message:
+        """Return the next message; after an error was sent in place of the response, the client has gone."""
+        return {"type": "http.disconnect"} if self._replaced else await receive()
 
     async def _save_and_start(self, message: Message) -> None:
         if await self._save():
@@ -164,29 +179,26 @@ class Http(Exchange):
         await self._save_late()
         await self._send(message)
 
-    async def _refuse(self, error: Exception) -> None:
-        if isinstance(error, StoreUnavailable):
-            status, text = 503, b"The session store is not available. Try again in a moment.\n"
-        elif isinstance(error, SessionBusy):
-            status, text = 503, b"The session is busy with another request. Try again in a moment.\n"
-        elif isinstance(error, SessionLimitReached):
-            status, text = 409, b"You are signed in on as many devices as allowed. Sign out on one of them first.\n"
-        else:
-            status, text = 409, b"The session was changed or ended by another request. Load the page again.\n"
+    async def _refuse(self, error: LimpetError) -> None:
+        answer = answer_to(error)
+        assert answer is not None
+        engine = self._middleware.manager.engine
         headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(text)).encode()),
-            (b"cache-control", b"no-store"),
-        ]
-        if status == 503:
-            headers.append((b"retry-after", str(getattr(error, "retry_after", 1)).encode()))
+            *answer.headers,
+            *engine.headers(self._session),
+        ]  # an id that may be the only one goes out all the same
         self._replaced = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": text})
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": answer.body})
 
 
-async def _nothing() -> None:
-    """Send nothing: this response was replaced by another."""
+async def _stop_application() -> None:
+    """Stop an application whose response was replaced by another, as a server does whose client has gone.
+
+    Raises:
+        OSError: Always (ASGI specification, HTTP, "Disconnected Client - send exception").
+    """
+    raise OSError("an error was sent in place of this response, and the rest of it goes nowhere")
 
 
 class Socket(Exchange):
@@ -222,12 +234,13 @@ class Socket(Exchange):
 
     async def _watch_over(self, interval: float) -> None:
         """Close the socket once its session is over; a store that does not answer does not end it."""
-        session, had_one = self._session, False
+        state = self._state
+        had_one = state.read is not None
         while True:
             await asyncio.sleep(interval)
-            had_one = had_one or session._raw is not None
+            had_one = had_one or state.read is not None
             try:
-                over = had_one and not await session.is_live()
+                over = had_one and not await self._session.is_live()
             except StoreUnavailable:
                 continue
             if over and not self._gone:
@@ -244,15 +257,22 @@ class Socket(Exchange):
         if message["type"] == "websocket.accept":
             if not await self._start(message, 101):
                 return
-            if self._middleware.close_sockets is not None and self._middleware.manager.is_server_side:
+            if self._middleware.close_sockets is not None and self._middleware.manager.engine.is_server_side:
                 self._watch = asyncio.create_task(self._watch_over(self._middleware.close_sockets))
         elif message["type"] == "websocket.http.response.start":
             if not await self._start(message, message["status"]):
                 return
         elif message["type"] == "websocket.close":
             # Before the acceptance, this refuses the connection, and nothing can hand out a cookie.
-            self._started, self._session._phase = True, STARTED
-            await self._save_late()
+            refused, self._started, self._state.phase = not self._started, True, STARTED
+            try:
+                await self._save_late()
+            except SessionClosed:
+                if not refused:
+                    raise
+                self._middleware.manager.engine.drop_write(
+                    self._state, "the WebSocket was refused, so that a new session could not be handed out"
+                )
         await self._send(message)
 
     async def stop(self) -> None:
@@ -273,12 +293,13 @@ class Socket(Exchange):
 
     async def _start(self, message: Message, status: int) -> bool:
         self._failed = status >= 500
-        if not self._middleware.manager.is_idle(self._session) and not await self._save():
+        if not self._middleware.manager.engine.is_idle(self._session) and not await self._save():
             return False
         self._begin(message)
         return True
 
-    async def _refuse(self, error: Exception) -> None:
+    async def _refuse(self, error: LimpetError) -> None:
+        answer = answer_to(error)
+        assert answer is not None
         self._replaced = True
-        code = 1013 if isinstance(error, (StoreUnavailable, SessionBusy)) else 1011  # try again later; internal error
-        await self._send({"type": "websocket.close", "code": code, "reason": ""})
+        await self._send({"type": "websocket.close", "code": answer.close_code, "reason": ""})

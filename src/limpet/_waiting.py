@@ -14,7 +14,7 @@ from contextvars import Context
 from types import coroutine
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Trip", "outlived", "ride"]
+__all__ = ["Progress", "outlived", "run_detachable"]
 
 T = TypeVar("T")
 
@@ -65,8 +65,8 @@ def _retrieve(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
-class Trip(Generic[T]):
-    """How far a call has come that is carried by `ride`.
+class Progress(Generic[T]):
+    """How far a call has come that `run_detachable` runs.
 
     Attributes:
         sent: Something was sent whose answer is still to come, so the call goes on even if its caller is cancelled. It
@@ -82,7 +82,7 @@ class Trip(Generic[T]):
 
 
 @coroutine
-def ride(steps: Coroutine[Any, Any, T], trip: Trip[T]) -> Generator[Any, None, T]:
+def run_detachable(steps: Coroutine[Any, Any, T], progress: Progress[T]) -> Generator[Any, None, T]:
     """Return the result of a coroutine that runs in the task of its caller, and can outlive it."""
     on: Any = steps  # what is sent and thrown into it is None or an error
     step, argument = on.send, None
@@ -92,7 +92,7 @@ def ride(steps: Coroutine[Any, Any, T], trip: Trip[T]) -> Generator[Any, None, T
         except StopIteration as end:
             result: T = end.value
             return result
-        window = _Window(future) if trip.sent and isinstance(future, asyncio.Future) else None
+        window = _Window(future) if progress.sent and isinstance(future, asyncio.Future) else None
         try:
             yield future if window is None else window
         except GeneratorExit:
@@ -100,7 +100,7 @@ def ride(steps: Coroutine[Any, Any, T], trip: Trip[T]) -> Generator[Any, None, T
             raise
         except BaseException as error:
             if window is not None and isinstance(error, asyncio.CancelledError) and not window.future.cancelled():
-                trip.rest = _rest(steps, window.future)
+                progress.rest = _rest(steps, window.future)
                 raise
             step, argument = on.throw, error
         else:

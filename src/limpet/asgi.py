@@ -10,12 +10,13 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from limpet._core.inline import Inline
-from limpet._core.protocols import ClientStore, Store, Sweeps
-from limpet._core.session import Session
-from limpet._core.standing import CLOSED, PENDING
+from limpet._core.protocols import ClientStore, Store, Sweeps, supports
+from limpet._core.session import Session, backend_of, state_of
+from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager, warn_about_http
@@ -23,9 +24,19 @@ from limpet.runtime import AsyncioRuntime
 from limpet.transports.cookie import CookieTransport
 
 if TYPE_CHECKING:
-    from limpet._core.manager import Engine
+    from limpet._core.engine import Engine
 
-__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "SessionMiddleware", "path_patterns", "session_in"]
+__all__ = [
+    "ASGIApp",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "SessionMiddleware",
+    "path_patterns",
+    "route_path",
+    "session_in",
+]
 
 log = logging.getLogger("limpet")
 
@@ -33,6 +44,8 @@ PROBE = "limpet.managers"
 """The scope type by which `limpet.testing.client` asks an application for its managers."""
 _REQUESTS = frozenset({"http", "websocket"})
 _DRAIN = 10.0  # seconds that a shutdown waits for saves under way
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_PASSIVE_PATHS = 1_000  # paths that are remembered because their handlers called `Session.passive`
 _TEST_HOSTS = frozenset({"testserver", "test", "testserver.local"})
 
 
@@ -45,6 +58,7 @@ class SessionMiddleware:
         exclude: Paths without sessions: ``"/health"`` is that path and all below it; or compiled patterns that
             match from the start of the path.
         lazy: Read nothing until ``await session.load()``. Cookie sessions are always read at first use.
+        passive: Paths whose requests do not count as activity, such as one that a page polls; written as ``exclude``.
         scope_key: The name in the scope and its state, for several managers in one application.
         sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
         close_sockets: A WebSocket is closed (code 1008) within so many seconds after its session has ended, by logout,
@@ -52,7 +66,7 @@ class SessionMiddleware:
             a handler can ask `Session.is_live`.
     """
 
-    make: Callable[[Engine], Session] = Session
+    make: Callable[[Any], Session] = Session
     """What makes the session of a request; an adapter may give it a class of its own."""
 
     def __init__(
@@ -62,6 +76,7 @@ class SessionMiddleware:
         *,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
         scope_key: str = "session",
         sweep_interval: float | None = 60.0,
         close_sockets: float | None = None,
@@ -71,10 +86,14 @@ class SessionMiddleware:
         if isinstance(self.manager.runtime, Inline):
             self.manager.runtime = AsyncioRuntime()
         self._exclude = path_patterns(exclude, "exclude")
+        self._passive = path_patterns(passive, "passive")
+        self._passive_paths: set[str] = set()
+        self._shared_state: Any = None
+        self._told: set[str] = set()
         self._lazy = lazy
         self._scope_key = scope_key
         kept: Any = self.manager.kept
-        self._sweep_interval = sweep_interval if isinstance(kept, Sweeps) else None
+        self._sweep_interval = sweep_interval if kept is not None and supports(kept, Sweeps) else None
         self._next_sweep = self._sweep_at()
         self.close_sockets = _positive("close_sockets", close_sockets)
         self._sweeper: asyncio.Task[None] | None = None
@@ -89,40 +108,92 @@ class SessionMiddleware:
         if ("limpet" in scope or self._exclude) and self._is_excluded(scope):
             await self.app(scope, receive, send)
             return
-        manager = self.manager
-        session = manager.begin(scope["headers"], self.make)
-        if manager.describe is not None:
-            session.context = {"headers": scope["headers"], "client": scope.get("client")}
-        if session._state is PENDING and not self._lazy:
+        manager, engine = self.manager, self.manager.engine
+        session = engine.begin(scope["headers"], self.make)
+        state = state_of(session)
+        if engine.description is not None:
+            state.context = {"headers": scope["headers"], "client": scope.get("client")}
+        if kind == "http" and scope["method"] not in _SAFE and not state.ids and _is_cross_site(scope):
+            engine.note_cross_site(session)
+        if (self._passive or self._passive_paths) and self._is_passive(scope):
+            state.flags |= PASSIVE
+        if state.loaded == PENDING and not self._lazy:
             try:  # noqa: SIM105 - a context manager takes a microsecond
-                await manager.load(session)
+                await engine.load(session)
             except StoreUnavailable:  # kept, and raised at first use: a route without sessions stays up
                 pass
         key = self._scope_key
-        scope[key] = session
-        scope["state"] = {**scope["state"], key: session} if scope.get("state") else {key: session}
-        scope["limpet"] = (*scope["limpet"], session) if "limpet" in scope else (session,)
+        self._publish(scope, key, session)
         exchange: Http | Socket
         if kind == "http":
-            exchange = Http(self, scope, session, send)
+            http = Http(self, scope, session, send)
+            exchange, receive = http, partial(http.receive_after_end, receive)
         else:
             exchange = Socket(self, scope, session, send)
             receive = exchange.receive_from(receive)
+        failure: BaseException | None = None
         try:
             await self.app(scope, receive, exchange.send)
-        except BaseException as error:
-            if not await exchange.fail(error):
-                raise
+        except BaseException as error:  # noqa: BLE001 - judged below, where something can be awaited
+            failure = error
+        if failure is not None:
+            answered = False
+            try:
+                answered = await exchange.fail(failure)
+            finally:
+                state.phase = CLOSED
+                if kind != "http":
+                    await exchange.stop()
+            if not answered:
+                raise failure
         else:
-            if session._written or session._exposed or session._rare is not None:
-                await exchange.end()
-        finally:
-            session._phase = CLOSED
-            if kind != "http":
-                await exchange.stop()
+            try:
+                if state.flags & ~ACCESSED or state.leaving is not None:
+                    await exchange.end()
+            finally:
+                state.phase = CLOSED
+                if kind != "http":
+                    await exchange.stop()
+        if scope.get(key) is not session:
+            self._tell_of_a_hidden_session(scope.get(key))
         if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
             self._next_sweep = self._sweep_at()
             manager.runtime.spawn(self._sweep())
+
+    def _publish(self, scope: Scope, key: str, session: Session) -> None:
+        """Put the session into the scope and its state, beside whatever is there."""
+        scope[key] = session
+        shared = scope.get("state")
+        if shared is None:
+            scope["state"] = {key: session}
+        elif shared is self._shared_state or isinstance(shared.get(key), Session):
+            scope["state"] = {**shared, key: session}  # one that other requests have too
+        else:
+            shared[key] = session
+        scope["limpet"] = (*scope["limpet"], session) if "limpet" in scope else (session,)
+
+    def _tell_of_a_hidden_session(self, found: object) -> None:
+        """Warn, once for each kind of object, that something else took the session's place in the scope."""
+        kind = f"{type(found).__module__}.{type(found).__qualname__}"
+        if kind in self._told:
+            return
+        self._told.add(kind)
+        log.warning(
+            "scope[%r] holds a %s in place of the session when the application returns: an inner session middleware "
+            "hides this one (give it another cookie and scope_key='limpet' here, or take it out), or a handler "
+            "assigned to it, which changes nothing (write session.clear() and session.update(...) instead)",
+            self._scope_key,
+            kind,
+        )
+
+    def _is_passive(self, scope: Scope) -> bool:
+        path = route_path(scope)
+        return path in self._passive_paths or any(pattern.match(path) for pattern in self._passive)
+
+    def note_passive(self, scope: Scope) -> None:
+        """Remember a path whose handler called `Session.passive`, so that reading its session is no activity either."""
+        if len(self._passive_paths) < _PASSIVE_PATHS:
+            self._passive_paths.add(route_path(scope))
 
     async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is no request: the lifespan, a test client's question, what nobody has heard of yet."""
@@ -135,30 +206,44 @@ class SessionMiddleware:
 
     def _is_excluded(self, scope: Scope) -> bool:
         for session in scope.get("limpet", ()):
-            if session._engine is self.manager:
+            other = backend_of(session)
+            if other is self.manager.engine:
                 return True  # the middleware was added twice
-            self._keep_apart(session._engine)
-        path = scope["path"]
+            if self._shares_a_cookie(other):
+                self._step_aside()
+                return True
+        path = route_path(scope)
         return any(pattern.match(path) for pattern in self._exclude)
 
-    def _keep_apart(self, other: SessionManager) -> None:
-        """Refuse two managers in one request whose cookies would overwrite each other."""
-        mine, theirs = self.manager.transport, other.transport
+    def _shares_a_cookie(self, other: Engine) -> bool:
+        """Tell whether the cookies of two managers would overwrite each other."""
+        mine, theirs = self.manager.engine.transport, other.transport
         if not (isinstance(mine, CookieTransport) and isinstance(theirs, CookieTransport)):
-            return
-        if (mine.name, mine.policy.path, mine.policy.domain) == (theirs.name, theirs.policy.path, theirs.policy.domain):
-            raise ConfigurationError(
-                f"two session managers of one application use the cookie {mine.name!r} and would overwrite "
-                "each other's: give one of them a label, such as SessionManager(..., label='admin')"
+            return False
+        return (mine.name, mine.policy.path, mine.policy.domain) == (
+            theirs.name,
+            theirs.policy.path,
+            theirs.policy.domain,
+        )
+
+    def _step_aside(self) -> None:
+        if "twice" not in self._told:
+            self._told.add("twice")
+            log.warning(
+                "two session managers of one application use the cookie %r and would overwrite each other's: the "
+                "middleware that was added last serves, this one steps aside. To have both, give one of them a label, "
+                "such as SessionManager(..., label='admin')",
+                self.manager.cookie_name,
             )
 
     async def save(self, session: Session, failed: bool) -> None:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
-        manager = self.manager
-        if manager.immediate or manager.kept is None or not isinstance(manager.runtime, AsyncioRuntime):
-            await manager.carry_out(session, failed=failed)
+        engine = self.manager.engine
+        runtime = engine.runtime
+        if engine.storage.immediate or engine.kept is None or not isinstance(runtime, AsyncioRuntime):
+            await engine.commit(session, failed=failed)
         else:
-            await manager.runtime.finish(manager.carry_out(session, failed=failed))
+            await runtime.finish(engine.commit(session, failed=failed))
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
@@ -172,31 +257,33 @@ class SessionMiddleware:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         answered = stopped = False
+        self._shared_state = scope.get("state")
 
         async def answer(message: Message) -> None:
             nonlocal answered, stopped
             answered = True
             if message["type"] == "lifespan.startup.complete":
-                await self._start()
+                await self.startup()
             elif message["type"].startswith("lifespan.shutdown."):
                 stopped = True
-                await self._stop()  # before the server hears of it: it may end its event loop at once
+                await self.shutdown()  # before the server hears of it: it may end its event loop at once
             await send(message)
 
         try:
             await self.app(scope, receive, answer)
             if not answered:  # an application without a lifespan of its own, which returned: the sessions have one
                 await receive()
-                await self._start()
+                await self.startup()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
         finally:
             if not stopped:
-                await self._stop()
+                await self.shutdown()
         if not answered:
             await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self) -> None:
+    async def startup(self) -> None:
+        """Open the store and begin to sweep expired records; the lifespan of the application calls this by itself."""
         try:
             await self.manager.startup()
         except StoreUnavailable as error:
@@ -204,7 +291,8 @@ class SessionMiddleware:
         if self._sweep_interval is not None:
             self._sweeper = asyncio.create_task(self._sweep_for_ever(self._sweep_interval))
 
-    async def _stop(self) -> None:
+    async def shutdown(self) -> None:
+        """Finish the saves under way, end the sweeps and close the store; the lifespan calls this by itself."""
         sweeper, self._sweeper = self._sweeper, None
         if sweeper is not None:
             sweeper.cancel()
@@ -244,12 +332,46 @@ def session_in(scope: Scope, manager: SessionManager | None = None, scope_key: s
         if isinstance(session, Session):
             return session
     for session in scope.get("limpet", ()):
-        if session._engine is manager:
+        if manager is not None and backend_of(session) is manager.engine:
             found: Session = session
             return found
     raise ConfigurationError(
         "this request has no session: add SessionMiddleware to the application, and take this path out of exclude=..."
     )
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path of a request as the application routes it: without the ``root_path`` under which it is mounted.
+
+    Source: the ASGI specification, "HTTP Connection Scope": ``path`` begins with ``root_path``, if the server or a
+    mount added one.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path") or ""
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+        return path[len(root) :] or "/"
+    return path
+
+
+def _is_cross_site(scope: Scope) -> bool:
+    """Tell whether a browser says that another site's page sent this; programs that are no browsers say nothing.
+
+    Source: W3C Fetch Metadata Request Headers, section 2.4.
+    """
+    found: dict[bytes, bytes] = {
+        name: value for name, value in scope["headers"] if name in (b"sec-fetch-site", b"origin", b"host")
+    }
+    site = found.get(b"sec-fetch-site")
+    if site is not None:
+        return site == b"cross-site"
+    origin = found.get(b"origin")
+    return origin is not None and _host(origin.partition(b"://")[2]) != _host(found.get(b"host", b""))
+
+
+def _host(authority: bytes) -> bytes:
+    """Return the host of an authority, without its port: cookies do not separate ports."""
+    host, colon, port = authority.rpartition(b":")
+    return (host if colon and port.isdigit() else authority).lower()
 
 
 def _positive(name: str, seconds: float | None) -> float | None:

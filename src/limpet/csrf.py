@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 
 from limpet._core import form_tokens, tokens
 from limpet._core.cookies import TOKEN
-from limpet._core.session import Session
-from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, path_patterns, session_in
+from limpet._core.session import Session, backend_of, state_of
+from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, path_patterns, route_path, session_in
 from limpet.errors import ConfigurationError, MissingDependency
 
 if TYPE_CHECKING:
@@ -74,9 +74,10 @@ def csrf_token(
         SessionClosed: The response has started, and there is no secret for a token yet.
     """
     if isinstance(connection, Session):
-        return _mask(form_tokens.issue(connection))
+        return _mask(form_tokens.issue(backend_of(connection), connection))
     scope = connection if isinstance(connection, Mapping) else connection.scope
-    return _mask(form_tokens.issue(_session(scope, manager, scope_key)))
+    session = _session(scope, manager, scope_key)
+    return _mask(form_tokens.issue(backend_of(session), session))
 
 
 class CSRFMiddleware:
@@ -129,11 +130,11 @@ class CSRFMiddleware:
         """Run the application, or answer in its place. Of any type, so that it is middleware for every framework."""
         kind = scope["type"]
         checked = kind == "websocket" or (kind == "http" and scope["method"] not in _SAFE)
-        if not checked or any(pattern.match(scope["path"]) for pattern in self._exempt):
+        if not checked or any(pattern.match(route_path(scope)) for pattern in self._exempt):
             await self.app(scope, receive, send)
             return
         session = _session(scope, self._manager, self._scope_key)
-        if session._engine.transport.vary.lower() != b"cookie":
+        if _came_by_header(session):
             await self.app(scope, receive, send)
             return
         problem: str | None
@@ -232,6 +233,17 @@ class _Body:
         except FormParserError:
             return None  # no form, so no token in it
         return values[0].decode("latin-1") if values else None
+
+
+def _came_by_header(session: Session) -> bool:
+    """Tell whether the session travels in a header, which no other site can make a browser send.
+
+    The session of another library, which an importer would take over, came in a cookie.
+    """
+    if backend_of(session).transport.vary.lower() == b"cookie":
+        return False
+    state = state_of(session)
+    return state.old is None or bool(state.ids)
 
 
 def _session(scope: Mapping[str, Any], manager: SessionManager | None, scope_key: str) -> Session:

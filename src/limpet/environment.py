@@ -13,6 +13,7 @@ from limpet.errors import ConfigurationError
 __all__ = [
     "development_secret",
     "development_store",
+    "host_since_boot",
     "is_development",
     "secrets_from_environment",
     "store_from_environment",
@@ -103,3 +104,18 @@ def _folder() -> Path:
     if not ignore.exists():
         ignore.write_text("*\n")
     return FOLDER
+
+
+def host_since_boot() -> str:
+    """Return what all processes on this host have in common since it started, and no other host has.
+
+    Their monotonic clocks count from one moment, so that two of their times can be compared. Where the system does not
+    tell when it started, the name begins with ``~`` and stands for the host alone.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        import platform
+        import uuid
+
+        return f"~{platform.node()}-{uuid.getnode():x}"

@@ -24,9 +24,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
+    "Answer",
     "DISTRIBUTION",
     "ConfigurationError",
     "CookieTooLarge",
@@ -45,6 +46,7 @@ __all__ = [
     "StoreUnavailable",
     "UnstorableValue",
     "WeakSecret",
+    "answer_to",
 ]
 
 
@@ -185,3 +187,59 @@ class CookieTooLarge(SessionError):
         self.size = size
         self.limit = limit
         self.largest = largest
+
+
+class Answer(NamedTuple):
+    """How a request is answered that failed with an error of ours which the application did not handle.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Lower-case names and values.
+        body: A sentence for the person, as plain text in UTF-8.
+        close_code: What a WebSocket is closed with (RFC 6455, section 7.4).
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    close_code: int
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return self.body.decode()
+
+
+_TRY_AGAIN: Final = 1013  # "try again later"
+_FAILED: Final = 1011  # "internal error"
+_ANSWERS: Final[tuple[tuple[type[LimpetError], int, str, int], ...]] = (
+    (StoreUnavailable, 503, "The session store is not available. Try again in a moment.\n", _TRY_AGAIN),
+    (SessionBusy, 503, "The session is busy with another request. Try again in a moment.\n", _TRY_AGAIN),
+    (
+        SessionLimitReached,
+        409,
+        "You are signed in on as many devices as allowed. Sign out on one of them first.\n",
+        _FAILED,
+    ),
+    (SessionConflict, 409, "The session was changed or ended by another request. Load the page again.\n", _FAILED),
+    (SessionEnded, 409, "The session was changed or ended by another request. Load the page again.\n", _FAILED),
+)
+
+
+def answer_to(error: BaseException) -> Answer | None:
+    """Return the response to an error that an application did not handle; None: it is the application's own failure.
+
+    The one table that every adapter takes its answers from.
+    """
+    for kind, status, text, close_code in _ANSWERS:
+        if isinstance(error, kind):
+            body = text.encode()
+            headers = [
+                (b"content-type", b"text/plain; charset=utf-8"),
+                (b"content-length", str(len(body)).encode()),
+                (b"cache-control", b"no-store"),
+            ]
+            if status == 503:
+                headers.append((b"retry-after", str(getattr(error, "retry_after", 1)).encode()))
+            return Answer(status, tuple(headers), body, close_code)
+    return None

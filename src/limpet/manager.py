@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
 from limpet import environment
 from limpet._core import events, locks, marks
+from limpet._core.engine import Engine
+from limpet._core.events import Listener
+from limpet._core.inline import Inline
 from limpet._core.keyring import Key, Keyring
 from limpet._core.policy import CookiePolicy, SessionPolicy
 from limpet._core.protocols import (
     Checks,
     ClientStore,
     Finds,
+    Header,
     Immediate,
     Importer,
+    Pages,
     Reader,
+    Runtime,
     Sealer,
     Serializer,
     Store,
     Sweeps,
     Transport,
+    supports,
 )
+from limpet._core.session import Session
 from limpet.devices import DevicePolicy, warm_up
+from limpet.directory import Directory, SessionInfo
 from limpet.errors import ConfigurationError, LimpetWarning
-from limpet.subjects import Subjects
 
 __all__ = ["SessionManager", "system_clock"]
 
@@ -43,7 +53,7 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-class SessionManager(Subjects):
+class SessionManager:
     """Everything about the sessions of one application: where they are kept, how long, under which cookie.
 
     Args:
@@ -64,6 +74,8 @@ class SessionManager(Subjects):
             `limpet.devices.DevicePolicy`.
         encrypt: Encrypt what a server-side store keeps, under the newest secret, bound to where it is kept.
         plain_until: With ``encrypt``: until then, what was stored before is read although it is not encrypted.
+        unsigned_until: Until then, ids that were handed out before there was a secret are accepted, and signed with the
+            next response.
         clock: Returns milliseconds since 1970.
 
     Raises:
@@ -86,6 +98,7 @@ class SessionManager(Subjects):
         devices: bool | DevicePolicy = False,
         encrypt: bool = False,
         plain_until: datetime | None = None,
+        unsigned_until: datetime | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         self.dev = environment.is_development(dev)
@@ -95,12 +108,11 @@ class SessionManager(Subjects):
         self.cookie = cookie.for_development() if self.dev else cookie
         self.cookie_name = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
-        self.keyring = _keyring(
-            secret, needs_one=encrypt or isinstance(kept, ClientStore), dev=self.dev, given_store=store is not None
-        )
+        client_side = supports(kept, ClientStore)
+        self.keyring = _keyring(secret, needs_one=encrypt or client_side, dev=self.dev, given_store=store is not None)
         id_sealer: Sealer | None = None
         reader: Reader | None = None
-        if isinstance(kept, ClientStore):
+        if client_side:
             bind = getattr(kept, "bind", None)
             if bind is not None:
                 bind(self.keyring, self.cookie_name, clock)
@@ -121,26 +133,159 @@ class SessionManager(Subjects):
         namespace = self.cookie_name if namespace is None else namespace
         if encrypt or plain_until is not None:
             kept = _encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
-        super().__init__(
+        self.engine = Engine(
             store=kept,
             policy=policy or SessionPolicy(),
             transport=transport,
             serializer=serializer,
             namespace=namespace,
             clock=clock,
+            monotonic=time.monotonic_ns,
+            host=environment.host_since_boot(),
             id_sealer=id_sealer,
+            unsigned_until=_until("unsigned_until", unsigned_until),
             persistent=self.cookie.persistent,
             importers=tuple(importers),
             reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
-        if self.policy.max_sessions is not None and not isinstance(kept, Finds):
+        self.engine.owner = self
+        self.directory = Directory(self.engine)
+        if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):
             raise ConfigurationError(
                 f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "
                 "one on the server, such as sqlite:///sessions.db"
             )
         if self.dev:
             environment.announce(named if isinstance(named, str) else type(named).__name__)
+
+    # -- what it was made of
+
+    @property
+    def store(self) -> Store | ClientStore:
+        """The store: it keeps records, or the sessions are in their cookies."""
+        return self.engine.storage.store
+
+    @property
+    def kept(self) -> Store | None:
+        """What keeps the sessions, or the marks of what ended those in cookies; None: nothing is kept."""
+        return self.engine.kept
+
+    @property
+    def policy(self) -> SessionPolicy:
+        """How long sessions live and how two requests meet."""
+        return self.engine.policy
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """Returns milliseconds since 1970."""
+        return self.engine.clock
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the manager needs of an event loop."""
+        return self.engine.runtime
+
+    @runtime.setter
+    def runtime(self, runtime: Runtime) -> None:
+        self.engine.runtime = runtime
+
+    # -- a request, for middleware and for programs without one
+
+    def begin(self, headers: Sequence[Header], make: Callable[[Engine], Session] = Session) -> Session:
+        """Return the session of a request, of the class that an adapter has. No I/O; nothing is decoded or verified."""
+        return self.engine.begin(headers, make)
+
+    async def load(self, session: Session) -> None:
+        """Read the session from the store, once. Unknown, expired, malformed, forged: anonymous.
+
+        Raises:
+            StoreUnavailable: The store does not answer; later use of the session raises it again.
+        """
+        await self.engine.load(session)
+
+    async def commit(self, session: Session, *, failed: bool = False) -> None:
+        """Save the session before the response starts; what is to be sent is then in `headers`.
+
+        Args:
+            failed: The request ended in an exception or a status of 500 and more.
+
+        Raises:
+            StoreUnavailable: The store does not answer; nothing is reported as saved.
+            SessionConflict: A strict key was changed on two sides, or the merge budget ended.
+            SessionLimitReached: The policy refuses a login.
+            UnstorableValue: A value cannot be stored; the stored record is untouched.
+            CookieTooLarge: The session does not fit into its cookie; the old cookie stays valid.
+        """
+        await self.engine.commit(session, failed=failed)
+
+    def header(self, session: Session) -> Header | None:
+        """Return the header that hands out or takes back the token, if this response needs one; once."""
+        return self.engine.header(session)
+
+    def headers(self, session: Session) -> list[Header]:
+        """Return all headers that this response needs for the token; once. More than one where cookies are cleared."""
+        return self.engine.headers(session)
+
+    def listen(self, listener: Listener) -> Listener:
+        """Call ``listener`` with every event from now on; usable as a decorator. It can never break a request."""
+        return self.engine.emitter.listen(listener)
+
+    # -- sessions from outside
+
+    async def sessions_of(self, subject: str, *, current: Session | str | None = None) -> list[SessionInfo]:
+        """Return the live sessions of a subject, the last used first; see `Directory.sessions_of`."""
+        return await self.directory.sessions_of(subject, current=current)
+
+    async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
+        """End one session, or all that were logged in with a tag; return how many. See `Directory.revoke`."""
+        return await self.directory.revoke(public_id, tag=tag)
+
+    async def revoke_all(self, subject: str, *, except_: Session | str | None = None) -> int:
+        """End all sessions of a subject, on every device; return how many. See `Directory.revoke_all`."""
+        return await self.directory.revoke_all(subject, except_=except_)
+
+    async def revoke_everyone(self) -> int:
+        """End every session in the store; return how many. See `Directory.revoke_everyone`."""
+        return await self.directory.revoke_everyone()
+
+    async def export(self, subject: str) -> list[dict[str, Any]]:
+        """Return everything that is kept of a subject; see `Directory.export`."""
+        return await self.directory.export(subject)
+
+    async def erase(self, subject: str) -> int:
+        """Delete everything that is kept of a subject; return how many sessions that ended. See `Directory.erase`."""
+        return await self.directory.erase(subject)
+
+    def open(self, public_id: str) -> AbstractAsyncContextManager[Session]:
+        """Open a live session without its client, in a worker or a background job; see `Directory.open`."""
+        self.use_running_loop()
+        return self.directory.open(public_id)
+
+    def exclusive(self, name: str, *, life: float = 30.0, wait: float = 10.0) -> AbstractAsyncContextManager[None]:
+        """Hold the only lock of a name over all processes that use the store.
+
+        Args:
+            name: What is done one at a time.
+            life: Seconds after which another may go ahead, should this process die.
+            wait: Seconds to wait for others at most.
+
+        Raises:
+            SessionBusy: Others held it all the time.
+            StoreUnavailable: The store does not answer.
+        """
+        self.use_running_loop()
+        return locks.hold(self.engine, "name", name, life=life, wait=wait)
+
+    def use_running_loop(self) -> None:
+        """Run on asyncio from now on, if this is called on an event loop of its; the middleware does it by itself."""
+        asyncio = sys.modules.get("asyncio")  # a program that runs on it has imported it
+        if asyncio is not None and isinstance(self.runtime, Inline) and asyncio._get_running_loop() is not None:
+            from limpet.runtime import AsyncioRuntime
+
+            self.runtime = AsyncioRuntime()
+
+    # -- operation
 
     async def startup(self) -> None:
         """Open the store now instead of at the first request.
@@ -149,7 +294,7 @@ class SessionManager(Subjects):
             StoreUnavailable: It cannot be opened; the next use tries again.
         """
         self.use_running_loop()
-        if self.describe is not None:
+        if self.engine.description is not None:
             warm_up()
         if self.kept is not None:
             await self.kept.open()
@@ -166,10 +311,11 @@ class SessionManager(Subjects):
             StoreUnavailable: It does not work.
         """
         kept: Any = self.kept
-        if isinstance(kept, Checks):
-            return list(await self.call("check", kept.check()))
+        storage = self.engine.storage
+        if kept is not None and supports(kept, Checks):
+            return list(await storage.call("check", kept.check()))
         if kept is not None:
-            await self.call("load", kept.load("0" * 64))
+            await storage.load("0" * 64)
         return []
 
     async def sweep(self, limit: int | None = None, *, once: bool = False) -> int:
@@ -183,27 +329,27 @@ class SessionManager(Subjects):
             once: Leave it to whoever is sweeping this store at the moment, in any process, and return 0.
         """
         store: Any = self.kept
-        if not isinstance(store, Sweeps):
+        if store is None or not supports(store, Sweeps):
             return 0
-        if not once or isinstance(store, Immediate) or not self.is_server_side:
+        if not once or supports(store, Immediate) or not self.engine.is_server_side:
             return await self._sweep(store, limit)
         key = marks.mark_key("lock", "sweep")
-        held = await locks.acquire(self, key, _SWEEP_LIFE, wait=0)
+        held = await locks.acquire(self.engine, key, _SWEEP_LIFE, wait=0)
         if held is None:
             return 0
         try:
             return await self._sweep(store, limit)
         finally:
-            await locks.release(self, key, held)
+            await locks.release(self.engine, key, held)
 
     async def _sweep(self, store: Sweeps, limit: int | None) -> int:
         swept = 0
         while limit is None or swept < limit:
             batch = _BATCH if limit is None else min(_BATCH, limit - swept)
-            done = await self.call("sweep", store.sweep(self.clock(), batch))
+            done = await self.engine.storage.call("sweep", store.sweep(self.clock(), batch))
             swept += done
             if done:
-                self.emit(events.SessionsSwept, deleted=done, so_far=swept)
+                self.engine.emit(events.SessionsSwept, deleted=done, so_far=swept)
             if done < batch:
                 break
         if swept:
@@ -219,10 +365,10 @@ def _open(store: Store | ClientStore | str) -> Store | ClientStore:
         from limpet.stores import open_store
 
         return open_store(store)
-    if not isinstance(store, (Store, ClientStore)):
+    if not (supports(store, Store) or supports(store, ClientStore)) or isinstance(store, type):
         raise ConfigurationError(
             f"store={store!r} is no store: give a URL such as sqlite:///sessions.db, or an object with the methods of "
-            "limpet.stores.Store"
+            "limpet.stores.Store" + (", such as an instance of that class" if isinstance(store, type) else "")
         )
     return store
 
@@ -234,26 +380,32 @@ def _encrypted(
     clock: Callable[[], int],
     plain_until: datetime | None,
 ) -> Store:
-    from limpet._core.at_rest import EncryptedStore
     from limpet.sealers.at_rest import AtRestSealer
+    from limpet.stores.encrypted import EncryptedStore
 
     if keyring is None:
         raise ConfigurationError("plain_until says how long encrypt=True reads what is not encrypted: set encrypt=True")
-    if isinstance(store, ClientStore):
+    if supports(store, ClientStore):
         raise ConfigurationError(
             "encrypt=True is for what a store on the server keeps: a cookie session is encrypted with store='cookie:'"
-        )
-    if plain_until is not None and plain_until.utcoffset() is None:
-        raise ConfigurationError(
-            f"plain_until={plain_until!r} is no time with a zone: give a datetime such as "
-            "datetime(2030, 1, 31, tzinfo=UTC)"
         )
     return EncryptedStore(
         store,
         AtRestSealer(keyring, name=namespace, clock=clock),
         clock=clock,
-        plain_until=None if plain_until is None else int(plain_until.timestamp() * 1000),
+        plain_until=None if plain_until is None else _until("plain_until", plain_until),
     )
+
+
+def _until(name: str, when: datetime | None) -> int:
+    """Return a moment in milliseconds since 1970; 0 for none."""
+    if when is None:
+        return 0
+    if when.utcoffset() is None:
+        raise ConfigurationError(
+            f"{name}={when!r} is no time with a zone: give a datetime such as datetime(2030, 1, 31, tzinfo=UTC)"
+        )
+    return int(when.timestamp() * 1000)
 
 
 def _keyring(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) -> Keyring | None:

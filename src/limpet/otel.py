@@ -54,7 +54,9 @@ def instrument(
         counter.add(1, {"event": type(event).__name__})
 
     manager.listen(count)
-    manager.tracer = _Watch(meter, trace.get_tracer("limpet", __version__, tracer_provider), manager.tracer)
+    manager.engine.tracer = _Watch(
+        meter, trace.get_tracer("limpet", __version__, tracer_provider), manager.engine.tracer
+    )
 
 
 class _Watch:

@@ -76,6 +76,10 @@ class AsyncioRuntime:
             else:
                 task.add_done_callback(tasks.discard)
 
+    def signal(self) -> _Signal:
+        """Return a new signal, for tasks of one request that queue for its session."""
+        return _Signal()
+
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait so long."""
         return asyncio.sleep(seconds)
@@ -104,6 +108,24 @@ class AsyncioRuntime:
             here = found
             self._last = ref(loop), here
         return here
+
+
+class _Signal:
+    """What one task waits for until another sets it."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        """Let the one who waits go on."""
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        await self._future
 
 
 class _Turn:

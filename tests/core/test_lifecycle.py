@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from limpet import Session
-from limpet._core.session import Phase
+from limpet._core.session import state_of
+from limpet._core.state import OPEN, STARTED
 from limpet.stores.memory import MemoryStore
 from tests.races.site import Handler, Site, nothing
 
@@ -206,10 +207,13 @@ async def test_s31_nested_changes_are_saved() -> None:
     assert await site.read(token) == {"cart": {"tea": {"qty": 2}}}
 
 
-async def test_removing_the_last_key_keeps_the_session() -> None:
-    """``del`` of the last key leaves an empty session with its id; ``clear()`` ends it."""
+async def test_removing_the_last_key_ends_an_anonymous_session() -> None:
+    """``del`` of the last key ends a session without a subject, as ``clear()`` does; a login keeps its empty record."""
     site = Site(MemoryStore())
     token = await site.session(x=1)
+    assert (await site.request(lambda session: session.pop("x"), token)).token == ""
+    assert await site.read(token) is None
+    token = (await site.request(lambda session: (session.login("ann"), session.update(x=1)))).token or ""
     assert (await site.request(lambda session: session.pop("x"), token)).token is None
     assert await site.read(token) == {}
     assert (await site.request(lambda session: session.clear(), token)).token == ""
@@ -342,14 +346,14 @@ async def test_is_live_follows_renewals() -> None:
     async def wait(session: Session) -> list[bool]:
         seen: list[bool] = []
         current: str | None = token
-        session._phase = Phase.STARTED
+        state_of(session).phase = STARTED
         for _ in range(20):
             site.clock.advance(60)
             current = (await site.request(nothing, current)).token
             seen.append(await session.is_live())
         await site.request(lambda other: other.logout(), current)
         seen.append(await session.is_live())
-        session._phase = Phase.OPEN
+        state_of(session).phase = OPEN
         return seen
 
     assert (await site.request(wait, token)).result == [True] * 20 + [False]

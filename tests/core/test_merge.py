@@ -153,9 +153,9 @@ def test_rule_decides() -> None:
 
 def test_rule_sees_absence_and_can_delete() -> None:
     """A rule is given `MISSING` for an absent key, and deletes the key by returning it."""
-    rules: dict[str, Rule] = {"k": lambda base, mine, theirs: [base, theirs]}
-    assert merge({}, {"k": 1}, {"k": 2}, encode=encode, rules=rules).data == {"k": [MISSING, 2]}
-    assert merge({"k": 1}, {"k": 3}, {}, encode=encode, rules=rules).data == {"k": [1, MISSING]}
+    rules: dict[str, Rule] = {"k": lambda base, mine, theirs: [base is MISSING, mine, theirs is MISSING]}
+    assert merge({}, {"k": 1}, {"k": 2}, encode=encode, rules=rules).data == {"k": [True, 1, False]}
+    assert merge({"k": 1}, {"k": 3}, {}, encode=encode, rules=rules).data == {"k": [False, 3, True]}
     rules = {"k": lambda base, mine, theirs: MISSING}
     assert merge({"k": 1}, {"k": 2}, {"k": 3}, encode=encode, rules=rules).data == {}
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations
+from typing import Any
 
 import pytest
 
 from limpet import SessionPolicy
 from limpet._core.plan import (
     Plan,
-    Situation,
+    Rules,
     Step,
     absolute_deadline,
     cookie_deadline,
@@ -17,92 +18,192 @@ from limpet._core.plan import (
     decide,
     forget_at,
     idle_timeout,
+    is_quiet,
+    rotation_of,
 )
-from limpet._core.record import NEVER, Contents
+from limpet._core.record import NEVER, Contents, Record, pack, same, unpack
+from limpet._core.state import (
+    ACCESSED,
+    DISPLACED,
+    ENDED,
+    EXPOSED,
+    FORWARDED,
+    LOGIN,
+    OVER,
+    PASSIVE,
+    REGENERATE,
+    WATCHED,
+    WRITTEN,
+    Read,
+    SessionState,
+)
+from limpet.serializers.msgpack import MsgpackSerializer
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
+NOW = 1_000 * DAY
+SERIALIZER = MsgpackSerializer()
+POLICY = SessionPolicy(renewal_interval=3600)
 
-ROWS: dict[str, tuple[Situation, Plan]] = {
-    "nothing was done": (Situation(), Plan(False, Step.NOTHING)),
-    "nothing was done to a stored one": (Situation(stored=True), Plan(False, Step.NOTHING)),
-    "an error drops a first write": (
-        Situation(failed=True, changed=True, worth_saving=True),
-        Plan(False, Step.NOTHING),
-    ),
-    "an error drops a change": (Situation(failed=True, stored=True, changed=True), Plan(False, Step.NOTHING)),
-    "an error drops a new id": (Situation(failed=True, stored=True, new_id=True), Plan(False, Step.NOTHING)),
-    "an error drops a renewal": (Situation(failed=True, stored=True, renewal_due=True), Plan(False, Step.NOTHING)),
-    "an error drops a touch": (Situation(failed=True, stored=True, touch_due=True), Plan(False, Step.NOTHING)),
-    "an error drops another's login": (Situation(failed=True, stored=True, displaced=True), Plan(False, Step.NOTHING)),
-    "an error keeps a logout": (Situation(failed=True, stored=True, ended=True), Plan(True, Step.NOTHING)),
-    "an error drops what comes after a logout": (
-        Situation(failed=True, stored=True, ended=True, changed=True, worth_saving=True),
-        Plan(True, Step.NOTHING),
-    ),
-    "a logout": (Situation(stored=True, ended=True), Plan(True, Step.NOTHING)),
-    "a logout of nothing": (Situation(ended=True), Plan(False, Step.NOTHING)),
-    "a write after a logout": (
-        Situation(stored=True, ended=True, changed=True, worth_saving=True),
-        Plan(True, Step.CREATE),
-    ),
-    "another's login": (
-        Situation(stored=True, displaced=True, new_id=True, worth_saving=True),
-        Plan(True, Step.CREATE),
-    ),
-    "a first write": (Situation(changed=True, worth_saving=True), Plan(False, Step.CREATE)),
-    "a first write of nothing": (Situation(changed=True), Plan(False, Step.NOTHING)),
-    "a new id for nothing": (Situation(new_id=True), Plan(False, Step.NOTHING)),
-    "a new id": (Situation(stored=True, new_id=True), Plan(False, Step.MOVE)),
-    "a new id goes before a renewal": (
-        Situation(stored=True, new_id=True, renewal_due=True, changed=True),
-        Plan(False, Step.MOVE),
-    ),
+
+def state(
+    flags: int = 0, *, stored: Any = None, has: Any = None, age: int = 0, subject: str | None = None, phase: int = 0
+) -> SessionState:
+    """Return the state of a session.
+
+    Args:
+        stored: What the store has; None: nothing.
+        has: What the handler has; None: the same.
+        age: Milliseconds since it began and was used last.
+    """
+    made = SessionState(NOW)
+    made.flags, made.subject, made.phase = flags, subject, phase
+    if stored is not None:
+        payload = pack(Contents(NOW - age, dict(stored)), SERIALIZER)
+        made.read = Read(b"raw", "key", Record(1, payload, NOW - age, NOW + DAY, subject))
+        made.draft = Contents(NOW - age, dict(stored if has is None else has))
+    elif has is not None:
+        made.draft = Contents(NOW, dict(has))
+    made.data = made.draft.data if made.draft is not None else {}
+    return made
+
+
+def planned(of: SessionState, *, failed: bool = False, policy: SessionPolicy = POLICY) -> Plan:
+    """Return what is to be done with a session, asked twice: a question changes nothing."""
+    rules = Rules(policy, is_server_side=True, persistent=True)
+
+    def ask() -> Plan:
+        return decide(
+            of,
+            rules,
+            NOW,
+            lambda each: pack(each.draft or Contents(0), SERIALIZER),
+            lambda payload, base: same(payload, base, SERIALIZER),
+            lambda each: {} if each.read is None else unpack(each.read.record.payload, SERIALIZER).data,
+            failed=failed,
+        )
+
+    before = {name: getattr(of, name) for name in SessionState.__slots__}
+    first, second = ask(), ask()
+    assert first == second
+    assert {name: getattr(of, name) for name in SessionState.__slots__} == before
+    if is_quiet(of, rules, NOW):
+        assert (first.end, first.step) == (False, Step.NOTHING)
+    return first
+
+
+ONE, TWO = {"a": 1}, {"a": 2}
+ROWS: dict[str, tuple[SessionState, tuple[bool, Step]]] = {
+    "nothing was done": (state(), (False, Step.NOTHING)),
+    "nothing was done to a stored one": (state(ACCESSED, stored=ONE), (False, Step.NOTHING)),
+    "a logout": (state(ENDED | WRITTEN, stored=ONE, has={}), (True, Step.NOTHING)),
+    "a write after a logout": (state(ENDED | WRITTEN, stored=ONE), (True, Step.CREATE)),
+    "another's login": (state(DISPLACED | LOGIN | WRITTEN, stored=ONE, has={}, subject="b"), (False, Step.MOVE)),
+    "a first write": (state(WRITTEN, has=ONE), (False, Step.CREATE)),
+    "a first write of nothing": (state(WRITTEN, has={}), (False, Step.NOTHING)),
+    "a login of a new session": (state(LOGIN | WRITTEN, has={}, subject="a"), (False, Step.CREATE)),
+    "a new id for nothing": (state(REGENERATE | WRITTEN, has={}), (False, Step.NOTHING)),
+    "a new id": (state(REGENERATE | WRITTEN, stored=ONE), (False, Step.MOVE)),
+    "a new id goes before a renewal": (state(REGENERATE | WRITTEN, stored=ONE, age=HOUR), (False, Step.MOVE)),
+    "a renewal": (state(ACCESSED, stored=ONE, age=HOUR), (False, Step.RENEW)),
     "a renewal takes a change along": (
-        Situation(stored=True, renewal_due=True, changed=True, touch_due=True),
-        Plan(False, Step.RENEW),
+        state(ACCESSED | WRITTEN, stored=ONE, has=TWO, age=HOUR),
+        (False, Step.RENEW),
     ),
-    "a change is a touch too": (Situation(stored=True, changed=True, touch_due=True), Plan(False, Step.UPDATE)),
-    "a change to nothing is a change": (
-        Situation(stored=True, changed=True, worth_saving=False),
-        Plan(False, Step.UPDATE),
+    "no renewal of what was not used": (state(stored=ONE, age=HOUR), (False, Step.TOUCH)),
+    "no renewal of what another request renewed": (
+        state(ACCESSED | FORWARDED, stored=ONE, age=HOUR),
+        (False, Step.TOUCH),
     ),
-    "a touch": (Situation(stored=True, touch_due=True), Plan(False, Step.TOUCH)),
+    "no renewal once the response has started": (
+        state(ACCESSED, stored=ONE, age=HOUR, phase=1),
+        (False, Step.TOUCH),
+    ),
+    "a change": (state(WRITTEN, stored=ONE, has=TWO), (False, Step.UPDATE)),
+    "a change is a touch too": (state(WRITTEN, stored=ONE, has=TWO, age=61_000), (False, Step.UPDATE)),
+    "a change inside of a container": (state(EXPOSED, stored=ONE, has=TWO), (False, Step.UPDATE)),
+    "another order is no change": (
+        state(WRITTEN, stored={"a": 1, "b": 2}, has={"b": 2, "a": 1}),
+        (False, Step.NOTHING),
+    ),
+    "the last key is gone": (state(WRITTEN, stored=ONE, has={}), (True, Step.NOTHING)),
+    "the last key of somebody is gone": (state(WRITTEN, stored=ONE, has={}, subject="a"), (False, Step.UPDATE)),
+    "a touch": (state(ACCESSED, stored=ONE, age=61_000), (False, Step.TOUCH)),
+    "no touch for what is no activity": (state(ACCESSED | PASSIVE, stored=ONE, age=61_000), (False, Step.NOTHING)),
+    "a key of a login appears": (
+        state(WRITTEN | WATCHED, stored=ONE, has={"user_id": 7}),
+        (False, Step.MOVE),
+    ),
+    "a key of a login goes": (
+        state(WRITTEN | WATCHED, stored={"user_id": 7, "a": 1}, has=ONE),
+        (False, Step.MOVE),
+    ),
+    "what is written after somebody else's logout": (state(OVER | WRITTEN, has=ONE), (False, Step.DROP)),
+    "nothing after somebody else's logout": (state(OVER | ACCESSED), (False, Step.NOTHING)),
 }
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_each_row(row: str) -> None:
     """Each situation leads to its one plan."""
-    situation, plan = ROWS[row]
-    assert decide(situation) == plan
+    situation, expected = ROWS[row]
+    plan = planned(situation)
+    assert (plan.end, plan.step) == expected
 
 
-SITUATIONS = [Situation(*values) for values in product((False, True), repeat=len(Situation._fields))]
+FLAGS = (ACCESSED, WRITTEN, EXPOSED, LOGIN, REGENERATE, ENDED, DISPLACED, OVER, FORWARDED, WATCHED, PASSIVE)
+SITUATIONS = [
+    (sum(flags), stored, has)
+    for count in range(4)
+    for flags in combinations(FLAGS, count)
+    for stored in (None, ONE)
+    for has in (None, {}, ONE, TWO)
+]
 
 
-def test_what_is_not_stored_is_not_ended_or_changed() -> None:
-    """Without a stored record nothing is ended, updated, moved, renewed or touched."""
-    for situation in SITUATIONS:
-        if not situation.stored:
-            end, step = decide(situation)
-            assert not end
-            assert step in (Step.NOTHING, Step.CREATE)
+def test_what_is_not_stored_is_not_updated() -> None:
+    """Without a stored record nothing is updated, moved, renewed or touched."""
+    for flags, stored, has in SITUATIONS:
+        if stored is None:
+            assert planned(state(flags, has=has)).step in (Step.NOTHING, Step.CREATE, Step.DROP)
 
 
 def test_a_failed_request_writes_nothing() -> None:
-    """After an error there is no write but the end of a session."""
-    assert {decide(situation).step for situation in SITUATIONS if situation.failed} == {Step.NOTHING}
+    """After an error there is no write but the end of a session, and a logout always ends."""
+    for flags, stored, has in SITUATIONS:
+        plan = planned(state(flags, stored=stored, has=has), failed=True)
+        assert (plan.end, plan.step) == (bool(flags & ENDED), Step.NOTHING)
 
 
 def test_a_logout_always_ends() -> None:
     """A logout of a stored session ends it, whatever else happened."""
-    assert all(decide(each).end for each in SITUATIONS if each.ended and each.stored)
+    assert all(planned(state(flags, stored=ONE, has=has)).end for flags, _, has in SITUATIONS if flags & ENDED)
 
 
 def test_an_empty_session_is_never_created() -> None:
     """No record comes into being that holds nothing."""
-    assert not any(decide(each).step is Step.CREATE for each in SITUATIONS if not each.worth_saving)
+    for flags, _, _ in SITUATIONS:
+        assert planned(state(flags, has={})).step is not Step.CREATE
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ({}, {"user": 1}, "appeared"),
+        ({"user": 1}, {}, "gone"),
+        ({"user": 1}, {"user": None}, "gone"),
+        ({"user": 1}, {"user": 2}, "changed"),
+        ({"user": 1}, {"user": True}, "changed"),
+        ({"user": 1}, {"user": 1}, None),
+        ({"user": {"name": "ann", "token": 1}}, {"user": {"name": "ann", "token": 2}}, None),
+        ({"user": {"id": 7, "token": 1}}, {"user": {"id": 8, "token": 1}}, "changed"),
+        ({"user": {"id": 7}}, {"user": 7}, "changed"),
+        ({"x": 1}, {"x": 2}, None),
+    ],
+)
+def test_an_identity_changes(before: dict[str, Any], after: dict[str, Any], change: str | None) -> None:
+    """A key appears or goes, or a scalar differs; inside of a dict only what names a person counts."""
+    assert rotation_of(frozenset({"user"}), before, after) == change
 
 
 @pytest.mark.parametrize(

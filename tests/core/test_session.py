@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from limpet import Session, SessionClosed, SessionManager, SessionNotLoaded, StoreUnavailable, UnstorableValue
-from limpet._core.session import Phase
+from limpet._core.session import state_of
+from limpet._core.state import CLOSED, STARTED
 from limpet.stores.memory import MemoryStore
 from tests.races.site import Site
 
@@ -192,7 +193,7 @@ async def test_clear_ends_it(site: Site) -> None:
 
 def test_refusals_after_the_response_started(site: Site, session: Session) -> None:
     """Without an id nothing can be written any more, and no new id can be had; each refusal says what to do."""
-    session._phase = Phase.STARTED
+    state_of(session).phase = STARTED
     with pytest.raises(SessionClosed, match="Write before the first byte"):
         session["x"] = 1
     for late in (session.regenerate, lambda: session.login("ann")):
@@ -205,7 +206,7 @@ async def test_refusals_of_a_stored_session(site: Site) -> None:
     """A session that has an id can be written late; a login by its key cannot, nor a write after a late logout."""
     site = Site(MemoryStore(), rotate_on=("user_id",))
     session = await stored(site)
-    session._phase = Phase.STARTED
+    state_of(session).phase = STARTED
     session["x"] = 1
     with pytest.raises(SessionClosed, match="new id cannot be handed out"):
         session["user_id"] = 7
@@ -217,7 +218,7 @@ async def test_refusals_of_a_stored_session(site: Site) -> None:
 async def test_everything_is_refused_in_the_end(site: Site) -> None:
     """After the application returned, writing, ending and saving raise."""
     session = await stored(site)
-    session._phase = Phase.CLOSED
+    state_of(session).phase = CLOSED
     with pytest.raises(SessionClosed, match="nothing saves it any more"):
         session["x"] = 1
     with pytest.raises(SessionClosed, match="cannot be ended any more"):
@@ -233,7 +234,7 @@ async def test_a_cookie_session_is_over_when_the_response_starts() -> None:
     session = manager.begin(())
     session["x"] = 1
     await manager.commit(session)
-    session._phase = Phase.STARTED
+    state_of(session).phase = STARTED
     with pytest.raises(SessionClosed):
         session["x"] = 2
     with pytest.raises(SessionClosed, match="lives in its cookie cannot be ended"):

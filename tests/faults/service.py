@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from limpet._core.protocols import Store
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
+from tests.counts import LONG, count
 from tests.races.site import Handler, Reply, Site, nothing
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxies import TcpProxy
@@ -33,14 +33,7 @@ __all__ = [
     "unrelated",
 ]
 
-LONG: Final = os.environ.get("LIMPET_LONG") == "1"
-
 Server: TypeAlias = ValkeyServer | PostgresServer
-
-
-def count(quick: int, long: int) -> int:
-    """Return how often to do something: in every run, and with LIMPET_LONG=1."""
-    return long if LONG else quick
 
 
 def read(session: Any) -> Any:

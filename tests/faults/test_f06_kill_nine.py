@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from limpet.stores import Record, open_store
+from tests.counts import count
 from tests.faults.local import KINDS, finish, running, url
 from tests.faults.local_worker import state
 from tests.stores.blocking import done, key
 
-KILLS = 1000 if os.environ.get("LIMPET_LONG") else 30
+KILLS = count(30, 1000)
 
 
 @pytest.mark.timeout(900)

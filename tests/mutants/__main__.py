@@ -1,4 +1,4 @@
-"""Break one line at a time, in a copy of the tree, and see whether the named test notices.
+"""Break one thing at a time, in a copy of the tree, and see whether the named test notices.
 
 Usage: ``python -m tests.mutants [words ...]``; with words, only the breakages whose line of the table has one of them.
 Exit code 1 when a breakage survives, or no longer fits the source.
@@ -6,6 +6,7 @@ Exit code 1 when a breakage survives, or no longer fits the source.
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from typing import Final
 
 from tests.mutants.breakage import Breakage
 from tests.mutants.breakages import BREAKAGES
-from tests.mutants.straight import STRAIGHT
+from tests.mutants.pattern import Stale
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WORKERS: Final = 2
@@ -37,6 +38,13 @@ def copied(place: Path) -> Path:
     return place
 
 
+def normalise(tree: Path, files: Sequence[str]) -> None:
+    """Write files as a breakage writes them, so that a test can only notice the breakage, not the formatting."""
+    for file in files:
+        path = tree / "src" / "limpet" / file
+        path.write_text(ast.unparse(ast.parse(path.read_text())))
+
+
 def run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     """Run tests in a copy; return pytest's exit code and its output."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly"]
@@ -50,9 +58,11 @@ def outcome(tree: Path, breakage: Breakage) -> str:
     """Apply a breakage, run its test, take the breakage back; return what became of it."""
     path = tree / "src" / "limpet" / breakage.file
     right = path.read_text()
-    if right.count(breakage.old) != 1:
-        return f"STALE: the text is there {right.count(breakage.old)} times"
-    path.write_text(right.replace(breakage.old, breakage.new))
+    try:
+        wrong = breakage.broken(right)
+    except Stale as stale:
+        return f"STALE: {stale}"
+    path.write_text(wrong)
     try:
         code, said = run(tree, [breakage.test])
     except subprocess.TimeoutExpired:
@@ -68,15 +78,17 @@ def main(words: Sequence[str]) -> int:
     """Print the table; return the exit code."""
     chosen = [
         each
-        for each in (*BREAKAGES, *STRAIGHT)
-        if not words or any(word in f"{each.what} {each.file} {each.test}" for word in words)
+        for each in BREAKAGES
+        if not words or any(word in f"{each.what} {each.file} {each.where} {each.test}" for word in words)
     ]
     began = time.monotonic()
     width = max((len(each.what) for each in chosen), default=0)
     with tempfile.TemporaryDirectory(prefix="limpet-mutants-") as scratch:
         trees: Queue[Path] = Queue()
         for number in range(WORKERS):
-            trees.put(copied(Path(scratch) / str(number)))
+            tree = copied(Path(scratch) / str(number))
+            normalise(tree, sorted({each.file for each in chosen}))
+            trees.put(tree)
 
         def judge(breakage: Breakage) -> str:
             tree = trees.get()

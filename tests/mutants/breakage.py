@@ -1,25 +1,37 @@
-"""What a breakage is."""
+"""What a breakage is, and how it is put into a source file."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from tests.mutants.pattern import replaced
+
 __all__ = ["Breakage"]
 
 
 class Breakage(NamedTuple):
-    """One wrong line.
+    """One piece of wrong code, in place of the right one.
 
     Attributes:
         what: What would be wrong with it.
         file: Below ``src/limpet``.
-        old: The right text, which is there exactly once.
-        new: The wrong text.
+        where: The function, class, or class or module attribute that holds the right code, by its qualified name.
+        old: A pattern of the right code, which is there exactly once; see `tests.mutants.pattern`.
+        new: The wrong code; the placeholders of ``old`` stand for what they matched.
         test: Below ``tests``; it has to fail.
     """
 
     what: str
     file: str
+    where: str
     old: str
     new: str
     test: str
+
+    def broken(self, source: str) -> str:
+        """Return the text of a file with the wrong code in it.
+
+        Raises:
+            Stale: The pattern does not match exactly once there.
+        """
+        return replaced(source, self.where, self.old, self.new)

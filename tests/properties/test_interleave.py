@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Coroutine
 from itertools import combinations_with_replacement
 from typing import Any, Final
@@ -13,9 +12,9 @@ from limpet._core.protocols import Outcome, Store
 from limpet._core.record import Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.interleave import OPERATIONS, Operation, Race, every_order, pause, some_orders
+from tests.counts import count
 from tests.properties.broken import EndedLives, LateExpiry, LostCheck, SwallowedFailure, TouchRevives, Upsert
 
-LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 PAIRS: Final = list(combinations_with_replacement(OPERATIONS, 2))
 TRIPLES: Final = list(combinations_with_replacement(OPERATIONS, 3))
 
@@ -55,23 +54,25 @@ class Recording(MemoryStore):
 @pytest.mark.parametrize(
     ("kind", "calls"),
     [
-        ("read", ["load", "touch"]),
-        ("write", ["load", "update"]),
-        ("login", ["load", "create", "delete"]),
-        ("regenerate", ["load", "create", "delete"]),
-        ("renewal", ["load", "create", "update"]),
-        ("logout", ["load", "delete"]),
-        ("sweep", ["sweep"]),
-        ("expiry", []),
+        ("read", {"load", "touch"}),
+        ("write", {"load", "update"}),
+        ("login", {"load", "create"}),
+        ("regenerate", {"load", "create"}),
+        ("renewal", {"load", "create", "update"}),
+        ("logout", {"load"}),
+        ("sweep", {"sweep"}),
+        ("expiry", set()),
     ],
 )
-def test_the_operations_make_the_calls_that_they_stand_for(kind: Operation, calls: list[str]) -> None:
+def test_the_operations_make_the_calls_that_they_stand_for(kind: Operation, calls: set[str]) -> None:
     """What is interleaved is loading, committing, touching, a login, a renewal, a logout, a sweep, and the clock."""
     store = Recording()
     [operation] = Race([kind], lambda: store).start()
     store.calls.clear()
     assert len(list(every_order(lambda: [operation]))) == 1
-    assert list(dict.fromkeys(store.calls)) == calls
+    assert calls <= set(store.calls)
+    if kind in ("login", "regenerate", "logout"):  # and one that ends what was there, however it does that
+        assert len(store.calls) > len(calls)
 
 
 @pytest.mark.parametrize("subject", [None, "ann"])
@@ -86,7 +87,7 @@ def test_s05_s06_orders_of_three(kind: Operation) -> None:
     """Nor does a drawn order of three."""
     for seed, triple in enumerate(triple for triple in TRIPLES if triple[0] == kind):
         for subject in (None, "ann"):
-            assert Race(triple, MemoryStore, subject).some_orders(2_000 if LONG else 8, seed) >= 8
+            assert Race(triple, MemoryStore, subject).some_orders(count(8, 2_000), seed) >= 8
 
 
 @pytest.mark.parametrize(

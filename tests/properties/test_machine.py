@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -27,11 +26,11 @@ from tests.adapters.test_fastmvc import TestFastMVC as FastMVC
 from tests.adapters.test_litestar import TestLitestar as Litestar
 from tests.adapters.test_nexios import TestNexios as Nexios
 from tests.adapters.test_starlette import TestStarlette as Starlette
+from tests.counts import count
 from tests.properties.broken import BROKEN
 
 Prepare: TypeAlias = Callable[[pytest.FixtureRequest], Place]
 
-LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 ADAPTERS: Final = (Starlette, FastAPI, FastMVC, BlackSheep, Nexios, Litestar)
 
 
@@ -82,7 +81,7 @@ STORES: Final[dict[str, tuple[Prepare, int, int]]] = {
 def lives(quick: int, long: int, **more: Any) -> settings:
     """Settings for so many examples of forty steps."""
     return settings(
-        max_examples=long if LONG else quick,
+        max_examples=count(quick, long),
         stateful_step_count=40,
         deadline=None,
         database=None,

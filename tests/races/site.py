@@ -18,6 +18,7 @@ from typing import Any, Self, TypeAlias
 
 from limpet import Session, SessionManager, SessionPolicy
 from limpet._core.events import Event
+from limpet._core.marks import is_mark
 from limpet._core.protocols import Immediate, Outcome, Store
 from limpet._core.record import Record
 from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
@@ -201,10 +202,10 @@ class Site:
         return self.manager.begin([(b"cookie", cookie)] if token else [])
 
     async def rows(self) -> Sequence[tuple[str, Record]]:
-        """Return all that is stored, of the keys that this site ever used."""
+        """Return all that is stored, of the keys that this site ever used; without what says that an id has ended."""
         assert self.counting is not None
         found = [(key, await self.counting._store.load(key)) for key in sorted(self.counting.keys)]
-        return [(key, record) for key, record in found if record is not None]
+        return [(key, record) for key, record in found if record is not None and not is_mark(record.payload)]
 
     def take(self) -> dict[str, int]:
         """Return the calls of the store since the last time."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 
 import pytest
 
 from limpet import Session
 from limpet._core.protocols import Store
+from tests.counts import count
 from tests.races.site import Site, nothing
 
-RACES = 10_000 if os.environ.get("LIMPET_LONG") == "1" else 300
+RACES = count(300, 10_000)
 HOUR = 3600
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -12,15 +11,16 @@ from typing import Any, Final
 
 from limpet import Session, SessionManager
 from limpet._core.events import Event
+from limpet._core.marks import is_mark
 from limpet._core.protocols import Outcome
 from limpet._core.record import Record
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
 from limpet.stores import ClientStore, MemoryStore, Store
 from limpet.testing import FakeClock
+from tests.counts import LONG, count
 
 __all__ = ["ANONYMOUS", "LONG", "NAME", "OLDER", "OTHER", "SECRET", "Answer", "Handler", "Site", "Watched", "count"]
 
-LONG: Final = os.environ.get("LIMPET_LONG") == "1"
 NAME: Final = "__Host-session"
 SECRET: Final = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5"
 OLDER: Final = "Wn3pYx8Lq-1vKzRt6Bm9HcJd4SfGa7Ue2oXiT0"
@@ -28,11 +28,6 @@ OTHER: Final = "Cj5rUe9Wb-2mXpLy7Kt4NqZs1DhVg6Ra8oFiQ3"
 ANONYMOUS: Final = "{}"
 
 Handler = Callable[[Session], Awaitable[object] | object]
-
-
-def count(quick: int, long: int) -> int:
-    """Return how often to do something: in every run, and with LIMPET_LONG=1."""
-    return long if LONG else quick
 
 
 class Watched:
@@ -143,6 +138,11 @@ class Site:
     def rows(self) -> dict[str, Record]:
         """Everything in the `Watched` store."""
         return self.watched.rows
+
+    @property
+    def kept(self) -> dict[str, Record]:
+        """Every session in the `Watched` store, without what says that an id has ended."""
+        return {key: record for key, record in self.rows.items() if not is_mark(record.payload)}
 
     def said(self, kind: type[Event]) -> int:
         """Return how many events of this kind there were."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import math
 import os
 import subprocess
 import sys
-from collections import Counter, OrderedDict
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -30,31 +30,22 @@ class Colour(enum.Enum):
     RED = "red"
 
 
-class Level(enum.IntEnum):
-    LOW = 1
-
-
-class Theme(enum.StrEnum):
-    DARK = "dark"
-
-
-class Name(str): ...  # its class would be lost
-
-
-class Count(int): ...
+class Day(datetime, enum.Enum):
+    FIRST = (2030, 1, 2)
 
 
 class Moment(datetime): ...
 
 
+class Tags(set[str]): ...
+
+
+class Blob(bytes): ...
+
+
 @dataclasses.dataclass
 class Item:
     price: int = 1
-
-
-class Point(NamedTuple):
-    x: int
-    y: int
 
 
 class Zone(tzinfo):
@@ -125,8 +116,7 @@ KEPT: dict[str, Any] = {
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "Enum": (Colour.RED, "store its .value"),
-    "IntEnum": (Level.LOW, "store its .value"),
-    "StrEnum": (Theme.DARK, "store its .value"),
+    "Enum of datetimes": (Day.FIRST, "store its .value"),
     "bytearray": (bytearray(b"x"), "come back as bytes"),
     "memoryview": (memoryview(b"x"), "come back as bytes"),
     "strided memoryview": (memoryview(b"abcd")[::2], "come back as bytes"),
@@ -134,15 +124,15 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "complex": (1j, "complex has no stored form"),
     "object": (object(), "object has no stored form"),
     "function": (len, "has no stored form"),
-    "str subclass": (Name("x"), "subclass of str"),
-    "int subclass": (Count(1), "subclass of int"),
     "datetime subclass": (Moment(2030, 1, 2), "subclass of datetime"),
-    "named tuple": (Point(1, 2), "subclass of tuple"),
-    "OrderedDict": (OrderedDict(a=1), "subclass of dict"),
-    "Counter": (Counter("a"), "subclass of dict"),
-    "int key": ({1: 2}, "key of type int"),
-    "None key": ({None: 2}, "key of type NoneType"),
-    "str subclass key": ({Name("x"): 1}, "key of type"),
+    "set subclass": (Tags({"a"}), "subclass of set"),
+    "bytes subclass": (Blob(b"a"), "subclass of bytes"),
+    "tuple key": ({(1, 2): 3}, "key of type tuple"),
+    "bytes key": ({b"x": 3}, "key of type bytes"),
+    "Enum key": ({Colour.RED: 3}, "key of type"),
+    "NaN key": ({math.nan: 3}, "key that is NaN"),
+    "int key of many digits": ({10**5000: 3}, "more digits"),
+    "two keys of one text": ({"7": 1, 7: 2}, "two of its keys would both become '7'"),
     "surrogate": ("\ud800", "lone surrogate"),
     "surrogate in a key": ({"\udfff": 1}, "lone surrogate"),
     "Ext": (ormsgpack.Ext(1, b"x"), "has no stored form"),
@@ -205,7 +195,7 @@ class SerializerContract:
             self.serializer.encode({"a": ([], (REFUSED[name][0],))})
         assert caught.value.path.startswith("a[1][0]")
 
-    @pytest.mark.parametrize("value", [memoryview(b"x"), 1j, Level.LOW, Name("x"), (Theme.DARK,)])
+    @pytest.mark.parametrize("value", [memoryview(b"x"), 1j, Colour.RED, Blob(b"x"), (Day.FIRST,)])
     def test_refuses_inside_a_set(self, value: object) -> None:
         """A set hides nothing that would be refused outside of it."""
         for container in ({value}, frozenset({value}), {(1, value)}):
@@ -222,7 +212,7 @@ class SerializerContract:
     def test_error_never_shows_the_value(self) -> None:
         """An error names where a value is, and never the value."""
         with pytest.raises(UnstorableValue) as caught:
-            self.serializer.encode({"token": Name("hunter2")})
+            self.serializer.encode({"token": Blob(b"hunter2")})
         assert "hunter2" not in str(caught.value)
 
     def test_record_drops_its_own_part_of_the_path(self) -> None:

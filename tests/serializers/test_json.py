@@ -18,6 +18,8 @@ from limpet.errors import UnstorableValue
 from limpet.serializers import JSONSerializer
 from limpet.serializers.json import MAX_DEPTH
 from tests.serializers.contract import SerializerContract
+from tests.serializers.order import OrderContract
+from tests.serializers.taken import TakenContract, mixtures
 from tests.serializers.values import damage, values
 
 HOSTILE: dict[str, bytes] = {
@@ -54,7 +56,7 @@ HOSTILE: dict[str, bytes] = {
 }
 
 
-class TestJSON(SerializerContract):
+class TestJSON(SerializerContract, OrderContract, TakenContract):
     serializer = JSONSerializer()
     max_depth = MAX_DEPTH
 
@@ -77,6 +79,24 @@ class TestJSON(SerializerContract):
         self.check_decodes(data)
 
     @settings(max_examples=100, deadline=None)
+    @given(values(), st.data())
+    def test_another_order_is_no_change(self, value: object, data: st.DataObject) -> None:
+        """Equal contents in another order are the same, and each order comes back."""
+        self.check_another_order(value, data)
+
+    @settings(max_examples=150, deadline=None)
+    @given(values(), values(), st.data())
+    def test_same_is_what_canonical_bytes_say(self, left: object, right: object, data: st.DataObject) -> None:
+        """Two payloads are the same exactly if their contents are equal."""
+        self.check_same(left, right, data)
+
+    @settings(max_examples=100, deadline=None)
+    @given(mixtures)
+    def test_any_mixture_comes_back(self, value: object) -> None:
+        """A tree of subclasses and odd keys is stored like the plain tree that comes back."""
+        self.check_mixture(value)
+
+    @settings(max_examples=100, deadline=None)
     @given(values(), damage)
     def test_damaged_bytes_are_a_value_or_a_value_error(self, value: object, places: list[tuple[int, int]]) -> None:
         """Decoding damaged bytes gives a value or ValueError and nothing else."""
@@ -90,14 +110,15 @@ class TestJSON(SerializerContract):
                 self.serializer.encode(document)
             assert caught.value.path.startswith("score")
 
-    def test_output_is_compact_sorted_readable_json(self) -> None:
-        """Other tools read it: plain JSON, sorted keys, no spaces, text as text."""
+    def test_output_is_compact_readable_json(self) -> None:
+        """Other tools read it: plain JSON, no spaces, text as text; sorted to compare, in order to keep."""
         value = {"name": "Łukasz", "at": datetime(2030, 1, 2, tzinfo=ZoneInfo("Europe/Paris")), "n": [1, 2.5, None]}
         encoded = self.serializer.encode(value)
         assert encoded.decode() == (
             '{"at":{"$datetime":"2030-01-02T00:00:00+01:00[Europe/Paris]"},"n":[1,2.5,null],"name":"Łukasz"}'
         )
         assert json.loads(encoded)["n"] == [1, 2.5, None]
+        assert list(json.loads(self.serializer.encode_in_order(value))) == ["name", "at", "n"]
 
     def test_tags_are_named_after_the_types(self) -> None:
         """What JSON lacks is an object with one key that names the type."""

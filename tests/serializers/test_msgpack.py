@@ -17,6 +17,8 @@ from limpet.errors import UnstorableValue
 from limpet.serializers import MsgpackSerializer
 from limpet.serializers.msgpack import MAX_DEPTH
 from tests.serializers.contract import SerializerContract, nested
+from tests.serializers.order import OrderContract
+from tests.serializers.taken import TakenContract, mixtures
 from tests.serializers.values import damage, same, values
 
 
@@ -59,7 +61,7 @@ HOSTILE: dict[str, bytes] = {
 }
 
 
-class TestMsgpack(SerializerContract):
+class TestMsgpack(SerializerContract, OrderContract, TakenContract):
     serializer = MsgpackSerializer()
     max_depth = MAX_DEPTH
 
@@ -86,6 +88,24 @@ class TestMsgpack(SerializerContract):
     def test_any_bytes_are_a_value_or_a_value_error(self, data: bytes) -> None:
         """Decoding junk gives a value or ValueError and nothing else."""
         self.check_decodes(data)
+
+    @settings(max_examples=100, deadline=None)
+    @given(values(), st.data())
+    def test_another_order_is_no_change(self, value: object, data: st.DataObject) -> None:
+        """Equal contents in another order are the same, and each order comes back."""
+        self.check_another_order(value, data)
+
+    @settings(max_examples=150, deadline=None)
+    @given(values(), values(), st.data())
+    def test_same_is_what_canonical_bytes_say(self, left: object, right: object, data: st.DataObject) -> None:
+        """Two payloads are the same exactly if their contents are equal."""
+        self.check_same(left, right, data)
+
+    @settings(max_examples=100, deadline=None)
+    @given(mixtures)
+    def test_any_mixture_comes_back(self, value: object) -> None:
+        """A tree of subclasses and odd keys is stored like the plain tree that comes back."""
+        self.check_mixture(value)
 
     @settings(max_examples=100, deadline=None)
     @given(values(), damage)
@@ -140,7 +160,15 @@ class TestMsgpack(SerializerContract):
         assert caught.value.path == "k"
 
     @pytest.mark.parametrize(
-        "times", [(), ("created",), ("authenticated",), ("authenticated", "created"), ("a", "created")]
+        "times",
+        [
+            (),
+            ("created",),
+            ("authenticated",),
+            ("authenticated", "created"),
+            ("created", "authenticated"),
+            ("a", "created"),
+        ],
     )
     @pytest.mark.parametrize("kind", [bytearray, memoryview, lambda data: ormsgpack.Ext(1, data)])
     def test_and_behind_numbers_that_look_like_it(
@@ -149,9 +177,10 @@ class TestMsgpack(SerializerContract):
         """The times that a session begins with hide nothing that comes after them, on the first level or below."""
         numbers = dict.fromkeys(times, 0xC4C5_C6C7_C8C9_D4D5)
         for path, rest in {"z": {"z": kind(b"x")}, "data.z": {"data": {"z": kind(b"x")}, "ends": 1}}.items():
-            with pytest.raises(UnstorableValue) as caught:
-                self.serializer.encode({**numbers, **rest})
-            assert caught.value.path == path
+            for encode in (self.serializer.encode, self.serializer.encode_in_order):
+                with pytest.raises(UnstorableValue) as caught:
+                    encode({**numbers, **rest})
+                assert caught.value.path == path
         assert same(self.serializer.decode(self.serializer.encode(numbers)), numbers)
 
     @pytest.mark.parametrize("size", [0, 1, 255, 256, 65_536])

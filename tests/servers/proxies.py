@@ -153,9 +153,10 @@ class PoolerProxy:
     transaction it gets the other one, so that whatever a client left behind on a connection is not there next time.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, refuses: bytes | None = None) -> None:
         self.port = free_port()
         self._target = target
+        self._refuses = refuses
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -165,6 +166,11 @@ class PoolerProxy:
         servers: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         try:
             startup = await self._startup(reader, writer)
+            if self._refuses is not None and self._refuses in startup:
+                fields = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: " + self._refuses + b"\0\0"
+                writer.write(b"E" + struct.pack(">I", len(fields) + 4) + fields)
+                await writer.drain()
+                return
             greeting = b""
             for _ in range(2):
                 server = await asyncio.open_connection("127.0.0.1", self._target)
@@ -183,7 +189,10 @@ class PoolerProxy:
         finally:
             self._tasks.discard(task)
             for one in (writer, *(server[1] for server in servers)):
-                one.transport.abort()
+                if one.transport.get_write_buffer_size() or one is not writer:
+                    one.transport.abort()
+                else:
+                    one.close()
 
     async def _startup(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         while True:
@@ -230,9 +239,9 @@ class PoolerProxy:
 
 
 @asynccontextmanager
-async def pooler_proxy(target: int) -> AsyncIterator[PoolerProxy]:
-    """Run a pooler in front of a PostgreSQL server of this machine."""
-    proxy = PoolerProxy(target)
+async def pooler_proxy(target: int, refuses: bytes | None = None) -> AsyncIterator[PoolerProxy]:
+    """Run a pooler in front of a PostgreSQL server of this machine; it may refuse a parameter of the connection."""
+    proxy = PoolerProxy(target, refuses)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", proxy.port)
     try:
         yield proxy

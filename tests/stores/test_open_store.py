@@ -124,7 +124,8 @@ def test_a_secret_in_the_place_of_a_url_is_not_shown() -> None:
 )
 def test_a_missing_driver_is_named(url: str, driver: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its client a store is refused with the command that installs it."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == driver or name == f"limpet.stores.{extra}"]:
+    ours = f"limpet.stores.{extra}"
+    for name in [name for name in sys.modules if name.split(".")[0] == driver or f"{name}.".startswith(f"{ours}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, driver, None)
     with pytest.raises(MissingDependency, match=rf"pip install 'limpet\[{extra}\]'"):

@@ -20,8 +20,8 @@ import pytest
 import limpet.errors
 from limpet.errors import StoreUnavailable
 from limpet.stores import ABSENT, DONE, NEVER, Checks, Finds, Immediate, Record, Scans, SQLiteStore, Store, Sweeps
-from limpet.stores._sqlite_file import APPLICATION
-from limpet.stores.sqlite import MIGRATIONS
+from limpet.stores.sqlite.file import APPLICATION
+from limpet.stores.sqlite.store import MIGRATIONS
 from limpet.testing.suite_store import StoreSuite
 from tests.stores.blocking import NOW, done, key, record
 
@@ -97,7 +97,7 @@ def test_create_false_creates_nothing(path: Path) -> None:
     assert not path.exists()
     sqlite3.connect(path).close()
     path.touch()
-    with pytest.raises(StoreUnavailable, match="has schema 0, 2 is needed, and create=False forbids"):
+    with pytest.raises(StoreUnavailable, match="has schema 0, 3 is needed, and create=False forbids"):
         done(store.load(key(1)))
     done(SQLiteStore(path).open())
     assert done(store.load(key(1))) is None
@@ -130,7 +130,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     done(SQLiteStore(path).open())
     with contextlib.closing(sqlite3.connect(path)) as later:
         later.execute("PRAGMA user_version=99")
-    with pytest.raises(StoreUnavailable, match=r"has schema 99 and this limpet knows 2: .* upgrade this one"):
+    with pytest.raises(StoreUnavailable, match=r"has schema 99 and this limpet knows 3: .* upgrade this one"):
         done(SQLiteStore(path).load(key(1)))
 
 

@@ -242,3 +242,72 @@ class ScansTwice(MemoryStore):
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         page, following = await super().scan(cursor, limit)
         return ([(cursor, self._records[cursor]), *page] if cursor else page), following
+
+
+class ReplacesLikeUpdate(MemoryStore):
+    """Keeps the later times in `replace` too."""
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        return await self.update(key, record, expected, now=now)
+
+
+class ReplacesAnything(MemoryStore):
+    """Takes no notice of the version that `replace` names, nor of absence."""
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        await self.delete(key)
+        return await self.create(key, record, now=now)
+
+
+class ReplacesBehindTheIndex(MemoryStore):
+    """Forgets in `replace` that there is an index by subject."""
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        current = self._records.get(key)
+        if current is None or current.version != expected:
+            return ABSENT if current is None else current
+        self._records[key] = record
+        return DONE
+
+
+class LoadsWhatIsThere(MemoryStore):
+    """Leaves absent records out of what it loads together."""
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        return [record for record in await super().load_many(keys) if record is not None]
+
+
+class LoadsAFew(MemoryStore):
+    """Loads a hundred records together and no more."""
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        return await super().load_many(keys[:100])
+
+
+class OnePageForAll(MemoryStore):
+    """Gives all sessions of a subject at once."""
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        return await self.find(subject), None
+
+
+class PagesByNumber(MemoryStore):
+    """Counts its way to the next page, whatever was deleted meanwhile."""
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        found, start = await self.find(subject), int(cursor or 0)
+        return found[start : start + limit], str(start + limit) if start + limit < len(found) else None
+
+
+class PagesForEver(MemoryStore):
+    """Has a next page always."""
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        page, following = await super().find_page(subject, cursor, limit)
+        return page, following or ""

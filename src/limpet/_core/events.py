@@ -30,6 +30,7 @@ __all__ = [
     "StoreFailed",
     "ValueOverwritten",
     "WriteAfterEnd",
+    "WriteDropped",
 ]
 
 
@@ -122,6 +123,13 @@ class WriteAfterEnd(Event):
     """A write came after another request had ended the session; nothing was stored."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteDropped(Event):
+    """Something was written that no response could keep; ``reason`` says why."""
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,10 +31,14 @@ def add(session: Session, message: str, category: str) -> None:
     session[KEY] = [*_held(session.get(KEY)), [os.urandom(6).hex(), message, category]]
 
 
-def take(session: Session) -> list[Flash]:
-    """Return the messages, oldest first, and forget them."""
+def take(session: Session, *, forget: bool = True) -> list[Flash]:
+    """Return the messages, oldest first, and forget them.
+
+    Args:
+        forget: False: they stay, as nothing can be saved any more.
+    """
     held = _held(session.get(KEY))
-    if held:
+    if held and forget:
         del session[KEY]
     return [Flash(message, category) for _, message, category in held]
 

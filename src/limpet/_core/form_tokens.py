@@ -11,13 +11,16 @@ Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Synchronizer T
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet._core import tokens
+from limpet._core.plan import Step
 from limpet._core.record import unpack
-from limpet._core.rotate_on import watched_changes
+from limpet._core.session import state_of
 
 if TYPE_CHECKING:
+    from limpet._core.engine import Engine
     from limpet._core.session import Session
 
 __all__ = ["KEY", "SECRET_BYTES", "accepted", "combine", "drop_old", "issue"]
@@ -27,15 +30,14 @@ KEY: Final = "_csrf"
 SECRET_BYTES: Final = 32
 
 
-def issue(session: Session) -> bytes:
+def issue(engine: Engine, session: Session) -> bytes:
     """Return the secret for a form that this response carries; one is made, and the session with it, if there is none.
 
     Raises:
         SessionClosed: There is none, and none can be saved any more.
     """
-    session._read()
-    held = _held(session._data)
-    usable = _since(session, held) if _id_changes(session) else held
+    held = _held(session.get(KEY))
+    usable = _since(engine, session, held) if _id_changes(engine, session) else held
     if usable:
         secret = tokens.b64decode(usable[-1])
         if secret is not None and len(secret) == SECRET_BYTES:
@@ -47,14 +49,17 @@ def issue(session: Session) -> bytes:
 
 def accepted(session: Session) -> list[bytes]:
     """Return the secrets that a token may be of."""
-    session._read()
-    return [secret for text in _held(session._data) if (secret := tokens.b64decode(text)) is not None]
+    return [secret for text in _held(session.get(KEY)) if (secret := tokens.b64decode(text)) is not None]
 
 
-def drop_old(session: Session, data: dict[str, Any]) -> bool:
-    """Forget the secrets that were there before the id changed; return whether there were any."""
-    held = _held(data)
-    kept = _since(session, held)
+def drop_old(before: Mapping[str, Any], data: dict[str, Any]) -> bool:
+    """Forget the secrets that were there before the id changed; return whether there were any.
+
+    Args:
+        before: The keys and values as they were read.
+    """
+    held, old = _held(data.get(KEY)), _held(before.get(KEY))
+    kept = [text for text in held if text not in old]
     if len(kept) == len(held):
         return False
     if kept:
@@ -73,21 +78,20 @@ def combine(base: Any, mine: Any, theirs: Any) -> Any:
     return [*theirs, *mine[len(old) :]]
 
 
-def _held(data: dict[str, Any]) -> list[str]:
-    value = data.get(KEY)
+def _held(value: Any) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
-def _since(session: Session, held: list[str]) -> list[str]:
+def _since(engine: Engine, session: Session, held: list[str]) -> list[str]:
     """Return the secrets that this request has made."""
-    if not held or session._base is None:
+    read = state_of(session).read
+    if not held or read is None:
         return held
-    before = _held(unpack(session._base, session._engine.serializer).data)
+    before = _held(unpack(read.record.payload, engine.serializer).data.get(KEY))
     return [text for text in held if text not in before]
 
 
-def _id_changes(session: Session) -> bool:
+def _id_changes(engine: Engine, session: Session) -> bool:
     """Tell whether the commit will change the id, as far as the request has come."""
-    if session._login or session._regenerate:
-        return True
-    return not session._phase and bool(watched_changes(session, session._data))
+    state = state_of(session)
+    return engine.decide(state, engine.clock()).step is Step.MOVE

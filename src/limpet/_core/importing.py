@@ -1,7 +1,9 @@
 """Moving in: a request that has no session of ours and one of another library keeps what it holds.
 
 The old session is only read. The first response that has to do with the session turns it into a new one, with an id of
-its own; a logout takes the old cookie away too, so that it cannot come back.
+its own; a logout takes the old cookie away too, so that it cannot come back. An import is a login at the time of the
+old session: revocations and limits hold for it. Each old token is taken once. A note in the store says so, until the
+importer stops reading; for a minute it leads requests that were sent at the same time to the new session.
 """
 
 from __future__ import annotations
@@ -9,69 +11,100 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from limpet._core import events
+from limpet._core import events, logins, marks, tokens
+from limpet._core.positions import names_of
 from limpet._core.protocols import Header, Imported, Importer
-from limpet._core.standing import PENDING
+from limpet._core.record import Contents, Found, Record
+from limpet._core.state import ACCESSED, EXPOSED, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
 from limpet.errors import UnstorableValue
 
 if TYPE_CHECKING:
-    from limpet._core.manager import Engine
-    from limpet._core.session import Session
+    from limpet._core.engine import Engine
 
-__all__ = ["Old", "adopt", "leftovers", "look", "note", "read"]
-
-
-class Old:
-    """What a request brought from another library.
-
-    Attributes:
-        found: The importers that found a cookie of theirs, each with its values.
-        source: The importer whose session was taken over.
-        left_out: Keys whose values cannot be stored.
-        noted: The new session is to be written.
-        dropped: The session was ended: the old cookie is not to come back.
-    """
-
-    __slots__ = ("dropped", "found", "left_out", "noted", "source")
-
-    def __init__(self, found: Sequence[tuple[Importer, Sequence[str]]]) -> None:
-        self.found = found
-        self.source: Importer | None = None
-        self.left_out: tuple[str, ...] = ()
-        self.noted = False
-        self.dropped = False
+__all__ = ["close", "leftovers", "look", "note", "read"]
 
 
-def look(engine: Engine, session: Session, headers: Sequence[Header]) -> None:
+def look(engine: Engine, state: SessionState, headers: Sequence[Header]) -> None:
     """Note the old cookies of a request, if an importer is still open for them; nothing is decoded."""
     now = engine.clock()
     found = [(each, values) for each in engine.importers if now < each.until and (values := each.find(headers))]
     if found:
-        session._old = Old(found)
-        session._state = PENDING
+        state.old = Old(found)
+        state.loaded = PENDING
 
 
-async def read(engine: Engine, old: Old) -> Imported | None:
-    """Return the one old session of a request; two that disagree are none.
+async def read(engine: Engine, state: SessionState, old: Old) -> None:
+    """Take over the one old session of a request; two that disagree are none.
 
     Raises:
-        StoreUnavailable: The old store does not answer.
+        StoreUnavailable: The old store, or ours, does not answer.
     """
     for importer, values in old.found:
-        sessions = [
-            imported
-            for value in values
-            if (imported := await engine.call("import", importer.read(value, engine.clock()))) is not None
-        ]
-        if sessions and all(each == sessions[0] for each in sessions):
-            old.source = importer
-            return sessions[0]
-    return None
+        sessions: list[tuple[str, Imported]] = []
+        for value in values:
+            imported = await engine.storage.call("import", importer.read(value, engine.clock()))
+            if imported is not None:
+                sessions.append((value, imported))
+        if sessions and all(each[:2] == sessions[0][1][:2] for _, each in sessions):
+            old.token, imported = sessions[0]
+            if await _admit(engine, state, importer, imported, old.token):
+                old.source, old.imported = importer, imported
+                _adopt(engine, state, old, imported)
+            return
 
 
-def adopt(engine: Engine, session: Session, imported: Imported) -> None:
+def _note_key(importer: Importer, token: str) -> str:
+    return marks.mark_key("imported", importer.origin, importer.cookie, token)
+
+
+async def _admit(engine: Engine, state: SessionState, importer: Importer, imported: Imported, token: str) -> bool:
+    """Judge an old session: was it taken before, revoked, or is there no room for it?"""
+    if not engine.is_server_side:
+        return True
+    there = await engine.storage.load(_note_key(importer, token))
+    if there is not None:
+        facts = marks.read(there.payload) or {}
+        successor = facts.get("next")
+        if isinstance(successor, str) and engine.clock() < int(facts.get("gone", 0)):
+            found = await engine.storage.locate(b"", successor)
+            if isinstance(found, Found):  # sent at the same time as the request that took it
+                engine.adopt(state, found)
+            else:
+                state.flags |= OVER
+        return False
+    subject = imported.subject
+    if subject is None:
+        return True
+    began = imported.at
+    if engine.storage.has_marks:
+        await engine.storage.positions.read()
+        if not await _is_unrevoked(engine, subject, began):
+            return False
+    limit = logins.limit_of(engine, subject)
+    if limit is None or (engine.policy.when_full != "refuse" and limit > 0):
+        return True
+    if await logins.has_room(engine, subject, limit, set()):
+        return True
+    engine.emit(events.LimitReached, subject=subject, refused=True)
+    return False
+
+
+async def _is_unrevoked(engine: Engine, subject: str, began: int | None) -> bool:
+    """Tell whether no revocation of a subject, or of everyone, can have come after an old session began."""
+    positions = engine.storage.positions
+    for name in names_of(subject, {}):
+        record = await engine.storage.load(name)
+        facts = None if record is None else marks.read(record.payload) or {}
+        if facts is not None and (began is None or not positions.known_before(facts, began)):
+            return False
+    everyone = positions.last_of_everyone()
+    return everyone is None or (began is not None and positions.known_before(everyone, began))
+
+
+def _adopt(engine: Engine, state: SessionState, old: Old, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
-    session._begin()
+    draft = state.draft = Contents(engine.clock())
+    state.data, state.subject = draft.data, None
     left_out: list[str] = []
     for key, value in imported.data.items():
         try:
@@ -79,39 +112,58 @@ def adopt(engine: Engine, session: Session, imported: Imported) -> None:
         except UnstorableValue:
             left_out.append(str(key))
         else:
-            session._data[key] = value
-    if imported.subject is not None and session._contents is not None:
-        session._subject = imported.subject
-        session._contents.authenticated = session._contents.created
-    session._watched = True
-    assert session._old is not None
-    session._old.left_out = tuple(left_out)
+            state.data[key] = value
+    if imported.subject is not None:
+        state.subject = imported.subject
+        draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
+    state.flags |= WATCHED
+    old.left_out = tuple(left_out)
 
 
-def note(session: Session) -> bool:
-    """Tell whether an old session that was taken over is to be written, because the handler had to do with it."""
-    old = session._old
-    if old is None or old.source is None or old.noted or old.dropped or session._phase or not session._accessed:
-        return False
-    old.noted = session._written = True
-    session._engine.emit(
-        events.SessionImported, subject=session._subject, origin=old.source.origin, left_out=old.left_out
-    )
-    return True
+def note(engine: Engine, state: SessionState) -> None:
+    """Let an old session that was taken over be written, if the handler had to do with it."""
+    old = state.old
+    if old is None or old.source is None or old.noted or old.dropped or state.phase or not state.flags & ACCESSED:
+        return
+    old.noted = True
+    state.flags |= WRITTEN | EXPOSED
+    engine.emit(events.SessionImported, subject=state.subject, origin=old.source.origin, left_out=old.left_out)
 
 
-def leftovers(session: Session, handed_out: bool) -> list[Header]:
+async def close(engine: Engine, state: SessionState) -> None:
+    """Note in the store that an old token was taken, and by which session.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    old, made = state.old, state.read
+    if old is None or old.source is None or not old.noted or made is None or not engine.is_server_side:
+        return
+    now = engine.clock()
+    facts: marks.Facts = {"gone": now + marks.TOMBSTONE_LIFE, "how": "import", "next": made.key}
+    record = Record(tokens.new_version(), marks.write(facts), now, old.source.until)
+    met = await engine.storage.create(_note_key(old.source, old.token), record)
+    if isinstance(met, Record):  # a request that was sent at the same time was quicker
+        await engine.storage.drop(made.key or "")
+        state.read = state.out = state.line = state.created = None
+        successor = (marks.read(met.payload) or {}).get("next")
+        found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
+        if isinstance(found, Found):
+            state.read = Read(b"", found.key, found.record, found.contents.ends)
+
+
+def leftovers(engine: Engine, state: SessionState, handed_out: bool) -> list[Header]:
     """Return the headers that take old cookies away.
 
     Args:
         handed_out: This response carries the new session's cookie.
     """
-    old = session._old
+    old = state.old
     if old is None:
         return []
     if old.dropped:
         return [importer.clear() for importer, _ in old.found]
-    same = old.source is not None and getattr(session._engine.transport, "name", None) == old.source.cookie
+    same = old.source is not None and getattr(engine.transport, "name", None) == old.source.cookie
     if old.source is not None and old.source.forget and old.noted and handed_out and not same:
         return [old.source.clear()]
     return []

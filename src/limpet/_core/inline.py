@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+import types
+from collections.abc import Awaitable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
 from limpet.errors import LimpetError
 
-__all__ = ["Inline"]
+__all__ = ["Inline", "YieldingSignal"]
 
 T = TypeVar("T")
+
+
+@types.coroutine
+def _give_way() -> Generator[None, None, None]:
+    yield
+
+
+class YieldingSignal:
+    """What one coroutine waits for until another sets it, driven by hand: each time it is asked, it gives way."""
+
+    __slots__ = ("_is_set",)
+
+    def __init__(self) -> None:
+        self._is_set = False
+
+    def set(self) -> None:
+        """Let the one who waits go on."""
+        self._is_set = True
+
+    async def wait(self) -> None:
+        """Give way until it is set."""
+        while not self._is_set:
+            await _give_way()
 
 
 class Inline:
@@ -24,10 +48,17 @@ class Inline:
         """Grant the turn at once."""
         return nullcontext()
 
-    def sleep(self, seconds: float) -> Awaitable[None]:
-        """Refuse: nothing else would run meanwhile."""
-        raise LimpetError("another process holds the lock, and waiting for it needs an event loop: use asyncio here")
+    def signal(self) -> YieldingSignal:
+        """Return a signal for coroutines that are driven by hand."""
+        return YieldingSignal()
+
+    async def sleep(self, seconds: float) -> None:
+        """Refuse to wait, since nothing else would run meanwhile."""
+        if seconds > 0:
+            raise LimpetError(
+                "another process holds the lock, and waiting for it needs an event loop: use asyncio here"
+            )
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
-        """Refuse: nobody could wait for it."""
+        """Refuse: nothing could wait for it."""
         raise LimpetError("an asynchronous event listener needs an event loop: use a plain function here")

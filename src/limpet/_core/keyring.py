@@ -22,7 +22,16 @@ from typing import Final, NamedTuple, TypeAlias, cast
 
 from limpet.errors import ConfigurationError, LimpetWarning, WeakSecret
 
-__all__ = ["MIN_SECRET", "DerivedKey", "Key", "Keyring", "Secrets", "generate_secret"]
+__all__ = [
+    "MIN_SECRET",
+    "DerivedKey",
+    "Key",
+    "Keyring",
+    "Secrets",
+    "generate_secret",
+    "looks_like_a_store",
+    "refuse_store_url",
+]
 
 MIN_SECRET: Final = 32
 """Bytes that a secret has at least: the size of the keys it is to protect."""
@@ -39,6 +48,54 @@ _PLACEHOLDERS: Final = re.compile(
     r"|dontuse|donotuse|example(key|secret)|loremipsum|correcthorsebattery|xxxxxxxx|qwertyuiop"
 )
 
+_STORE_URL: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,63})\s*:\s*//"  # any URL that names a host or a file: also another library's
+    r"|(?P<bare>memory|file|sqlite|rediss?|valkeys?|postgres(?:ql)?|cookie)(?:\+[a-z0-9]{1,32})?\s*:",
+    re.IGNORECASE,
+)
+_AROUND: Final = " \t\r\n\v\f\0\"'`\u00a0\u200b\ufeff"  # what a shell, an .env file or an editor leaves around a value
+
+
+def looks_like_a_store(text: str | bytes) -> bool:
+    """Tell whether a text has the shape of a store's URL, in any case and with white space or quotes around it.
+
+    A random secret does not: it would have to begin with letters and ``://``, or with ``memory:`` and its like.
+    """
+    return _store_in(text) is not None
+
+
+def refuse_store_url(secret: object, where: str = "secret") -> None:
+    """Refuse a secret that has the shape of a store's URL; several are looked at one by one.
+
+    Such a text is no secret: it stands in documents and in configuration, and whoever guesses it can forge sessions.
+
+    Args:
+        secret: A secret as it was given: ``str`` or ``bytes``, or several. Anything else passes.
+        where: What the parameter is called.
+
+    Raises:
+        ConfigurationError: It has that shape. The message shows the scheme alone, since a URL may hold a password.
+    """
+    if isinstance(secret, (str, bytes)):
+        scheme = _store_in(secret)
+        if scheme is not None:
+            raise ConfigurationError(
+                f"{where} is given the URL of a store ({scheme}:...), and anybody who guesses a URL could forge "
+                f"sessions. Give the URL where the store is named, as in SessionManager('{scheme}:...'), and as "
+                "the secret what `limpet keygen` prints"
+            )
+    elif isinstance(secret, (list, tuple, set, frozenset)):
+        for each in secret:
+            refuse_store_url(each, where)
+
+
+def _store_in(text: str | bytes) -> str | None:
+    """Return the scheme of a text that has the shape of a store's URL, in lower case."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    found = _STORE_URL.match(text.strip(_AROUND).strip())
+    return None if found is None else (found["scheme"] or found["bare"]).lower()
+
 
 def generate_secret() -> str:
     """Return a good secret: 32 random bytes in base64url, 43 characters."""
@@ -53,7 +110,7 @@ class Key:
         until: From this time on the key opens nothing any more. It needs a time zone. None: as long as it is listed.
 
     Raises:
-        ConfigurationError: The secret is empty or of another type, or the time has no zone.
+        ConfigurationError: The secret is empty, of another type or the URL of a store, or the time has no zone.
     """
 
     __slots__ = ("secret", "until")
@@ -61,6 +118,7 @@ class Key:
     def __init__(self, secret: str | bytes, *, until: datetime | None = None) -> None:
         self.secret = _bytes(secret)
         self.until = until
+        refuse_store_url(self.secret)
         if not self.secret.strip():
             raise WeakSecret(f"the secret is empty. {_CURE}")
         if until is not None and not _has_zone(until):
@@ -108,7 +166,8 @@ class Keyring:
 
     Raises:
         WeakSecret: A secret is empty, shorter than 32 bytes, repeated, a sequence, or a placeholder.
-        ConfigurationError: There is none, one has an unknown type, or the newest has an end date.
+        ConfigurationError: There is none, one has an unknown type or is the URL of a store (with ``allow_weak`` too),
+            or the newest has an end date.
     """
 
     __slots__ = ("_allow_weak", "_keys", "generation")

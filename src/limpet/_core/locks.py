@@ -1,39 +1,67 @@
 """One at a time, over any server-side store: a lock is a record that only one can create.
 
-It holds until its owner gives it back, or for its life if the owner died. Whoever finds it past its life takes it
-over by its version, so that of several only one does. There is no server beside the store and nobody to elect.
+It holds until its owner gives it back. If the owner died, its record never changes: a process that has seen the same
+version for the whole life of the lock, on its own monotonic clock, takes it over by that version, so that of several
+only one does. The clocks of two hosts are never compared, but for a lock that is over by more than hosts may disagree.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from limpet._core import conflict, marks, tokens
-from limpet._core.protocols import DONE
+from limpet._core import marks, tokens
 from limpet._core.record import Record
 from limpet.errors import SessionBusy, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.manager import Engine
+    from limpet._core.engine import Engine
     from limpet._core.session import Session
 
-__all__ = ["acquire", "exclusive", "hold", "release"]
+__all__ = ["Watch", "acquire", "exclusive", "hold", "release"]
 
 log = logging.getLogger("limpet")
 
 _FIRST: Final = 0.005  # seconds of the first wait; each is half as long again as the one before
 _LONGEST: Final = 0.1
+_SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
+_WATCHED: Final = 10_000  # locks of others that a process remembers at most
+
+
+class Watch:
+    """Since when this process has seen the locks of others as they are.
+
+    Args:
+        monotonic: Returns nanoseconds of a clock that is never set.
+    """
+
+    def __init__(self, monotonic: Callable[[], int]) -> None:
+        self._monotonic = monotonic
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def unchanged_for(self, key: str, version: int) -> float:
+        """Return for how many seconds the lock has had this version, as far as this process has seen."""
+        now = self._monotonic()
+        seen = self._seen.get(key)
+        if seen is None or seen[0] != version:
+            if len(self._seen) >= _WATCHED:
+                self._seen.clear()
+            self._seen[key] = version, now
+            return 0.0
+        return (now - seen[1]) / 1e9
+
+    def forget(self, key: str) -> None:
+        """Drop what was noted of a lock."""
+        self._seen.pop(key, None)
 
 
 async def acquire(engine: Engine, key: str, life: float, wait: float) -> int | None:
     """Take a lock and return its version; None if others held it for all the time that was to be waited.
 
     Args:
-        life: Seconds after which it is anybody's, should this process die.
+        life: Seconds after which another may take it, should this process die.
         wait: Seconds to wait for it at most; 0: try once.
 
     Raises:
@@ -41,30 +69,43 @@ async def acquire(engine: Engine, key: str, life: float, wait: float) -> int | N
     """
     pause, waited = _FIRST, 0.0
     while True:
-        now, there = engine.clock(), None
+        now = engine.clock()
         until = now + round(life * 1000)
-        mine = Record(tokens.new_version(), marks.write({"until": until}), now, until)
-        outcome = await engine.write("create", partial(engine.server.create, key, mine, now=now), key)
-        if conflict.landed(outcome, mine):
+        mine = Record(tokens.new_version(), marks.write({"until": until, "life": life}), now, until + _SKEW)
+        met = await engine.storage.create(key, mine)
+        if met is None:
+            engine.watch.forget(key)
             return mine.version
-        there = outcome if isinstance(outcome, Record) else None
-        if there is not None and now >= int((marks.read(there.payload) or {}).get("until", 0)):
-            step = partial(engine.server.update, key, mine, there.version, now=now)
-            if conflict.landed(await engine.write("update", step, key), mine):
-                return mine.version
+        if (
+            isinstance(met, Record)
+            and _is_abandoned(engine, key, met, now, life)
+            and await engine.storage.update(key, mine, met.version) is None
+        ):
+            engine.watch.forget(key)
+            return mine.version
         if waited >= wait:
             return None
         await engine.runtime.sleep(min(pause, wait - waited))
         waited, pause = waited + pause, min(pause * 1.5, _LONGEST)
 
 
+def _is_abandoned(engine: Engine, key: str, there: Record, now: int, life: float) -> bool:
+    facts = marks.read(there.payload) or {}
+    held_for = facts.get("life", life)
+    if not isinstance(held_for, (int, float)):
+        held_for = life
+    if engine.watch.unchanged_for(key, there.version) >= held_for:
+        return True
+    return now >= int(facts.get("until", 0)) + _SKEW
+
+
 async def release(engine: Engine, key: str, version: int) -> None:
     """Give a lock back. A store that fails keeps it until its life is over."""
     try:
-        outcome = await engine.call("delete", engine.server.delete(key, version), key)
+        met = await engine.storage.delete(key, version)
     except StoreUnavailable:
         return  # said as an event
-    if outcome is not DONE:
+    if isinstance(met, Record):
         log.warning("a lock was held for longer than its life, and another may have held it too: give it a longer life")
 
 
@@ -90,20 +131,19 @@ async def hold(engine: Engine, *about: str, life: float, wait: float) -> AsyncIt
 
 
 @asynccontextmanager
-async def exclusive(session: Session, name: str, *, life: float, wait: float) -> AsyncIterator[Session]:
+async def exclusive(engine: Engine, session: Session, name: str, *, life: float, wait: float) -> AsyncIterator[Session]:
     """Hold a lock of one session; what its last holder saved is there to be read, and what this one writes is saved.
 
-    A session that nobody else can have yet, as it has no id, needs no lock.
+    A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
+    what is written to it goes nowhere.
     """
-    engine = session._engine
-    await engine.refresh(session)
-    while session._key is not None:
-        key = session._key
+    await session.refresh()
+    while (key := session.public_id) is not None:
         async with hold(engine, "session", key, name, life=life, wait=wait):
-            await engine.refresh(session)
-            if session._key != key:  # renewed while this waited: the others are at the new id
+            await session.refresh()
+            if session.public_id != key:  # renewed or ended while this waited
                 continue
             yield session
-            await engine.save(session)
+            await session.save()
             return
     yield session

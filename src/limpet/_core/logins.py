@@ -1,140 +1,102 @@
-"""What a login has to pass beside its own write: revocations that were under way, and a limit of sessions.
+"""What a new record has to pass beside its own write: revocations, and a limit of sessions.
 
-The marks are looked at after the record was written, see `limpet._core.marks`. A limit is kept in one of two ways.
-``oldest_out`` writes, then ends all but the newest: which those are does not depend on who looks, so that any number
-of logins at once leave exactly so many. ``refuse`` counts and writes under a lock of the subject.
+A login is written first and looks at the journal then; who revokes writes the journal first and looks for sessions
+then. So either the one sees the session or the other sees the revocation, see `limpet._core.positions`.
+
+A limit is kept in one of two ways. ``oldest_out`` counts logins in the store, writes, and then ends all but the newest:
+which those are does not depend on who looks, so that any number of logins at once leave exactly so many. ``refuse``
+counts and writes under a lock of the subject. Two logins from one id are one browser: the later takes the place of the
+earlier.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final
 
-from limpet._core import events, forward, locks, marks, plan, rotation
-from limpet._core.protocols import DONE, Finds
-from limpet._core.record import Contents, CorruptPayload, Record, unpack
-from limpet._core.standing import Notes
-from limpet.errors import ConfigurationError, LimpetError, SessionLimitReached, StoreUnavailable
+from limpet._core import conflict, events, locks, marks, plan
+from limpet._core.listing import live
+from limpet._core.record import unpack
+from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState
+from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.commit import Commit
-    from limpet._core.manager import Engine
+    from limpet._core.attempt import Attempt
+    from limpet._core.engine import Engine
 
-__all__ = ["Kept", "admit", "describe", "end", "find", "live", "read"]
+__all__ = ["has_room", "insert", "limit_of", "stand_as_before", "take_place"]
 
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
 
 
-class Kept(NamedTuple):
-    """A record of one subject; ``contents`` is None where it cannot be read."""
-
-    key: str
-    record: Record
-    contents: Contents | None
-
-    @property
-    def authenticated(self) -> int:
-        """When it was logged in to, in milliseconds since 1970."""
-        return 0 if self.contents is None else self.contents.authenticated or self.contents.created
-
-
-def describe(commit: Commit, contents: Contents) -> None:
-    """Note what the application wants to know of the client, where a session begins or somebody logs in."""
-    session, engine = commit.session, commit.engine
-    begins = session._record is None or session._login or session._ended or session._displaced
-    if engine.describe is not None and session.context is not None and begins and session._written:
-        contents.device = engine.describe(session.context)
-
-
-class Revoked(Exception):
-    """What was just written had been revoked before; never leaves this module's `admit`."""
-
-
-async def check(commit: Commit) -> None:
-    """Look, right after the new record was written and before the old one is touched, whether it may stand.
-
-    Raises:
-        Revoked: Somebody revoked the session before it was written.
-        StoreUnavailable: It cannot be told; the caller takes back what it wrote.
-    """
-    if commit.contents.authenticated is not None and await _is_void(commit, commit.contents):
-        raise Revoked
-
-
-async def admit(commit: Commit, write: Callable[[], Awaitable[None]]) -> None:
-    """Write a session under a new id, unless it was revoked before that or the subject may have no more.
+async def insert(attempt: Attempt) -> bool:
+    """Write a session under a new id; False: it was revoked before that, and there is no session.
 
     Raises:
         SessionLimitReached: The policy says ``when_full="refuse"`` and there are as many as allowed.
-        StoreUnavailable: The store does not answer; nothing is handed out.
+        SessionConflict: A revocation came so close that nobody can tell which was first.
+        StoreUnavailable: The store does not answer.
     """
-    engine, session = commit.engine, commit.session
-    contents, subject = commit.contents, session._subject
-    if contents.authenticated is None:
-        await write()
-        return
-    limit = None
-    if commit.notes.login and subject is not None:
-        limit = _limit(engine, subject)
-        for name, value in contents.tags.items():
-            await _register(engine, name, value, subject, plan.absolute_deadline(contents, engine.policy))
-    if limit is not None and subject is not None and limit < 1:
-        await _refuse_if_full(commit, subject, 0)
-    if limit is not None and subject is not None and engine.policy.when_full == "refuse":
+    engine, state, draft = attempt.engine, attempt.state, attempt.draft
+    subject = state.subject
+    if not attempt.flags & LOGIN or subject is None:
+        if state.read is None:
+            await _set_seen(attempt)
+        await attempt.insert()
+        return True
+    limit = limit_of(engine, subject)
+    for name, value in draft.tags.items():
+        await _register(engine, name, value, subject, plan.absolute_deadline(draft, engine.policy))
+    if limit is None:
+        return await _insert_login(attempt, subject)
+    if engine.policy.when_full == "refuse" or limit < 1:
         async with locks.hold(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
-            await _refuse_if_full(commit, subject, limit)
-            await _write(commit, write)
-    else:
-        await _write(commit, write)
-    if session._record is None:
-        return  # another request ended the session
-    if limit is not None and subject is not None and engine.policy.when_full == "oldest_out":
-        with suppress(
-            StoreUnavailable
-        ):  # said as an event; the id has changed, and the next login ends what is too many
-            await _oldest_out(commit, subject, limit)
-
-
-async def _write(commit: Commit, write: Callable[[], Awaitable[None]]) -> None:
-    session, subject = commit.session, commit.session._subject
+            if not await has_room(engine, subject, limit, await _places_of_this_browser(engine, state)):
+                engine.emit(events.LimitReached, subject=subject, refused=True)
+                raise SessionLimitReached(limit)
+            return await _insert_login(attempt, subject)
+    draft.order = await _count(engine, subject)
+    attempt.encode()
+    if not await _insert_login(attempt, subject):
+        return False
     try:
-        await write()
-    except Revoked:
-        await rotation.drop_orphan(commit)
-        key = session._key
-        session._forget()
-        commit.engine.emit(events.SessionRevoked, key, subject=subject)
+        return await _oldest_out(attempt, subject, limit)
     except StoreUnavailable:
-        await rotation.try_to_drop_orphan(commit)
-        raise
+        return True  # said as an event; the id has changed, and the next login ends what is too many
 
 
-async def _is_void(commit: Commit, contents: Contents) -> bool:
-    """Tell whether somebody revoked the session before it was written."""
-    engine, subject = commit.engine, commit.session._subject
-    keys = [marks.mark_key(*marks.EVERYONE)]
-    if commit.notes.login and subject is not None:
-        keys.append(marks.mark_key(*marks.EVERYONE, subject))
-        keys += [marks.tag_key(name, value) for name, value in contents.tags.items()]
-    since = contents.authenticated or 0
-    for key in keys:
-        if await marks.before(engine, key) >= since:
+async def _insert_login(attempt: Attempt, subject: str) -> bool:
+    engine, state, draft = attempt.engine, attempt.state, attempt.draft
+    while True:
+        await _set_seen(attempt)
+        await attempt.insert()
+        failure: BaseException | None = None
+        stands: bool | None = False
+        try:
+            stands = await engine.storage.positions.admit(state, draft, subject)
+        except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+            failure = error
+        if failure is not None:
+            await attempt.drop_made()
+            raise failure
+        if stands:
             return True
-    return False
+        key = attempt.stored().key
+        await attempt.drop_made()
+        if stands is False:
+            conflict.end_state(state)
+            engine.emit(events.SessionRevoked, key, subject=subject)
+            return False
 
 
-async def _undo(commit: Commit, kind: type[events.Event]) -> None:
-    """Take back what was just written, and hand out nothing."""
-    engine, session, key = commit.engine, commit.session, commit.key
-    await engine.write("delete", partial(engine.server.delete, key), key)
-    subject = session._subject
-    session._forget()
-    engine.emit(kind, key, subject=subject)
+async def _set_seen(attempt: Attempt) -> None:
+    seen = await attempt.engine.storage.positions.current()
+    if seen != attempt.draft.seen:
+        attempt.draft.seen = seen
+        attempt.encode()
 
 
-def _limit(engine: Engine, subject: str) -> int | None:
+def limit_of(engine: Engine, subject: str) -> int | None:
+    """Return how many sessions a subject may have, or None for any number."""
     limit = engine.policy.max_sessions
     if not callable(limit):
         return limit
@@ -146,104 +108,95 @@ def _limit(engine: Engine, subject: str) -> int | None:
     return given
 
 
-async def _refuse_if_full(commit: Commit, subject: str, limit: int) -> None:
-    engine, session = commit.engine, commit.session
-    others = [kept for kept in await live(engine, subject) if kept.key != session._key]
-    if len(others) < limit:
+async def has_room(engine: Engine, subject: str, limit: int, own: set[str]) -> bool:
+    """Tell whether a subject may have one more session beside those that are this browser's own."""
+    if limit < 1:
+        return False
+    others = [kept for kept in await live(engine, subject) if kept.key not in own]
+    return len(others) < limit
+
+
+async def _places_of_this_browser(engine: Engine, state: SessionState) -> set[str]:
+    """Return the keys of the sessions that the login takes the place of."""
+    own: set[str] = {rival.key for rival in state.rivals}
+    if state.read is not None and state.read.key is not None:
+        own.add(state.read.key)
+        there = await engine.storage.load(state.read.key)
+        if there is not None and marks.is_mark(there.payload):  # another login from the same id was quicker
+            state.gone = marks.buried(state.read.key, there, engine.clock())
+    if state.gone is not None and state.gone.successor is not None:
+        own.add(state.gone.successor)
+    return own
+
+
+async def take_place(engine: Engine, state: SessionState, gone: Gone) -> None:
+    """End the session of an earlier login from the same id, if it was of the same subject.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    if gone.how != "login" or gone.successor is None:
         return
-    engine.emit(events.LimitReached, subject=subject, refused=True)
-    _stand_as_before(commit)
-    raise SessionLimitReached(limit)
+    there = await engine.storage.load(gone.successor)
+    same = there is not None and there.subject is not None and there.subject == state.subject
+    if there is not None and same and await engine.storage.end(gone.successor, there):
+        engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
 
 
-def _stand_as_before(commit: Commit) -> None:
-    """Let a refused login leave no trace: the session is what it was when the request began, or nobody's."""
-    session, engine = commit.session, commit.engine
-    commit.notes = Notes()
-    record = session._record
-    if record is None:
-        session._forget()
+def stand_as_before(engine: Engine, state: SessionState, old: Read | None) -> None:
+    """Let a refused login leave no trace: the session is what it was when the request began, or anonymous."""
+    state.out = state.line = state.leaving = None
+    state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
+    state.flags &= ~(conflict.NOTED | EXPOSED)
+    state.read = old
+    if old is None:
+        state.draft, state.data, state.subject = None, {}, None
         return
-    contents = unpack(record.payload, engine.serializer)
-    session._contents, session._data, session._subject = contents, contents.data, record.subject
-    session._login = session._regenerate = session._written = session._exposed = False
-    session._increments = session._views = None
+    state.draft = unpack(old.record.payload, engine.serializer)
+    state.data, state.subject = state.draft.data, old.record.subject
 
 
-async def _oldest_out(commit: Commit, subject: str, limit: int) -> None:
-    engine, own = commit.engine, commit.key
-    newest = sorted(await live(engine, subject), key=lambda kept: (kept.authenticated, kept.key), reverse=True)
+async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
+    engine, own = attempt.engine, attempt.stored().key
+    sessions = await live(engine, subject)
+    newest = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
+    stands = True
     for kept in newest[limit:]:
         if kept.key == own:
-            await _undo(commit, events.LimitReached)
-        elif await end(engine, kept.key, kept.record):
+            await attempt.drop_made()
+            conflict.end_state(attempt.state)
+            engine.emit(events.LimitReached, own, subject=subject)
+            stands = False
+        elif kept.key != _previous(attempt) and await engine.storage.end(kept.key, kept.record):
             engine.emit(events.LimitReached, kept.key, subject=subject)
+    return stands
+
+
+def _previous(attempt: Attempt) -> str | None:
+    """Return the key of the session that this login takes the place of, which is ended in its own way."""
+    leaving = attempt.state.leaving
+    return None if leaving is None else leaving.read.key
+
+
+async def _count(engine: Engine, subject: str) -> int:
+    """Return which login of its subject this is, as the store counts them."""
+
+    def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
+        return {**facts, "n": facts.get("n", 0) + 1}, engine.storage.positions.keep_until()
+
+    facts = await marks.amend(engine.storage, marks.mark_key("logins", subject), next_)
+    number: int = facts["n"]
+    return number
 
 
 async def _register(engine: Engine, name: str, value: str, subject: str, until: int) -> None:
-    """Note that a subject has logged in with a tag: first, so that whoever revokes the tag looks at the subject."""
+    """Note that a subject has logged in with a tag: first, so that who revokes the tag looks at the subject."""
 
     def add(facts: marks.Facts) -> tuple[marks.Facts, int]:
         now = engine.clock()
         subjects = {who: end for who, end in facts.get("subjects", {}).items() if end > now}
         subjects[subject] = max(until, subjects.get(subject, 0))
-        return {**facts, "subjects": subjects}, max(*subjects.values(), now + marks.LIFE)
+        later = engine.storage.positions.keep_until() if facts.get("at") else 0
+        return {**facts, "subjects": subjects}, max(*subjects.values(), later)
 
-    await marks.amend(engine, marks.tag_key(name, value), add)
-
-
-# -- the records of a subject
-
-
-async def find(engine: Engine, subject: str) -> list[Kept]:
-    """Return all records of a subject, also those that are past their deadline or cannot be read.
-
-    Raises:
-        LimpetError: The store keeps no index by subject.
-        StoreUnavailable: The store does not answer.
-    """
-    store = engine.server
-    if not isinstance(store, Finds):
-        raise LimpetError(f"{type(store).__name__} cannot find sessions by subject: it has no find(), see Finds")
-    found = await engine.call("find", cast(Finds, store).find(subject))
-    return [read(engine, key, record) for key, record in found]
-
-
-async def live(engine: Engine, subject: str) -> list[Kept]:
-    """Return the live sessions of a subject, each once, a renewal under way counting as one."""
-    now, policy = engine.clock(), engine.policy
-    alive = [
-        kept
-        for kept in await find(engine, subject)
-        if kept.contents is not None and now < plan.deadline(kept.contents, kept.record.accessed, policy)
-    ]
-    renewed = {kept.contents.previous for kept in alive if kept.contents is not None}
-    return [kept for kept in alive if kept.key not in renewed]
-
-
-async def end(engine: Engine, key: str, record: Record) -> bool:
-    """Delete a session, whatever is saved into it meanwhile and whatever id a renewal gives it; False: it was gone.
-
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    while True:
-        if forward.is_forward(record.payload):
-            key = forward.successor(record.payload)
-            there = await engine.call("load", engine.server.load(key), key)
-            if there is None:
-                return False
-            record = there
-            continue
-        outcome = await engine.write("delete", partial(engine.server.delete, key, record.version), key)
-        if not isinstance(outcome, Record):
-            return outcome is DONE
-        record = outcome
-
-
-def read(engine: Engine, key: str, record: Record) -> Kept:
-    """Return a record with what its payload says, as far as it can be read."""
-    try:
-        return Kept(key, record, unpack(record.payload, engine.serializer))
-    except CorruptPayload:
-        return Kept(key, record, None)
+    await marks.amend(engine.storage, marks.tag_key(name, value), add)

@@ -1,40 +1,49 @@
-"""Small records that a manager keeps in the store beside the sessions: marks, locks and tags.
+"""Small records that a manager keeps in the store beside the sessions: revocations, locks, tags and tombstones.
 
-They are ordinary records, written by `create` and version-checked `update` alone, under keys of their own: a digest
-of what they are about. They belong to the store and not to one manager, as an index by subject does, so that what one
-manager revokes holds for all that share the store, the command line included.
-
-A not-before mark says that a login before that time is void. Whoever revokes writes it first and looks for sessions
-then; whoever logs in writes the session first and looks for a mark then. So either the one sees the session or
-the other sees the mark, whatever the order. Clocks of several hosts are taken to agree, as deadlines need anyway.
+They are ordinary records, written by `create` and version-checked `update` alone, under keys of their own: a digest of
+what they are about; a tombstone lies under the key of the session that it takes the place of. They belong to the store
+and not to one manager, as an index by subject does, so that what one manager revokes holds for all that share the
+store, the command line included.
 """
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Mapping
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from limpet._core import conflict, tokens
+from limpet._core import tokens
 from limpet._core.record import Record
+from limpet._core.state import Gone
 
 if TYPE_CHECKING:
-    from limpet._core.manager import Engine
-    from limpet._core.protocols import Store
+    from limpet._core.storage import Storage
 
-__all__ = ["EVERYONE", "FORMAT", "LIFE", "amend", "before", "forbid", "is_mark", "mark_key", "read", "tag_key", "write"]
+__all__ = [
+    "FORMAT",
+    "TOMBSTONE_LIFE",
+    "Facts",
+    "amend",
+    "buried",
+    "is_mark",
+    "mark_key",
+    "read",
+    "tag_key",
+    "tombstone",
+    "write",
+]
 
 FORMAT: Final = b"N"
 """The first byte of such a record, where a session has its serializer's and a renewed id ``F``."""
-EVERYONE: Final = ("not-before",)
-"""What the mark for all subjects is about; the mark for one has the subject behind it."""
-LIFE: Final = 86_400_000
-"""Milliseconds that a not-before mark is kept: longer than any request takes from its login to its response."""
+TOMBSTONE_LIFE: Final = 60_000
+"""Milliseconds for which an id that the application replaced or ended can be told from one that never was."""
 
 _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
+_SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
+_NUMBERS: Final = ("at", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before")
 
 Facts: TypeAlias = dict[str, Any]
 
@@ -49,7 +58,7 @@ def mark_key(*about: str) -> str:
 
 
 def tag_key(name: str, value: str) -> str:
-    """Return the store key of the list of subjects that have logged in with a tag."""
+    """Return the store key of the mark of a tag, which lists the subjects that have logged in with it."""
     return mark_key("tag", name, value)
 
 
@@ -60,16 +69,12 @@ def is_mark(payload: bytes) -> bool:
 
 def write(facts: Mapping[str, Any]) -> bytes:
     """Return the payload that says these facts."""
-    import json
-
     body = json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()
     return FORMAT + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def read(payload: bytes) -> Facts | None:
     """Return the facts, or None for a payload that is damaged or something else."""
-    import json
-
     body = payload[_HEAD:]
     if not is_mark(payload) or zlib.crc32(body) != int.from_bytes(payload[1:_HEAD], "big"):
         return None
@@ -77,71 +82,58 @@ def read(payload: bytes) -> Facts | None:
         facts = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(facts, dict) or not all(type(facts.get(name, 0)) is int for name in ("before", "until")):
+    if not isinstance(facts, dict) or not all(type(facts.get(name, 0)) is int for name in _NUMBERS):
         return None
-    subjects = facts.get("subjects", {})
-    whole = isinstance(subjects, dict) and all(type(end) is int for end in subjects.values())
-    return facts if whole else None
+    for name in ("subjects", "names"):
+        held = facts.get(name, {})
+        if not isinstance(held, dict) or not all(type(number) is int for number in held.values()):
+            return None
+    return facts
 
 
-async def amend(
-    engine: Engine, key: str, change: Callable[[Facts], tuple[Facts, int]], store: Store | None = None
-) -> None:
-    """Change the facts of a mark, whoever else changes it at the same time; a damaged one is written anew.
+def tombstone(how: str, now: int, successor: str | None) -> Record:
+    """Return what is left under an id that the application replaced or ended.
+
+    Args:
+        how: ``"login"``, ``"regenerate"`` or ``"logout"``.
+        now: Milliseconds since 1970.
+        successor: The store key of the session that took its place, or None.
+    """
+    until = now + TOMBSTONE_LIFE
+    facts: Facts = {"gone": until, "how": how}
+    if successor is not None:
+        facts["next"] = successor
+    return Record(tokens.new_version(), write(facts), now, until)
+
+
+def buried(key: str, record: Record, now: int) -> Gone | None:
+    """Return what a tombstone says, or None once its minute is over, and for a mark that is none."""
+    facts = read(record.payload)
+    if facts is None or not facts.get("gone"):
+        return None
+    until: int = facts["gone"]
+    if not until - TOMBSTONE_LIFE - _SKEW <= now < until:
+        return None
+    return Gone(key, record, str(facts.get("how", "")), facts.get("next"))
+
+
+async def amend(storage: Storage, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:
+    """Change the facts of a mark, in whatever order others change it; return them. A damaged one is written anew.
 
     Args:
         change: Takes the facts that are there ({} for none), returns new ones and when the store may forget them.
-        store: Where the mark is kept; None: with the sessions.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    store = store or engine.server
-    there: Record | None = await engine.call("load", store.load(key), key)
+    there = await storage.load(key)
     while True:
-        now = engine.clock()
-        facts, expires = change((read(there.payload) or {}) if there else {})
-        record = Record(tokens.new_version(), write(facts), now, expires)
+        facts, expires = change((read(there.payload) or {}) if there is not None else {})
+        record = Record(tokens.new_version(), write(facts), storage.clock(), expires)
         if there is None:
-            step = partial(store.create, key, record, now=now)
+            outcome = await storage.create(key, record)
         else:
-            step = partial(store.update, key, record, there.version, now=now)
-        outcome = await engine.write("create" if there is None else "update", step, key)
-        if conflict.landed(outcome, record):
-            return
+            outcome = await storage.update(key, record, there.version)
+        if outcome is None:
+            return facts
         there = outcome if isinstance(outcome, Record) else None
-
-
-async def forbid(engine: Engine, key: str, note: Callable[[Facts], None] | None = None) -> int:
-    """Make every login before now void; returns the time of the mark, in milliseconds since 1970.
-
-    Two marks of one manager are never of the same millisecond, and a login that this manager notes after a mark is
-    later than it.
-
-    Args:
-        note: Looks at the facts that were there.
-
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    now = engine.clock()
-    mark = engine.void_until = max(now, engine.void_until + 1)
-
-    def later(facts: Facts) -> tuple[Facts, int]:
-        if note is not None:
-            note(facts)
-        return {**facts, "before": max(mark, facts.get("before", 0))}, now + LIFE
-
-    await amend(engine, key, later)
-    return mark
-
-
-async def before(engine: Engine, key: str) -> int:
-    """Return until when logins are void by this mark, in milliseconds since 1970; 0 if there is none.
-
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    record = await engine.call("load", engine.server.load(key), key)
-    facts = read(record.payload) if record is not None else None
-    return 0 if facts is None else int(facts.get("before", 0))

@@ -27,19 +27,31 @@ all else: other or unlike types, a deletion  mine, because it commits later; its
 ===========================================  ==================================================================
 
 An absent base counts as empty. A base of another type than mine and theirs does not: that key was replaced by both,
-not added to. What both deleted is gone, and no rule is asked.
+not added to. What both deleted is gone, and no rule is asked. A value of mine that is stored as its base type
+(`limpet._core.storable`) is merged as that.
+
+Order: the keys of a dict that both changed stand as theirs do, then those that mine added.
+
+Whose objects the result holds: no argument is changed. What is taken whole from mine, or was changed by nobody, is the
+very object of mine; what is taken from theirs, and what a rule returns, is a copy; what combines both is new. So a
+merge never makes two places of the result share an object, and a constant that a rule returns stays the application's.
+
+Cost: every value is encoded once per side; of the keys that both changed, each leaf at most once more, at whatever
+depth it stands.
 """
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isclose
 from typing import Any, Final, Literal, TypeAlias
 
-from limpet.errors import SessionConflict
+from limpet._core.storable import DEEPEST, ROOT, copied, is_plain
+from limpet.errors import SessionConflict, UnstorableValue
 
 __all__ = ["MISSING", "Encode", "Merged", "Number", "Rule", "diff_keys", "merge"]
 
@@ -62,10 +74,11 @@ Number: TypeAlias = int | float | Decimal
 Rule: TypeAlias = Callable[[Any, Any, Any], Any] | Literal["strict"]
 """``rule(base, mine, theirs)`` with `MISSING` for an absent key returns the value, or `MISSING` to delete the key.
 
-It must not change its arguments. ``"strict"`` raises `SessionConflict` instead of choosing.
+It must not change its arguments. It may return one of them, or a constant: the session gets a copy of what it returns.
+``"strict"`` raises `SessionConflict` instead of choosing.
 """
 
-_GROWING: Final = frozenset({dict, list})  # two equal additions are two additions: the same item bought in two tabs
+_GROWING: Final = (dict, list)  # two equal additions are two additions: the same item bought in two tabs
 _NUMBERS: Final = frozenset({int, float, Decimal})
 _NO_INCREMENTS: Final[Mapping[str, Number]] = {}
 _NO_RULES: Final[Mapping[str, Rule]] = {}
@@ -76,8 +89,9 @@ class Merged:
     """What a merge came to.
 
     Attributes:
-        data: The merged keys and values; parts of it may be the very objects that were given.
-        overwritten: The paths (``theme``, ``cart.sku1``) where a change of theirs gave way to mine. Never a value.
+        data: The merged keys and values; parts of it may be the very objects of mine.
+        overwritten: The paths (``theme``, ``cart.sku1``) where a change of theirs gave way to mine, never a value. One
+            of more than 200 characters is shortened in its middle.
     """
 
     data: dict[str, Any]
@@ -124,34 +138,35 @@ def merge(
         UnstorableValue: A value cannot be encoded; the error's path begins with its key.
     """
     data: dict[str, Any] = {}
-    overwritten: list[str] = []
+    walk = _Walk(encode)
     strict_keys: list[str] = []
     uncountable: list[str] = []
     for key in _keys(mine, theirs, base):
-        before, here, there = (side.get(key, MISSING) for side in (base, mine, theirs))
-        encoded = tuple(_encoded(encode, key, value) for value in (before, here, there))
+        before, here, there = base.get(key, MISSING), mine.get(key, MISSING), theirs.get(key, MISSING)
+        mine_bytes = _encoded(encode, key, here)
+        base_bytes, their_bytes = _encoded(encode, key, before), _encoded(encode, key, there)
         rule = rules.get(key, "strict" if strict else None)
         if key in increments and _was_incremented(before, here, increments[key], encode):
             value = _add(there, increments[key])
             if value is MISSING:
                 uncountable.append(key)
-        elif encoded[1] == encoded[0]:
-            value = there
-        elif encoded[2] == encoded[0]:
+        elif their_bytes == base_bytes:
             value = here
+        elif mine_bytes == base_bytes:
+            value = _own(there)
         elif callable(rule) and not (here is MISSING and there is MISSING):
-            value = rule(before, here, there)
-        elif encoded[1] == encoded[2] and (rule == "strict" or type(here) not in _GROWING):
+            value = _returned(rule(before, here, there), key, encode)
+        elif mine_bytes == their_bytes and (rule == "strict" or not isinstance(here, _GROWING)):
             value = here
         elif rule == "strict":
             strict_keys.append(key)
             continue
         else:
-            value = _combine(key, before, here, there, encode, overwritten)
+            value = walk.merged(key, before, _as_stored(here, key, mine_bytes, encode), there)
         if value is not MISSING:
             data[key] = value
     _refuse(strict_keys, uncountable)
-    return Merged(data, tuple(overwritten))
+    return Merged(data, tuple(walk.overwritten))
 
 
 def _refuse(strict: list[str], uncountable: list[str]) -> None:
@@ -204,64 +219,142 @@ def _add(value: Any, by: Number) -> Any:
         return MISSING
 
 
-def _combine(path: str, base: Any, mine: Any, theirs: Any, encode: Encode, overwritten: list[str]) -> Any:
-    """Return what both changes of one value come to; a change of theirs that is dropped is named in ``overwritten``."""
-    kind = type(mine)
-    combiner = _COMBINERS.get(kind)
-    if combiner is not None and type(theirs) is kind and (base is MISSING or type(base) is kind):
-        value = combiner(path, kind() if base is MISSING else base, mine, theirs, encode, overwritten)
-        if value is not MISSING:
-            return value
-    if theirs is MISSING or mine is MISSING or encode(mine) != encode(theirs):
-        overwritten.append(path)
-    return mine
+def _own(value: Any) -> Any:
+    """Return what was stored as an object that nothing else refers to."""
+    if type(value) in _UNCHANGING or value is MISSING:
+        return value
+    return copied(value) if is_plain(value) else deepcopy(value)  # a serializer may know more types than ours do
 
 
-def _combine_dicts(
-    path: str,
-    base: dict[str, Any],
-    mine: dict[str, Any],
-    theirs: dict[str, Any],
-    encode: Encode,
-    overwritten: list[str],
-) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key in _keys(mine, theirs, base):
-        before, here, there = (side.get(key, MISSING) for side in (base, mine, theirs))
-        encoded = tuple(_encoded(encode, key, value) for value in (before, here, there))
-        if encoded[1] == encoded[0]:
-            value = there
-        elif encoded[2] == encoded[0] or (encoded[1] == encoded[2] and type(here) not in _GROWING):
-            value = here
-        else:
-            value = _combine(f"{path}.{key}", before, here, there, encode, overwritten)
-        if value is not MISSING:
-            result[key] = value
-    return result
+def _returned(value: Any, key: str, encode: Encode) -> Any:
+    """Return a copy of what a rule returned, as it will be stored.
+
+    Raises:
+        UnstorableValue: It cannot be encoded.
+    """
+    if type(value) in _UNCHANGING or value is MISSING:
+        return value
+    made = _as_stored(value, key, _encoded(encode, key, value), encode)
+    return _own(value) if made is value else made
 
 
-def _combine_lists(
-    path: str, base: list[Any], mine: list[Any], theirs: list[Any], encode: Encode, overwritten: list[str]
-) -> Any:
-    size = len(base)
-    common = encode(base)
-    if encode(mine[:size]) == common == encode(theirs[:size]):
-        return theirs + mine[size:]
-    return MISSING
+def _as_stored(value: Any, key: str, data: bytes | None, encode: Encode) -> Any:
+    """Return the value with every part as its base type: a copy, or itself where it is so or has none."""
+    if value is MISSING or is_plain(value):
+        return value
+    try:
+        made = copied(value)
+    except TypeError:
+        return value
+    return made if _encoded(encode, key, made) == data else value  # a serializer may keep the difference
 
 
-def _combine_sets(path: str, base: Any, mine: Any, theirs: Any, encode: Encode, overwritten: list[str]) -> Any:
-    before, here, there = ({encode(item): item for item in side} for side in (base, mine, theirs))
-    kept = {data: item for data, item in there.items() if data in here or data not in before}
-    added = {data: item for data, item in here.items() if data not in before}
-    return type(mine)((kept | added).values())
+class _Walk:
+    """Merges values that both sides changed, in one walk down; nothing is encoded again on the way."""
+
+    __slots__ = ("_encode", "overwritten")
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self.overwritten: list[str] = []
+
+    def merged(self, key: str, base: Any, mine: Any, theirs: Any) -> Any:
+        """Return what both changes of one key come to, or `MISSING`."""
+        sides = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
+        data, _, _ = self._dicts(None, *sides, levels=DEEPEST + 1)
+        return data.get(key, MISSING)
+
+    def _dicts(self, path: str | None, base: Any, mine: Any, theirs: Any, *, levels: int) -> tuple[Any, bool, bool]:
+        """Return the merged dict, whether mine is equal to base, and whether theirs is; an absent base equals none."""
+        if levels == 0:
+            raise UnstorableValue(path or ROOT, f"it is nested more than {DEEPEST} levels deep")
+        result: dict[str, Any] = {}
+        mine_stayed = theirs_stayed = base is not MISSING
+        if base is MISSING:
+            base = {}
+        for key in _keys(mine, theirs, base):
+            before, here, there = base.get(key, MISSING), mine.get(key, MISSING), theirs.get(key, MISSING)
+            kind = type(here)
+            if type(there) is not kind or not (before is MISSING or type(before) is kind):
+                value, here_stayed, there_stayed = self._others(path, key, before, here, there)
+            elif kind is dict:
+                below = _short(_below(path, key))
+                value, here_stayed, there_stayed = self._dicts(below, before, here, there, levels=levels - 1)
+            elif kind is list:
+                value, here_stayed, there_stayed = self._lists(path, key, before, here, there)
+            elif kind is set or kind is frozenset:
+                value, here_stayed, there_stayed = self._sets(path, key, before, here, there)
+            else:
+                value, here_stayed, there_stayed = self._others(path, key, before, here, there)
+            mine_stayed = mine_stayed and here_stayed
+            theirs_stayed = theirs_stayed and there_stayed
+            if value is not MISSING:
+                result[key] = value
+        return (mine if theirs_stayed else result), mine_stayed, theirs_stayed
+
+    def _lists(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool, bool]:
+        encode, size = self._encode, 0 if base is MISSING else len(base)
+        common = encode([] if base is MISSING else base)
+        mine_start, their_start = encode(mine[:size]), encode(theirs[:size])
+        mine_grew, theirs_grew = mine_start == common, their_start == common
+        mine_stayed = base is not MISSING and mine_grew and len(mine) == size
+        if base is not MISSING and theirs_grew and len(theirs) == size:
+            return mine, mine_stayed, True
+        if mine_stayed:
+            return _own(theirs), True, False
+        if mine_grew and theirs_grew:
+            return [*_own(theirs), *mine[size:]], False, False
+        if mine_start != their_start or encode(mine[size:]) != encode(theirs[size:]):
+            self.overwritten.append(_below(path, key))
+        return mine, False, False
+
+    def _sets(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool, bool]:
+        encode = self._encode
+        here, there = {encode(item): item for item in mine}, {encode(item): item for item in theirs}
+        before = {} if base is MISSING else {encode(item): item for item in base}
+        mine_stayed = base is not MISSING and here.keys() == before.keys()
+        if base is not MISSING and there.keys() == before.keys():
+            return mine, mine_stayed, True
+        if mine_stayed:
+            return _own(theirs), True, False
+        if here.keys() == there.keys():
+            return mine, False, False
+        kept = {data: item for data, item in there.items() if data in here or data not in before}
+        added = {data: item for data, item in here.items() if data not in before}
+        return type(mine)((kept | added).values()), False, False
+
+    def _others(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool, bool]:
+        if base is MISSING and (mine is MISSING or theirs is MISSING):
+            return (mine if theirs is MISSING else _own(theirs)), mine is MISSING, theirs is MISSING
+        before, here, there = self._form(base), self._form(mine), self._form(theirs)
+        if there == before:
+            return mine, here == before, True
+        if here == before:
+            return _own(theirs), True, False
+        if here != there:
+            self.overwritten.append(_below(path, key))
+        return mine, False, False
+
+    def _form(self, value: Any) -> Any:
+        """Return what two values have in common only if their bytes are equal."""
+        kind = type(value)
+        if kind in _UNCHANGING:
+            return (kind, value)
+        return value if value is MISSING else self._encode(value)
 
 
-_Combiner: TypeAlias = Callable[[str, Any, Any, Any, Encode, list[str]], Any]
+_UNCHANGING: Final = frozenset({str, int, bool, type(None), bytes})
+"""Types whose values cannot change, and whose equal values have equal bytes. Not float: 0.0 and -0.0."""
 
-_COMBINERS: Final[Mapping[type, _Combiner]] = {
-    dict: _combine_dicts,
-    list: _combine_lists,
-    set: _combine_sets,
-    frozenset: _combine_sets,
-}
+_LONGEST_PATH: Final = 200
+
+
+def _below(path: str | None, key: Any) -> str:
+    """Return the path of a key of a dict; one at the top, whose dict has no path, is named by its whole key."""
+    return str(key) if path is None else _short(f"{path}.{_short(str(key))}")
+
+
+def _short(path: str) -> str:
+    """Return a path of bounded length: whole ones, of many keys deep inside, would cost the square of the size."""
+    half = _LONGEST_PATH // 2
+    return path if len(path) <= _LONGEST_PATH else f"{path[:half]}…{path[1 - half :]}"

@@ -1,32 +1,52 @@
-"""What is to be done with a session at the end of a request: `decide`, a table, and the deadlines it goes by.
+"""What is to be done with a session at the end of a request: `decide`, and the deadlines it goes by.
 
-Pure functions: a session's state, a policy and a time in, a plan out.
+Pure functions: the state of a session, rules and a time in, a plan out. They change nothing and can be asked twice.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from limpet._core.policy import slack_ms
 from limpet._core.record import NEVER, Contents
+from limpet._core.state import (
+    ACCESSED,
+    CROSS_SITE,
+    DISPLACED,
+    ENDED,
+    EXPOSED,
+    FORWARDED,
+    FROZEN,
+    LOGIN,
+    OVER,
+    PASSIVE,
+    REGENERATE,
+    WATCHED,
+    WRITTEN,
+    SessionState,
+)
 
 if TYPE_CHECKING:
     from limpet._core.policy import SessionPolicy
 
 __all__ = [
     "Plan",
-    "Situation",
+    "Rules",
     "Step",
     "absolute_deadline",
     "cookie_deadline",
+    "cookie_slides",
     "deadline",
+    "deadline_moves",
     "decide",
     "forget_at",
     "idle_timeout",
-    "quiet_ms",
+    "is_over",
+    "is_quiet",
     "reach",
-    "safe_ms",
+    "rotation_of",
 ]
 
 
@@ -34,6 +54,7 @@ class Step(enum.Enum):
     """The one write that a commit makes beside ending a session."""
 
     NOTHING = "nothing"
+    DROP = "drop"  # what was written goes nowhere: somebody else ended the session
     TOUCH = "touch"  # move the idle deadline
     CREATE = "create"  # a first write: new id, new record
     UPDATE = "update"  # version-checked, merged on conflict
@@ -42,62 +63,199 @@ class Step(enum.Enum):
 
 
 class Plan(NamedTuple):
-    """End the record that was read (or not), then take one step."""
+    """End what the request came with (or not), then take one step.
+
+    Attributes:
+        end: End the session that was read, and every other that was presented.
+        step: What is written after that.
+        payload: The contents as they are to be written; b"" if they were not encoded.
+        rotates: What happened to the keys of ``rotate_on``: ``"appeared"``, ``"changed"`` or ``"gone"``; None: nothing.
+        grace: The key of the forward record whose grace begins, as the new id has come back; None: none.
+    """
 
     end: bool
     step: Step
+    payload: bytes = b""
+    rotates: str | None = None
+    grace: str | None = None
 
 
-class Situation(NamedTuple):
-    """Everything that `decide` looks at.
+_NOTHING: Final = Plan(False, Step.NOTHING)
+
+
+class Rules:
+    """What a policy comes to for `decide`, computed once.
 
     Attributes:
-        stored: A live record was read.
-        ended: The handler called `logout` or `clear`.
-        displaced: `login` of another subject took the session over.
-        changed: The contents to be saved differ from those that were read.
-        worth_saving: There is data or a subject: a new session would not be empty.
-        new_id: `login`, `regenerate`, or a key of ``rotate_on`` changed.
-        failed: The response is an error of the server and the policy drops what such a request wrote.
-        renewal_due: The policy's renewal interval has passed.
-        touch_due: The touch interval has passed.
+        policy: The policy.
+        rotate_on: Its keys that stand for a login.
+        renewal_ms: Its renewal interval in milliseconds, or None.
+        quiet_ms: No session is due for a touch so long after its last noted use.
+        safe_idle: A session without a deadline of its own is alive that was used so lately ...
+        safe_age: ... and began so lately.
+        is_server_side: Sessions are kept by a store.
+        persistent: Cookies carry a Max-Age.
     """
 
-    stored: bool = False
-    ended: bool = False
-    displaced: bool = False
-    changed: bool = False
-    worth_saving: bool = False
-    new_id: bool = False
-    failed: bool = False
-    renewal_due: bool = False
-    touch_due: bool = False
+    __slots__ = (
+        "is_server_side",
+        "persistent",
+        "policy",
+        "quiet_ms",
+        "renewal_ms",
+        "rotate_on",
+        "safe_age",
+        "safe_idle",
+    )
+
+    def __init__(self, policy: SessionPolicy, *, is_server_side: bool, persistent: bool) -> None:
+        self.policy = policy
+        self.rotate_on = frozenset(policy.rotate_on)
+        self.renewal_ms = policy.renewal_interval_ms if is_server_side else None
+        self.quiet_ms = quiet_ms(policy)
+        self.safe_idle, self.safe_age = safe_ms(policy)
+        self.is_server_side = is_server_side
+        self.persistent = persistent
 
 
-_CHANGED: Final = Situation(stored=True, changed=True, worth_saving=True)
-_UPDATE: Final = Plan(False, Step.UPDATE)
+_NAMES: Final = ("id", "sub", "user_id", "uid", "pk", "username", "email")  # what names a person inside of a dict
+_WROTE: Final = WRITTEN | EXPOSED
 
 
-def decide(now: Situation) -> Plan:
-    """Return what to do. The first row that fits, from above."""
-    if now == _CHANGED:  # what most commits are about
-        return _UPDATE
-    create = Step.CREATE if now.worth_saving else Step.NOTHING
-    if now.failed:  # an error keeps logout and drops the rest
-        return Plan(now.ended and now.stored, Step.NOTHING)
-    if now.ended or now.displaced:  # what is written after it begins a new session
-        return Plan(now.stored, create)
-    if not now.stored:
-        return Plan(False, create)
-    if now.new_id:
-        return Plan(False, Step.MOVE)
-    if now.renewal_due:
-        return Plan(False, Step.RENEW)
-    if now.changed:
-        return Plan(False, Step.UPDATE)
-    if now.touch_due:
-        return Plan(False, Step.TOUCH)
-    return Plan(False, Step.NOTHING)
+def is_quiet(state: SessionState, rules: Rules, now: int) -> bool:
+    """Tell whether a commit would find nothing to do: nothing noted, handed out or due.
+
+    The answer for most requests, without making a plan.
+    """
+    if state.loaded:
+        return True  # nothing has read it
+    if state.flags & ~(ACCESSED | FORWARDED | PASSIVE) or state.leaving is not None or state.old is not None:
+        return False
+    read, draft = state.read, state.draft
+    if read is None or draft is None:
+        return True
+    if now - read.record.accessed >= rules.quiet_ms and not state.flags & PASSIVE:
+        return False
+    if state.flags & FORWARDED:
+        return True
+    interval = rules.renewal_ms
+    return draft.previous is None and (interval is None or now - max(draft.renewed or 0, draft.created) < interval)
+
+
+def decide(
+    state: SessionState,
+    rules: Rules,
+    now: int,
+    pack: Callable[[SessionState], bytes],
+    same: Callable[[bytes, bytes], bool],
+    base: Callable[[SessionState], Mapping[str, Any]],
+    *,
+    failed: bool = False,
+) -> Plan:
+    """Return what to do: the first row that fits, from above.
+
+    Args:
+        pack: Encodes what is to be saved.
+        same: Tells whether two payloads hold equal contents.
+        base: Returns the keys and values as they were read.
+        failed: The response is an error of the server and the policy drops what such a request wrote.
+    """
+    flags, read, draft = state.flags, state.read, state.draft
+    if failed:  # an error keeps a logout and drops the rest
+        return Plan(True, Step.NOTHING) if flags & ENDED else _NOTHING
+    if flags & OVER or (flags & CROSS_SITE and read is None and not flags & ENDED):
+        wrote = flags & _WROTE and draft is not None and (state.data or state.subject is not None)
+        return Plan(bool(flags & ENDED), Step.DROP if wrote else Step.NOTHING)
+    payload, worth = b"", False
+    if flags & (_WROTE | LOGIN) and draft is not None:
+        payload = pack(state)
+        worth = bool(draft.data or state.views) or state.subject is not None
+    if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
+        if not worth or draft is None or not payload:
+            return Plan(bool(flags & ENDED), Step.NOTHING)
+        appeared = rotation_of(rules.rotate_on, {}, draft.data) if flags & WATCHED else None
+        return Plan(bool(flags & ENDED), Step.CREATE, payload, appeared)
+    changed = bool(payload) and not same(payload, read.record.payload)
+    if changed and not worth and not flags & (LOGIN | DISPLACED):
+        return Plan(True, Step.NOTHING)  # the last key is gone: the session ends as if it was cleared
+    rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None
+    if state.phase:
+        rotates = None  # no new id can be handed out any more
+    grace = draft.previous if not flags & FORWARDED and read.raw else None
+    if flags & (LOGIN | REGENERATE | DISPLACED) or rotates is not None:
+        return Plan(False, Step.MOVE, payload, rotates, grace)
+    if not state.phase and _renewal_due(state, rules, draft, now):
+        return Plan(False, Step.RENEW, payload, None, grace)
+    if changed or grace is not None:
+        return Plan(False, Step.UPDATE, payload, None, grace)
+    if _touch_due(state, rules, now):
+        return Plan(False, Step.TOUCH, payload)
+    return Plan(False, Step.NOTHING, payload)
+
+
+def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """Tell what happened to the identity that these keys stand for; None: it is the same.
+
+    It changes when a key appears or goes, or when a scalar differs. A change inside of a container is one of data,
+    unless it is of what names a person there, such as ``id`` or ``sub``.
+    """
+    appeared = changed = gone = False
+    for key in keys:
+        was, is_ = before.get(key), after.get(key)
+        if was is None or is_ is None:
+            appeared = appeared or (was is None and is_ is not None)
+            gone = gone or (is_ is None and was is not None)
+        elif type(was) in FROZEN or type(is_) in FROZEN:
+            changed = changed or type(was) is not type(is_) or was != is_
+        elif isinstance(was, dict) and isinstance(is_, dict):
+            changed = changed or any(was.get(name) != is_.get(name) for name in _NAMES)
+    if appeared:
+        return "appeared"
+    if changed:
+        return "changed"
+    return "gone" if gone else None
+
+
+def _renewal_due(state: SessionState, rules: Rules, draft: Contents, now: int) -> bool:
+    interval = rules.renewal_ms
+    if interval is None or state.flags & FORWARDED or not state.flags & ACCESSED or state.leaving is not None:
+        return False
+    return now - max(draft.renewed or 0, draft.created) >= interval
+
+
+def _touch_due(state: SessionState, rules: Rules, now: int) -> bool:
+    read = state.read
+    if not rules.policy.rolling or state.flags & PASSIVE or read is None or state.draft is None:
+        return False
+    if (rules.is_server_side and not read.raw) or not deadline_moves(state, rules, now):
+        return False
+    return bool(state.flags & ACCESSED) or not cookie_slides(state.draft, rules, now)
+
+
+def deadline_moves(state: SessionState, rules: Rules, now: int) -> bool:
+    """Tell whether a use now moves the idle deadline by as much as is worth writing down."""
+    read, draft = state.read, state.draft
+    if read is None or draft is None or draft.ends is not None:
+        return False
+    idle = idle_timeout(draft, rules.policy)
+    interval = None if idle is None else rules.policy.touch_after(idle)
+    return interval is not None and now - read.record.accessed >= interval
+
+
+def cookie_slides(draft: Contents, rules: Rules, now: int) -> bool:
+    """Tell whether a use moves the cookie's own deadline, so that the cookie must be sent again."""
+    return not rules.is_server_side or (
+        rules.persistent
+        and absolute_deadline(draft, rules.policy) == NEVER
+        and deadline(draft, now, rules.policy) != NEVER
+    )
+
+
+def is_over(contents: Contents, accessed: int, rules: Rules, now: int) -> bool:
+    """Judge a session by its deadlines; those of nearly every session need not be computed for that."""
+    if now - accessed < rules.safe_idle and now - contents.created < rules.safe_age and contents.ends is None:
+        return False
+    return now >= deadline(contents, accessed, rules.policy)
 
 
 def quiet_ms(policy: SessionPolicy) -> int:

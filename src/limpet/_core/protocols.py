@@ -8,9 +8,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from limpet._core.record import Record
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 __all__ = [
     "ABSENT",
@@ -22,6 +25,7 @@ __all__ = [
     "Immediate",
     "Imported",
     "Importer",
+    "InOrder",
     "LoadsMany",
     "Outcome",
     "Pages",
@@ -32,10 +36,12 @@ __all__ = [
     "Sealer",
     "Serializer",
     "Settles",
+    "Signal",
     "Store",
     "Sweeps",
     "Tracer",
     "Transport",
+    "members",
     "supports",
 ]
 
@@ -43,13 +49,18 @@ T = TypeVar("T")
 P = TypeVar("P")
 
 
-def supports(store: object, power: type[P]) -> TypeGuard[P]:
+def supports(store: object, power: type[P]) -> TypeIs[P]:
     """Tell whether a store has one of the optional powers below.
 
     Unlike `isinstance` with a protocol, which since Python 3.12 sees only what the class itself defines, this counts
     what ``__getattr__`` answers: a wrapping store that hands its attributes on keeps the powers of the store behind.
     """
-    return all(getattr(store, name, None) is not None for name in _MEMBERS[power])
+    return all(getattr(store, name, None) is not None for name in members(power))
+
+
+def members(power: type) -> Sequence[str]:
+    """Return the names of the methods and attributes that a power consists of."""
+    return _MEMBERS.get(power) or [name for name in vars(power) if not name.startswith("_")]
 
 
 class _Outcome(enum.Enum):
@@ -169,8 +180,9 @@ class Pages(Protocol):
     ) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return at most about ``limit`` keys and records of that subject from ``cursor`` on, and the next cursor.
 
-        A record that is there from the first to the last page is returned at least once. ``None`` as a cursor is the
-        start, and as the next one the end.
+        The work of a call grows with ``limit`` and not with the number of records. A page may have fewer, and up to
+        128 more where a server keeps a short list as a whole. A record that is there from the first to the last page
+        is returned at least once. ``None`` as a cursor is the start, and as the next one the end.
         """
         ...
 
@@ -244,10 +256,17 @@ Reader: TypeAlias = Callable[[Sequence[Header]], tuple[str, Record] | None]
 
 
 class Imported(NamedTuple):
-    """An old session: what it holds, and whose it is, if anybody's."""
+    """An old session.
+
+    Attributes:
+        data: What it holds.
+        subject: Whose it is; None: anonymous.
+        at: When it was last signed or saved, in milliseconds since 1970; None: that cannot be told.
+    """
 
     data: Mapping[str, Any]
     subject: str | None = None
+    at: int | None = None
 
 
 class Importer(Protocol):
@@ -305,6 +324,21 @@ class Serializer(Protocol):
         ...
 
 
+@runtime_checkable
+class InOrder(Protocol):
+    """A serializer that can keep the order of dicts. One without this power gives them back as `encode` orders them."""
+
+    def encode_in_order(self, value: Any) -> bytes:
+        """Return bytes that `Serializer.decode` reads, and that differ from those of `encode` by the order of dicts.
+
+        They have the same length and the same bytes in another order: so a change is told from another order fast.
+
+        Raises:
+            UnstorableValue: As for `Serializer.encode`.
+        """
+        ...
+
+
 class Sealer(Protocol):
     """Turns bytes into a token that nobody without the keys can make, and back."""
 
@@ -340,6 +374,18 @@ class Transport(Protocol):
         ...
 
 
+class Signal(Protocol):
+    """What one task waits for until another sets it."""
+
+    def set(self) -> None:
+        """Let the one who waits go on."""
+        ...
+
+    def wait(self) -> Awaitable[None]:
+        """Wait until it is set."""
+        ...
+
+
 class Runtime(Protocol):
     """What the engine needs of an event loop, so that it needs to know none."""
 
@@ -351,8 +397,12 @@ class Runtime(Protocol):
         """Hold the only turn for this key in this process."""
         ...
 
+    def signal(self) -> Signal:
+        """Return a new signal, for tasks of one request that queue for its session."""
+        ...
+
     def sleep(self, seconds: float) -> Awaitable[None]:
-        """Wait so long, for a lock that another process holds."""
+        """Wait so long, for a lock that another process holds; 0: let other tasks run."""
         ...
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
@@ -373,6 +423,7 @@ _MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
     ClientStore: ("seal", "unseal", "current"),
     Finds: ("find",),
     Immediate: ("immediate",),
+    InOrder: ("encode_in_order",),
     LoadsMany: ("load_many",),
     Pages: ("find_page",),
     Replaces: ("replace",),

@@ -27,6 +27,7 @@ __all__ = [
     "Record",
     "make_record",
     "pack",
+    "same",
     "unpack",
 ]
 
@@ -44,6 +45,9 @@ _FACTS: Final[Mapping[str, type]] = {
     "tags": dict,
     "device": dict,
     "lineage": str,
+    "seen": int,
+    "order": int,
+    "turn": int,
 }
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
@@ -105,6 +109,9 @@ class Contents:
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
         lineage: In a cookie session that can be ended: what all its cookies since the login have in common.
+        seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
+        order: Which login of its subject it was, where sessions are limited.
+        turn: In a cookie session that can be ended: which change of its id, within its lineage.
 
     Raises:
         TypeError: There is no such fact.
@@ -120,6 +127,9 @@ class Contents:
     tags: Mapping[str, str] = _NONE
     device: Mapping[str, str] = _NONE
     lineage: str | None = None
+    seen: int = 0
+    order: int = 0
+    turn: int = 0
 
     def __init__(self, created: int, data: dict[str, Any] | None = None, **facts: Any) -> None:
         self.created = created
@@ -137,8 +147,8 @@ class Contents:
         return contents
 
     def document(self) -> dict[str, Any]:
-        """Return what is to be serialized: creation time, data, and the facts that there are."""
-        return {name: value for name, value in self.__dict__.items() if value or name in _ALWAYS}
+        """Return what is to be serialized: creation time, data, and the facts that there are, sorted by name."""
+        return {name: value for name, value in sorted(self.__dict__.items()) if value or name in _ALWAYS}
 
 
 class Found(NamedTuple):
@@ -170,16 +180,48 @@ _HEAD: Final = 5  # one format byte, four bytes of CRC-32
 def pack(contents: Contents, serializer: Serializer) -> bytes:
     """Return the payload: format byte, CRC-32 of what follows, the serialized contents.
 
+    Dicts keep their order where the serializer can keep it (`InOrder`): equal contents may have different payloads,
+    see `same`.
+
     Raises:
         UnstorableValue: A value in the data would not come back as it went in.
     """
     facts = contents.__dict__
+    if len(facts) > 2:  # `authenticated` is to come first: serializers look for times at the beginning
+        for first in facts:  # noqa: B007  # the fastest way to the first key
+            break
+        if first == "created" or not all(facts.values()):
+            facts = contents.document()
     try:
-        body = serializer.encode(facts if all(facts.values()) else contents.document())
+        try:
+            body: bytes = serializer.encode_in_order(facts)  # type: ignore[attr-defined]  # asks for `InOrder`
+        except AttributeError:
+            if hasattr(serializer, "encode_in_order"):
+                raise
+            body = serializer.encode(facts)
     except UnstorableValue as error:
         # The handler knows its own keys, and nothing of the document around them.
         raise UnstorableValue(error.path.removeprefix("data."), error.problem) from error
     return serializer.format + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def same(payload: bytes, base: bytes, serializer: Serializer) -> bool:
+    """Tell whether two payloads of one serializer hold equal contents, whatever the order of their dicts.
+
+    Order changes neither the length nor the sum of the bytes; only where both agree are the payloads decoded.
+
+    Raises:
+        ValueError: One of them is not what `pack` wrote with this serializer.
+    """
+    if payload == base:
+        return True
+    if len(payload) != len(base) or payload[:1] != base[:1]:
+        return False
+    body, other = payload[_HEAD:], base[_HEAD:]
+    if (zlib.adler32(body) ^ zlib.adler32(other)) & 0xFFFF:  # its lower half is the sum, as fast as it can be had
+        return False
+    decode, encode = serializer.decode, serializer.encode
+    return encode(decode(body)) == encode(decode(other))
 
 
 def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> Contents:

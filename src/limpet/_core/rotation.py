@@ -1,203 +1,332 @@
 """Changing the id of a session: at once (`move`, for login and regenerate) or with a grace (`renew`).
 
-Both write the new record first, so that an error on the way leaves the old id as it was, and then act on the old record
-by the version that was read. What another request saved in between comes back as a conflict and is merged.
+The new record is written first, so that an error on the way leaves the old id as it was. Then the old record is
+replaced, by the version that was read: by a tombstone, or by a forward record that leads to the new id. What another
+request saved in between comes back as a conflict and is merged. Every one of these writes can be told again by its
+version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
+import logging
 from typing import TYPE_CHECKING
 
-from limpet._core import conflict, events, forward, tokens
-from limpet._core.merge import diff_keys
-from limpet._core.protocols import DONE
-from limpet._core.record import Record, unpack
-from limpet.errors import StoreUnavailable
+from limpet._core import conflict, events, forward, logins, marks, tokens
+from limpet._core.conflict import end_state
+from limpet._core.record import Found, Record
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, REISSUE, Gone, Leaving, Read, SessionState
+from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.commit import Commit
+    from limpet._core.attempt import Attempt
+    from limpet._core.engine import Engine
 
-__all__ = ["begin_grace", "change_id", "drop_orphan", "move", "renew", "try_to_drop_orphan"]
+__all__ = ["abandon", "begin_grace", "bury", "finish", "finish_later", "move", "renew"]
+
+log = logging.getLogger("limpet")
 
 
-async def change_id(commit: Commit, change: Callable[[Commit], Awaitable[None]]) -> None:
-    """Change the id; on an error the session stands for its old record again, and hands out nothing."""
-    session, contents = commit.session, commit.contents
-    stood = session._raw, session._key, session._record, session._base, session._forwarded, session._reissue
-    noted = contents.renewed, contents.previous, session._ends_read
+class _Standing:
+    """What a session stood on before its id was to change, to go back to."""
+
+    __slots__ = ("_flags", "_renewal", "_state", "read")
+
+    def __init__(self, attempt: Attempt) -> None:
+        state = attempt.state
+        assert state.read is not None
+        self._state, self.read, self._flags = state, state.read, state.flags & (FORWARDED | REISSUE)
+        self._renewal = attempt.draft.renewed, attempt.draft.previous
+
+    async def restore(self, attempt: Attempt) -> None:
+        """Go back: nothing is handed out, and the new record is gone."""
+        state = self._state
+        await attempt.drop_made()
+        state.read = self.read
+        state.flags = (state.flags & ~(FORWARDED | REISSUE)) | self._flags
+        attempt.draft.renewed, attempt.draft.previous = self._renewal
+        state.out = state.line = state.leaving = None
+
+
+async def move(attempt: Attempt, *, final: bool) -> None:
+    """Give the session a new id; the old one is dead when the response starts.
+
+    Args:
+        final: The response starts now; else the end of the old id waits for that.
+
+    Raises:
+        SessionLimitReached: The policy refuses a login; the session is as it was.
+        StoreUnavailable: The store does not answer; the session is as it was, or the new id goes out if it cannot be
+            told whether the old one is dead.
+    """
+    standing, old, flags = _Standing(attempt), attempt.stored(), attempt.flags
+    failure: BaseException | None = None
     try:
-        await change(commit)
-    except BaseException as error:
-        session._raw, session._key, session._record, session._base, session._forwarded, session._reissue = stood
-        contents.renewed, contents.previous, session._ends_read = noted
-        session._out = None
-        if isinstance(error, Exception):
-            await try_to_drop_orphan(commit)
-        raise
+        _begin_anew(attempt)
+        stands = await logins.insert(attempt)
+    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure, stands = error, False
+    if failure is not None:
+        if isinstance(failure, SessionLimitReached):
+            await attempt.drop_made()
+            logins.stand_as_before(attempt.engine, attempt.state, old)
+        elif isinstance(failure, Exception):
+            await standing.restore(attempt)
+        else:  # cancelled: nothing more can be awaited, and an id that goes out to nobody leads nowhere
+            attempt.state.read, attempt.state.out = old, None
+        raise failure
+    if not stands:
+        return  # revoked meanwhile
+    leaving = Leaving(old, "login" if flags & LOGIN else "regenerate", not flags & DISPLACED)
+    if final:
+        await _end_old(attempt, leaving, standing)
+    else:
+        attempt.state.leaving = leaving
 
 
-async def move(commit: Commit) -> None:
-    """Give the session a new id; the old one is dead at once."""
-    engine, session = commit.engine, commit.session
-    login, base = commit.notes.login, session._base
-    raw, key, old = commit.stored()
-    _settle_facts(commit)
-    await commit.insert()
+async def finish(attempt: Attempt) -> None:
+    """End the old id of a change that `Session.save` began: the new one goes out now."""
+    leaving, attempt.state.leaving = attempt.state.leaving, None
+    if leaving is not None:
+        made = attempt.stored()
+        attempt.made = made.key or "", made.record.version
+        await _end_old(attempt, leaving, None)
+
+
+async def abandon(engine: Engine, state: SessionState) -> None:
+    """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
+    leaving, created = state.leaving, state.created
+    state.leaving = state.created = None
+    if created is not None and state.out:
+        state.out = state.line = None
+        await engine.storage.try_to_drop(created)
+        state.read = None if leaving is None else leaving.read
+
+
+async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | None) -> None:
+    """Replace the old record by a tombstone; what others saved into it meanwhile is merged into the new one.
+
+    Raises:
+        StoreUnavailable: The store does not answer. If it cannot be told whether the old record was replaced, the new
+            id goes out all the same, since the old one may be dead.
+    """
+    engine, state, old = attempt.engine, attempt.state, leaving.read
+    login = leaving.how == "login"
+    base = old.record.payload
+    assert old.key is not None
+    grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
+    key, raw, version = old.key, old.raw, old.record.version
     while True:
-        delete = partial(engine.server.delete, key, old.version)
-        if login and old.subject is None:
-            outcome = await engine.write("delete", delete, key)
-        else:  # not tried again on failure: an absent record would then not tell a lost reply from a logout
-            outcome = await engine.call("delete", delete(), key)
-        if outcome is DONE:
+        failure: StoreUnavailable | None = None
+        try:
+            met = await engine.storage.replace(key, grave, version)
+        except StoreUnavailable as error:
+            failure, met = error, False
+        if failure is not None:
+            dead = await _is_dead(engine, key, grave, version)
+            if dead:
+                break
+            if dead is None:  # the next request with the new id ends the old one, if this process serves it
+                engine.unfinished[attempt.stored().key or ""] = key, version
+            elif standing is not None:
+                await standing.restore(attempt)
+            else:
+                state.leaving = leaving._replace(read=old)
+                await abandon(engine, state)
+            raise failure
+        if met is None:
             break
-        found = await engine.admit(raw, key, outcome, met=True) if isinstance(outcome, Record) else None
-        if found is None:
+        found: Found | Gone | None = None
+        if isinstance(met, Record):
+            found = await engine.storage.judge(raw, key, met, met=True)
+        if isinstance(found, Gone) and login and found.how == "login":
+            await logins.take_place(engine, state, found)
+            key, version = found.key, found.record.version  # from now on it names this login
+            continue
+        if not isinstance(found, Found):
             if not login:
-                await _abandon(commit, base)
+                await attempt.drop_made()
+                state.read = old
+                conflict.lost(attempt)
                 return
-            if old.subject is not None:  # a logout won: the login stands, what the old session held does not
-                await _keep_changes_only(commit, base)
+            if old.record.subject is not None and leaving.merges:
+                # A logout won: the login stands, what the old session held does not.
+                attempt.keep_changes_only(attempt.unpacked(base))
+                if not await attempt.rewrite():
+                    end_state(state)
+                    return
             break
-        session._base = base
-        conflict.merge_in(commit, found)
-        base = session._base
-        _settle_facts(commit)
-        if not await _rewrite(commit):
-            await _abandon(commit, base)
-            return
-        raw, key, old = found.raw, found.key, found.record
-    kind = events.SessionLoggedIn if login else events.SessionRegenerated
-    engine.emit(kind, session._key, subject=session._subject)
+        if leaving.merges:
+            attempt.count()
+            conflict.merge_in(attempt, found, base)
+            base, old = found.record.payload, Read(found.raw, found.key, found.record, found.contents.ends)
+            if standing is not None:
+                standing.read = old  # the draft holds what was saved there
+            attempt.draft.previous = None
+            attempt.encode()
+            if not await attempt.rewrite():
+                state.read = old
+                conflict.lost(attempt)
+                return
+        raw, key, version = found.raw, found.key, found.record.version
+    if leaving.merges:
+        event = events.SessionLoggedIn if login else events.SessionRegenerated
+        engine.emit(event, attempt.stored().key, subject=state.subject)
+    else:
+        engine.emit(events.SessionLoggedOut, key, subject=old.record.subject)
+        engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
 
 
-async def renew(commit: Commit) -> None:
-    """Give the session a new id and leave a forward record under the old key."""
-    engine, session = commit.engine, commit.session
-    base = session._base
-    raw, key, old = commit.stored()
-    _note_renewal(commit, key)
-    await commit.insert()
-    new = session._raw
-    assert new is not None
-    leads = forward.seal_forward(raw, key, new, commit.key)
+async def finish_later(engine: Engine, new: str) -> None:
+    """End an old id of which it could not be told whether it was dead, now that its successor has come.
+
+    Raises:
+        StoreUnavailable: The store does not answer; the next request tries again.
+    """
+    key, version = engine.unfinished[new]
+    await engine.storage.replace(key, marks.tombstone("login", engine.clock(), new), version)
+    engine.unfinished.pop(new, None)
+
+
+async def _is_dead(engine: Engine, key: str, grave: Record, version: int) -> bool | None:
+    """Look what became of a write whose reply was lost: True: it landed; False: it did not; None: it cannot be told."""
+    try:
+        there = await engine.storage.load(key)
+    except StoreUnavailable:
+        log.warning("session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
+        return None
+    if there is not None and there.version == version:
+        return False
+    return True if there is not None and there.version == grave.version else None
+
+
+async def renew(attempt: Attempt) -> None:
+    """Give the session a new id and leave a forward record under the old key.
+
+    Raises:
+        StoreUnavailable: The store does not answer; the session is as it was, or its old id leads to the new one.
+    """
+    engine, state = attempt.engine, attempt.state
+    standing, old = _Standing(attempt), attempt.stored()
+    assert old.key is not None
+    attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    failure: BaseException | None = None
+    try:
+        attempt.encode()
+        await attempt.insert()
+    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
+        if isinstance(failure, Exception):
+            await standing.restore(attempt)
+        raise failure
+    base, key, version = old.record.payload, old.key, old.record.version
+    new = attempt.stored()
+    assert new.key is not None
+    leads = forward.seal_forward(old.raw, key, new.raw, new.key)
     while True:
-        mark = Record(tokens.new_version(), leads, commit.now, commit.expires())
-        write = partial(engine.server.update, key, mark, old.version, now=commit.now)
-        commit.orphan = None  # should this fail, it may have landed all the same: then the old id leads to the new one
-        outcome = await engine.write("update", write, key)
-        if conflict.landed(outcome, mark):
+        mark = Record(tokens.new_version(), leads, attempt.now, attempt.expires())
+        failure = None
+        try:
+            met = await engine.storage.update(key, mark, version)
+        except StoreUnavailable as error:
+            failure, met = error, False
+        if failure is not None:
+            dead = await _is_dead(engine, key, mark, version)
+            if dead:
+                break
+            if dead is False:
+                await standing.restore(attempt)
+            raise failure
+        if met is None:
             break
-        commit.orphan = commit.key
-        if not isinstance(outcome, Record):
-            await _abandon(commit, base)
-            return
-        if forward.is_forward(outcome.payload):
-            leader = forward.open_forward(outcome.payload, raw, key)
-            if leader is not None and leader.raw == new:
-                commit.orphan = None
+        if isinstance(met, Record) and forward.is_forward(met.payload):
+            leader = forward.open_forward(met.payload, old.raw, key)
+            if leader is not None and leader.raw == new.raw:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
-            await _follow_winner(commit, raw, key, base, outcome)
+        found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
+        if not isinstance(found, Found):
+            await attempt.drop_made()
+            state.read, state.out = old, None
+            conflict.lost(attempt)
             return
-        found = await engine.admit(raw, key, outcome, met=True)
-        if found is None:
-            await _abandon(commit, base)
+        if found.forwarded:  # another request renewed first: save into the record that it made
+            await attempt.drop_made()
+            state.read, state.out, state.line = old, None, None
+            attempt.draft.renewed, attempt.draft.previous = found.contents.renewed, found.contents.previous
+            conflict.merge_in(attempt, found)
+            conflict.follow(state, found)
+            if not engine.same(attempt.payload, attempt.stored().record.payload):
+                await attempt.update()
             return
-        session._base = base
-        conflict.merge_in(commit, found)
-        base = session._base
-        _note_renewal(commit, key)
-        if not await _rewrite(commit):
-            await _abandon(commit, base)
+        attempt.count()
+        conflict.merge_in(attempt, found, base)
+        base, version = found.record.payload, found.record.version
+        standing.read = old = Read(old.raw, key, found.record, found.contents.ends)
+        attempt.draft.renewed, attempt.draft.previous = attempt.now, key
+        attempt.encode()
+        if not await attempt.rewrite():
+            state.read = old
+            conflict.lost(attempt)
             return
-        old = found.record
-    session._forwarded = True  # this request came with the old id: the grace is not its to begin
-    engine.emit(events.SessionRenewed, session._key, subject=session._subject)
+    state.flags |= FORWARDED  # this request came with the old id: the grace is not its to begin
+    engine.emit(events.SessionRenewed, attempt.stored().key, subject=state.subject)
 
 
-async def begin_grace(commit: Commit, previous: str) -> None:
+async def begin_grace(engine: Engine, previous: str, now: int) -> None:
     """The new id has come back: from now on the old one is served for the grace and no longer."""
-    engine = commit.engine
-    record = await engine.call("load", engine.server.load(previous), previous)
+    record = await engine.storage.load(previous)
     if record is None or not forward.is_forward(record.payload):
         return
-    ends = commit.now + engine.policy.renewal_grace_ms
-    mark = record._replace(version=tokens.new_version(), payload=forward.with_grace(record.payload, ends))
-    write = partial(engine.server.update, previous, mark, record.version, now=commit.now)
-    await engine.write("update", write, previous)
+    ends = now + engine.policy.renewal_grace_ms
+    payload = forward.with_grace(record.payload, ends)
+    mark = Record(tokens.new_version(), payload, now, min(record.expires, ends + marks.TOMBSTONE_LIFE))
+    await engine.storage.replace(previous, mark, record.version)
 
 
-async def _follow_winner(commit: Commit, raw: bytes, key: str, base: bytes | None, outcome: Record) -> None:
-    """Another request renewed first: drop the record made here and save into the winner's."""
-    engine, session, contents = commit.engine, commit.session, commit.contents
-    await drop_orphan(commit)
-    found = await engine.admit(raw, key, outcome, met=True)
-    session._base = base
-    if found is None:
-        conflict.lost(commit)
-        return
-    contents.renewed, contents.previous = found.contents.renewed, found.contents.previous
-    conflict.merge_in(commit, found)
-    conflict.follow(session, found)
-    session._out = None
-    if commit.payload != session._base:
-        await commit.update()
+async def bury(attempt_now: int, engine: Engine, read: Read, how: str, successor: str | None) -> bool:
+    """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
+
+    Returns:
+        Whether there was one to end.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+        SessionConflict: Others wrote so often meanwhile that the budget has ended.
+    """
+    raw, key, version = read.raw, read.key or "", read.record.version
+    ended = False
+    for _ in range(engine.policy.merge_attempts):
+        grave = marks.tombstone(how, attempt_now, successor)
+        met = await engine.storage.replace(key, grave, version)
+        if met is None:
+            return True
+        if not isinstance(met, Record):
+            return ended
+        if marks.is_mark(met.payload):
+            gone = marks.buried(key, met, engine.clock())
+            if gone is None or gone.how != "regenerate" or gone.successor is None:
+                return ended
+            there = await engine.storage.load(gone.successor)
+            if there is None:
+                return ended
+            raw, key, version = b"", gone.successor, there.version
+            continue
+        if forward.is_forward(met.payload):
+            target = forward.open_forward(met.payload, raw, key) if raw else None
+            after = forward.successor(met.payload)
+            await engine.storage.replace(key, marks.tombstone(how, attempt_now, successor), met.version)
+            there = await engine.storage.load(after)
+            if there is None:
+                return True
+            raw, key, version, ended = b"" if target is None else target.raw, after, there.version, True
+            continue
+        version = met.version
+    raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
-def _note_renewal(commit: Commit, key: str) -> None:
-    commit.contents.renewed, commit.contents.previous = commit.now, key
-    commit.encode()
-
-
-def _settle_facts(commit: Commit) -> None:
+def _begin_anew(attempt: Attempt) -> None:
     """The new id has no id before it that still leads somewhere, and its renewal is due an interval from now."""
-    contents, renews = commit.contents, commit.engine.policy.renewal_interval_ms is not None
-    if renews or contents.previous is not None:
-        contents.renewed, contents.previous = commit.now if renews else contents.renewed, None
-        commit.encode()
-
-
-async def _rewrite(commit: Commit) -> bool:
-    """Save merged contents into the record made by this commit; False if it was revoked meanwhile."""
-    engine, key, record = commit.engine, commit.key, commit.record()
-    write = partial(engine.server.update, key, record, commit.made, now=commit.now)
-    if not conflict.landed(await engine.write("update", write, key), record):
-        return False
-    commit.made = record.version
-    commit.saved(record)
-    return True
-
-
-async def _abandon(commit: Commit, base: bytes | None) -> None:
-    await drop_orphan(commit)
-    commit.session._base = base
-    conflict.lost(commit)
-
-
-async def drop_orphan(commit: Commit) -> None:
-    """Delete the record that this commit made and that nobody knows of."""
-    key, commit.orphan = commit.orphan, None
-    if key is not None:
-        await commit.engine.write("delete", partial(commit.engine.server.delete, key), key)
-
-
-async def try_to_drop_orphan(commit: Commit) -> None:
-    """Do so if the store still answers."""
-    try:
-        await drop_orphan(commit)
-    except StoreUnavailable:
-        return  # said as an event; nobody knows the id, and the record expires
-
-
-async def _keep_changes_only(commit: Commit, base: bytes | None) -> None:
-    session, serializer = commit.session, commit.engine.serializer
-    before = unpack(base or b"", serializer).data
-    changed = diff_keys(before, session._data, serializer.encode)
-    for key in list(session._data):
-        if key not in changed:
-            del session._data[key]
-    commit.encode()
-    if not await _rewrite(commit):
-        await _abandon(commit, base)
+    draft, renews = attempt.draft, attempt.engine.policy.renewal_interval_ms is not None
+    if renews or draft.previous is not None:
+        draft.renewed, draft.previous = attempt.now if renews else draft.renewed, None
+        attempt.encode()

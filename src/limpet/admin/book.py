@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from limpet._core import form_tokens, forward, logins, marks, plan
-from limpet._core.logins import Kept
-from limpet._core.opened import is_key
-from limpet._core.protocols import Finds, Scans
-from limpet._core.record import Record
+from limpet._core import form_tokens, forward, listing, marks, plan
+from limpet._core.detached import is_key
+from limpet._core.listing import Kept
+from limpet._core.protocols import Finds, Scans, supports
+from limpet._core.record import Found, Record
+from limpet.directory import SessionInfo
 from limpet.manager import SessionManager
-from limpet.subjects import SessionInfo
 
 __all__ = ["Book", "Facts", "Listing", "is_part_of_id"]
 
@@ -70,11 +70,12 @@ class Book:
     def __init__(self, manager: SessionManager, *, show_values: bool) -> None:
         self._manager = manager
         self._show_values = show_values
-        self.finds = isinstance(manager.store, Finds)
-        self.scans = isinstance(manager.store, Scans)
+        self.finds = supports(manager.store, Finds)
+        self.scans = supports(manager.store, Scans)
         # Of cookie sessions, all of one subject can be ended where a note of it is kept, though none can be seen.
-        self.revocation = "none" if manager.revocation is None else manager.revocation.mode
-        self.ends_all = self.finds if manager.is_server_side else self.revocation == "epoch"
+        revocation = manager.engine.revocation
+        self.revocation = "none" if revocation is None else revocation.mode
+        self.ends_all = self.finds if manager.engine.is_server_side else self.revocation == "epoch"
 
     async def of_subject(self, subject: str) -> Listing:
         """Return the live sessions of a subject, the last used first.
@@ -125,8 +126,8 @@ class Book:
             StoreUnavailable: The store does not answer.
         """
         manager = self._manager
-        found = await manager.locate(b"", key=public_id) if is_key(public_id) else None
-        if found is None:
+        found = await manager.engine.storage.locate(b"", public_id) if is_key(public_id) else None
+        if not isinstance(found, Found):
             return None
         data = {key: value for key, value in found.contents.data.items() if key not in _HIDDEN}
         return Facts(
@@ -142,13 +143,13 @@ class Book:
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        return await self._manager.call("scan", cast(Scans, self._manager.store).scan(cursor, limit))
+        return await self._manager.engine.storage.call("scan", cast(Scans, self._manager.store).scan(cursor, limit))
 
     def live(self, batch: Sequence[tuple[str, Record]]) -> list[Kept]:
         """Return the live sessions among some records."""
         manager, now = self._manager, self._manager.clock()
         read = [
-            logins.read(manager, key, record)
+            listing.decoded(manager.engine, key, record)
             for key, record in batch
             if not marks.is_mark(record.payload) and not forward.is_forward(record.payload)
         ]
@@ -159,7 +160,7 @@ class Book:
         ]
 
     def _info(self, kept: Kept) -> SessionInfo:
-        return self._manager._info(kept, None)
+        return self._manager.directory.info(kept, None)
 
 
 def is_part_of_id(text: str) -> bool:

@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from limpet._core.session import Session
+from limpet._core.session import Session, backend_of
 from limpet.admin import chart
 from limpet.admin.book import Book, Listing, is_part_of_id
 from limpet.admin.census import Census
@@ -83,8 +83,8 @@ class Views:
         self._pages = Pages()
         self._book = Book(manager, show_values=show_values)
         self._census = Census(manager, self._book)
-        self._history = History(manager.clock, manager.tracer)
-        manager.tracer = self._history
+        self._history = History(manager.clock, manager.engine.tracer)
+        manager.engine.tracer = self._history
         manager.listen(self._history.note)
 
     async def answer(self, name: str, visit: Visit, *arguments: str) -> Response:
@@ -97,7 +97,7 @@ class Views:
             return await self._overview(visit)
         if name == "live":
             return await self._live(visit)
-        if not self._manager.is_server_side and name != "end_all":
+        if not self._manager.engine.is_server_side and name != "end_all":
             return self.refused(visit, "These sessions live in their cookies and cannot be looked at", status=404)
         if name == "session":
             return await self._session(visit, *arguments)
@@ -118,11 +118,11 @@ class Views:
     # -- looking
 
     async def _overview(self, visit: Visit) -> Response:
-        wanted = visit.query.get("q", "").strip()[:_LONGEST] if self._manager.is_server_side else ""
+        wanted = visit.query.get("q", "").strip()[:_LONGEST] if self._manager.engine.is_server_side else ""
         if wanted and await self._book.facts(wanted) is not None:
             return self._redirect(visit, visit.url(f"/id/{wanted}"))
         found, failed = Listing(rows=()), False
-        if self._manager.is_server_side:
+        if self._manager.engine.is_server_side:
             try:
                 found = await self._search(visit, wanted)
             except StoreUnavailable:
@@ -217,14 +217,14 @@ class Views:
         if visit.confirmed("end-all", subject):
             assert visit.form is not None
             own = self._own(visit)
-            spared = own if visit.form.get("spare") and own is not None and own._subject == subject else None
+            spared = own if visit.form.get("spare") and own is not None and own.subject == subject else None
             ended = await self._manager.revoke_all(subject, except_=spared)
             told = f"{ended} sessions were ended." if ended != 1 else "One session was ended."
-            if not self._manager.is_server_side:
+            if not self._manager.engine.is_server_side:
                 told = f"Every session of {subject} that began before now has ended."
             return self._tell(visit, told, subject)
         rows = (await self._book.of_subject(subject)).rows
-        if not rows and self._manager.is_server_side:
+        if not rows and self._manager.engine.is_server_side:
             return self.refused(visit, "They have no sessions any more", status=404)
         own_id = self._own_id(visit)
         view = {
@@ -247,11 +247,18 @@ class Views:
     def _own(self, visit: Visit) -> Session | None:
         """Return the session of the operator, if it is one of this manager's."""
         held: tuple[Session, ...] = visit.request.scope.get("limpet", ())
-        return next((session for session in held if session._engine is self._manager and session._raw), None)
+        return next(
+            (
+                session
+                for session in held
+                if backend_of(session) is self._manager.engine and session.public_id is not None
+            ),
+            None,
+        )
 
     def _own_id(self, visit: Visit) -> str | None:
         own = self._own(visit)
-        return None if own is None else own._key
+        return None if own is None else own.public_id
 
     def _render(self, visit: Visit, template: str, view: Mapping[str, Any], *, status: int = 200) -> Response:
         facts = {"book": self._book, "manager": self._manager, "visit": visit}

@@ -13,7 +13,7 @@ from typing import Final
 
 from limpet import environment
 from limpet._core.keyring import Keyring
-from limpet._core.protocols import DONE, ClientStore, Immediate, Store
+from limpet._core.protocols import DONE, ClientStore, Immediate, Store, supports
 from limpet._core.record import Record
 from limpet._core.tokens import new_version
 from limpet.cli._files import missing_file, missing_folder, path_of, path_problems
@@ -129,12 +129,12 @@ async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale |
         yield mend("store", str(error))
         return
     yield fine("store", f"{shown(url)}, by {type(store).__name__}")
-    if isinstance(store, ClientStore):
+    if supports(store, ClientStore):
         yield note(
             "store", "the session is in the browser: requests are not merged, and the server cannot end a session"
         )
         return
-    if isinstance(store, Immediate):
+    if supports(store, Immediate):
         yield note("store", "the sessions are in memory: each process has its own, and they end with it. For tests")
     if scale is not None:
         for finding in check_sharing(store, scale):
@@ -195,9 +195,9 @@ async def _probe(manager: SessionManager, store: Store) -> None:
     now = manager.clock()
     key = secrets.token_hex(32)
     record = Record(new_version(), b"limpet doctor", now, now + _PROBE_LIFE)
-    made = await manager.call("create", store.create(key, record, now=now), key)
-    found = await manager.call("load", store.load(key), key)
-    gone = await manager.call("delete", store.delete(key, record.version), key)
+    made = await manager.engine.storage.call("create", store.create(key, record, now=now), key)
+    found = await manager.engine.storage.call("load", store.load(key), key)
+    gone = await manager.engine.storage.call("delete", store.delete(key, record.version), key)
     if made is not DONE or found is None or found.payload != record.payload or gone is not DONE:
         raise StoreUnavailable(
             f"a probe record did not come back as it was written (created {made!r}, deleted {gone!r}): "

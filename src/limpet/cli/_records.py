@@ -20,7 +20,7 @@ import click
 
 from limpet import SessionManager, environment
 from limpet._core import forward, marks
-from limpet._core.protocols import ClientStore, Scans, Serializer, Store
+from limpet._core.protocols import ClientStore, Scans, Serializer, Store, supports
 from limpet._core.record import NEVER, SEALED, Contents, CorruptPayload, Record, unpack
 from limpet.cli._files import missing_file
 from limpet.cli.group import Failure
@@ -70,7 +70,7 @@ def server_store(url: str | None, *, exists: bool = True) -> Store:
         Failure: The sessions live in cookies, or there is nothing at that place yet.
     """
     kept = open_store(url or environment.store_from_environment(environment.is_development(None)))
-    if isinstance(kept, ClientStore):
+    if supports(kept, ClientStore):
         raise Failure("these sessions are kept in the browsers' cookies: there is nothing on the server to look into")
     missing = missing_file(kept) if exists else None
     if missing is not None:
@@ -86,14 +86,14 @@ async def looked_into(url: str | None) -> AsyncIterator[SessionManager]:
     store = server_store(url)
     manager = operator(store)
     try:
-        manager.serializer = await _serializer_of(store)
+        manager.engine.use_serializer(await _serializer_of(store))
         yield manager
     finally:
         await manager.shutdown()
 
 
 async def _serializer_of(store: Store) -> Serializer:
-    if isinstance(store, Scans):
+    if supports(store, Scans):
         page, _ = await store.scan(None, 50)
         for _, record in page:
             for serializer in _SERIALIZERS:
@@ -108,12 +108,12 @@ async def pages(manager: SessionManager) -> AsyncIterator[Sequence[tuple[str, Re
     Raises:
         Failure: The store cannot do that.
     """
-    store = manager.server
-    if not isinstance(store, Scans):
+    store: Any = manager.kept
+    if not supports(store, Scans):
         raise Failure(f"{type(store).__name__} cannot walk through its sessions: give --subject, or a public id")
     cursor = None
     while True:
-        page, cursor = await manager.call("scan", store.scan(cursor, PAGE))
+        page, cursor = await manager.engine.storage.call("scan", store.scan(cursor, PAGE))
         yield page
         if cursor is None:
             return

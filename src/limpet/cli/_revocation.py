@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from limpet import SessionManager, SessionPolicy
-from limpet._core import logins, marks
+from limpet._core import listing, marks
+from limpet._core.detached import is_key
 from limpet._core.keyring import generate_secret
-from limpet._core.opened import is_key
 from limpet.cli._files import missing_file
 from limpet.cli._records import contents_of, is_live, kind_of, milliseconds, pages
 from limpet.cli.group import Failure
@@ -50,20 +50,20 @@ async def count(manager: SessionManager, whose: Whose) -> tuple[int, list[str]]:
             found += sum(kind_of(record) not in ("mark", "renewed") and is_live(record, now) for _, record in page)
         return found, []
     if whose.subject is not None:
-        return sum(is_live(kept.record, now) for kept in await logins.find(manager, whose.subject)), []
+        return sum(is_live(kept.record, now) for kept in await listing.every(manager.engine, whose.subject)), []
     if whose.tag is not None:
         name, value = whose.tag
         key = marks.tag_key(name, value)
-        mark = await manager.call("load", manager.server.load(key), key)
+        mark = await manager.engine.storage.load(key)
         facts = (marks.read(mark.payload) if mark is not None else None) or {}
         for subject in facts.get("subjects", {}):
-            for kept in await logins.find(manager, subject):
+            for kept in await listing.every(manager.engine, subject):
                 contents = contents_of(kept.record)
                 found += contents is not None and contents.tags.get(name) == value and is_live(kept.record, now)
         return found, []
     unknown: list[str] = []
     for public_id in whose.public_ids:
-        record = await manager.call("load", manager.server.load(public_id)) if is_key(public_id) else None
+        record = await manager.engine.storage.load(public_id) if is_key(public_id) else None
         if record is None or marks.is_mark(record.payload):
             unknown.append(public_id)
     return len(whose.public_ids) - len(unknown), unknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from limpet._core.protocols import Immediate, Store
+from limpet._core.protocols import Immediate, Store, supports
 from limpet.cli._files import path_of
 from limpet.cli._findings import Finding, fine, mend, note
 from limpet.manager import SessionManager
@@ -29,7 +29,7 @@ class Scale:
 
 def check_sharing(store: Store, scale: Scale) -> Iterator[Finding]:
     """Yield what keeps so many workers from having one store."""
-    if isinstance(store, Immediate) and scale.pods * scale.workers > 1:
+    if supports(store, Immediate) and scale.pods * scale.workers > 1:
         yield mend(
             "scale",
             f"{scale.pods * scale.workers} workers would each have sessions of their own in memory: "
@@ -45,8 +45,8 @@ def check_sharing(store: Store, scale: Scale) -> Iterator[Finding]:
 
 async def check_connections(manager: SessionManager, store: Store, scale: Scale) -> AsyncIterator[Finding]:
     """Yield whether the store's server accepts the connections of so many workers, if it has a server."""
-    if isinstance(store, Pooled):
-        yield judged(await manager.call("check", store.connections()), scale)
+    if supports(store, Pooled):
+        yield judged(await manager.engine.storage.call("check", store.connections()), scale)
 
 
 def judged(found: Connections, scale: Scale) -> Finding:

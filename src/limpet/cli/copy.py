@@ -10,7 +10,7 @@ import click
 
 from limpet import SessionManager
 from limpet._core import marks
-from limpet._core.protocols import ABSENT, DONE, Outcome, Scans, Store
+from limpet._core.protocols import ABSENT, DONE, Outcome, Scans, Store, supports
 from limpet._core.record import Record
 from limpet.cli._copied import Copied, State
 from limpet.cli._records import PAGE, milliseconds, progress, server_store
@@ -78,14 +78,14 @@ def command(source: str, destination: str, state: Path, mirror: bool, as_json: b
 
 
 async def _copy(source: Store, destination: Store, place: State, mirror: bool, show: bool) -> Counts:
-    if not isinstance(source, Scans):
+    if not supports(source, Scans):
         raise Failure(f"{type(source).__name__} cannot walk through its sessions, so they cannot be copied")
     reader, writer = operator(source), operator(destination)
     cursor, counts = place.cursor, Counts(**place.counts)
     try:
         with progress("copying", show=show) as bar:
             while True:
-                page, cursor = await reader.call("scan", source.scan(cursor, PAGE))
+                page, cursor = await reader.engine.storage.call("scan", source.scan(cursor, PAGE))
                 for key, record in page:
                     await _put(writer, destination, key, record, counts, place)
                 bar.update(len(page))
@@ -117,16 +117,16 @@ async def _put(
     copied = place.find(key)
     there: Outcome | None
     if copied is None:
-        there = await writer.call("create", destination.create(key, record, now=now))
+        there = await writer.engine.storage.call("create", destination.create(key, record, now=now))
         if there is DONE:
             place.note(key, record)
             counts.copied += 1
             return
     else:
-        found = there = await writer.call("load", destination.load(key))
+        found = there = await writer.engine.storage.call("load", destination.load(key))
         if found is not None and found.version in copied.versions and found.version != record.version:
             place.note(key, record, found.version)  # first, so that a run after a killed one knows both as copies
-            there = await writer.call("update", destination.update(key, record, found.version, now=now))
+            there = await writer.engine.storage.call("update", destination.update(key, record, found.version, now=now))
             if there is DONE:
                 counts.updated += 1
                 return
@@ -136,7 +136,7 @@ async def _put(
     elif there.version == record.version:
         place.note(key, record)
         if there.accessed < record.accessed:
-            await writer.call("touch", destination.touch(key, record.accessed, record.expires, now=now))
+            await writer.engine.storage.call("touch", destination.touch(key, record.accessed, record.expires, now=now))
         counts.unchanged += 1
     else:
         place.saw(key)
@@ -146,7 +146,7 @@ async def _put(
 async def _put_mark(writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts) -> None:
     """Copy what ends or locks sessions: the later one of two stays, and one that is missing is always made."""
     now = milliseconds()
-    there = await writer.call("create", destination.create(key, record, now=now))
+    there = await writer.engine.storage.call("create", destination.create(key, record, now=now))
     new = there is DONE
     while isinstance(there, Record):
         if there.version == record.version or there.accessed >= record.accessed:
@@ -155,7 +155,7 @@ async def _put_mark(writer: SessionManager, destination: Store, key: str, record
             else:
                 counts.kept += 1
             return
-        there = await writer.call("update", destination.update(key, record, there.version, now=now))
+        there = await writer.engine.storage.call("update", destination.update(key, record, there.version, now=now))
     if there is ABSENT:
         counts.ended += 1
     elif new:
@@ -173,7 +173,7 @@ async def _end_gone(
     """
     while gone := place.unseen(PAGE):
         for copied in gone:
-            if await reader.call("load", source.load(copied.key)) is not None:
+            if await reader.engine.storage.call("load", source.load(copied.key)) is not None:
                 place.saw(copied.key)
                 continue
             if copied.expires > milliseconds():
@@ -183,7 +183,7 @@ async def _end_gone(
 
 async def _end(writer: SessionManager, destination: Store, copied: Copied, counts: Counts) -> None:
     for version in copied.versions:
-        there = await writer.call("delete", destination.delete(copied.key, version))
+        there = await writer.engine.storage.call("delete", destination.delete(copied.key, version))
         if not isinstance(there, Record):
             counts.removed += there is DONE
             return
@@ -193,16 +193,21 @@ async def _end(writer: SessionManager, destination: Store, copied: Copied, count
 async def _remove_ended(
     reader: SessionManager, writer: SessionManager, source: Store, destination: Store, counts: Counts, show: bool
 ) -> None:
-    if not isinstance(destination, Scans):
+    if not supports(destination, Scans):
         raise Failure(f"{type(destination).__name__} cannot walk through its sessions, so --mirror cannot work")
     cursor = None
     with progress("comparing", show=show) as bar:
         while True:
-            page, cursor = await writer.call("scan", destination.scan(cursor, PAGE))
+            page, cursor = await writer.engine.storage.call("scan", destination.scan(cursor, PAGE))
             for key, record in page:
-                if marks.is_mark(record.payload) or await reader.call("load", source.load(key)) is not None:
+                if (
+                    marks.is_mark(record.payload)
+                    or await reader.engine.storage.call("load", source.load(key)) is not None
+                ):
                     continue
-                counts.removed += await writer.call("delete", destination.delete(key, record.version)) is DONE
+                counts.removed += (
+                    await writer.engine.storage.call("delete", destination.delete(key, record.version)) is DONE
+                )
             bar.update(len(page))
             if cursor is None:
                 return

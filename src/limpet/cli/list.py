@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from limpet._core import logins
+from limpet._core import listing
 from limpet.cli._records import SEALED_NOTE, facts, is_live, kind_of, looked_into, milliseconds, pages
 from limpet.cli.options import json_option, print_json, run, store_option
 
@@ -43,7 +43,7 @@ async def _list(store: str | None, subject: str | None, limit: int) -> list[dict
     now, found = milliseconds(), []
     async with looked_into(store) as manager:
         if subject is not None:
-            records = [(kept.key, kept.record) for kept in await logins.find(manager, subject)]
+            records = [(kept.key, kept.record) for kept in await listing.every(manager.engine, subject)]
             return [facts(key, record) for key, record in records if is_live(record, now)][:limit]
         async for page in pages(manager):
             for key, record in page:

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import click
 
-from limpet._core.protocols import Checks, Store
+from limpet._core.protocols import Checks, Store, supports
 from limpet.cli._configuration import shown
 from limpet.cli._records import server_store
 from limpet.cli.options import json_option, operator, print_json, run, store_option
@@ -64,6 +64,6 @@ async def _migrate(store: Store) -> list[str]:
         if isinstance(store, Migrates):
             await store.migrate()
         await manager.startup()
-        return list(await store.check()) if isinstance(store, Checks) else []
+        return list(await store.check()) if supports(store, Checks) else []
     finally:
         await manager.shutdown()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from limpet import SessionManager, environment
-from limpet._core import events, logins, marks
+from limpet._core import events, listing, marks
 from limpet.cli._configuration import shown
 from limpet.cli._records import is_sealed, looked_into, progress
 from limpet.cli._revocation import Whose, count, end_cookies
@@ -112,12 +112,12 @@ async def _refuse_sealed(manager: SessionManager, name: str, value: str) -> None
         Failure: Sessions of a subject that has logged in with the tag are encrypted at rest.
     """
     key = marks.tag_key(name, value)
-    mark = await manager.call("load", manager.server.load(key), key)
+    mark = await manager.engine.storage.load(key)
     facts = (marks.read(mark.payload) if mark is not None else None) or {}
     sealed = [
         subject
         for subject in facts.get("subjects", {})
-        if any(is_sealed(kept.record) for kept in await logins.find(manager, subject))
+        if any(is_sealed(kept.record) for kept in await listing.every(manager.engine, subject))
     ]
     if sealed:
         raise Failure(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from limpet._core import forward
-from limpet._core.opened import is_key
+from limpet._core.detached import is_key
 from limpet._core.record import Record
 from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_sealed, kind_of, looked_into
 from limpet.cli.group import Failure
@@ -50,7 +50,7 @@ async def _load(store: str | None, public_id: str) -> tuple[str, Record] | None:
     async with looked_into(store) as manager:
         key, record = public_id, None
         while is_key(key):
-            record = await manager.call("load", manager.server.load(key))
+            record = await manager.engine.storage.load(key)
             if record is None or not forward.is_forward(record.payload):
                 break
             key = forward.successor(record.payload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from limpet import environment
-from limpet._core.protocols import ClientStore, Store, Sweeps
+from limpet._core.protocols import ClientStore, Store, Sweeps, supports
 from limpet.cli._files import missing_file
 from limpet.cli._records import progress
 from limpet.cli.group import Failure
@@ -31,12 +31,10 @@ def command(store: str | None, limit: int | None, as_json: bool) -> None:
     record goes at the one that the store was given.
     """
     kept = open_store(store or environment.store_from_environment(environment.is_development(None)))
-    if isinstance(kept, ClientStore) or not isinstance(kept, Sweeps):
-        if not isinstance(kept, ClientStore):
+    if supports(kept, ClientStore) or not supports(kept, Sweeps):
+        if not supports(kept, ClientStore):
             run(_ask(kept))
-        where = (
-            "in the browsers' cookies" if isinstance(kept, ClientStore) else "in a store that forgets them by itself"
-        )
+        where = "in the browsers' cookies" if supports(kept, ClientStore) else "in a store that forgets them by itself"
         if as_json:
             print_json({"deleted": 0, "needed": False})
         else:

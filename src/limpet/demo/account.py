@@ -15,7 +15,7 @@ from limpet.adapters.fastapi import SessionDep
 from limpet.demo.page import Page, Server
 from limpet.demo.security import own_form
 from limpet.demo.watch import VISIT
-from limpet.subjects import SessionInfo
+from limpet.directory import SessionInfo
 
 __all__ = ["Device", "routes"]
 

@@ -37,7 +37,7 @@ class Server:
     @property
     def merges(self) -> bool:
         """Whether two requests at once both count: everywhere but in a cookie."""
-        return self.manager.is_server_side
+        return self.manager.engine.is_server_side
 
     @property
     def forgets(self) -> bool:

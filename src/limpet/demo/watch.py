@@ -7,10 +7,11 @@ make it a write.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,7 +19,6 @@ from limpet import SessionManager
 
 __all__ = ["VISIT", "Answer", "Ledger", "Recorder", "WatchedManager", "calls_so_far", "in_words"]
 
-T = TypeVar("T")
 Cookie: TypeAlias = Literal["unchanged", "set", "deleted"]
 
 VISIT: Final = "limpet.demo.visit"
@@ -39,12 +39,20 @@ _calls: ContextVar[list[str] | None] = ContextVar("limpet.demo.calls", default=N
 class WatchedManager(SessionManager):
     """A session manager that notes the names of the store calls which the current request makes."""
 
-    async def call(self, name: str, call: Awaitable[T], key: str | None = None) -> T:
-        """Note the call, then make it."""
-        noted = _calls.get()
-        if noted is not None:
-            noted.append(name)
-        return await super().call(name, call, key)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.engine.tracer = _Noting()
+
+
+class _Noting:
+    """Notes the store calls of the current request."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Note a call of the store."""
+        noted, (_, store, call) = _calls.get(), name.partition("store.")
+        if noted is not None and store:
+            noted.append(call)
+        return nullcontext()
 
 
 def calls_so_far() -> Counter[str]:

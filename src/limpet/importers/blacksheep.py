@@ -6,6 +6,7 @@ import hashlib
 from datetime import date
 from typing import Any
 
+from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 
@@ -29,6 +30,7 @@ class BlackSheepCookies(CookieImporter):
         self, secret: str, *, until: date, cookie: str = "session", max_age: int | None = None, **options: Any
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
+        refuse_store_url(secret)
         self._secret = secret
         self._max_age = max_age
 

@@ -15,6 +15,7 @@ from datetime import date
 from hashlib import sha256
 from typing import Any, Final
 
+from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter
 from limpet.importers._text import from_base64, from_json, inflated
 
@@ -51,6 +52,7 @@ class DjangoCookies(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
+        refuse_store_url(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._max_age = max_age
 
@@ -85,6 +87,7 @@ class DjangoDatabase(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
+        refuse_store_url(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._fetch = fetch
 

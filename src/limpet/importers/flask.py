@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from uuid import UUID
 
+from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 
@@ -39,6 +40,7 @@ class FlaskCookies(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
+        refuse_store_url(secret)
         # itsdangerous takes the oldest first and signs with the last.
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
         self._max_age = max_age

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 
@@ -34,6 +35,7 @@ class NexiosCookies(CookieImporter):
         self, secret: str, *, until: date, cookie: str = "session_id", max_age: int | None = None, **options: Any
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
+        refuse_store_url(secret)
         self._secret = secret
         self._max_age = max_age
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, unsigned
 from limpet.importers._text import from_base64, from_json
 
@@ -28,7 +29,8 @@ class StarletteCookies(CookieImporter):
         self, secret: str, *, until: date, cookie: str = "session", max_age: int | None = 14 * 86_400, **options: Any
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
-        self._secret = str(secret)
+        self._secret = str(secret)  # Starlette has a class for secrets that hides them
+        refuse_store_url(self._secret)
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Any:

@@ -18,16 +18,17 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from limpet.serializers._values import (
-    Limits,
+from limpet._core.storable import ROOT
+from limpet.errors import UnstorableValue
+from limpet.serializers._times import (
     datetime_from_text,
     datetime_to_text,
-    find_unstorable,
     time_from_text,
     time_to_text,
     timedelta_from_microseconds,
     timedelta_to_microseconds,
 )
+from limpet.serializers._values import Limits, plain
 
 __all__ = ["MAX_DEPTH", "JSONSerializer"]
 
@@ -41,10 +42,10 @@ _LONGEST_INT: Final = 1024
 
 
 class JSONSerializer:
-    """Keeps session values as compact UTF-8 JSON with sorted keys.
+    """Keeps session values as compact UTF-8 JSON.
 
     The zone key of a ``zoneinfo`` time zone is kept; every other kind of time zone is kept as its offset. NaN and the
-    infinities are refused (RFC 8259, section 6). The keys of a dict come back sorted.
+    infinities are refused (RFC 8259, section 6). `limpet._core.storable` lists what is taken as its base type.
     """
 
     __slots__ = ()
@@ -53,15 +54,20 @@ class JSONSerializer:
     """The first byte of every payload in this format."""
 
     def encode(self, value: Any) -> bytes:
-        """Return the canonical bytes of one value.
+        """Return the canonical bytes of one value: equal values have equal bytes, the keys of dicts are sorted.
 
         Raises:
             UnstorableValue: It would not come back as it went in, or is nested more than `MAX_DEPTH` levels deep.
         """
-        try:
-            return _dumps(_tag(value, MAX_DEPTH)).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise find_unstorable(value, _LIMITS, fallback=str(error)) from error
+        return _encode(value, _sorted)
+
+    def encode_in_order(self, value: Any) -> bytes:
+        """Return bytes that keep the order of dicts.
+
+        Raises:
+            UnstorableValue: As for `encode`.
+        """
+        return _encode(value, _ordered)
 
     def decode(self, data: bytes) -> Any:
         """Return the value of these bytes.
@@ -75,6 +81,18 @@ class JSONSerializer:
             raise
         except (ArithmeticError, LookupError, TypeError, OSError, RecursionError) as error:
             raise ValueError(f"not a value that was encoded here: {type(error).__name__}") from error
+
+
+def _encode(value: Any, dumps: Callable[[Any], str]) -> bytes:
+    try:
+        return dumps(_tag(value, MAX_DEPTH)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        value = plain(value, _LIMITS)  # raises for what has no form at all
+        problem = str(error)
+    try:
+        return dumps(_tag(value, MAX_DEPTH)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnstorableValue(ROOT, problem) from error
 
 
 def _tag(value: Any, depth: int) -> Any:
@@ -98,7 +116,7 @@ def _tag(value: Any, depth: int) -> Any:
         return {"$tuple": [_tag(item, depth - 1) for item in value]}
     if kind is set or kind is frozenset:
         # A set has no order that all processes share, but its encoded members do.
-        members = sorted((_tag(item, depth - 1) for item in value), key=_dumps)
+        members = sorted((_tag(item, depth - 1) for item in value), key=_sorted)
         return {"$set" if kind is set else "$frozenset": members}
     raise TypeError("no form in JSON")
 
@@ -178,7 +196,12 @@ def _finite(text: str) -> float:
     return value
 
 
-_dumps: Final = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-).encode
+def _writer(*, sort_keys: bool) -> Callable[[Any], str]:
+    return json.JSONEncoder(
+        ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=sort_keys, separators=(",", ":")
+    ).encode
+
+
+_sorted: Final = _writer(sort_keys=True)
+_ordered: Final = _writer(sort_keys=False)
 _loads: Final = json.JSONDecoder(object_pairs_hook=_untag, parse_float=_finite, parse_constant=_refuse_constant).decode

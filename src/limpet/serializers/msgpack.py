@@ -26,31 +26,30 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from limpet.serializers._values import (
-    Limits,
+from limpet._core.storable import DEEPEST, ROOT, is_storable
+from limpet.errors import UnstorableValue
+from limpet.serializers._times import (
     datetime_from_text,
     datetime_to_text,
-    find_unstorable,
-    is_nested_at_most,
-    is_storable,
     time_from_text,
     time_to_text,
     timedelta_from_microseconds,
     timedelta_to_microseconds,
 )
+from limpet.serializers._values import Limits, is_nested_at_most, plain
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = ["MAX_DEPTH", "MsgpackSerializer"]
 
-MAX_DEPTH: Final = 255
+MAX_DEPTH: Final = DEEPEST
 """How many containers may stand inside each other: the limit of ``ormsgpack``, met again in the decoder."""
 
 _MARK: Final = 127
 _BINARY: Final = bytes(0xFF if 0xC4 <= byte <= 0xC9 or 0xD4 <= byte <= 0xD8 else 0 for byte in range(256))
 """Maps the bytes that binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8) begin with to 0xff."""
-_TIMES: Final = re.compile(rb"[\x80-\x8f](?:\xadauthenticated\xcf.{8})?\xa7created\xcf.{8}", re.DOTALL)
+_TIMES: Final = re.compile(rb"[\x80-\x8f](?:\xadauthenticated\xcf.{8}|\xa7created\xcf.{8}){1,2}", re.DOTALL)
 """A dict that begins with these 64-bit numbers. Their bytes may look like anything, and do so for hours on end."""
 _LIMITS: Final = Limits(depth=MAX_DEPTH, set_depth=16, not_a_number=True)
 """Members of a set are encoded one by one, each set inside of a set by one more call on the C stack: hence 16."""
@@ -100,10 +99,10 @@ class MsgpackSerializer:
     """Keeps session values as MessagePack.
 
     The zone key of a ``zoneinfo`` time zone is kept; every other kind of time zone is kept as its offset. NaN and the
-    infinities are kept. The keys of a dict come back sorted.
+    infinities are kept. `limpet._core.storable` lists what is taken as its base type.
     """
 
-    __slots__ = ("_default", "_options", "_packb", "_unpackb")
+    __slots__ = ("_default", "_ordered", "_packb", "_sorted", "_unpackb")
 
     format: bytes = b"M"
     """The first byte of every payload in this format."""
@@ -112,27 +111,46 @@ class MsgpackSerializer:
         self._packb: Callable[..., bytes] | None = None
         self._unpackb: Callable[..., Any] | None = None
         self._default: Callable[[Any], Any] | None = None
-        self._options = 0
+        self._sorted = self._ordered = 0
 
     def encode(self, value: Any) -> bytes:
-        """Return the canonical bytes of one value.
+        """Return the canonical bytes of one value: equal values have equal bytes, the keys of dicts are sorted.
 
         Raises:
             UnstorableValue: It would not come back as it went in, or is nested more than `MAX_DEPTH` levels deep.
         """
         packb = self._packb or self._bind()[0]
         try:
-            data = packb(value, self._default, self._options)
+            data = packb(value, self._default, self._sorted)
         except TypeError as error:
-            raise find_unstorable(value, _LIMITS, fallback=str(error)) from error
-        # ormsgpack writes bytearray, memoryview and its own Ext without asking the hook. None of them can be there
-        # unless one of these bytes is: they begin binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8).
+            return self._as_plain(value, self._sorted, error)
         if 0xFF in data.translate(_BINARY):
-            times = _TIMES.match(data)
-            suspicious = times is None or 0xFF in data[times.end() :].translate(_BINARY)
-            if suspicious and not is_storable(value):
-                raise find_unstorable(value, _LIMITS, fallback="it has no stored form")
+            _inspect(value, data)
         return data
+
+    def encode_in_order(self, value: Any) -> bytes:
+        """Return bytes that keep the order of dicts.
+
+        Raises:
+            UnstorableValue: As for `encode`.
+        """
+        packb = self._packb or self._bind()[0]
+        try:
+            data = packb(value, self._default, self._ordered)
+        except TypeError as error:
+            return self._as_plain(value, self._ordered, error)
+        if 0xFF in data.translate(_BINARY):
+            _inspect(value, data)
+        return data
+
+    def _as_plain(self, value: Any, options: int, error: TypeError) -> bytes:
+        """Return the bytes of a value that ormsgpack has refused, with every part as its base type."""
+        value = plain(value, _LIMITS)  # raises for what has none
+        packb = self._packb or self._bind()[0]
+        try:
+            return packb(value, self._default, options)
+        except TypeError:
+            raise UnstorableValue(ROOT, str(error)) from error
 
     def decode(self, data: bytes) -> Any:
         """Return the value of these bytes.
@@ -149,9 +167,8 @@ class MsgpackSerializer:
     def _bind(self) -> tuple[Callable[..., bytes], Callable[..., Any]]:
         import ormsgpack  # 26 ms of CPU, for those who have a session to read
 
-        self._options = (
-            ormsgpack.OPT_SORT_KEYS
-            | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+        self._ordered = (
+            ormsgpack.OPT_PASSTHROUGH_BIG_INT
             | ormsgpack.OPT_PASSTHROUGH_DATACLASS
             | ormsgpack.OPT_PASSTHROUGH_DATETIME
             | ormsgpack.OPT_PASSTHROUGH_ENUM
@@ -159,10 +176,26 @@ class MsgpackSerializer:
             | ormsgpack.OPT_PASSTHROUGH_TUPLE
             | ormsgpack.OPT_PASSTHROUGH_UUID
         )
-        self._default = _default(ormsgpack, self._options)
+        self._sorted = self._ordered | ormsgpack.OPT_SORT_KEYS
+        self._default = _default(ormsgpack, self._ordered)
         self._unpackb = ormsgpack.unpackb
         self._packb = ormsgpack.packb  # last, because another thread takes it as the sign that all is bound
         return ormsgpack.packb, ormsgpack.unpackb
+
+
+def _inspect(value: Any, data: bytes) -> None:
+    """Look for what ormsgpack writes without asking the hook: bytearray, memoryview and its own Ext.
+
+    None of them can be there unless one of the bytes of `_BINARY` is.
+
+    Raises:
+        UnstorableValue: There is one.
+    """
+    times = _TIMES.match(data)
+    suspicious = times is None or 0xFF in data[times.end() :].translate(_BINARY)
+    if suspicious and not is_storable(value):
+        plain(value, _LIMITS)
+        raise UnstorableValue(ROOT, "it has no stored form")
 
 
 def _default(ormsgpack: ModuleType, options: int) -> Callable[[Any], Any]:
@@ -195,26 +228,28 @@ def _default(ormsgpack: ModuleType, options: int) -> Callable[[Any], Any]:
 
 
 def _revive_root(value: Any) -> Any:
+    kind = type(value)
+    if kind is _Marker:
+        raise ValueError("a mark outside of an array")
+    if kind is not dict and kind is not list:
+        return value
     try:
-        value = _revive(value)
+        return _revive(value, _LIMITS.depth + _LIMITS.set_depth)  # the encoder counts sets apart
     except (TypeError, RecursionError) as error:
         raise ValueError(f"not a value that was encoded here: {error}") from error
-    if type(value) is _Marker:
-        raise ValueError("a mark outside of an array")
-    return value
 
 
-def _revive(value: Any) -> Any:
-    """Turn every marked array inside into the container that it stands for, in place where that can be."""
+def _revive(value: Any, levels: int) -> Any:
+    """Turn every marked array inside a dict or list into what it stands for, in place where that can be."""
+    if levels == 0:
+        raise ValueError("nested deeper than anything that is encoded here")
     if type(value) is dict:
         for key, item in value.items():
             kind = type(item)
             if kind is dict or kind is list:
-                value[key] = _revive(item)
+                value[key] = _revive(item, levels - 1)
             elif kind is _Marker:
                 raise ValueError("a mark outside of an array")
-        return value
-    if type(value) is not list:
         return value
     build: Callable[[list[Any]], Any] | None = None
     if value and type(value[0]) is _Marker:
@@ -223,7 +258,7 @@ def _revive(value: Any) -> Any:
     for index, item in enumerate(value):
         kind = type(item)
         if kind is dict or kind is list:
-            value[index] = _revive(item)
+            value[index] = _revive(item, levels - 1)
         elif kind is _Marker:
             raise ValueError("a mark that is not the first of its array")
     return value if build is None else build(value)

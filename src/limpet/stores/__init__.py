@@ -1,7 +1,8 @@
 """Where sessions are kept.
 
 `open_store` makes a store from a URL. To write a store of your own, everything that its file needs is
-here: `Store` (the contract, in prose), `Record`, the outcomes `DONE` and `ABSENT`, and the optional powers.
+here: `Store` (the contract, in prose), `Record`, the outcomes `DONE` and `ABSENT`, the optional powers, and
+`WrappingStore` for one that stands in front of another.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from limpet._core.protocols import (
     ClientStore,
     Finds,
     Immediate,
+    LoadsMany,
     Outcome,
+    Pages,
+    Replaces,
     Scans,
+    Settles,
     Store,
     Sweeps,
+    supports,
 )
 from limpet._core.record import NEVER, Record
 from limpet._lazy import lazily
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from limpet.stores.postgres import PostgresStore
     from limpet.stores.redis import RedisStore
     from limpet.stores.sqlite import SQLiteStore
+    from limpet.stores.wrapping import WrappingStore
 
 __all__ = [
     "ABSENT",
@@ -44,16 +51,22 @@ __all__ = [
     "FileStore",
     "Finds",
     "Immediate",
+    "LoadsMany",
     "MemoryStore",
     "Outcome",
+    "Pages",
     "PostgresStore",
     "Record",
     "RedisStore",
+    "Replaces",
     "SQLiteStore",
     "Scans",
+    "Settles",
     "Store",
     "Sweeps",
+    "WrappingStore",
     "open_store",
+    "supports",
 ]
 
 _CLASSES: Final = {
@@ -63,6 +76,7 @@ _CLASSES: Final = {
     "PostgresStore": "postgres",
     "RedisStore": "redis",
     "SQLiteStore": "sqlite",
+    "WrappingStore": "wrapping",
 }
 _REDIS: Final = ("redis", "rediss", "valkey", "valkeys")
 _SCHEMES: Final = {

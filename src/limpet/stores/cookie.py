@@ -10,10 +10,10 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from limpet._core.cookie_session import Mode, Revocation
 from limpet._core.keyring import Keyring
-from limpet._core.protocols import ClientStore, Reader, Store
+from limpet._core.protocols import ClientStore, Reader, Store, supports
 from limpet._core.record import Record, make_record
-from limpet._core.revocation import Mode, Revocation
 from limpet.errors import ConfigurationError
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer
@@ -160,9 +160,9 @@ def _server_side(store: Store | str) -> Store:
         from limpet.stores import open_store
 
         opened = open_store(store)
-        if not isinstance(opened, ClientStore):
+        if not supports(opened, ClientStore):
             return opened
-    elif isinstance(store, Store):
+    elif supports(store, Store):
         return store
     raise ConfigurationError(
         f"revocation_store={store!r} is no store on the server: give one such as sqlite:///ended.db"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final, Literal
@@ -41,12 +42,13 @@ class MemoryStore:
             )
         self.max_records = max_records
         self._records: dict[str, Record] = {}
-        # Exactly one entry was pushed for each record, with its deadline of that time. Deadlines only move
-        # forward, so an entry is never late: it is looked at when it comes up, and filed again if it was early.
+        # Each record has an entry that is not later than its deadline: one is pushed when the record is created, and
+        # one when `replace` moves the deadline back. An early entry is filed again when it comes up.
         self._queue: list[tuple[int, str]] = []
         self._former: list[tuple[int, str]] = []  # a queue that is being moved to the one above, see `_clear_up`
-        # A subject with one session, the usual case, needs no set: a set would double what a session costs.
-        self._subjects: dict[str, str | set[str]] = {}
+        # A subject with one session, the usual case, needs no list. A list is sorted, so that a page of it begins where
+        # the one before ended, however many sessions the subject has.
+        self._subjects: dict[str, str | list[str]] = {}
         self._lock = threading.Lock()
         self._warned = False
 
@@ -93,11 +95,21 @@ class MemoryStore:
             if record.accessed < current.accessed or record.expires < current.expires:
                 accessed, expires = max(record.accessed, current.accessed), max(record.expires, current.expires)
                 record = record._replace(accessed=accessed, expires=expires)
-            self._records[key] = record
-            if record.subject != current.subject:
-                self._unindex(current.subject, key)
-                if record.subject is not None:
-                    self._index(record.subject, key)
+            self._put(key, record, current)
+        return DONE
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `update` does, and take ``accessed`` and ``expires`` as given."""
+        with self._lock:
+            current = self._records.get(key)
+            if current is None:
+                return ABSENT
+            if current.version != expected:
+                return current
+            self._put(key, record, current)
+            if record.expires < current.expires:
+                heapq.heappush(self._queue, (record.expires, key))
+                self._clear_up()
         return DONE
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
@@ -147,10 +159,25 @@ class MemoryStore:
                     swept += 1
         return swept
 
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys, None for each that is absent."""
+        return [await self.load(key) for key in keys]  # through `load`, which a subclass may replace
+
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the keys and records of that subject."""
         with self._lock:
             return [(key, self._records[key]) for key in _several(self._subjects.get(subject))]
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return the records with the ``limit`` next keys of that subject, and the last of these keys or None."""
+        limit = max(limit, 1)
+        with self._lock:
+            keys = _several(self._subjects.get(subject))
+            start = bisect_right(keys, cursor) if cursor is not None else 0
+            page = [(key, self._records[key]) for key in keys[start : start + limit]]
+            return page, page[-1][0] if start + limit < len(keys) else None
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
@@ -187,6 +214,13 @@ class MemoryStore:
             if record is not None:
                 heapq.heappush(self._queue, (record.expires, key))
 
+    def _put(self, key: str, record: Record, current: Record) -> None:
+        self._records[key] = record
+        if record.subject != current.subject:
+            self._unindex(current.subject, key)
+            if record.subject is not None:
+                self._index(record.subject, key)
+
     def _remove(self, key: str) -> None:
         self._unindex(self._records.pop(key).subject, key)
 
@@ -217,9 +251,9 @@ class MemoryStore:
         if keys is None:
             self._subjects[subject] = key
         elif isinstance(keys, str):
-            self._subjects[subject] = {keys, key}
+            self._subjects[subject] = sorted((keys, key))
         else:
-            keys.add(key)
+            insort(keys, key)
 
     def _unindex(self, subject: str | None, key: str) -> None:
         if subject is None:
@@ -228,16 +262,16 @@ class MemoryStore:
         if isinstance(keys, str):
             del self._subjects[subject]
             return
-        keys.discard(key)
+        del keys[bisect_left(keys, key)]
         if len(keys) == 1:
-            self._subjects[subject] = keys.pop()
+            self._subjects[subject] = keys[0]
 
 
 def _head(queue: list[tuple[int, str]]) -> tuple[int, str]:
     return queue[0]
 
 
-def _several(keys: str | set[str] | None) -> Sequence[str]:
+def _several(keys: str | list[str] | None) -> Sequence[str]:
     if keys is None:
         return ()
-    return (keys,) if isinstance(keys, str) else tuple(keys)
+    return (keys,) if isinstance(keys, str) else keys

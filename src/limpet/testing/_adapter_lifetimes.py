@@ -191,7 +191,7 @@ class LifetimeRules:
         await site.get("/write", key="a", value="1")
         key = (await site.get("/facts"))["public_id"]
         assert site.token() not in key
-        assert key == store_key(site.manager.namespace, site.manager.verify(site.token()) or b"")
+        assert key == store_key(site.manager.engine.namespace, site.manager.engine.verify(site.token()) or b"")
         assert await site.replay(key) == []
 
     async def test_is_live(self, server: Opener) -> None:

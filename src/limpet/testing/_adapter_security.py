@@ -276,6 +276,6 @@ class SecurityRules:
 
 def _key(site: Site, token: str) -> str:
     """Return the store key of a token that the site's manager handed out."""
-    raw = site.manager.verify(token)
+    raw = site.manager.engine.verify(token)
     assert raw is not None
-    return site.manager.key_of(raw)
+    return site.manager.engine.key_of(raw)

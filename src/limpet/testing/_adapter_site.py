@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from limpet._core.keyring import generate_secret
 from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Finds, Outcome, Store, Transport
+from limpet._core.protocols import ClientStore, Finds, Outcome, Store, Transport, supports
 from limpet._core.record import Record
 from limpet.asgi import ASGIApp, SessionMiddleware
 from limpet.csrf import CSRFMiddleware
@@ -41,7 +41,7 @@ class WatchedStore:
         self.calls: list[str] = []
         self.down = False
         self.writes_down = False
-        if isinstance(store, Finds):
+        if supports(store, Finds):
             self.__dict__["find"] = store.find  # powers are found by `isinstance`, so it has those of the store behind
 
     def _note(self, call: str) -> None:

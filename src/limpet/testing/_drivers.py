@@ -20,6 +20,7 @@ from limpet.manager import SessionManager
 from limpet.runtime import AsyncioRuntime
 from limpet.testing._asgi import Lifespan
 from limpet.testing.adapter_app import AppSpec, Boom, GetSession, Query, Reply
+from limpet.testing.histories.facts import cookie_of
 
 __all__ = ["Build", "Driver", "EngineDriver", "Failure", "HttpDriver", "Seen", "plain"]
 
@@ -93,7 +94,8 @@ class EngineDriver:
     def finish(self, session: Session, failure: Failure) -> str | None:
         manager = self._workers.pop(id(session))
         self._run(manager.commit(session, failed=failure != "no"))
-        return session._out
+        header = manager.header(session)
+        return None if failure == "raises" else cookie_of(header, manager.cookie_name)
 
     def cancel(self, session: Session) -> bool:
         del self._workers[id(session)]  # the process was killed

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from starlette.testclient import TestClient, WebSocketTestSession
 
-from limpet._core.session import Phase, Session
+from limpet._core.session import Session, state_of
+from limpet._core.state import CLOSED
 from limpet.asgi import PROBE, ASGIApp, Message, Receive, Scope, Send
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager, warn_about_http
@@ -240,7 +241,7 @@ async def _send(message: Message) -> None:
 async def _save(manager: SessionManager, session: Session) -> None:
     if session.modified:
         await manager.commit(session)
-    session._phase = Phase.CLOSED
+    state_of(session).phase = CLOSED
 
 
 def _request(client: _Client, manager: SessionManager) -> httpx.Request:

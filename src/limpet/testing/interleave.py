@@ -12,20 +12,21 @@ scheduler, which tries all choices (`every_order`) or some at random (`some_orde
 from __future__ import annotations
 
 import random
-import types
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from limpet._core import forward
 from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import DONE, Outcome, Scans, Store, Sweeps
-from limpet._core.record import Record
+from limpet._core.protocols import Scans, Store, supports
 from limpet._core.session import Session
+from limpet.errors import SessionEnded
 from limpet.manager import SessionManager
 from limpet.testing.clock import FakeClock
+from limpet.testing.histories.facts import cookie_of
+from limpet.testing.histories.stage import pause
+from limpet.testing.histories.watched import Watched
 
-__all__ = ["OPERATIONS", "Operation", "Race", "Run", "Stepwise", "Visit", "every_order", "some_orders"]
+__all__ = ["OPERATIONS", "Operation", "Race", "Run", "Visit", "every_order", "pause", "some_orders"]
 
 Start: TypeAlias = Callable[[], Sequence[Coroutine[Any, Any, Any]]]
 Operation: TypeAlias = Literal["write", "read", "login", "regenerate", "renewal", "logout", "expiry", "sweep"]
@@ -40,12 +41,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     "expiry",
     "sweep",
 )
-
-
-@types.coroutine
-def pause() -> Generator[None, None, None]:
-    """Let the scheduler choose who goes on."""
-    yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,8 @@ class Run:
 def every_order(start: Start) -> Iterator[Run]:
     """Run the coroutines in every order of their steps; ``start`` makes them anew for each order.
 
-    A step ends where a coroutine calls a `Stepwise` store. The same order of steps must always have the same effect.
+    A step ends where a coroutine calls `pause`, as each call of a `Watched` store does. The same order of steps must
+    always have the same effect.
     """
     guide = _Guide([])
     while True:
@@ -126,59 +122,6 @@ def _step(index: int, coroutine: Coroutine[Any, Any, Any], results: dict[int, An
         results[index] = error
 
 
-class Stepwise:
-    """A store that pauses before each call of the store behind it.
-
-    Attributes:
-        ended: The record of a session, and not just one that leads to another, was deleted through this object.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.ended = False
-
-    async def open(self) -> None:
-        """Open the store behind."""
-        await self._store.open()
-
-    async def close(self) -> None:
-        """Close the store behind."""
-        await self._store.close()
-
-    async def load(self, key: str) -> Record | None:
-        """Pause, then load."""
-        await pause()
-        return await self._store.load(key)
-
-    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
-        """Pause, then create."""
-        await pause()
-        return await self._store.create(key, record, now=now)
-
-    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        """Pause, then update."""
-        await pause()
-        return await self._store.update(key, record, expected, now=now)
-
-    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        """Pause, then touch."""
-        await pause()
-        return await self._store.touch(key, accessed, expires, now=now)
-
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
-        """Pause, then delete."""
-        await pause()
-        record = await self._store.load(key)
-        outcome = await self._store.delete(key, version)
-        self.ended = self.ended or (outcome is DONE and record is not None and not forward.is_forward(record.payload))
-        return outcome
-
-    async def sweep(self, now: int, limit: int) -> int:
-        """Pause, then sweep."""
-        await pause()
-        return await self._store.sweep(now, limit) if isinstance(self._store, Sweeps) else 0
-
-
 @dataclass(slots=True)
 class Visit:
     """What one operation met and did.
@@ -187,7 +130,7 @@ class Visit:
         kind: Which operation it was.
         saw: It found the session alive.
         lost: It found, on saving, that the session had ended.
-        ended: It was a logout, and it is this one that deleted the session.
+        ended: It was a logout of a session that it found alive.
         token: What it handed to the client; empty: it took the cookie back.
     """
 
@@ -238,9 +181,9 @@ class Race:
         if self.subject is not None:
             session.login(self.subject)
         _finish(manager.commit(session))
-        self._token = session._out or ""
+        self._token = cookie_of(manager.header(session), manager.cookie_name) or ""
         self._clock.advance(_RENEWAL + 1)
-        self._managers = [self._manager(Stepwise(self._inner), renews=kind == "renewal") for kind in self.kinds]
+        self._managers = [self._manager(Watched(self._inner), renews=kind == "renewal") for kind in self.kinds]
         self._visits = [Visit(kind) for kind in self.kinds]
         return [self._operation(number) for number in range(len(self.kinds))]
 
@@ -268,9 +211,9 @@ class Race:
             if visit.saw or visit.kind == "login":
                 _HANDLERS[visit.kind](session, number)
             await manager.commit(session)
-            visit.token = session._out
+            visit.token = cookie_of(manager.header(session), manager.cookie_name)
             visit.lost = visit.saw and visit.kind != "logout" and session.public_id is None
-            visit.ended = visit.kind == "logout" and isinstance(manager.store, Stepwise) and manager.store.ended
+            visit.ended = visit.kind == "logout" and visit.saw
 
     @staticmethod
     def _begin(manager: SessionManager, token: str) -> Session:
@@ -326,14 +269,21 @@ class Race:
                 assert any(number in data.get("log", ()) for data in held), "the append of a write is gone"
 
     def _check_orphans(self, known: set[str]) -> None:
-        assert isinstance(self._inner, Scans)
+        assert supports(self._inner, Scans)
         rows, _ = _finish(self._inner.scan(None, 100))
         manager = self._manager(self._inner)
-        for key, record in rows:
-            if key in known or forward.is_forward(record.payload):
-                continue
-            found = _finish(manager.admit(b"", key, record))
-            assert found is None, f"a record with {sorted(found.contents.data)} is alive under an id that nobody has"
+        for key, _ in rows:
+            found = _finish(self._open(manager, key))
+            assert found is None or found in known, "a session is alive under an id that nobody has"
+
+    @staticmethod
+    async def _open(manager: SessionManager, key: str) -> str | None:
+        """Return the public id of the session that a record belongs to; None: it is none, or over."""
+        try:
+            async with manager.open(key) as session:
+                return session.public_id
+        except SessionEnded:
+            return None
 
     def _read(self, token: str) -> Session | None:
         manager = self._manager(self._inner)

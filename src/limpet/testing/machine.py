@@ -1,7 +1,7 @@
 """A hypothesis state machine that does to sessions what clients, handlers, clocks and outages do, on any store.
 
-It compares with a pure model after every step: what is dead is never readable, what is live equals the model,
-nothing that was saved is lost. For a store of your own::
+What happened is judged at the end, see `limpet.testing.histories.judge`: what is dead is never readable, what is live
+is there and whole, nothing that was saved is lost. For a store of your own::
 
     TestMyStore = session_machine(lambda: partial(MyStore, tempfile.mkdtemp())).TestCase
 
@@ -12,33 +12,44 @@ build=plain)``.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Coroutine
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import Outcome, Store, Sweeps
+from limpet._core.events import Event
+from limpet._core.protocols import Outcome, Store, Sweeps, supports
 from limpet._core.record import Record
 from limpet._core.session import Session
 from limpet.errors import StoreUnavailable
 from limpet.manager import SessionManager
-from limpet.testing._drivers import Build, Driver, EngineDriver, Failure, HttpDriver, Seen, plain
-from limpet.testing._model import ABSOLUTE, GRACE, IDLE, RENEWAL, SLACK, Model, Request
+from limpet.testing._drivers import Build, Driver, EngineDriver, Failure, HttpDriver, plain
 from limpet.testing.clock import FakeClock
+from limpet.testing.histories import Act, Rules
+from limpet.testing.histories.facts import CONSTANT, History, Seen, Visit
+from limpet.testing.histories.handler import IDLE, Handler, Numbers
+from limpet.testing.histories.judge import judge
+from limpet.testing.histories.stage import Moments
+from limpet.testing.histories.workers import RENEWAL, policy_of
 
 __all__ = ["Build", "FailingStore", "Place", "SessionMachine", "plain", "session_machine"]
 
 Place: TypeAlias = Callable[[], Callable[[], Store]]
 """Makes an empty place for sessions, and returns what opens a store on it: two workers each open one."""
 
-_ACTIONS: Final = ("a", "a", "b", "read", "remove", "ann", "ann", "bob", "regenerate", "logout", "cancel")
-_SHORT: Final = (1, 1, GRACE, GRACE, RENEWAL, RENEWAL, RENEWAL, SLACK)
-_TIMES: Final = st.sampled_from((*_SHORT, IDLE // 2, IDLE, IDLE + SLACK // 2))
+_WRITES: Final = ("set", "append", "count", "nest", "recent", "constant", "unset", "empty")
+_ACTIONS: Final = (*_WRITES, "read", "login:ann", "login:ann", "login:bob", "regenerate", "logout", "restart", "cancel")
+_SHORT: Final = (1, 1, 30_000, 30_000, RENEWAL * 1000, RENEWAL * 1001, 60_000)
+_TIMES: Final = st.sampled_from((*_SHORT, IDLE * 500, IDLE * 1000, IDLE * 1001, IDLE * 2500))
 _PICK: Final = st.integers(0, 1_000)
 _FAILURES: Final[st.SearchStrategy[Failure]] = st.sampled_from(("no", "no", "no", "no", "answers 500", "raises"))
+_EVENTS: Final = st.sampled_from(("lose", "revoke", "sweep", "reopen", "down", "lossy", "up", "up", "up", "up"))
+_POWERS: Final = frozenset({"find", "find_page", "load_many", "replace", "scan", "sweep"})
+_RULES: Final = Rules(renews=True, touches=True)
 
 
 class FailingStore:
@@ -84,6 +95,18 @@ class FailingStore:
         """Delete, and lose the first reply."""
         return self._lose(("delete", key, version), await self._do(self.store.delete(key, version)))
 
+    def __getattr__(self, name: str) -> Any:
+        """Hand on the powers of the store behind; they fail as it does."""
+        if name not in _POWERS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        behind = getattr(self.store, name)
+
+        async def call(*given: Any, **more: Any) -> Any:
+            outcome = await self._do(behind(*given, **more))
+            return self._lose((name, *given[:1], given[1].version), outcome) if name == "replace" else outcome
+
+        return call
+
     async def _do(self, call: Coroutine[Any, Any, Any]) -> Any:
         if self.down:
             call.close()
@@ -100,10 +123,11 @@ class FailingStore:
 
 @dataclass(eq=False, slots=True)
 class _Open:
-    """A request under way: the real one and the model's."""
+    """A request under way."""
 
-    real: Session
-    model: Request
+    session: Session
+    visit: Visit
+    handler: Handler
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -116,28 +140,47 @@ class SessionMachine(RuleBasedStateMachine):
         super().__init__()
         self._runner = asyncio.Runner()
         self._clock = FakeClock()
+        self._start = self._clock()
         opened = self.place()
         self._stores = [FailingStore(opened()) for _ in range(2)]
-        managers = [self._worker(store) for store in self._stores]
-        self._driver: Driver = EngineDriver(managers, self._runner.run)
+        self._managers = [self._worker(store) for store in self._stores]
+        self._driver: Driver = EngineDriver(self._managers, self._runner.run)
         if self.build is not None:
-            self._driver = HttpDriver(managers, self._runner.run, self.build)
-        self._model = Model()
+            self._driver = HttpDriver(self._managers, self._runner.run, self.build)
+        salt = secrets.token_hex(6)
+        self._names = {"ann": f"ann-{salt}", "bob": f"bob-{salt}", "tag": salt}
+        self._moments, self._numbers = Moments(), Numbers()
+        self._history = History(_RULES, [], constant=deepcopy(CONSTANT), names=self._names)
+        self._visit: Visit | None = None
         self._open: list[_Open] = []
         self._tokens: list[str] = []
-        self._values = 0
 
     def _worker(self, store: FailingStore) -> SessionManager:
-        policy = SessionPolicy(
-            idle_timeout=IDLE / 1000,
-            absolute_timeout=ABSOLUTE / 1000,
-            anonymous_timeout=None,
-            touch_interval=0,
-            renewal_interval=RENEWAL / 1000,
-            renewal_grace=GRACE / 1000,
-            rotate_on=(),
-        )
-        return SessionManager(store, policy=policy, clock=self._clock, dev=False)
+        manager = SessionManager(store, policy=policy_of(_RULES), clock=self._clock, dev=False)
+        manager.listen(self._note)
+        return manager
+
+    def _note(self, event: Event) -> None:
+        if self._visit is not None:
+            self._visit.events.append((self._moments.now, type(event).__name__))
+
+    @property
+    def _down(self) -> bool:
+        return self._stores[0].down
+
+    def _begun(self, act: Act, *tokens: str) -> Visit:
+        """Note that something begins."""
+        visit = Visit(len(self._history.visits), act, tokens, sent=self._moments.tick())
+        visit.elapsed = visit.until = self._clock() - self._start
+        if self._down or self._stores[0].lossy:
+            visit.faults = {0: "fails"}
+        self._history.visits.append(visit)
+        self._visit = visit
+        return visit
+
+    def _over(self, visit: Visit) -> None:
+        """Note that it has ended, and that nothing runs any more."""
+        visit.answered, visit.until, self._visit = self._moments.tick(), self._clock() - self._start, None
 
     # -- requests
 
@@ -145,7 +188,7 @@ class SessionMachine(RuleBasedStateMachine):
     def a_session(self) -> None:
         """There is a session to begin with."""
         self.begin(0, 0)
-        self._act(self._open[0], "a")
+        self._act(self._open[0], "set")
         self.finish(0, "no")
 
     @rule(worker=st.integers(0, 1), pick=_PICK)
@@ -154,38 +197,43 @@ class SessionMachine(RuleBasedStateMachine):
         if len(self._open) == 4:
             return
         recent = pick % 4 if pick % 5 else pick % (len(self._tokens) + 1)
-        token = self._tokens[-1 - recent] if recent < len(self._tokens) else ""
+        tokens = (self._tokens[-1 - recent],) if recent < len(self._tokens) else ()
+        visit = self._begun(Act(worker=worker), *tokens)
         try:
-            real = self._driver.begin(worker, token)
-        except StoreUnavailable:
-            assert self._stores[0].down, "a store that works was reported as unavailable"
+            session = self._driver.begin(worker, tokens[0] if tokens else "")
+        except StoreUnavailable as error:
+            visit.error = error
+            self._over(visit)
             return
-        model = self._model.begin(token, self._clock())
-        self._open.append(_Open(real, model))
-        self._compare(Seen.of(real), model)
+        self._visit, visit.loaded = None, self._moments.tick()
+        alive = not session.is_new
+        visit.seen = Seen(alive, session.public_id, session.subject, deepcopy(dict(session)))
+        known = self._names, self._history.constant, self._history.problems
+        handler = Handler(self._moments, self._numbers, visit, session, *known, self._wait)
+        self._open.append(_Open(session, visit, handler))
 
     @precondition(lambda self: self._open)
     @rule(pick=_PICK, failure=_FAILURES)
     def finish(self, pick: int, failure: Failure) -> None:
         """The response starts: what the handler did is carried out."""
         request = self._open.pop(pick % len(self._open))
-        now, failed, lossy = self._clock(), failure != "no", self._stores[0].lossy
+        visit, handler, group = request.visit, request.handler, request.handler.group
+        if self._down or self._stores[0].lossy:
+            visit.faults = {0: "fails"}
+        visit.failed, began, self._visit = failure != "no", len(visit.events), visit
+        handler.bare(failed=visit.failed)
         try:
-            token = self._driver.finish(request.real, failure)
-        except StoreUnavailable:
-            assert self._stores[0].down or lossy, "a store that works was reported as unavailable"
-            if not self._stores[0].down:
-                self._model.finish(request.model, None, now, failed=failed, lossy=True)
-            return
-        if self._stores[0].down:
-            return  # nothing was to be written, or it was no more than a touch
-        if token:
-            self._tokens.append(token)
-        held = self._model.finish(request.model, token, now, failed=failed, lossy=lossy)
-        if held:
-            assert token in (held, None), "the client was given another id than its session has"
+            visit.out = self._driver.finish(request.session, failure)
+        except StoreUnavailable as error:
+            visit.error, visit.sends = error, False
+            group.state, group.ended = "unknown", self._moments.tick()
         else:
-            assert not token, "a request whose session is over hands out an id"
+            visit.sends = failure != "raises" or visit.out is not None
+            handler.settle(group, began, failed=visit.failed)
+            visit.pid = request.session.public_id
+            if visit.out:
+                self._tokens.append(visit.out)
+        self._over(visit)
 
     @rule(
         actions=st.lists(st.sampled_from(_ACTIONS), min_size=1, max_size=3),
@@ -203,103 +251,81 @@ class SessionMachine(RuleBasedStateMachine):
         while len(self._open) > before:
             self.finish(before + first % (len(self._open) - before), "no")
 
-    # -- handlers
-
     @precondition(lambda self: self._open)
     @rule(pick=_PICK, action=st.sampled_from(_ACTIONS))
     def handle(self, pick: int, action: str) -> None:
         """A handler writes, removes a key, logs somebody in or out, changes the id; or the request is cancelled."""
         self._act(self._open[pick % len(self._open)], action)
 
-    def _write(self, request: _Open, key: str) -> None:
-        """Assign, append inside the session, and count."""
-        self._values += 1
-        mine = request.model.mine.data
-        request.real[key] = mine[key] = self._values
-        for data in (request.real, mine):
-            data.setdefault("log", []).append(self._values)
-        mine["n"] = mine.get("n", 0) + 1
-        request.model.counted += 1
-        assert request.real.increment("n") == mine["n"]
-
     def _act(self, request: _Open, action: str) -> None:
-        real, model = request.real, request.model
-        if model.mine.created == 0 and action not in ("read", "remove", "cancel"):
-            model.mine.created = self._clock()
-        match action:
-            case "read":
-                real.get("a")
-            case "a" | "b":
-                self._write(request, action)
-            case "remove":
-                for data in (real, model.mine.data):
-                    data.pop("a", None)
-            case "regenerate":
-                real.regenerate()
-                model.regenerate = True
-            case "logout":
-                real.logout()
-                model.ended = model.ended or model.token is not None
-                model.begin_again(self._clock())
-            case "cancel":
-                self._open.remove(request)
-                if self._driver.cancel(real) and not self._stores[0].down:
-                    self._model.finish(model, None, self._clock(), failed=True, lossy=self._stores[0].lossy)
-            case subject:
-                real.login(subject)
-                if model.mine.subject not in (None, subject):
-                    model.displaced = model.displaced or model.token is not None
-                    model.begin_again(self._clock())
-                model.mine.subject, model.mine.created, model.login = subject, self._clock(), True
+        visit = request.visit
+        if action != "cancel":
+            request.handler.act(action)
+            visit.act = Act(worker=visit.act.worker, steps=(*visit.act.steps, action))
+            return
+        self._open.remove(request)
+        self._visit = visit
+        heard = self._driver.cancel(request.session)
+        visit.died, visit.sends, self._visit = True, False, None
+        visit.cut_late = False  # nothing was saved, unless it is a logout that the engine heard of
+        request.handler.group.state = "unknown" if heard else "dropped"
 
     # -- the world
+
+    def _wait(self, name: str) -> None:
+        """Handlers of this machine do not let time pass: `tick` does."""
 
     @rule(milliseconds=_TIMES)
     def tick(self, milliseconds: int) -> None:
         """Time passes."""
+        visit = self._begun(Act("tick"))
         self._clock.now += milliseconds
+        self._over(visit)
 
-    @rule(event=st.sampled_from(("revoke", "sweep", "reopen", "down", "lossy", "up", "up", "up", "up")), pick=_PICK)
+    @rule(event=_EVENTS, pick=_PICK)
     def happen(self, event: str, pick: int) -> None:
-        """An operator ends a session; records are swept; a worker starts anew; the store fails, or works again."""
+        """A record is lost; an operator ends a session; records are swept; a worker starts anew; the store fails."""
         if event in ("down", "lossy", "up"):
             for store in self._stores:
                 store.down, store.lossy = event == "down", event == "lossy"
+            self._history.faulty = self._history.faulty or event != "up"
         elif event == "reopen":
             self._runner.run(self._stores[pick % 2].store.close())
-        elif event == "sweep" and isinstance(self._stores[0].store, Sweeps):
+        elif event == "sweep" and supports(self._stores[0].store, Sweeps):
             self._runner.run(self._stores[0].store.sweep(self._clock(), 1_000))
-            self._model.sweep(self._clock())
-        elif event == "revoke" and self._tokens and not self._stores[0].down:
+        elif event in ("lose", "revoke") and self._tokens and not self._down and not self._stores[0].lossy:
             token = self._tokens[-1 - pick % len(self._tokens)]
             key = self._driver.look(token).key
-            found = self._model.locate(token, self._clock())
-            if key is not None and found is not None:
-                self._runner.run(self._stores[0].store.delete(key))
-                del self._model.rows[found[0]]
+            if key is not None:
+                visit = self._begun(Act("revoke"), token)
+                if event == "lose":
+                    self._runner.run(self._stores[0].store.delete(key))
+                    visit.result = 1
+                else:
+                    visit.result = self._runner.run(self._managers[0].revoke(key))
+                self._over(visit)
 
     # -- what must hold
 
-    @invariant()
-    def what_is_readable_equals_the_model(self) -> None:
-        """Under every id that was ever handed out lies what the model says, or nothing."""
-        if not self._stores[0].down:
-            for token in self._tokens:
-                self._compare(self._driver.look(token), self._model.begin(token, self._clock()))
-
     def teardown(self) -> None:
-        """Close the stores."""
-        self._driver.close()
-        self._runner.close()
-
-    @staticmethod
-    def _compare(real: Seen, model: Request) -> None:
-        if model.token is None:
-            assert real.key is None, f"a session that is over can be read: {real.data}"
-        else:
-            assert real.key is not None, f"a live session is gone: {model.mine.data}"
-            assert real.data == model.mine.data
-            assert real.subject == model.mine.subject
+        """Look at everything that was ever handed out, judge, and close the stores."""
+        for store in self._stores:
+            store.down = store.lossy = False
+        try:
+            for token in dict.fromkeys(self._tokens):
+                visit = self._begun(Act(), token)
+                seen = self._driver.look(token)
+                visit.settled, visit.asked_only, visit.loaded = True, False, self._moments.tick()
+                visit.seen, visit.pid = Seen(seen.key is not None, seen.key, seen.subject, seen.data), seen.key
+                self._over(visit)
+            for subject in (self._names["ann"], self._names["bob"]):
+                listed = self._runner.run(self._managers[0].sessions_of(subject))
+                self._history.listed[subject] = {info.public_id for info in listed}
+        finally:
+            self._driver.close()
+            self._runner.close()
+        problems = judge(self._history)
+        assert not problems, "\n".join([*map(str, problems), "What happened:", str(self._history)])
 
 
 def session_machine(place: Place, build: Build | None = None) -> type[SessionMachine]:

@@ -21,10 +21,12 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from limpet._core.protocols import ABSENT, DONE, Finds, Store
+from limpet._core.protocols import ABSENT, DONE, Finds, Store, supports
 from limpet._core.record import NEVER, Record
 from limpet.errors import StoreUnavailable
+from limpet.testing.suite_store_paging import PagingSuite
 from limpet.testing.suite_store_powers import PowersSuite
+from limpet.testing.suite_store_replacing import ReplacingSuite
 from limpet.testing.suite_store_steps import CROWD, HOUR, new_key, new_version, same, short, together
 
 __all__ = ["StoreSuite"]
@@ -37,7 +39,7 @@ NO_UPSERT: Final = (
 ONE_STEP: Final = "comparing and writing must be one atomic step"
 
 
-class StoreSuite(PowersSuite):
+class StoreSuite(PowersSuite, PagingSuite, ReplacingSuite):
     """The conformance suite of `limpet.stores.Store`. Subclass it and override the fixture ``store``."""
 
     # --- load ---------------------------------------------------------------------------------
@@ -298,7 +300,7 @@ class StoreSuite(PowersSuite):
             assert outcome is ABSENT, f"update after delete returned {outcome!r} instead of ABSENT: {NO_UPSERT}"
             assert await store.load(key) is None, "a deleted record came back"
         assert await store.delete(key) is ABSENT, "a deleted record came back"
-        if isinstance(store, Finds):
+        if supports(store, Finds):
             assert await store.find("ada") == [], "a deleted record is still found by its subject"
 
     async def test_delete_wins_over_writers_at_work(self, store: Store) -> None:

@@ -1,8 +1,8 @@
-"""What a store with optional powers promises: the second half of `limpet.testing.StoreSuite`."""
+"""What a store promises that sweeps, finds by subject, scans or checks: a part of `limpet.testing.StoreSuite`."""
 
 from __future__ import annotations
 
-from limpet._core.protocols import Checks, Finds, Scans, Store, Sweeps
+from limpet._core.protocols import Checks, Finds, Scans, Store, Sweeps, supports
 from limpet._core.record import NEVER, Record
 from limpet.testing.suite_store_steps import CROWD, HOUR, StoreSteps, new_key, new_version, same, together
 
@@ -10,11 +10,11 @@ __all__ = ["PowersSuite"]
 
 
 class PowersSuite(StoreSteps):
-    """Each test asks by `isinstance` whether the store has the power; without it there is nothing to promise."""
+    """Each test asks with `supports` whether the store has the power; without it there is nothing to promise."""
 
     async def test_sweep_deletes_what_has_expired(self, store: Store) -> None:
         """Sweeping deletes expired records, at most as many as allowed, and says how many."""
-        if not isinstance(store, Sweeps):
+        if not supports(store, Sweeps):
             return
         keys = [(await self.stored(store))[0] for _ in range(7)]
         later = self.now() + 2 * HOUR
@@ -29,7 +29,7 @@ class PowersSuite(StoreSteps):
 
     async def test_sweep_spares_the_living(self, store: Store) -> None:
         """Sweeping never deletes a record whose deadline is still to come, also one that was moved or has none."""
-        if not isinstance(store, Sweeps):
+        if not supports(store, Sweeps):
             return
         living = {(await self.stored(store))[0]: "not yet expired"}
         later = self.now() + 2 * HOUR
@@ -47,12 +47,12 @@ class PowersSuite(StoreSteps):
 
     async def test_sweep_returns_nothing_from_nothing(self, store: Store) -> None:
         """Sweeping an empty store deletes nothing and says so."""
-        if isinstance(store, Sweeps):
+        if supports(store, Sweeps):
             assert await store.sweep(self.now(), 10) == 0, "sweep of an empty store says that it deleted something"
 
     async def test_find_follows_every_write(self, store: Store) -> None:
         """Finding by subject follows create, update of the subject, and delete."""
-        if not isinstance(store, Finds):
+        if not supports(store, Finds):
             return
         ada, grace = f"ada {new_key()[:8]}", f"grace ✓ {new_key()[:8]}"
         assert list(await store.find(ada)) == [], "find of an unknown subject is not empty"
@@ -78,7 +78,7 @@ class PowersSuite(StoreSteps):
 
     async def test_find_gives_all(self, store: Store) -> None:
         """Finding gives all sessions of a subject, fifty made at once, and none of anybody else."""
-        if not isinstance(store, Finds):
+        if not supports(store, Finds):
             return
         ada, eve = new_key(), new_key()
         made = await together(self.stored(store, self.record(subject=ada)) for _ in range(CROWD))
@@ -90,7 +90,7 @@ class PowersSuite(StoreSteps):
 
     async def test_find_follows_a_sweep(self, store: Store) -> None:
         """Finding does not give records that a sweep has deleted."""
-        if not isinstance(store, Finds) or not isinstance(store, Sweeps):
+        if not supports(store, Finds) or not supports(store, Sweeps):
             return
         await self.stored(store, self.record(subject="ada"))
         key, record = await self.stored(store, self.record(subject="ada")._replace(expires=NEVER))
@@ -99,7 +99,7 @@ class PowersSuite(StoreSteps):
 
     async def test_scan_walks_through_everything(self, store: Store) -> None:
         """Scanning page by page gives each record exactly once, and pages are about as small as asked."""
-        if not isinstance(store, Scans):
+        if not supports(store, Scans):
             return
         made = dict(await together(self.stored(store, self.record(b"%d" % number)) for number in range(25)))
         found: dict[str, Record] = {}
@@ -119,13 +119,13 @@ class PowersSuite(StoreSteps):
 
     async def test_scan_of_nothing(self, store: Store) -> None:
         """Scanning an empty store gives an empty page and no cursor."""
-        if isinstance(store, Scans):
+        if supports(store, Scans):
             page, cursor = await store.scan(None, 10)
             assert (list(page), cursor) == ([], None), f"scan of an empty store gave {page!r} and {cursor!r}"
 
     async def test_check_answers_in_sentences(self, store: Store) -> None:
         """Checking a store that works returns a sequence of sentences, perhaps none."""
-        if isinstance(store, Checks):
+        if supports(store, Checks):
             for sentence in await store.check():
                 assert isinstance(sentence, str), f"check returned {sentence!r} instead of a sentence"
                 assert " " in sentence.strip(), f"check returned {sentence!r} instead of a sentence"

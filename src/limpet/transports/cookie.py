@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from limpet._core.cookies import CookieWriter, find
 from limpet._core.policy import CookiePolicy
@@ -42,6 +43,25 @@ class CookieTransport:
     def clear(self) -> Header:
         """Return the ``Set-Cookie`` header that deletes the cookie."""
         return self._clear
+
+    def clear_others(self) -> list[Header]:
+        """Return the headers that delete cookies of this name which earlier settings of path and domain may have left.
+
+        Beside the cookie's own attributes: the same host without ``Domain``, and the path ``/``. A name with a
+        ``__Host-`` prefix has no others.
+        """
+        own = self.policy.path, self.policy.domain
+        if self.name.lower().startswith("__host-"):
+            return []
+        places = dict.fromkeys(
+            (path, domain) for path in (self.policy.path, "/") for domain in (self.policy.domain, None)
+        )
+        others: list[Header] = []
+        for path, domain in places:
+            if (path, domain) != own:
+                policy = replace(self.policy, path=path, domain=domain)
+                others.append((b"set-cookie", CookieWriter(self.name, policy).delete()))
+        return others
 
     def __repr__(self) -> str:
         return f"CookieTransport({self.name!r}, {self.policy!r})"

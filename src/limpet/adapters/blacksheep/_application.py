@@ -11,11 +11,14 @@ from blacksheep.middlewares import MiddlewareCategory
 from blacksheep.server.application import Application as BlackSheepApplication
 from blacksheep.sessions.abc import SessionSerializer as BlackSheepSerializer
 from blacksheep.sessions.abc import SessionStore as BlackSheepStore
+from blacksheep.sessions.cookies import CookieSessionStore as BlackSheepCookies
 
+from limpet._core import session as core
 from limpet._core.keyring import Keyring
 from limpet._core.policy import CookiePolicy, SessionPolicy
 from limpet._core.protocols import ClientStore, Serializer, Store, Transport
-from limpet._core.session import Phase
+from limpet._core.session import state_of
+from limpet._core.state import STARTED
 from limpet.adapters.blacksheep._managed import ManagedSessionStore
 from limpet.adapters.blacksheep._middleware import (
     ERROR_HANDLERS,
@@ -25,7 +28,7 @@ from limpet.adapters.blacksheep._middleware import (
     run_socket,
 )
 from limpet.adapters.blacksheep._session import Session
-from limpet.adapters.blacksheep._settings import make_manager, refuse
+from limpet.adapters.blacksheep._settings import check_signer, make_manager, refuse
 from limpet.adapters.blacksheep._signer import Signer
 from limpet.adapters.blacksheep.sessions.abc import SessionSerializer, SessionStore
 from limpet.asgi import PROBE, Receive, Scope, Send
@@ -92,6 +95,8 @@ class Application(BlackSheepApplication):
             manager = store
         if manager is not None or isinstance(store, BlackSheepStore):
             refuse(store, transport=transport, cookie=cookie, policy=policy)
+            if type(store) is BlackSheepCookies:  # its signer is all there is to see
+                check_signer(store._signer)
         else:
             manager = make_manager(
                 store,
@@ -162,7 +167,7 @@ class Application(BlackSheepApplication):
         except Exception as error:  # noqa: BLE001 - the same
             return await self.handle_request_handler_exception(request, error)
         if isinstance(session, Session):
-            session._phase = Phase.STARTED
+            state_of(session).phase = STARTED
         return response
 
     def register_default_di_types(self) -> None:
@@ -188,7 +193,8 @@ def get_session(request: Request) -> Session:
     """Return the session of a request or a WebSocket: the same object as ``request.session``, with its type.
 
     Raises:
-        ConfigurationError: There is none: the application has no sessions, or the path is excluded.
+        ConfigurationError: There is none: the application has no sessions, or the path is excluded. Or it is one of
+            BlackSheep's own, since a line imports from ``blacksheep`` what this adapter has.
     """
     try:
         session: Any = request.session
@@ -196,4 +202,10 @@ def get_session(request: Request) -> Session:
         raise ConfigurationError(
             "this request has no session: call use_sessions on the application, and take its path out of exclude=..."
         ) from error
+    if not isinstance(session, core.Session):
+        raise ConfigurationError(
+            f"this request's session is a {type(session).__module__}.{type(session).__qualname__}, which is not "
+            "limpet's: import Application, and the Session and SessionStore of a store of your own, from "
+            "limpet.adapters.blacksheep"
+        )
     return cast("Session", session)

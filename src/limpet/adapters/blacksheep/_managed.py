@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from blacksheep.messages import Request, Response
+from blacksheep.server.websocket import WebSocket
+from blacksheep.sessions import SessionMiddleware as BlackSheepMiddleware
+from blacksheep.sessions.abc import SessionStore as BlackSheepStore
 
 from limpet._core.caching import mark_response
-from limpet._core.manager import Inline
+from limpet._core.inline import Inline
+from limpet.adapters.blacksheep._abc import SessionStore
 from limpet.adapters.blacksheep._session import Session
-from limpet.adapters.blacksheep.sessions.abc import SessionStore
-from limpet.errors import StoreUnavailable
+from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager
 from limpet.runtime import AsyncioRuntime
 
-__all__ = ["ManagedSessionStore"]
+__all__ = ["ManagedSessionStore", "SessionMiddleware"]
 
 
 class ManagedSessionStore(SessionStore):
@@ -22,6 +27,9 @@ class ManagedSessionStore(SessionStore):
 
     Args:
         manager: The manager.
+
+    Attributes:
+        manager: The same.
     """
 
     def __init__(self, manager: SessionManager) -> None:
@@ -46,7 +54,39 @@ class ManagedSessionStore(SessionStore):
         await self.manager.commit(session, failed=response.status >= 500)
         token = self.manager.header(session)
         before = list(response.headers)
-        marked = mark_response(before, self.manager.vary, token, session.accessed)
+        marked = mark_response(before, self.manager.engine.vary, token, session.accessed)
         for name in {name for name, _ in before}:
             response.headers.remove(name)
         response.headers.add_many(marked)
+
+
+class SessionMiddleware(BlackSheepMiddleware):
+    """Sessions by a middleware, for ``app.middlewares``. `Application.use_sessions` does more and is the way to begin.
+
+    BlackSheep runs its middlewares around routes: pages that no route answers and handlers that raise save nothing.
+
+    Args:
+        store: Where sessions are kept: a `SessionStore` such as `CookieSessionStore`, or one of the application's own.
+
+    Raises:
+        ConfigurationError: It is no such object; a key or a URL belongs in ``app.use_sessions(...)``.
+    """
+
+    def __init__(self, store: BlackSheepStore | SessionStore) -> None:
+        if not isinstance(store, BlackSheepStore):
+            raise ConfigurationError(
+                f"SessionMiddleware takes a SessionStore object, not {type(store).__name__}: with a key, a store's URL "
+                "or a SessionManager call app.use_sessions(...) instead"
+            )
+        super().__init__(store)
+        given: Any = store  # to type checkers BlackSheep's stores and ours have nothing in common
+        self._managed: Any = given if isinstance(given, ManagedSessionStore) else None
+
+    async def __call__(self, request: Request, handler: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Load the session, run the rest, and save."""
+        if self._managed is None or isinstance(request, WebSocket):
+            return await super().__call__(request, handler)
+        session = request.session = await self._managed.load(request)
+        response = await handler(request)
+        await self._managed.save(request, response, session)  # a session that was only read may be due for a touch
+        return response

@@ -11,7 +11,8 @@ from blacksheep.messages import Request, Response
 from blacksheep.server.websocket import WebSocket, WebSocketDisconnectError
 from blacksheep.sessions.abc import SessionStore
 
-from limpet._core.session import Phase
+from limpet._core.session import state_of
+from limpet._core.state import STARTED
 from limpet.adapters.blacksheep._session import Session
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware
 from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
@@ -47,7 +48,7 @@ class Middleware(SessionMiddleware):
         manager = self.manager
         if self._warned_insecure or scope.get("scheme") not in {"https", "wss"} or manager.cookie.secure:
             return
-        if isinstance(manager.transport, CookieTransport):
+        if isinstance(manager.engine.transport, CookieTransport):
             self._warned_insecure = True
             log.warning(
                 "the session cookie %r goes out over https without Secure, so that http would carry it too: "
@@ -71,7 +72,7 @@ class SocketMiddleware:
         if self._store is not None:
             request.session = session = await self._store.load(request)
             if isinstance(session, Session):
-                session._phase = Phase.STARTED  # there is no response to save to
+                state_of(session).phase = STARTED  # there is no response to save to
         elif "session" in scope:
             request.session = scope["session"]
         try:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
 from typing import Any, Final, Self
 
 from limpet._core import session as core
-from limpet._core.manager import Engine
-from limpet._core.policy import SessionPolicy
-from limpet._core.record import Contents, Record, pack
+from limpet._core.engine import Engine
+from limpet._core.standalone import Standalone
 from limpet.errors import SessionError, UnstorableValue
 from limpet.serializers import MsgpackSerializer
-from limpet.transports import HeaderTransport
 
 __all__ = ["Session"]
 
@@ -30,11 +27,8 @@ class Session(core.Session):
     __slots__ = ()
 
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
-        super().__init__(_nobody())
-        self._contents = Contents(0)
-        self._data = self._contents.data
-        self._data.update(values or {})
-        self._base = pack(self._contents, self._engine.serializer)
+        backend = Standalone(dict(values or {}), encode=_encode)
+        super().__init__(backend, backend.state)
 
     @classmethod
     def of(cls, engine: Engine) -> Self:
@@ -56,55 +50,24 @@ class Session(core.Session):
         self._refuse_alone("knows no deadlines")
         super().expire_in(life)
 
-    def _write(self, *, new_id: bool = False) -> None:
-        if new_id:
-            self._refuse_alone("cannot change the id")
-        super()._write(new_id=new_id)
+    def login(self, subject: str, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
+        """Note that ``subject`` proved who they are, see `limpet.Session.login`."""
+        self._refuse_alone("cannot change the id")
+        super().login(subject, remember=remember, tags=tags)
+
+    def regenerate(self) -> None:
+        """Change the id and keep the data, see `limpet.Session.regenerate`."""
+        self._refuse_alone("cannot change the id")
+        super().regenerate()
 
     def _refuse_alone(self, what: str) -> None:
-        if self._engine is _nobody():
+        if isinstance(core.backend_of(self), Standalone):
             raise SessionError(_OWN.format(what))
 
 
-class _Nowhere:
-    """The store of sessions that stand alone."""
-
-    def seal(self, record: Record) -> str:
-        raise SessionError(_OWN.format("is told when the handler has returned"))
-
-    def unseal(self, token: str) -> Record | None:
-        return None
-
-    def current(self, token: str) -> bool:
-        return True
-
-
-class _Comparing:
-    """Tells whether values changed. Objects that only the application's store can keep count as what they look like."""
-
-    format = b"?"
-
-    def __init__(self) -> None:
-        self._exact = MsgpackSerializer()
-
-    def encode(self, value: Any) -> bytes:
-        try:
-            return self._exact.encode(value)
-        except UnstorableValue:
-            return repr(value).encode("utf-8", "backslashreplace")
-
-    def decode(self, data: bytes) -> Any:
-        return self._exact.decode(data)
-
-
-@cache
-def _nobody() -> Engine:
-    """Return the engine of sessions that stand alone: it compares, and saves nothing."""
-    return Engine(
-        store=_Nowhere(),
-        policy=SessionPolicy(rotate_on=(), idle_timeout=None, absolute_timeout=None, anonymous_timeout=None),
-        transport=HeaderTransport(),
-        serializer=_Comparing(),
-        namespace="",
-        clock=lambda: 0,
-    )
+def _encode(value: Any) -> bytes:
+    """Tell values apart. Objects that only the application's store can keep count as what they look like."""
+    try:
+        return MsgpackSerializer().encode(value)
+    except UnstorableValue:
+        return repr(value).encode("utf-8", "backslashreplace")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
-from limpet._core.keyring import Keyring, generate_secret
+from limpet._core.keyring import Keyring, generate_secret, looks_like_a_store, refuse_store_url
 from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Store, Transport
+from limpet._core.protocols import ClientStore, Store, Transport, supports
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
 
-__all__ = ["document_cookie", "make_manager", "refuse", "server_policy"]
+__all__ = ["check_signer", "cookie_manager", "document_cookie", "make_manager", "refuse", "server_policy"]
 
 log = logging.getLogger("limpet")
-
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|file:|memory:$|cookie:(?:signed|encrypted)?$")
 
 
 def make_manager(
@@ -41,8 +38,8 @@ def make_manager(
             f"session_max_age={session_max_age!r} and policy=... both say how long sessions live: give one of them"
         )
     cookie = _cookie(session_cookie, cookie)
-    if isinstance(store, (str, Keyring)) and not (isinstance(store, str) and _URL.match(store)):
-        return _in_cookies(
+    if isinstance(store, Keyring) or (isinstance(store, str) and not looks_like_a_store(store)):
+        return cookie_manager(
             store,
             serializer=serializer,
             signer=signer,
@@ -51,7 +48,7 @@ def make_manager(
             cookie=cookie,
             transport=transport,
         )
-    if not isinstance(store, (str, Store, ClientStore)):
+    if not (isinstance(store, str) or supports(store, Store) or supports(store, ClientStore)):
         raise ConfigurationError(
             f"use_sessions takes a secret key, a store, its URL or a SessionManager, not {type(store).__name__}. None "
             "instead of a key: the environment variable is not set"
@@ -59,7 +56,7 @@ def make_manager(
     if signer is not None:
         raise ConfigurationError("signer=... is for sessions that live in cookies: give a key in place of the store")
     return SessionManager(
-        store,
+        store.strip() if isinstance(store, str) else store,
         serializer=None if serializer is None else _engine_serializer(serializer),
         policy=policy or server_policy(session_max_age),
         cookie=cookie,
@@ -67,7 +64,7 @@ def make_manager(
     )
 
 
-def _in_cookies(
+def cookie_manager(
     key: str | Keyring,
     *,
     serializer: object,
@@ -77,12 +74,23 @@ def _in_cookies(
     cookie: CookiePolicy,
     transport: Transport | None,
 ) -> SessionManager:
+    """Return the manager of sessions in cookies.
+
+    Raises:
+        ConfigurationError: The key, or a key of the signer, is no secret; or a setting cannot work.
+    """
+    if not isinstance(key, (str, bytes, Keyring)):
+        raise ConfigurationError(
+            f"the key of cookie sessions is a str, not {type(key).__name__}. None instead of a key: the environment "
+            "variable is not set"
+        )
     kept: ClientStore | str = "cookie:"
     if signer is None:
         secret = key if isinstance(key, Keyring) else Keyring(key, allow_weak=True)
     else:
         from limpet.adapters.blacksheep._signer import SignerStore
 
+        check_signer(signer)
         kept = SignerStore(signer)
         secret = Keyring(generate_secret())  # the signer has its own; this one seals nothing
     if policy is None and session_max_age is None:
@@ -102,6 +110,15 @@ def _in_cookies(
         cookie=cookie,
         transport=transport,
     )
+
+
+def check_signer(signer: object) -> None:
+    """Refuse a signer of itsdangerous whose keys are no secrets.
+
+    Raises:
+        ConfigurationError: One of its keys has the shape of a store's URL.
+    """
+    refuse_store_url(getattr(signer, "secret_keys", ()), "signer=...")
 
 
 def cookie_policy(session_max_age: int | None) -> SessionPolicy:

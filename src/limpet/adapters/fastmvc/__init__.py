@@ -19,11 +19,20 @@ from __future__ import annotations
 
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.fastmvc._config import SessionConfig
+from limpet.adapters.fastmvc._memory import InMemorySessionStore
 from limpet.adapters.fastmvc._middleware import CSRFMiddleware, SessionMiddleware
 from limpet.adapters.fastmvc._session import Session
 from limpet.adapters.fastmvc._store import SessionStore
 from limpet.csrf import csrf_token
 
-__all__ = ["CSRFMiddleware", "Session", "SessionConfig", "SessionMiddleware", "SessionStore", "csrf_token"]
+__all__ = [
+    "CSRFMiddleware",
+    "InMemorySessionStore",
+    "Session",
+    "SessionConfig",
+    "SessionMiddleware",
+    "SessionStore",
+    "csrf_token",
+]
 
 __getattr__ = fall_through(__name__, "fastmiddleware")  # its other middlewares, where it is installed

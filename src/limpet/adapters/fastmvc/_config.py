@@ -30,6 +30,8 @@ class SessionConfig:
         cookie_secure: Over https only. For http://localhost in development set ``LIMPET_DEV=1``, or this to False.
         cookie_httponly: Scripts cannot read the cookie.
         cookie_samesite: ``"lax"``, ``"strict"`` or ``"none"``.
+        cookie_path: Below which path the browser sends it.
+        cookie_domain: None: to this host alone.
         exclude_paths: Paths without a session: ``"/health"`` is that path and all below it.
 
     Raises:
@@ -42,6 +44,8 @@ class SessionConfig:
     cookie_secure: bool = True
     cookie_httponly: bool = True
     cookie_samesite: str = "lax"
+    cookie_path: str = "/"
+    cookie_domain: str | None = None
     exclude_paths: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -60,6 +64,8 @@ class SessionConfig:
             secure=self.cookie_secure,
             http_only=self.cookie_httponly,
             same_site=cast("SameSite", self.cookie_samesite),
+            path=self.cookie_path,
+            domain=self.cookie_domain,
         )
 
     def policy(self) -> SessionPolicy:

@@ -15,7 +15,7 @@ from limpet._core.keyring import Keyring, Secrets
 from limpet._core.protocols import ClientStore, Store
 from limpet.adapters.fastmvc._config import SessionConfig
 from limpet.adapters.fastmvc._session import Session
-from limpet.adapters.fastmvc._store import OwnStore, SessionStore
+from limpet.adapters.fastmvc._store import OwnStore, SessionStore, driven
 from limpet.asgi import ASGIApp
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager, system_clock
@@ -34,6 +34,7 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
         config: The settings; each of them may also be given by its name, beside it or in its place.
         store: Where sessions are kept: a `SessionStore` of one's own, a store of `limpet.stores`, or its URL. None:
             ``LIMPET_STORE``; without it this process's memory, with a warning.
+        exclude_paths: Paths without a session, see `SessionConfig`.
         manager: A ready `limpet.SessionManager`, in place of all of these.
         lazy: Read nothing until ``await session.load()``.
         clock: Returns milliseconds since 1970.
@@ -49,9 +50,10 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
     def __init__(
         self,
         app: ASGIApp,
-        *,
         config: SessionConfig | None = None,
         store: SessionStore | Store | ClientStore | str | None = None,
+        exclude_paths: Set[str] | Iterable[str] | None = None,
+        *,
         manager: SessionManager | None = None,
         lazy: bool = False,
         clock: Callable[[], int] = system_clock,
@@ -61,8 +63,10 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
         cookie_secure: bool | None = None,
         cookie_httponly: bool | None = None,
         cookie_samesite: str | None = None,
-        exclude_paths: Set[str] | Iterable[str] | None = None,
+        cookie_path: str | None = None,
+        cookie_domain: str | None = None,
     ) -> None:
+        _check(config, store)
         exclude = None if exclude_paths is None else _paths(exclude_paths)
         named = {
             "secret_key": secret_key,
@@ -71,6 +75,8 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
             "cookie_secure": cookie_secure,
             "cookie_httponly": cookie_httponly,
             "cookie_samesite": cookie_samesite,
+            "cookie_path": cookie_path,
+            "cookie_domain": cookie_domain,
         }
         given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
         if manager is None:
@@ -111,6 +117,19 @@ class CSRFMiddleware(limpet.csrf.CSRFMiddleware):
         )
 
 
+def _check(config: object, store: object) -> None:
+    """Refuse what stands in another's place.
+
+    Raises:
+        ConfigurationError: Settings that are none, or a class where an object is expected.
+    """
+    if config is not None and not isinstance(config, SessionConfig):
+        hint = ": give a key by its name, secret_key=..." if isinstance(config, (str, bytes)) else ""
+        raise ConfigurationError(f"config= is a SessionConfig(...), not {type(config).__name__}{hint}")
+    if isinstance(store, type):
+        raise ConfigurationError(f"store= is an object and not its class: write store={store.__name__}(...)")
+
+
 def _paths(given: Iterable[str]) -> frozenset[str]:
     if isinstance(given, str):
         raise ConfigurationError(f"exclude_paths={given!r} is one string: write exclude_paths={{{given!r}}}")
@@ -130,7 +149,7 @@ def _config(config: SessionConfig | None, given: dict[str, Any]) -> SessionConfi
 def _manager(
     config: SessionConfig, store: SessionStore | Store | ClientStore | str | None, clock: Callable[[], int]
 ) -> SessionManager:
-    kept = OwnStore(store) if isinstance(store, SessionStore) else store
+    kept = driven(store) if isinstance(store, SessionStore) else store
     return SessionManager(
         _default_store() if kept is None else kept,
         secret=config.keyring(),

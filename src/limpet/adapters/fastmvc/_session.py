@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn, Self
+from typing import Any, Self
 
 import limpet
-from limpet._core.manager import Engine
-from limpet._core.policy import SessionPolicy
-from limpet._core.record import Contents
-from limpet._core.standing import Standing
-from limpet.errors import SessionClosed
+from limpet._core.engine import Engine
+from limpet._core.standalone import Standalone
 
 __all__ = ["Session"]
 
@@ -29,16 +26,14 @@ class Session(limpet.Session):
     __slots__ = ()
 
     def __init__(self, session_id: str, data: Mapping[str, Any] | None = None) -> None:
-        super().__init__(_NOWHERE)
-        self._key = session_id
-        self._contents = Contents(0, dict(data or {}))
-        self._data = self._contents.data
+        backend = Standalone(dict(data or {}), session_id)
+        super().__init__(backend, backend.state)
 
     @classmethod
     def of(cls, engine: Engine) -> Self:
         """Return the session of a request."""
         session = cls.__new__(cls)
-        Standing.__init__(session, engine)
+        limpet.Session.__init__(session, engine)
         return session
 
     @property
@@ -49,53 +44,20 @@ class Session(limpet.Session):
     @property
     def data(self) -> dict[str, Any]:
         """What is in it, as a dict; changes to it are saved."""
-        self._read()
-        if self._contents is None:
-            self._begin()
-        self._exposed = True
-        return self._data
+        return self.live_data()
 
     def set(self, key: str, value: Any) -> None:
         """Set a value; the same as ``session[key] = value``."""
         self[key] = value
 
-    def delete(self, key: str) -> None:
-        """Remove a key, if it is there. To end the session call ``clear()``."""
-        self.pop(key, None)
+    def delete(self, key: str | None = None) -> None:
+        """Remove a key, if it is there. Without a key: end the session, as ``clear()`` does."""
+        if key is None:
+            self.clear()
+        else:
+            self.pop(key, None)
 
-
-class _Nowhere(Engine):
-    """Stands behind a session that somebody made by hand, to be read by a store and by nobody else."""
-
-    def __init__(self) -> None:
-        self.policy = SessionPolicy()
-        self.clock = lambda: 0
-        self.is_server_side = True
-
-    async def load(self, session: limpet.Session) -> None:
-        """Do nothing: it has what it was made with."""
-
-    def differs(self, session: limpet.Session) -> bool:
-        """Return False: nothing is going to be saved."""
-        return False
-
-    async def save(self, session: limpet.Session) -> NoReturn:
-        """Refuse.
-
-        Raises:
-            SessionClosed: Always.
-        """
-        raise SessionClosed(
-            "this Session was made by hand, for a store: the session of a request is request.state.session"
-        )
-
-    async def refresh(self, session: limpet.Session) -> NoReturn:
-        """Refuse, as `save` does."""
-        await self.save(session)
-
-    async def is_live(self, session: limpet.Session) -> NoReturn:
-        """Refuse, as `save` does."""
-        await self.save(session)
-
-
-_NOWHERE: Final = _Nowhere()
+    @property
+    def deleted(self) -> bool:
+        """Whether this request has emptied it."""
+        return self.modified and not self

@@ -1,4 +1,4 @@
-"""A store of one's own in three methods, and what drives it."""
+"""A store of one's own in three methods or four, and what drives it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import zlib
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
+from limpet._core.cookies import MAX_AGE
 from limpet._core.protocols import ABSENT, DONE, Outcome
-from limpet._core.record import Record
+from limpet._core.record import NEVER, Record
 from limpet.adapters.fastmvc._session import Session
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.runtime import AsyncioRuntime
 from limpet.serializers.json import JSONSerializer
 
-__all__ = ["OwnStore", "SessionStore"]
+__all__ = ["OwnStore", "SessionStore", "driven"]
 
 T = TypeVar("T")
 
@@ -28,7 +29,10 @@ _MISTAKES: Final = (TypeError, LookupError, AttributeError, NameError, Assertion
 
 
 class SessionStore(ABC):
-    """Where to keep sessions, in three methods. Subclass it and pass an object as ``store=``.
+    """Where to keep sessions. Subclass it and pass an object as ``store=``.
+
+    Three methods are enough: `load`, `save` and `delete`, as FastMVC documents them. Those of its releases do as well:
+    `get`, `set`, `delete`, and `cleanup`, which is called from time to time.
 
     ``session.id`` is a digest of the visitor's id: whoever reads the store can impersonate nobody. ``session.data`` can
     be written as JSON; values that JSON does not have look like ``{"$datetime": "..."}``. One of its keys is
@@ -45,17 +49,48 @@ class SessionStore(ABC):
     stored cannot be read: the visitor begins anew.
     """
 
-    @abstractmethod
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """Return a new object.
+
+        Raises:
+            TypeError: The class can neither read nor write.
+        """
+        for one, other in (("load", "get"), ("save", "set")):
+            if all(getattr(cls, name) is getattr(SessionStore, name) for name in (one, other)):
+                raise TypeError(f"{cls.__name__} is no SessionStore yet: write {one}(), or {other}()")
+        return super().__new__(cls)
+
     async def load(self, session_id: str) -> Session | None:
         """Return the session, or None (or one without data) when there is none."""
+        data = await self.get(session_id)
+        return None if data is None else Session(session_id, data)
 
-    @abstractmethod
     async def save(self, session: Session) -> None:
         """Keep ``session.data`` under ``session.id``."""
+        assert session.id is not None
+        await self.set(session.id, session.data, MAX_AGE)
+
+    async def get(self, session_id: str) -> dict[str, Any] | None:
+        """Return the data, or None when there is none."""
+        session = await self.load(session_id)
+        return None if session is None or not session.data else session.data
+
+    async def set(self, session_id: str, data: dict[str, Any], max_age: int) -> None:
+        """Keep the data for so many seconds."""
+        await self.save(Session(session_id, data))
+
+    async def cleanup(self) -> None:  # noqa: B027 - not every store has something to forget
+        """Forget what has expired. Does nothing, for stores that forget by themselves."""
 
     @abstractmethod
     async def delete(self, session_id: str) -> None:
         """Forget the session; that it is not there is fine."""
+
+
+def driven(store: SessionStore) -> OwnStore:
+    """Return what drives a store; it sweeps if the store has a ``cleanup``."""
+    swept = type(store).cleanup is not SessionStore.cleanup
+    return SweptStore(store) if swept else OwnStore(store)
 
 
 class OwnStore:
@@ -87,7 +122,7 @@ class OwnStore:
         """Write a record where there is none; return `DONE`, or the record that is already there."""
         async with self._turns.turn(key):
             current = await self.load(key)
-            return current or await self._save(key, record)
+            return current or await self._save(key, record, now)
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record whose version is ``expected``."""
@@ -95,13 +130,13 @@ class OwnStore:
             current = await self.load(key)
             if current is None or current.version != expected:
                 return current or ABSENT
-            return await self._save(key, _not_before(record, current.accessed, current.expires))
+            return await self._save(key, _not_before(record, current.accessed, current.expires), now)
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         """Move ``accessed`` and ``expires`` forward."""
         async with self._turns.turn(key):
             current = await self.load(key)
-            return ABSENT if current is None else await self._save(key, _not_before(current, accessed, expires))
+            return ABSENT if current is None else await self._save(key, _not_before(current, accessed, expires), now)
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete the record, or only that version of it."""
@@ -112,8 +147,13 @@ class OwnStore:
             await self._call("delete", self.store.delete(key))
             return DONE
 
-    async def _save(self, key: str, record: Record) -> Outcome:
-        await self._call("save", self.store.save(Session(key, _document(record))))
+    async def _save(self, key: str, record: Record, now: int) -> Outcome:
+        document = _document(record)
+        if type(self.store).save is not SessionStore.save:
+            await self._call("save", self.store.save(Session(key, document)))
+        else:
+            life = MAX_AGE if record.expires == NEVER else max(1, -(-(record.expires - now) // 1000))
+            await self._call("set", self.store.set(key, document, life))
         return DONE
 
     async def _call(self, name: str, call: Awaitable[T]) -> T:
@@ -126,6 +166,15 @@ class OwnStore:
                 raise
             what = f"{type(self.store).__name__}.{name}() failed: {type(error).__name__}"
             raise StoreUnavailable(what) from error
+
+
+class SweptStore(OwnStore):
+    """The same over a store that has a ``cleanup``."""
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Let the store forget what has expired; how much that was it does not say."""
+        await self._call("cleanup", self.store.cleanup())
+        return 0
 
 
 def _document(record: Record) -> dict[str, Any]:

@@ -169,11 +169,11 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
 
     @asynccontextmanager
     async def _lifespan(self, app: Litestar) -> AsyncIterator[None]:
-        await self._sessions._start()
+        await self._sessions.startup()
         try:
             yield
         finally:
-            await self._sessions._stop()
+            await self._sessions.shutdown()
 
     async def _answer_probe(self, error: Exception, scope: Scope) -> None:
         """Tell `limpet.testing.client` the manager. What it asks has no route, which is an exception here."""

@@ -20,18 +20,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nexios import MakeConfig
+from limpet.errors import MissingDependency
+
+try:
+    import nexios.http
+    import nexios.session.base
+    import nexios.session.file
+    import nexios.session.session_objects
+    import nexios.session.signed_cookies
+    from nexios import MakeConfig
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.nexios", "nexios") from error
 
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.nexios._application import NexiosApp, get_application
-from limpet.adapters.nexios._backends import (
-    BaseSessionInterface,
-    FileSessionInterface,
-    FileSessionManager,
-    SignedSessionManager,
-)
+from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._config import BaseConfig, SessionConfig
 from limpet.adapters.nexios._fresh import fresh_login
+from limpet.adapters.nexios._interfaces import FileSessionInterface, FileSessionManager, SignedSessionManager
 from limpet.adapters.nexios._middleware import SessionMiddleware
 from limpet.adapters.nexios._requests import InvalidCookie, Request, get_session, read_cookie
 from limpet.adapters.nexios._responses import Response
@@ -72,4 +78,20 @@ __all__ = [
     "read_cookie",
 ]
 
-__getattr__ = fall_through(__name__, "nexios")
+__getattr__ = fall_through(
+    __name__,
+    "nexios",
+    counterparts=(
+        (nexios.NexiosApp, NexiosApp),
+        (nexios.Route, Route),
+        (nexios.Router, Router),
+        (nexios.http.Request, Request),
+        (nexios.http.Response, Response),
+        (nexios.session.SessionConfig, SessionConfig),
+        (nexios.session.SessionMiddleware, SessionMiddleware),
+        (nexios.session.base.BaseSessionInterface, BaseSessionInterface),
+        (nexios.session.file.FileSessionManager, FileSessionManager),
+        (nexios.session.session_objects.Session, Session),
+        (nexios.session.signed_cookies.SignedSessionManager, SignedSessionManager),
+    ),
+)

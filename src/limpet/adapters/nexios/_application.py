@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import nexios
+from nexios.config import get_config
 from nexios.config.base import MakeConfig
 
 from limpet.adapters.nexios._config import BaseConfig, Config, declared_in, find
@@ -42,6 +43,8 @@ class NexiosApp(nexios.NexiosApp):
     """
 
     def __init__(self, *args: Any, config: Config = None, **options: Any) -> None:
+        if args and config is None and isinstance(args[0], (MakeConfig, BaseConfig, Mapping)):
+            config, args = args[0], args[1:]  # where the first two generations have it
         options["route_class"] = with_ours(options.get("route_class", nexios.Route))
         super().__init__(*args, **options)
         self.config: Any = MakeConfig() if config is None else config
@@ -55,12 +58,19 @@ class NexiosApp(nexios.NexiosApp):
             self.add_exception_handler(error, _refuse)
 
     def add_middleware(self, middleware: Any) -> None:
-        """Add a middleware; a `SessionMiddleware`, the object or its class, once."""
+        """Add a middleware; a `SessionMiddleware`, the object or its class, once.
+
+        Of several with settings the one that was added last serves. One that has none changes nothing.
+        """
         if isinstance(middleware, type) and issubclass(middleware, SessionMiddleware):
             middleware = middleware()
         if not isinstance(middleware, SessionMiddleware):
             super().add_middleware(middleware)
-        elif self._middleware is None or self._by_default:
+        elif self._middleware is None or self._by_default or not middleware.is_bare:
+            if self._middleware is not None and not self._middleware.is_bare:
+                log.warning(
+                    "SessionMiddleware was added twice: the one that was added last serves, the other is unused"
+                )
             self._middleware, self._by_default, self._layer = middleware, False, None
 
     @property
@@ -107,7 +117,7 @@ class NexiosApp(nexios.NexiosApp):
                     "this application has no sessions: call app.add_middleware(SessionMiddleware())"
                 )
             notes: list[str] = []
-            found = find(self.config, minutes=self._dict_in_minutes, notes=notes)
+            found = find(self._configured(), minutes=self._dict_in_minutes, notes=notes)
             try:
                 self._layer = SessionLayer(self._run, found, self._middleware)
             except ConfigurationError as problem:
@@ -115,6 +125,16 @@ class NexiosApp(nexios.NexiosApp):
             for note in notes:
                 log.warning("%s", note)
         return self._layer
+
+    def _configured(self) -> Config:
+        """Return what the application is configured with, and where it says nothing, what ``set_config`` was given."""
+        try:
+            everywhere = get_config()
+        except RuntimeError:  # it was not called
+            return cast("Config", self.config)
+        if isinstance(self.config, MakeConfig):
+            return MakeConfig({**everywhere.to_dict(), **self.config.to_dict()})
+        return cast("Config", self.config)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         layer: SessionLayer | None = None
@@ -127,9 +147,9 @@ class NexiosApp(nexios.NexiosApp):
                 except ConfigurationError as problem:
                     log.error("sessions cannot be used: %s", problem)
                 else:
-                    await layer._start()
+                    await layer.startup()
             elif message["type"].startswith("lifespan.shutdown") and layer is not None:
-                await layer._stop()  # before it is said: a server ends its loop after that
+                await layer.shutdown()  # before it is said: a server ends its loop after that
                 layer = None
             await send(message)
 
@@ -137,7 +157,7 @@ class NexiosApp(nexios.NexiosApp):
             await super().__call__(scope, receive, forward)
         finally:
             if layer is not None:
-                await layer._stop()
+                await layer.shutdown()
 
 
 def get_application(config: Config = None, **options: Any) -> NexiosApp:

@@ -27,21 +27,33 @@ class BackendStore:
 
     Three shapes are taken: ``load()`` and ``save()`` on an object made with a session key, which a new visitor either
     lacks (``__init__(self, session_key=None)``) or has (``__init__(self, session_key)``); and, as in Nexios 3.12,
-    ``load(session)`` and ``save(session)`` on an object made with nothing.
+    ``load(session)`` and ``save(session)`` on an object made with nothing, or on one that the application has made.
 
     Args:
-        backend: The class.
+        backend: The class, or the object.
         serializer: The one of the manager.
         clock: Milliseconds since 1970; asked only for sessions that came back without what the engine had noted.
     """
 
-    def __init__(self, backend: type[BaseSessionInterface], serializer: Serializer, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        backend: type[BaseSessionInterface] | BaseSessionInterface,
+        serializer: Serializer,
+        clock: Callable[[], int],
+    ) -> None:
+        self._made = None if isinstance(backend, type) else backend
+        backend = backend if isinstance(backend, type) else type(backend)
         self.backend = backend
         self._serializer = serializer
         self._clock = clock
         self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
         taken = list(inspect.signature(backend).parameters.values())
         self._on_other = bool(_required(backend.load))
+        if self._made is not None and not self._on_other:
+            raise ConfigurationError(
+                f"manager= is given an object of {backend.__name__}, whose load() takes no session, so that it is one "
+                f"session's alone: give the class, manager={backend.__name__}"
+            )
         self._takes_key = not self._on_other and bool(taken)
         self._key_first = self._takes_key and taken[0].default is inspect.Parameter.empty
         self._own_keys = backend.generate_sid is not BaseSessionInterface.generate_sid
@@ -112,8 +124,12 @@ class BackendStore:
     def _make(self, key: str, *, new: bool) -> tuple[BaseSessionInterface, Callable[[str], Any]]:
         """Return an object of the class, or of the base class for a class that works on another's session."""
         make: Any = self.backend
-        with self._as_outage("__init__"):
-            made: BaseSessionInterface = make(key) if self._takes_key and (self._key_first or not new) else make()
+        made: BaseSessionInterface
+        if self._made is not None:
+            made = self._made
+        else:
+            with self._as_outage("__init__"):
+                made = make(key) if self._takes_key and (self._key_first or not new) else make()
         session = BaseSessionInterface(key) if self._on_other else made
         session._next_key = key
         if not new or session.session_key is not None or self._own_keys:

@@ -12,11 +12,21 @@ from nexios.config.base import MakeConfig
 from limpet.adapters.nexios import _settings
 from limpet.errors import ConfigurationError
 
-__all__ = ["BaseConfig", "Config", "Found", "SessionConfig", "declared_in", "find"]
+__all__ = [
+    "BaseConfig",
+    "Config",
+    "Found",
+    "MiddlewareOptions",
+    "Section",
+    "SessionConfig",
+    "declared_in",
+    "find",
+    "section",
+]
 
 
-class SessionOptions(TypedDict, total=False):
-    """The options of `SessionConfig` as the documents spell them; other spellings are taken too."""
+class MiddlewareOptions(TypedDict, total=False):
+    """The options of sessions as the documents spell them, but for the manager; other spellings are taken too."""
 
     session_cookie_name: str
     cookie_path: str
@@ -35,11 +45,17 @@ class SessionOptions(TypedDict, total=False):
     session_absolute_timeout: float | timedelta
     session_permanent: bool
     session_refresh_each_request: bool
-    manager: Any
+    max_age: float | timedelta
     session_file_storage_path: str | os.PathLike[str]
     session_file_name: str
     session_dir: str | os.PathLike[str]
     session_cleanup_interval: float | timedelta
+
+
+class SessionOptions(MiddlewareOptions, total=False):
+    """The options of `SessionConfig`."""
+
+    manager: Any
 
 
 class SessionConfig:
@@ -56,7 +72,11 @@ class SessionConfig:
 
     __slots__ = ("_given", "_settings")
 
-    def __init__(self, **options: Unpack[SessionOptions]) -> None:
+    def __init__(self, *misplaced: object, **options: Unpack[SessionOptions]) -> None:
+        if misplaced:
+            raise ConfigurationError(
+                "SessionConfig takes its options by name: SessionConfig(session_cookie_name=..., cookie_secure=True)"
+            )
         object.__setattr__(self, "_given", dict(options))
         object.__setattr__(self, "_settings", _settings.read({**options}))
 
@@ -88,6 +108,9 @@ class BaseConfig:
         return _attributes(self).get(name.lower())
 
 
+Section: TypeAlias = "SessionConfig | MakeConfig | Mapping[str, Any]"
+"""What says how sessions are: options alone, or a configuration with a section for them."""
+
 Config: TypeAlias = "MakeConfig | BaseConfig | type[BaseConfig] | Mapping[str, Any] | None"
 """What an application can be configured with."""
 
@@ -118,14 +141,14 @@ def find(config: Config, *, minutes: bool = False, notes: list[str] | None = Non
         ConfigurationError: An option is unknown, or two of them contradict each other.
     """
     names = _names(config)
-    section = names.get("session")
+    within = names.get("session")
     style: Literal["keywords", "dict", "class"] = "class" if _is_class_style(config) else "dict"
-    if isinstance(section, SessionConfig):
-        style, inner = "keywords", section.to_dict()
-    elif isinstance(section, Mapping) or section is None:
-        inner = dict(section or {})
+    if isinstance(within, SessionConfig):
+        style, inner = "keywords", within.to_dict()
+    elif isinstance(within, Mapping) or within is None:
+        inner = dict(within or {})
     else:
-        raise ConfigurationError(f"session={section!r} is no section: give SessionConfig(...) or a dict")
+        raise ConfigurationError(f"session={within!r} is no section: give SessionConfig(...) or a dict")
     minutes = minutes and style == "dict"
     options = _settings.values(inner, minutes=minutes, notes=notes)
     around = {name: value for name, value in names.items() if _settings.known(name, alone=True)}
@@ -133,6 +156,25 @@ def find(config: Config, *, minutes: bool = False, notes: list[str] | None = Non
         if options.setdefault(name, value) != value:
             raise ConfigurationError(f"{name} is given twice, as {options[name]!r} and as {value!r}: keep one")
     return Found(names.get("secret_key"), options, style)
+
+
+def section(given: object, taker: str) -> dict[str, Any]:
+    """Return the session options in what was given as settings of sessions.
+
+    Args:
+        given: A `SessionConfig`, or Nexios' own, or a dict, or a whole ``MakeConfig`` with a section for sessions.
+        taker: What it was given to, for the message.
+
+    Raises:
+        ConfigurationError: It is none of these, or an option is unknown.
+    """
+    if isinstance(given, SessionConfig):
+        return _settings.values(given.to_dict())
+    if isinstance(given, (MakeConfig, Mapping)):
+        names = _names(given)
+        return find(given).options if "session" in names or "secret_key" in names else _settings.values(names)
+    hint = ", and a key by its name, secret_key=..." if isinstance(given, (str, bytes)) else ""
+    raise ConfigurationError(f"{taker} takes its settings as a SessionConfig, not as {type(given).__name__}{hint}")
 
 
 def declared_in(*namespaces: Mapping[str, Any]) -> list[type[BaseConfig]]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, NoReturn, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NoReturn, Unpack
+
+from nexios.config.base import MakeConfig
 
 from limpet import asgi
-from limpet._core.keyring import Keyring
-from limpet._core.protocols import ClientStore, Store
+from limpet._core.protocols import ClientStore, Store, supports
 from limpet._core.session import Session as CoreSession
-from limpet._core.standing import State
+from limpet._core.session import backend_of, state_of
+from limpet._core.state import FAILED, REISSUE
 from limpet.adapters.nexios._backend_store import BackendStore
-from limpet.adapters.nexios._backends import BaseSessionInterface, FileSessionInterface, SignedSessionManager
-from limpet.adapters.nexios._config import Found, SessionConfig
-from limpet.adapters.nexios._settings import Settings, values
+from limpet.adapters.nexios._backends import BaseSessionInterface
+from limpet.adapters.nexios._config import Found, MiddlewareOptions, Section, SessionConfig, section
+from limpet.adapters.nexios._interfaces import FileSessionInterface, SignedSessionManager
+from limpet.adapters.nexios._keys import read_keys
+from limpet.adapters.nexios._settings import Settings, read, values
 from limpet.adapters.nexios._words import Session
-from limpet.errors import ConfigurationError, WeakSecret
+from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager, system_clock
 from limpet.serializers.msgpack import MsgpackSerializer
 
@@ -34,13 +37,20 @@ class SessionMiddleware:
 
     Args:
         config: The settings of the sessions.
-        manager: Where sessions are kept: a `limpet.SessionManager`, which brings its settings, or a store, its URL or
-            a backend class.
+        manager: Where sessions are kept: a `limpet.SessionManager`, which brings its settings, or a store, its URL, or
+            a backend, its class or an object of it.
         secret_key: One secret, or several with the newest first.
         exclude: Paths without sessions, as for `limpet.asgi.SessionMiddleware`.
         lazy: Read nothing until ``await req.session.load()``.
         close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
             `limpet.asgi.SessionMiddleware`.
+        options: The options of `SessionConfig`, in any of their spellings, in its place or beside it.
+
+    Attributes:
+        session_config: The settings that are given here, as one object.
+
+    Raises:
+        ConfigurationError: An option is unknown, or two contradict each other.
     """
 
     in_files: ClassVar[bool] = False
@@ -48,20 +58,42 @@ class SessionMiddleware:
 
     def __init__(
         self,
-        config: SessionConfig | None = None,
+        config: Section | None = None,
         manager: Any = None,
         secret_key: Any = None,
         *,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
         close_sockets: float | None = None,
+        **options: Unpack[MiddlewareOptions],
     ) -> None:
+        given = {} if config is None else section(config, "SessionMiddleware")
+        beside = values({**options})
+        for name, value in beside.items():
+            if given.setdefault(name, value) != value:
+                raise ConfigurationError(f"{name} is given twice, as {given[name]!r} and as {value!r}: keep one")
+        read(given)
+        if secret_key is None and isinstance(config, (MakeConfig, Mapping)):
+            secret_key = dict(config.to_dict() if isinstance(config, MakeConfig) else config).get("secret_key")
         self.config = config
+        self.options = given
         self.manager = manager
         self.secret_key = secret_key
         self.exclude = exclude
         self.lazy = lazy
         self.close_sockets = close_sockets
+
+    @property
+    def session_config(self) -> SessionConfig:
+        """What is given here, as one object."""
+        return SessionConfig(**self.options)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is given, so that it says no more than any other."""
+        return not (self.options or self.exclude or self.lazy) and all(
+            each is None for each in (self.config, self.manager, self.secret_key, self.close_sockets)
+        )
 
     async def __call__(self, request: Any, response: Any, call_next: Callable[..., Any]) -> NoReturn:
         """Refuse to run inside an application that is not the adapter's.
@@ -96,15 +128,24 @@ class SessionLayer(asgi.SessionMiddleware):
     make = Session
 
     def __init__(self, app: asgi.ASGIApp, found: Found, middleware: SessionMiddleware) -> None:
-        options = found.options if middleware.config is None else values(middleware.config.to_dict())
-        settings = Settings(**options)
+        options = {**({} if middleware.config is not None else found.options), **middleware.options}
         if middleware.manager is not None:
             kept = middleware.manager
-        elif settings.manager is not None:
-            kept = settings.manager
+        elif options.get("manager") is not None:
+            kept = options["manager"]
         else:
             kept = FileSessionInterface if middleware.in_files or found.style == "class" else SignedSessionManager
         secret = found.secret_key if middleware.secret_key is None else middleware.secret_key
+        if isinstance(kept, BaseSessionInterface):
+            places = ("file_storage_path", "file_name") if isinstance(kept, FileSessionInterface) else ()
+            options = {
+                **kept.options,
+                **options,
+                **{name: kept.options[name] for name in places if name in kept.options},
+            }
+        if isinstance(kept, SignedSessionManager) and kept.keyring is not None:
+            secret = kept.keyring
+        settings = Settings(**options)
         super().__init__(
             app,
             kept if isinstance(kept, SessionManager) else _manager(kept, settings, secret),
@@ -127,13 +168,14 @@ class SessionLayer(asgi.SessionMiddleware):
     async def refresh(self, scope: asgi.Scope) -> None:
         """Let a request that does not use the session renew it, and its cookie, as ``refresh_each_request`` asks."""
         session = scope.get("session")
-        if not self._refresh or not isinstance(session, CoreSession) or session._engine is not self.manager:
+        if not self._refresh or not isinstance(session, CoreSession) or backend_of(session) is not self.manager.engine:
             return
-        if session._state is not State.FAILED:
+        state = state_of(session)
+        if state.loaded != FAILED:
             await session.load()
-            if session._record is not None:
+            if state.read is not None:
                 session.mark_accessed()
-                session._reissue = True
+                state.flags |= REISSUE
 
     def _watching(self, send: asgi.Send) -> asgi.Send:
         """Return a ``send`` that says so when a cookie that could be Secure is not."""
@@ -155,41 +197,28 @@ class SessionLayer(asgi.SessionMiddleware):
 def _manager(kept: Any, settings: Settings, secret: Any) -> SessionManager:
     serializer = MsgpackSerializer()
     store: Any = kept
-    if isinstance(kept, type):
-        if issubclass(kept, FileSessionInterface):
-            store = settings.file_url()
-        elif issubclass(kept, SignedSessionManager):
-            store = "cookie:"
-        elif issubclass(kept, BaseSessionInterface):
-            store = BackendStore(kept, serializer, system_clock)
-    if not isinstance(store, (str, Store, ClientStore)):
+    if _is(kept, FileSessionInterface):
+        store = settings.file_url()
+    elif _is(kept, SignedSessionManager):
+        store = "cookie:"
+    elif _is(kept, BaseSessionInterface):
+        store = BackendStore(kept, serializer, system_clock)
+    if not (isinstance(store, str) or supports(store, Store) or supports(store, ClientStore)):
         raise ConfigurationError(
             f"manager={kept!r} is no session backend: give FileSessionInterface, SignedSessionManager, a subclass of "
             "BaseSessionInterface, a URL such as redis://localhost:6379/0, or a limpet.SessionManager"
         )
-    optional = store is kept and not isinstance(store, ClientStore) and not str(store).startswith("cookie:")
+    in_cookies = supports(store, ClientStore) or str(store).startswith("cookie:")
+    optional = not in_cookies and not isinstance(kept, type)  # the classes are documented with a key
     return SessionManager(
         store,
-        secret=None if optional and secret is None else _keyring(secret),
+        secret=None if optional and secret is None else read_keys(secret),
         policy=settings.policy(),
         cookie=settings.cookie(),
         serializer=serializer,
     )
 
 
-def _keyring(secret: Any) -> Keyring:
-    """Return the keys; a weak secret, as the documents print them, is taken with a warning."""
-    if secret is None or (isinstance(secret, (str, bytes)) and not secret.strip()):
-        raise ConfigurationError(
-            f"sessions need secret_key, and it is {'not set' if secret is None else 'empty'}: make one with "
-            "`limpet keygen` and set app.config.secret_key, MakeConfig(secret_key=...) or SECRET_KEY"
-        )
-    if isinstance(secret, Keyring):
-        return secret
-    try:
-        return Keyring(secret)
-    except WeakSecret as problem:
-        log.warning("secret_key: %s", problem)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it was logged
-        return Keyring(cast("Any", secret), allow_weak=True)
+def _is(kept: object, kind: type) -> bool:
+    """Tell whether a backend is of a kind, given as a class or as an object."""
+    return isinstance(kept, kind) or (isinstance(kept, type) and issubclass(kept, kind))

@@ -9,6 +9,7 @@ from nexios.http.request import HTTPConnection
 
 from limpet._core import tokens
 from limpet._core.cookies import find
+from limpet._core.session import backend_of
 from limpet.adapters.nexios._words import Session, UnusableSession
 from limpet.asgi import session_in
 from limpet.errors import ConfigurationError, SessionError
@@ -67,10 +68,10 @@ def read_cookie(request: nexios.http.Request, name: str, default: Any = None, *,
         if data is not None:
             return data.decode()
         if name == manager.cookie_name:
-            if not manager.is_server_side:
-                if manager.client.unseal(token) is not None:
+            if not manager.engine.is_server_side:
+                if manager.engine.client.unseal(token) is not None:
                     return token
-            elif (raw := manager.verify(token)) is not None:
+            elif (raw := manager.engine.verify(token)) is not None:
                 return tokens.encode_id(raw)
     raise InvalidCookie(name)
 
@@ -95,7 +96,7 @@ def manager_of(connection: HTTPConnection) -> SessionManager:
     Raises:
         ConfigurationError: There is none, or its settings cannot work.
     """
-    manager = get_session(connection)._engine
+    manager = backend_of(get_session(connection)).owner
     assert isinstance(manager, SessionManager)
     return manager
 

@@ -123,7 +123,11 @@ class Settings:
 
 NAMES: Final = tuple(field.name for field in fields(Settings))
 _ALIASES: Final = MappingProxyType(
-    {"expiration_time": "expiry", "max_age": "expiry", "timeout": "expiry", "dir": "file_storage_path"}
+    {
+        **dict.fromkeys(("expiration_time", "max_age", "timeout"), "expiry"),
+        **dict.fromkeys(("dir", "directory"), "file_storage_path"),
+        "prefix": "file_name",
+    }
 )
 
 
@@ -153,7 +157,8 @@ def values(options: Mapping[str, Any], *, minutes: bool = False, notes: list[str
     spelled: dict[str, str] = {}
     for given, raw in options.items():
         if not known(given):
-            raise ConfigurationError(f"sessions have no option {given!r}; there are: {', '.join(NAMES)}")
+            beside = ": it stands beside the section" if given.lower() == "secret_key" else ""
+            raise ConfigurationError(f"sessions have no option {given!r}{beside}; there are: {', '.join(NAMES)}")
         name, value = canonical(given), raw
         if value is None:
             continue

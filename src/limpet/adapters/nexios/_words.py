@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from datetime import timedelta
+from collections.abc import ItemsView, Iterator, MutableMapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 import limpet
 from limpet._core.cookies import MAX_AGE
 from limpet._core.record import NEVER
+from limpet._core.session import backend_of, state_of
 from limpet.errors import ConfigurationError
 
-__all__ = ["Session", "UnusableSession", "Words"]
+__all__ = ["Session", "UnusableSession", "Words", "zoned"]
 
 
 class Words(MutableMapping[str, Any]):
@@ -34,15 +35,41 @@ class Words(MutableMapping[str, Any]):
     set = set_session
     delete = delete_session
 
+    def get_all(self) -> ItemsView[str, Any]:
+        """Return what is in it, as ``items`` does."""
+        return self.items()
+
     def is_empty(self) -> bool:
         """Return whether there is nothing in it."""
         return not len(self)
 
 
 class Session(Words, limpet.Session):
-    """What ``req.session`` is: `limpet.Session` and the words of Nexios' documents."""
+    """What ``req.session`` is: `limpet.Session` and the words of Nexios' documents.
+
+    ``Session(interface, session_key)``, as Nexios 3.12 has it, makes a session that stands alone, see
+    `limpet.adapters.nexios._standalone.StandaloneSession`; to ``isinstance`` that is one of these.
+    """
 
     __slots__ = ()
+
+    def __new__(cls, interface: Any, session_key: str | None = None) -> Any:
+        """Return a session of a request, or one that stands alone."""
+        if hasattr(interface, "create_session"):
+            from limpet.adapters.nexios._standalone import StandaloneSession
+
+            return StandaloneSession(interface, session_key)
+        return super().__new__(cls)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this request has emptied it."""
+        return self.modified and not self
+
+    @property
+    def should_set_cookie(self) -> bool:
+        """Whether there is something to save; the answer then has the cookie, if the browser does not have it yet."""
+        return self.modified
 
     @property
     def session_key(self) -> str | None:
@@ -67,20 +94,50 @@ class Session(Words, limpet.Session):
     def get_expiry_age(self) -> int:
         """Return the seconds that an unused session has left; 400 days, the most for a cookie, if it never ends."""
         self.mark_accessed()
-        policy = self._engine.policy
-        limit = None if self.is_new and not self else self._engine.deadline_of(self)
+        engine = backend_of(self)
+        policy = engine.policy
+        limit = None if self.is_new and not self else engine.deadline_of(state_of(self))
         if limit is None:
             left = min(policy.idle_ms or NEVER, policy.absolute_ms or NEVER)
         else:
-            left = limit if limit == NEVER else limit - self._engine.clock()
+            left = limit if limit == NEVER else limit - engine.clock()
         return MAX_AGE if left == NEVER else max(0, -(-left // 1000))
+
+    def get_expiration_time(self) -> datetime:
+        """Return when an unused session ends; 400 days from now, the most for a cookie, if it never does."""
+        now = datetime.fromtimestamp(backend_of(self).clock() / 1000, UTC)
+        return self.expires_at or now + timedelta(seconds=self.get_expiry_age())
+
+    def set_expiration_time(self, expiration: datetime) -> None:
+        """Let this session end at that time, however it is used.
+
+        Raises:
+            ConfigurationError: The time has no zone.
+            ValueError: It is not in the future; `clear` ends a session.
+        """
+        now = datetime.fromtimestamp(backend_of(self).clock() / 1000, UTC)
+        self.set_expiry(zoned(expiration) - now)
 
     def has_expired(self) -> bool:
         """Return whether the session's deadline has passed while this request ran."""
         if self.is_new:
             return False
-        limit = self._engine.deadline_of(self)
-        return limit is not None and limit <= self._engine.clock()
+        engine = backend_of(self)
+        limit = engine.deadline_of(state_of(self))
+        return limit is not None and limit <= engine.clock()
+
+
+def zoned(moment: datetime) -> datetime:
+    """Return a time that has a zone.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise ConfigurationError(
+            f"{moment!r} is no time with a zone: give datetime.now(UTC) + timedelta(minutes=30), or its like"
+        )
+    return moment
 
 
 class UnusableSession(MutableMapping[str, Any]):

@@ -1,0 +1,235 @@
+"""One write under way: the session encoded, as a record, and the first record of a new id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from limpet._core import conflict, events, form_tokens, plan, tokens
+from limpet._core.merge import diff_keys
+from limpet._core.plan import Plan
+from limpet._core.record import Contents, Record, unpack
+from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
+from limpet.errors import SessionConflict, UnstorableValue
+
+if TYPE_CHECKING:
+    from limpet._core.engine import Engine
+
+__all__ = ["Attempt"]
+
+
+class Attempt:
+    """Carries out one commit of one session.
+
+    Attributes:
+        now: When it began, in milliseconds since 1970.
+        flags: What of the handler's notes it carries out.
+        payload: The contents, encoded.
+        increments: What was added to numbers, by key.
+        conflicts: How often another request was there first.
+        made: The key and version of the record that it created, if it did.
+    """
+
+    __slots__ = ("conflicts", "draft", "engine", "flags", "increments", "made", "now", "payload", "plan", "state")
+
+    def __init__(self, engine: Engine, state: SessionState, plan: Plan, now: int) -> None:
+        assert state.draft is not None
+        self.engine = engine
+        self.state = state
+        self.plan = plan
+        self.now = now
+        self.flags = state.flags
+        self.draft: Contents = state.draft
+        self.payload = plan.payload
+        self.increments: dict[str, Any] = {}
+        self.conflicts = 0
+        self.made: tuple[str, int] | None = None
+        self.take_increments()
+
+    # -- what is to be written
+
+    def prepare(self) -> None:
+        """Let the contents say what the plan found out, and encode them."""
+        plan_, draft, engine = self.plan, self.draft, self.engine
+        stale = not self.payload
+        if plan_.grace is not None:
+            draft.previous, stale = None, True
+        if plan_.rotates is not None and not self.flags & LOGIN:
+            draft.authenticated = None if plan_.rotates == "gone" else self.now
+            if plan_.rotates == "appeared":
+                draft.created = self.now
+            stale = True
+        if self.changes_identity and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
+            stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
+        stale = engine.describe(self.state, draft, self.flags) or stale
+        if self.state.views is not None or self.state.loans is not None:
+            engine.settle_views(self.state)
+            stale = True
+        if stale:
+            self.encode()
+        else:
+            self.check_size()
+
+    @property
+    def changes_identity(self) -> bool:
+        """Whether somebody logs in or out, or asks for a new id."""
+        return bool(self.flags & LOGIN) or self.plan.step is plan.Step.MOVE
+
+    def base_data(self) -> dict[str, Any]:
+        """Return the keys and values as they were read, decoded anew."""
+        read = self.state.read
+        return {} if read is None else self.unpacked(read.record.payload)
+
+    def unpacked(self, payload: bytes) -> dict[str, Any]:
+        """Return the keys and values in a payload."""
+        return unpack(payload, self.engine.serializer).data
+
+    def encode(self) -> None:
+        """Encode the session as it is now, and hold it to the policy's size."""
+        self.payload = self.engine.pack(self.state)
+        self.check_size()
+        self.take_increments()
+
+    def check_size(self) -> None:
+        """Hold the payload to the policy's size.
+
+        Raises:
+            UnstorableValue: It is larger; the error names the largest key.
+        """
+        limit = self.engine.policy.max_size
+        if len(self.payload) > limit:
+            key, size = self.largest()[0]
+            raise UnstorableValue(
+                key,
+                f"the session has {len(self.payload)} bytes and SessionPolicy(max_size=...) allows {limit}; "
+                f"this key has {size}",
+            )
+
+    def largest(self) -> tuple[tuple[str, int], ...]:
+        """Return the three largest keys with their encoded sizes in bytes."""
+        encode = self.engine.serializer.encode
+        sizes = [(key, len(encode(value))) for key, value in (self.draft.data or {"": None}).items()]
+        return tuple(sorted(sizes, key=lambda pair: -pair[1])[:3])
+
+    def take_increments(self) -> None:
+        """Note what was added to numbers until now; what is added later is the next commit's."""
+        taken, self.state.increments = self.state.increments, None
+        if taken is not None:
+            for key, by in taken.items():
+                self.increments[key] = self.increments.get(key, 0) + by
+
+    def give_increments_back(self) -> None:
+        """Leave to the next commit what this one did not save."""
+        self.take_increments()
+        self.state.increments, self.increments = self.increments or None, {}
+
+    def expires(self) -> int:
+        """Return when the store may forget the session if it is not used after this."""
+        return plan.forget_at(self.draft, self.used_at(), self.engine.policy)
+
+    def used_at(self) -> int:
+        """Return the last use that the record notes: now, unless this is no activity."""
+        read = self.state.read
+        if read is not None and (self.flags & PASSIVE or (not read.raw and self.engine.is_server_side)):
+            return read.record.accessed
+        return self.now
+
+    def record(self) -> Record:
+        """Return the encoded contents as a record, under a version of its own."""
+        return Record(tokens.new_version(), self.payload, self.used_at(), self.expires(), self.state.subject)
+
+    # -- what was written
+
+    def stored(self) -> Read:
+        """Return what a session that is stored was read as."""
+        assert self.state.read is not None
+        return self.state.read
+
+    def saved(self, raw: bytes, key: str | None, record: Record) -> None:
+        """Let the session stand on a record that was just written."""
+        state, before = self.state, self.state.read
+        if before is not None and before.raw == raw and self.draft.ends != before.ends and self.engine.persistent:
+            state.flags |= REISSUE
+        state.read = Read(raw, key, record, self.draft.ends)
+        state.tried = None
+
+    async def insert(self) -> None:
+        """Write the contents under a new id, and let the session stand for that record."""
+        engine, state, record = self.engine, self.state, self.record()
+        while True:
+            raw = tokens.new_id()
+            key = engine.key_of(raw)
+            if await engine.storage.create(key, record) is None:
+                break
+            self.count()
+        self.made = key, record.version
+        self.saved(raw, key, record)
+        state.flags &= ~(FORWARDED | REISSUE)
+        state.out, state.line = engine.present(raw), None
+        state.created = key
+
+    async def rewrite(self) -> bool:
+        """Save merged contents into the record that this attempt made; False if it was revoked meanwhile."""
+        assert self.made is not None
+        (key, version), record = self.made, self.record()
+        if await self.engine.storage.update(key, record, version) is not None:
+            return False
+        self.made = key, record.version
+        self.saved(self.stored().raw, key, record)
+        return True
+
+    async def drop_made(self) -> None:
+        """Delete the record that this attempt made, if it did, as its id went out to nobody."""
+        made, self.made = self.made, None
+        self.state.created = None
+        if made is not None:
+            await self.engine.storage.try_to_drop(made[0])
+
+    async def update(self) -> None:
+        """Replace the record that was read, merging with what others saved first.
+
+        Raises:
+            StoreUnavailable: The store does not answer, or it cannot be told whether an earlier write was saved.
+            SessionConflict: A strict key was changed on two sides, or the budget of merging has ended.
+        """
+        engine, state = self.engine, self.state
+        while True:
+            read, record = self.stored(), self.record()
+            assert read.key is not None
+            before = state.tried
+            state.tried = {**(before or {}), record.version: dict(self.increments)}  # before it is sent
+            met = await engine.storage.update(read.key, record, read.record.version)
+            state.tried = before
+            if met is None:
+                self.saved(read.raw, read.key, record)
+                break
+            if not await conflict.meet(self, met):
+                return
+            if engine.same(self.payload, self.stored().record.payload):
+                break
+        if self.conflicts:
+            engine.emit(events.SessionMerged, self.stored().key, subject=state.subject, attempts=self.conflicts + 1)
+
+    def count(self, keys: tuple[str, ...] = (), *, timed: bool = True) -> None:
+        """Count a conflict against the policy's budget.
+
+        Args:
+            keys: What was in conflict, for the error.
+            timed: The time counts as well as the attempts.
+
+        Raises:
+            SessionConflict: The budget of attempts or of time has ended.
+        """
+        self.conflicts += 1
+        policy, spent = self.engine.policy, self.engine.clock() - self.now
+        if self.conflicts >= policy.merge_attempts or (timed and spent > policy.merge_timeout * 1000):
+            raise SessionConflict(
+                f"gave up after {self.conflicts} conflicts in {spent} ms; nothing was saved", keys=keys
+            )
+
+    def keep_changes_only(self, base: dict[str, Any]) -> None:
+        """Leave of the data only what this request changed: the rest belonged to a session that was ended."""
+        data = self.state.data
+        changed = diff_keys(base, data, self.engine.serializer.encode)
+        for key in [key for key in data if key not in changed]:
+            del data[key]
+        self.encode()

@@ -1,0 +1,55 @@
+"""A session without its client: opened by its public id, for a worker or an operator.
+
+The raw id is not known, so no new id can be made: ``login`` and ``regenerate`` are refused. Work in the background is
+no activity of the person, so it does not move the idle deadline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from limpet._core.record import Found
+from limpet._core.session import Session, state_of
+from limpet._core.state import OVER, STARTED
+from limpet.errors import SessionEnded
+
+if TYPE_CHECKING:
+    from limpet._core.engine import Engine
+
+__all__ = ["is_key", "open_session"]
+
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def is_key(text: str) -> bool:
+    """Tell a store key, which is what a public id is, from anything else."""
+    return _KEY.fullmatch(text) is not None
+
+
+@asynccontextmanager
+async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]:
+    """Open a live session, and save it at the end; after an exception only a logout is carried out.
+
+    Raises:
+        SessionEnded: There is none with that id: it expired, or was ended; or it was ended while it was open, and what
+            was written is not saved.
+        StoreUnavailable: The store does not answer.
+    """
+    found = await engine.storage.locate(b"", public_id) if is_key(public_id) else None
+    if not isinstance(found, Found):
+        raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")
+    session = Session(engine)
+    state = state_of(session)
+    engine.adopt(state, found)
+    state.phase = STARTED
+    try:
+        yield session
+    except BaseException:
+        await engine.commit(session, failed=True)
+        raise
+    await engine.save(session)
+    if state.flags & OVER:
+        raise SessionEnded(f"session {public_id[:8]!r}... was ended while it was open: what was written is not saved")

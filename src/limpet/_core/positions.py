@@ -1,0 +1,297 @@
+"""Revocations in the order in which the store took them, and how a session is judged by them.
+
+Every revocation (of a subject, of a tag, of everyone) has a number. The store gives it: the number is one more than the
+last, in a record, the *journal*, that is written by version. A session notes in ``seen`` the last number that was
+taken into account when it began. So what came first is decided by the store, never by the clocks of two hosts, and a
+revocation holds from the moment at which the journal was written, whatever an index by subject knows or has lost.
+
+A load reads the session and the journal in one round trip. If the numbers are equal, which is nearly always, nothing
+was revoked since. Else the journal says whether everyone was, and for each of 256 groups of names (subjects and tags)
+the last number in it; only a session with a name in a group that has moved on needs to look at the marks of its own
+names, and each process remembers what it found there until the group moves again.
+
+A login notes its time on the host's monotonic clock. When it is saved and a revocation of its names is found that this
+process did not know of at the login, the two are compared on that clock, which all processes of one host share and
+nobody sets. For a revocation by another host, wall clocks decide if they differ by more than hosts may disagree; in
+between the login is refused with an error, and the next one is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from limpet._core import marks, tokens
+from limpet._core.marks import Facts
+from limpet._core.record import NEVER, Contents, Record
+from limpet.errors import SessionConflict
+
+if TYPE_CHECKING:
+    from limpet._core.policy import SessionPolicy
+    from limpet._core.state import SessionState
+    from limpet._core.storage import Storage
+
+__all__ = ["JOURNAL", "Positions", "names_of", "subject_key"]
+
+JOURNAL: Final = marks.mark_key("journal")
+"""The store key of the record that numbers the revocations."""
+
+_SKEW: Final = 300_000  # milliseconds by which wall clocks of two hosts may differ
+_KNOWN: Final = 20_000  # names whose marks a process remembers at most
+_FRESH: Final = 1_000_000_000  # nanoseconds for which a process relies on the journal that it read last
+_LIFE: Final = 400 * 86_400_000  # milliseconds that a mark is kept at least: no cookie lives longer
+
+
+def subject_key(subject: str) -> str:
+    """Return the store key of the mark that ends the sessions of a subject."""
+    return marks.mark_key("subject", subject)
+
+
+def names_of(subject: str | None, tags: Mapping[str, str]) -> list[str]:
+    """Return the keys of the marks that can end a session: of its subject, and of each tag."""
+    names = [] if subject is None else [subject_key(subject)]
+    names.extend(marks.tag_key(name, value) for name, value in tags.items())
+    return names
+
+
+def _group(name: str) -> str:
+    return name[:2]
+
+
+class Positions:
+    """What one manager knows of the journal.
+
+    Args:
+        host: Names this host since it started, so that its monotonic clock can be compared; with ``~`` in front, only
+            the host; "": it cannot.
+        monotonic: Returns nanoseconds of that clock.
+
+    Attributes:
+        seq: The number of the last revocation that was read; -1: the journal was not read yet.
+    """
+
+    def __init__(self, storage: Storage, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
+        self.seq = -1
+        self._storage = storage
+        self._policy = policy
+        self._host = host
+        self._monotonic = monotonic
+        self._version: int | None = None
+        self._facts: Facts = {}
+        self._groups: Mapping[str, int] = {}
+        self._read_at = 0
+        self._known: dict[str, tuple[int, int]] = {}
+
+    # -- what the journal says
+
+    def take(self, record: Record | None) -> None:
+        """Note the journal as it was just read; None: there is none yet."""
+        self._read_at = self._monotonic()
+        version = None if record is None else record.version
+        if version == self._version and self.seq >= 0:
+            return
+        facts = {} if record is None else marks.read(record.payload)
+        if facts is None:  # damaged: what is known stays known
+            self.seq = max(self.seq, 0)
+            return
+        self._version, self._facts = version, facts
+        self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
+
+    async def current(self) -> int:
+        """Return the number of the last revocation, as this process read it a moment ago or reads it now.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        if not self._storage.has_marks:
+            return 0
+        if self.seq < 0 or self._storage.immediate or self._monotonic() - self._read_at > _FRESH:
+            self.take(await self._storage.load(JOURNAL))
+        return self.seq
+
+    async def read(self) -> None:
+        """Read the journal now.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        self.take(await self._storage.load(JOURNAL))
+
+    async def holds(self, contents: Contents, subject: str | None) -> bool:
+        """Tell whether a session stands after all revocations in the journal that was read last.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        seen = contents.seen
+        if seen == self.seq:
+            return True
+        if self._facts.get("everyone", 0) > seen:
+            return False
+        unsure = [
+            name
+            for name in names_of(subject, contents.tags)
+            if self._groups.get(_group(name), 0) > seen or seen > self.seq
+        ]
+        return not unsure or await self._stand(unsure, seen)
+
+    async def _stand(self, names: list[str], seen: int) -> bool:
+        """Look at the marks of these names, as far as they are not known: all of them are from before ``seen``."""
+        asked: list[str] = []
+        for name in names:
+            known = self._known.get(name)
+            if known is None or known[0] != self._groups.get(_group(name), 0):
+                asked.append(name)
+            elif known[1] > seen:
+                return False
+        if not asked:
+            return True
+        groups = self._groups
+        stands = True
+        for name, record in zip(asked, await self._storage.load_many(asked), strict=True):
+            at = _number(record)
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[name] = groups.get(_group(name), 0), at
+            stands = stands and at <= seen
+        return stands
+
+    # -- a login
+
+    def note_login(self, state: SessionState) -> None:
+        """Note what is known of revocations now, and the time."""
+        state.position, state.login_at = self.seq, self._monotonic()
+
+    async def admit(
+        self,
+        state: SessionState,
+        contents: Contents,
+        subject: str | None,
+        *,
+        own: int = 0,
+        before: Sequence[Facts] = (),
+    ) -> bool | None:
+        """Look, after a login was written, whether it stands.
+
+        Args:
+            own: The number of a revocation that the same request has written, which does not count ...
+            before: ... and what its mark said before.
+
+        Returns:
+            True: it does. False: it was revoked after it was noted. None: it stands, and has to be written again with
+            ``seen`` as it is now, because revocations from before it came to light.
+
+        Raises:
+            SessionConflict: A revocation by another host came so close that nobody can tell which was first.
+            StoreUnavailable: The store does not answer.
+        """
+        if not self._storage.has_marks:
+            return True
+        names = names_of(subject, contents.tags)
+        found = await self._storage.load_many([JOURNAL, *names])
+        self.take(found[0])
+        candidates = [marks.read(record.payload) or {"at": NEVER} for record in found[1:] if record is not None]
+        everyone = self._facts.get("everyone", 0)
+        if everyone:
+            candidates.append({**self._facts.get("stamp", {}), "at": everyone})
+        again = False
+        for facts in (*candidates, *before):
+            at = facts.get("at", 0)
+            if own and at == own:
+                continue
+            if at > state.position and not self._is_before(facts, state.login_at, contents.authenticated or 0):
+                return False
+            again = again or at > contents.seen
+        return None if again else True
+
+    def _is_before(self, stamp: Facts, login_at: int, login_wall: int) -> bool:
+        """Tell whether a revocation that this process did not know of at a login came before it."""
+        apart = login_wall - stamp.get("wall", 0)
+        if self._host and stamp.get("host") == self._host:
+            on_this_clock = (login_at - stamp.get("mono", 0)) // 1_000_000
+            if not self._host.startswith("~") or abs(on_this_clock - apart) <= _SKEW:  # not from before a restart
+                return bool(stamp.get("mono", 0) < login_at)
+        if abs(apart) > _SKEW:
+            return bool(apart > 0)
+        raise SessionConflict("the login was revoked at the same time, or just before it: try again")
+
+    def last_of_everyone(self) -> Facts | None:
+        """Return when everyone was revoked last, as the journal that was read says; None: never."""
+        return self._facts.get("stamp", {}) if self._facts.get("everyone", 0) else None
+
+    def known_before(self, facts: Facts, wall: int) -> bool:
+        """Tell whether a revocation certainly came before a session of another library began, by the wall clock."""
+        return wall - int(facts.get("wall", NEVER)) > _SKEW
+
+    # -- a revocation
+
+    async def advance(
+        self,
+        name: str | None,
+        *,
+        before: Callable[[int], Awaitable[None]] | None = None,
+        note: Callable[[Facts], None] | None = None,
+    ) -> int:
+        """Revoke a name, or everyone: from the return on no session holds that has not seen this number.
+
+        Args:
+            name: The key of the mark, or None for everyone.
+            before: Awaited with the number right before it takes effect, for what is to be spared.
+            note: Looks at the facts of the mark that were there.
+
+        Returns:
+            The number.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        storage = self._storage
+        while True:
+            there = await storage.load(JOURNAL)
+            self.take(there)
+            facts = (marks.read(there.payload) or {}) if there is not None else {}
+            number: int = max(facts.get("seq", 0), self.seq) + 1
+            stamp: Facts = {"host": self._host, "mono": self._monotonic(), "wall": storage.clock()}
+            if name is not None:
+                await marks.amend(storage, name, self._marked(number, stamp, note))
+            if before is not None:
+                await before(number)
+            if name is None:
+                later: Facts = {**facts, "seq": number, "everyone": number, "stamp": stamp}
+            else:
+                later = {**facts, "seq": number, "names": {**facts.get("names", {}), _group(name): number}}
+            record = Record(tokens.new_version(), marks.write(later), storage.clock(), NEVER)
+            if there is None:
+                outcome = await storage.create(JOURNAL, record)
+            else:
+                outcome = await storage.update(JOURNAL, record, there.version)
+            if outcome is None:
+                self.take(record)
+                return number
+
+    def _marked(
+        self, number: int, stamp: Facts, note: Callable[[Facts], None] | None
+    ) -> Callable[[Facts], tuple[Facts, int]]:
+        def change(facts: Facts) -> tuple[Facts, int]:
+            if note is not None:
+                note(facts)
+            expires = max([self.keep_until(), *facts.get("subjects", {}).values()])
+            return {**facts, **stamp, "at": max(number, facts.get("at", 0))}, expires
+
+        return change
+
+    def keep_until(self) -> int:
+        """Return until when a mark is needed: as long as a session from before it could live."""
+        policy = self._policy
+        spans = [policy.absolute_ms, policy.remember_ms if policy.remember_ms is not None else policy.absolute_ms]
+        if any(span is None for span in spans):
+            return NEVER
+        return self._storage.clock() + max(_LIFE, *(span for span in spans if span is not None))
+
+
+def _number(record: Record | None) -> int:
+    """Return the number of the last revocation in a mark; a damaged mark ends what it is about."""
+    if record is None:
+        return 0
+    facts = marks.read(record.payload)
+    return NEVER if facts is None else int(facts.get("at", 0))

@@ -1,0 +1,330 @@
+"""The state of one session during one request: data only, no behaviour.
+
+`Session` writes notes into it, `plan` reads it, `commit` carries out what the plan says. Nothing else changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
+
+from limpet._core.record import Contents, Found, Record
+
+if TYPE_CHECKING:
+    from limpet._core.protocols import Header, Imported, Importer, Signal
+
+__all__ = [
+    "ACCESSED",
+    "AMBIGUOUS",
+    "CLOSED",
+    "CROSS_SITE",
+    "DISPLACED",
+    "ENDED",
+    "EXPOSED",
+    "FAILED",
+    "FORWARDED",
+    "FROZEN",
+    "LOGIN",
+    "OPEN",
+    "OVER",
+    "PASSIVE",
+    "PENDING",
+    "READY",
+    "READ_ONLY",
+    "REGENERATE",
+    "REISSUE",
+    "SEALED",
+    "STARTED",
+    "WATCHED",
+    "WRITTEN",
+    "Gone",
+    "Leaving",
+    "Loan",
+    "Old",
+    "Read",
+    "SessionState",
+    "View",
+]
+
+FROZEN: Final = frozenset({str, int, float, bool, type(None), bytes, datetime, date, time, timedelta, Decimal, UUID})
+"""A value of these types cannot change after it was handed out."""
+
+# -- how far a session has been read (`SessionState.loaded`)
+
+READY: Final = 0
+"""There is something to look at, perhaps nothing stored."""
+PENDING: Final = 1
+"""A well-formed id came, and the store has not been asked."""
+SEALED: Final = 2
+"""The cookie holds the session, and has not been opened."""
+FAILED: Final = 3
+"""The store was asked and did not answer."""
+
+# -- how far the response is (`SessionState.phase`), which decides what a write can still become
+
+OPEN: Final = 0
+"""Nothing was sent: everything is possible."""
+STARTED: Final = 1
+"""The headers were sent: no new cookie any more."""
+CLOSED: Final = 2
+"""The application has returned: nothing is saved any more."""
+
+# -- what happened to it (`SessionState.flags`)
+
+ACCESSED: Final = 1
+"""A handler read or wrote the session; ``Vary: Cookie`` depends on it."""
+WRITTEN: Final = 2
+"""A key was set or deleted."""
+EXPOSED: Final = 4
+"""A container was handed out, which can be changed in place."""
+LOGIN: Final = 8
+"""`Session.login` was called."""
+REGENERATE: Final = 16
+"""`Session.regenerate` was called."""
+ENDED: Final = 32
+"""The handler ended the session; what it wrote since belongs to a new one."""
+DISPLACED: Final = 64
+"""A login of another subject takes the place of the session that was read."""
+OVER: Final = 128
+"""Somebody else ended or replaced the session: it is anonymous and stores nothing, until a login."""
+REISSUE: Final = 256
+"""The token goes out again: under the newest key, with a new Max-Age, or in place of a renewed id."""
+FORWARDED: Final = 512
+"""A renewed id led to the session that was read."""
+READ_ONLY: Final = 1024
+"""The store failed on reading and the policy asks for an anonymous session that cannot be written."""
+WATCHED: Final = 2048
+"""A key of ``SessionPolicy.rotate_on`` was set or deleted."""
+PASSIVE: Final = 4096
+"""This request does not count as activity."""
+AMBIGUOUS: Final = 8192
+"""The request presented two different live sessions."""
+CROSS_SITE: Final = 16384
+"""The request came from another site, without the cookie that it would have had from our own."""
+
+
+class Read(NamedTuple):
+    """What was read from the store or the cookie, or written there last; replaced as a whole.
+
+    Attributes:
+        raw: The raw id; b"" for a session that was opened by its public id, and for one in its cookie.
+        key: The store key; for a cookie session the key of the mark that would end it, or None.
+        record: The record as the store has it; its payload is what changes are compared with.
+        ends: The session's own deadline as it is stored, in milliseconds since 1970, or None.
+    """
+
+    raw: bytes
+    key: str | None
+    record: Record
+    ends: int | None = None
+
+    def __repr__(self) -> str:
+        """Name the session without its id."""
+        return f"<Read {self.key[:8] if self.key else 'cookie'}>"
+
+
+class Gone(NamedTuple):
+    """A tombstone that was found under a presented id: the application replaced or ended that session lately.
+
+    Attributes:
+        key: The store key of the presented id.
+        record: The tombstone.
+        how: ``"login"``, ``"regenerate"`` or ``"logout"``.
+        successor: The store key of the session that took its place, or None.
+    """
+
+    key: str
+    record: Record
+    how: str
+    successor: str | None
+
+    def __repr__(self) -> str:
+        """Name the session without its id."""
+        return f"<Gone {self.key[:8]}>"
+
+
+class Leaving(NamedTuple):
+    """The record under the old id, whose end waits until the new id goes out with the response.
+
+    Attributes:
+        read: As it was read.
+        how: ``"login"`` or ``"regenerate"``.
+        merges: What others save into it meanwhile is merged into the new record.
+    """
+
+    read: Read
+    how: str
+    merges: bool
+
+    def __repr__(self) -> str:
+        """Name the session without its id."""
+        return f"<Leaving {self.read!r}>"
+
+
+class View:
+    """A typed object that stands for one key.
+
+    Attributes:
+        value: The object.
+        dump: Returns the plain form of the object, which is what is stored.
+        before: The plain form when it was last written into the data.
+    """
+
+    __slots__ = ("before", "dump", "value")
+
+    def __init__(self, value: Any, dump: Callable[[Any], Any]) -> None:
+        self.value = value
+        self.dump = dump
+        self.before = dump(value)
+
+
+class Loan:
+    """A container of the application that a merge replaced in the data by one of the engine's own.
+
+    The application may still hold and change it: what it adds is merged in when the session is saved.
+
+    Attributes:
+        value: The application's object, which the engine never changes.
+        before: Its encoding when it was replaced.
+        nested: It lies inside of another container, so that a change to it cannot be carried over and is an error.
+    """
+
+    __slots__ = ("before", "nested", "value")
+
+    def __init__(self, value: Any, before: bytes, nested: bool) -> None:
+        self.value = value
+        self.before = before
+        self.nested = nested
+
+
+class Old:
+    """The session of another library that a request brought.
+
+    Attributes:
+        found: The importers that found a cookie of theirs, each with its values.
+        source: The importer whose session was taken over.
+        token: The value of its cookie.
+        imported: What it held.
+        left_out: Keys whose values cannot be stored.
+        noted: The new session is to be written.
+        dropped: The session was ended: the old cookie is deleted.
+    """
+
+    __slots__ = ("dropped", "found", "imported", "left_out", "noted", "source", "token")
+
+    def __init__(self, found: Sequence[tuple[Importer, Sequence[str]]]) -> None:
+        self.found = found
+        self.source: Importer | None = None
+        self.token = ""
+        self.imported: Imported | None = None
+        self.left_out: tuple[str, ...] = ()
+        self.noted = False
+        self.dropped = False
+
+
+class SessionState:
+    """Everything that is known of one session in one request.
+
+    Attributes:
+        loaded: How far it has been read: `READY`, `PENDING`, `SEALED` or `FAILED`.
+        phase: How far the response is: `OPEN`, `STARTED` or `CLOSED`.
+        flags: One bit for each thing that happened.
+        began: When the request began, in milliseconds since 1970.
+        read: What was read or written last; None: nothing is stored.
+        draft: The contents as the handler has them; None before the first write of a new session.
+        data: The handler's mapping: ``draft.data``, or an empty dict.
+        subject: Whose session it is; None: anonymous.
+        ids: The distinct tokens that the request presented.
+        presented: The headers of the request, as long as its cookie was not looked for; else empty.
+        increments: What `Session.increment` added, by key; None: nothing.
+        views: The typed objects that stand for keys; None: none.
+        loans: Containers of the application that a merge replaced, with their keys; None: none.
+        owned: Containers that the engine decoded and handed out, by identity; None: none yet.
+        assigned: Keys whose containers need not be looked through: they came from the handler, or are in ``owned``.
+        tried: Versions of writes that may have landed, with the increments each carried; None: none.
+        leaving: The old id of a change that `Session.save` began; None: none.
+        created: The key of a record that was made in this request and whose id has not gone out; None: none.
+        rivals: The live sessions that were presented at once; empty unless there were several.
+        gone: The tombstone that was found under the presented id; None: there was none.
+        old: The session of another library; None: there was no cookie of one.
+        error: Why the store could not be read; None: it could.
+        grace_of: The key of the forward record whose grace this request begins; None: none.
+        position: The revocations that this process knew of when the login was noted; see `limpet._core.positions`.
+        login_at: When the login was noted, on this host's monotonic clock, in nanoseconds.
+        out: The token that the response hands out; "": it takes the token back; None: neither.
+        line: The response header for ``out`` where it is written already; None: it is not.
+        clears: The response deletes the cookie under other paths and domains too.
+        context: What is known of the client, for `DevicePolicy`; None: nothing is noted.
+        working: A task is deciding, writing or refreshing.
+        waiting: Those who wait for that task, in order; None: nobody does.
+    """
+
+    __slots__ = (
+        "assigned",
+        "began",
+        "clears",
+        "context",
+        "created",
+        "data",
+        "draft",
+        "error",
+        "flags",
+        "gone",
+        "grace_of",
+        "ids",
+        "increments",
+        "leaving",
+        "line",
+        "loaded",
+        "loans",
+        "login_at",
+        "old",
+        "out",
+        "owned",
+        "phase",
+        "position",
+        "presented",
+        "read",
+        "rivals",
+        "subject",
+        "tried",
+        "views",
+        "waiting",
+        "working",
+    )
+
+    def __init__(self, began: int) -> None:
+        self.loaded: int = READY
+        self.phase: int = OPEN
+        self.flags: int = 0
+        self.began: int = began
+        self.read: Read | None = None
+        self.draft: Contents | None = None
+        self.data: dict[str, Any] = {}
+        self.subject: str | None = None
+        self.ids: Sequence[str] = ()
+        self.presented: Sequence[Header] = ()
+        self.increments: dict[str, Any] | None = None
+        self.views: dict[str, View] | None = None
+        self.loans: list[tuple[str, Loan]] | None = None
+        self.owned: dict[int, Any] | None = None
+        self.assigned: set[str] | None = None
+        self.tried: dict[int, dict[str, Any]] | None = None
+        self.leaving: Leaving | None = None
+        self.created: str | None = None
+        self.rivals: Sequence[Found] = ()
+        self.gone: Gone | None = None
+        self.old: Old | None = None
+        self.error: Exception | None = None
+        self.grace_of: str | None = None
+        self.position: int = 0
+        self.login_at: int = 0
+        self.out: str | None = None
+        self.line: tuple[str, Header] | None = None
+        self.clears: bool = False
+        self.context: Mapping[str, Any] | None = None
+        self.working: bool = False
+        self.waiting: list[Signal] | None = None

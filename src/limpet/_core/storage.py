@@ -1,0 +1,394 @@
+"""The only caller of stores: time limits, retries, lost replies, renewed and replaced ids, events about the store.
+
+A conditional write returns None when it has happened for good, now or in an attempt whose reply was lost, as its
+version token shows. Else it returns what stands in its way: the record that is there now, or `ABSENT`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeVar, cast
+
+from limpet._core import events, forward, marks, plan, tokens
+from limpet._core.emitter import Emitter
+from limpet._core.plan import Rules
+from limpet._core.positions import JOURNAL, Positions
+from limpet._core.protocols import (
+    ABSENT,
+    DONE,
+    ClientStore,
+    Finds,
+    Immediate,
+    LoadsMany,
+    Outcome,
+    Pages,
+    Replaces,
+    Scans,
+    Serializer,
+    Settles,
+    Store,
+    supports,
+)
+from limpet._core.record import CorruptPayload, ForeignPayload, Found, Record, unpack
+from limpet._core.state import Gone
+from limpet.errors import LimpetError, StoreUnavailable
+
+__all__ = ["InTheWay", "Storage"]
+
+T = TypeVar("T")
+log = logging.getLogger("limpet")
+
+InTheWay: TypeAlias = Record | Literal[False] | None
+"""What a conditional write meets: None: nothing, it has happened; a record; False: there is no record."""
+
+FUTURE: Final = 600_000
+"""Milliseconds by which a record may be from the future; clocks of two hosts that differ by more are out of order."""
+
+_HOPS: Final = 8  # renewals that an old id is followed through; more means a loop
+_SETTLED: Final = frozenset({"load", "touch"})
+# Reads may rely on the store's own time limit. Writes may not, because both attempts share one limit.
+
+
+_NO_RECORDS: Final = "a cookie session has no record on the server: use a store such as sqlite:///sessions.db"
+
+
+class _NoRecords:
+    """Stands where a store on the server would."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise LimpetError(_NO_RECORDS)
+
+
+class Storage:
+    """Calls the store of one manager.
+
+    Attributes:
+        store: As it was given: it keeps records, or the sessions are in their cookies.
+        server: The store, where it is one that keeps records.
+        client: The store, where it is one that keeps the session in the cookie.
+        kept: Keeps the sessions, or the marks of what ended those that are in cookies; None: there is nothing to ask.
+        is_server_side: The store keeps records.
+        immediate: Its calls never wait.
+        has_marks: Sessions can be revoked from outside, so that a load has to look at the journal.
+    """
+
+    def __init__(
+        self,
+        store: Store | ClientStore,
+        *,
+        rules: Rules,
+        serializer: Serializer,
+        emitter: Emitter,
+        key_of: Callable[[bytes], str],
+        host: str,
+        monotonic: Callable[[], int],
+    ) -> None:
+        self.store = store
+        self.is_server_side = not supports(store, ClientStore)
+        self.server = cast("Store", store if self.is_server_side else _NoRecords())
+        self.client = cast("ClientStore", store)
+        self.kept: Store | None = self.server if self.is_server_side else getattr(store, "revocation_store", None)
+        self.rules = rules
+        self.policy = rules.policy
+        self.serializer = serializer
+        self.emitter = emitter
+        self.emit = emitter.emit
+        self.clock = emitter.clock
+        self.key_of = key_of
+        kept: Any = self.kept
+        # A protocol takes microseconds to check: once is enough.
+        self.immediate = kept is not None and supports(kept, Immediate)
+        self._many: LoadsMany | None = kept if kept is not None and supports(kept, LoadsMany) else None
+        self._replaces: Replaces | None = kept if kept is not None and supports(kept, Replaces) else None
+        self._pages: Pages | None = kept if kept is not None and supports(kept, Pages) else None
+        self._finds: Finds | None = kept if kept is not None and supports(kept, Finds) else None
+        findable = self._many is not None or self._finds is not None or (kept is not None and supports(kept, Scans))
+        self.has_marks = findable if self.is_server_side else kept is not None
+        within = getattr(kept, "settles_within", None) if kept is not None and supports(kept, Settles) else None
+        self._settles = within is not None and within <= rules.policy.store_timeout
+        self.positions = Positions(self, rules.policy, host, monotonic)
+
+    # -- calls
+
+    async def call(self, name: str, call: Awaitable[T], key: str | None = None) -> T:
+        """Await one call of the store within its time limit.
+
+        Raises:
+            StoreUnavailable: It failed, or took longer.
+        """
+        emitter = self.emitter
+        if emitter.tracer is not None:
+            call = emitter.traced(f"store.{name}", call)
+        try:
+            if self.immediate or (self._settles and name in _SETTLED):
+                return await call
+            return await emitter.runtime.limit(call, self.policy.store_timeout)
+        except StoreUnavailable as error:
+            self._note_failure(name, error, key)
+            raise
+
+    def _note_failure(self, name: str, error: StoreUnavailable, key: str | None) -> None:
+        log.warning("session store: %s failed: %s", name, error)
+        self.emit(events.StoreFailed, key, call=name, reason=type(error.__cause__ or error).__name__)
+
+    async def write(
+        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
+    ) -> InTheWay:
+        """Await one conditional write, tried once more when the connection failed.
+
+        The second attempt carries the same version token. If the first had landed and only its reply was lost, the
+        record that comes back carries that token.
+
+        Args:
+            version: The token, where the call writes one.
+
+        Raises:
+            StoreUnavailable: Both attempts failed, or another request has written since, so that it cannot be told
+                whether the first one had landed.
+        """
+        if self.immediate:
+            return _met(await self.call(name, attempt(), key), version)
+        return await self.call(name, self._twice(attempt, version), key)
+
+    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None) -> InTheWay:
+        failure: StoreUnavailable | None = None
+        try:
+            return _met(await attempt(), version)
+        except StoreUnavailable as error:
+            failure = error
+        met = _met(await attempt(), version)
+        if version is not None and isinstance(met, Record):
+            raise StoreUnavailable(
+                "the reply to a write was lost and another request has written since: whether it was saved "
+                "cannot be told"
+            ) from failure
+        return met
+
+    async def load(self, key: str) -> Record | None:
+        """Return the record of a key."""
+        return await self.call("load", self._kept().load(key), key)
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of several keys: in one round trip, where the store can."""
+        if self._many is not None:
+            return await self.call("load", self._many.load_many(keys))
+        return [await self.load(key) for key in keys]
+
+    async def create(self, key: str, record: Record) -> InTheWay:
+        """Write a record where there is none."""
+        step = partial(self._kept().create, key, record, now=self.clock())
+        return await self.write("create", step, key, record.version)
+
+    async def update(self, key: str, record: Record, expected: int) -> InTheWay:
+        """Replace the record of a version."""
+        step = partial(self._kept().update, key, record, expected, now=self.clock())
+        return await self.write("update", step, key, record.version)
+
+    async def replace(self, key: str, record: Record, expected: int) -> InTheWay:
+        """Replace the record of a version, and shorten its life where the store can.
+
+        Unlike `update`, an attempt that another request was quicker than is no error, since its loss can be told: a
+        record that is left behind never gives way to another session.
+        """
+        if self._replaces is not None:
+            step = partial(self._replaces.replace, key, record, expected, now=self.clock())
+        else:
+            step = partial(self._kept().update, key, record, expected, now=self.clock())
+        if self.immediate:
+            return _met(await self.call("update", step(), key), record.version)
+        return await self.call("update", self._insist(step, record.version), key)
+
+    async def _insist(self, attempt: Callable[[], Awaitable[Outcome]], version: int) -> InTheWay:
+        try:
+            return _met(await attempt(), version)
+        except StoreUnavailable:
+            pass
+        return _met(await attempt(), version)
+
+    async def delete(self, key: str, version: int | None = None) -> InTheWay:
+        """Delete a record, or only that version of it; absent is as good as deleted."""
+        met = await self.write("delete", partial(self._kept().delete, key, version), key)
+        return met or None
+
+    async def touch(self, key: str, accessed: int, expires: int) -> bool:
+        """Move the times forward; False: there is no record.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        step = self.server.touch(key, accessed, expires, now=self.clock())
+        return await self.call("touch", step, key) is DONE
+
+    def _kept(self) -> Store:
+        return self.server if self.kept is None else self.kept
+
+    # -- sessions
+
+    async def locate(self, raw: bytes, key: str, *, met: bool = False) -> Found | Gone | None:
+        """Return the live session of an id or a key, through the forward records that renewals left.
+
+        What is found under an id that the application replaced or ended lately is its tombstone. Reads the journal of
+        revocations in the same round trip.
+
+        Args:
+            raw: The id, or b"" where only the key is known.
+            met: The request met the session alive when it began: the grace of a renewal since then does not bind it.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        if not self.has_marks:
+            record = await self.load(key)
+        elif self._many is not None:
+            record, journal = await self.call("load", self._many.load_many((key, JOURNAL)), key)
+            self.positions.take(journal)
+        else:
+            record = await self.load(key)
+            if record is not None:
+                self.positions.take(await self.load(JOURNAL))
+        return None if record is None else await self.judge(raw, key, record, met=met)
+
+    async def judge(
+        self, raw: bytes, key: str, record: Record, hops: int = 0, *, met: bool = False
+    ) -> Found | Gone | None:
+        """Judge a record that was read: follow a forward, refuse what is corrupt, revoked or past its deadline."""
+        now = self.clock()
+        kind = record.payload[:1]
+        if kind == marks.FORMAT:
+            return marks.buried(key, record, now)
+        if kind == forward.FORMAT:
+            return await self._follow(raw, key, record, hops, now, met=met)
+        try:
+            contents = unpack(record.payload, self.serializer)
+        except ForeignPayload as problem:  # other workers are newer, or older: to them it is a session
+            log.warning("session %s was left alone: %s", tokens.tag(key), problem)
+            self.emit(events.CorruptRecord, key, reason=str(problem))
+            return None
+        except CorruptPayload as problem:
+            reason = str(problem)
+        else:
+            if plan.is_over(contents, record.accessed, self.rules, now):
+                self.emit(events.SessionExpired, key, subject=record.subject)
+                if now >= record.expires:  # no request can be under way with it any more
+                    await self.forget(key, record)
+                return None
+            if record.accessed - now > FUTURE:
+                log.warning("session %s is from the future: the clocks of two hosts are out of order", tokens.tag(key))
+                self.emit(events.CorruptRecord, key, reason="it is from the future")
+                return None
+            if (
+                self.has_marks
+                and contents.seen != self.positions.seq
+                and not await self.positions.holds(contents, record.subject)
+            ):
+                self.emit(events.SessionRevoked, key, subject=record.subject)
+                await self.forget(key, record)
+                return None
+            return Found(raw, key, record, contents, hops > 0)
+        log.warning("session %s could not be read and was deleted: %s", tokens.tag(key), reason)
+        self.emit(events.CorruptRecord, key, reason=reason)
+        await self.forget(key, record)
+        return None
+
+    async def _follow(
+        self, raw: bytes, key: str, record: Record, hops: int, now: int, *, met: bool
+    ) -> Found | Gone | None:
+        if hops >= _HOPS:
+            return None
+        if not raw:
+            following, after = b"", forward.successor(record.payload)
+        else:
+            target = forward.open_forward(record.payload, raw, key)
+            if target is None:
+                log.warning("session %s leads nowhere and was deleted", tokens.tag(key))
+                self.emit(events.CorruptRecord, key, reason="a forward record that its id does not open")
+                await self.forget(key, record)
+                return None
+            if target.grace_ends and now >= target.grace_ends and not met:
+                self.emit(events.SessionReused, key)
+                return None
+            following, after = target.raw, self.key_of(target.raw)
+        there = await self.load(after)
+        return None if there is None else await self.judge(following, after, there, hops + 1, met=met)
+
+    async def forget(self, key: str, record: Record) -> None:
+        """Delete a record that no request can use any more, if the store still answers."""
+        try:
+            await self.call("delete", self.server.delete(key, record.version), key)
+        except StoreUnavailable:
+            log.warning("session %s is dead and its record could not be deleted now", tokens.tag(key))
+
+    async def end(self, key: str, record: Record) -> bool:
+        """Delete a session, whatever is saved into it meanwhile and whatever id a renewal gives it; False: it was gone.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        there: Record | None = record
+        while there is not None:
+            if marks.is_mark(there.payload):
+                return False
+            if forward.is_forward(there.payload):
+                key = forward.successor(there.payload)
+                there = await self.load(key)
+                continue
+            met = await self.write("delete", partial(self.server.delete, key, there.version), key)
+            if not isinstance(met, Record):
+                return met is None
+            there = met
+        return False
+
+    async def drop(self, key: str) -> None:
+        """Delete a record that this manager made and whose id went out to nobody.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        await self.delete(key)
+
+    async def try_to_drop(self, key: str) -> None:
+        """Do so if the store still answers; else the record expires, and its id is known to nobody."""
+        try:
+            await self.drop(key)
+        except StoreUnavailable:
+            return  # said as an event
+
+    # -- by subject
+
+    def require_index(self) -> None:
+        """Check that the store finds sessions by subject.
+
+        Raises:
+            LimpetError: It does not.
+        """
+        if not self.is_server_side:
+            raise LimpetError(_NO_RECORDS)
+        if self._finds is None and self._pages is None:
+            raise LimpetError(
+                f"{type(self.store).__name__} cannot find sessions by subject: it has no find(), see Finds"
+            )
+
+    async def page_of(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return about ``limit`` records of a subject, and the next cursor or None.
+
+        Raises:
+            LimpetError: The store keeps no index by subject.
+            StoreUnavailable: The store does not answer.
+        """
+        self.require_index()
+        if self._pages is not None:
+            return await self.call("find", self._pages.find_page(subject, cursor, limit))
+        assert self._finds is not None
+        return await self.call("find", self._finds.find(subject)), None
+
+
+def _met(outcome: Outcome, version: int | None) -> InTheWay:
+    if outcome is DONE:
+        return None
+    if outcome is ABSENT:
+        return False
+    return None if version is not None and outcome.version == version else outcome

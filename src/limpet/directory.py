@@ -1,0 +1,338 @@
+"""Whose sessions: list, end, export and open them from outside, by subject, public id or tag.
+
+All of it needs a store on the server. What a cookie holds the server cannot list or end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from limpet._core import cookie_session, events, listing, marks, plan, tokens
+from limpet._core.detached import is_key, open_session
+from limpet._core.engine import Engine
+from limpet._core.listing import Kept
+from limpet._core.positions import subject_key
+from limpet._core.protocols import Scans, supports
+from limpet._core.record import NEVER, Contents, Found, Record, pack
+from limpet._core.session import Session, state_of
+from limpet._core.state import LOGIN, Read
+from limpet.devices import summary
+from limpet.errors import LimpetError
+
+__all__ = ["Directory", "SessionInfo"]
+
+_PAGE: Final = 500  # records that one step of a walk through the store takes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionInfo:
+    """One live session, as a person sees it in a list of devices. It holds nothing that could be sent as a cookie.
+
+    Attributes:
+        public_id: Names it, for `SessionManager.revoke`.
+        subject: Whose it is.
+        created_at: When it began.
+        last_seen: When it was last used, as exact as ``SessionPolicy.touch_interval``.
+        expires_at: When it ends if nobody uses it; None: never.
+        authenticated_at: When somebody logged in.
+        remember: It was a login with ``remember=True``.
+        device: The user agent in a few words, such as ``Firefox 141 on Ubuntu``; ``unknown`` without
+            ``SessionManager(devices=True)``.
+        user_agent: The header itself.
+        address: The truncated address, such as ``203.0.113.0/24``.
+        tags: What the application put on the login.
+        current: It is the session that was given as ``current``.
+    """
+
+    public_id: str
+    subject: str | None
+    created_at: datetime
+    last_seen: datetime
+    expires_at: datetime | None
+    authenticated_at: datetime | None = None
+    remember: bool = False
+    device: str = "unknown"
+    user_agent: str | None = None
+    address: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    current: bool = False
+
+
+class Directory:
+    """Looks at the sessions of one manager from outside: by subject, public id or tag."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def sessions_of(self, subject: str, *, current: Session | str | None = None) -> list[SessionInfo]:
+        """Return the live sessions of a subject, the last used first.
+
+        Args:
+            subject: As given to `Session.login`.
+            current: The session of this request, or its public id, to be told from the others.
+
+        Raises:
+            LimpetError: The sessions live in cookies, or the store keeps no index by subject.
+            StoreUnavailable: The store does not answer.
+        """
+        own = current.public_id if isinstance(current, Session) else current
+        found = [self.info(kept, own) for kept in await listing.live(self._engine, subject)]
+        return sorted(found, key=lambda info: (info.last_seen, info.public_id), reverse=True)
+
+    async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
+        """End one session, or all that were logged in with a tag; return how many.
+
+        It holds for the next request everywhere, and for open WebSockets that asked (``close_sockets``). A login with
+        the tag that is under way at the same time does not survive.
+
+        Args:
+            public_id: As `Session.public_id` and `sessions_of` give it.
+            tag: Name and value, as given to ``login(..., tags={name: value})``.
+
+        Raises:
+            TypeError: Neither is given, or both.
+            StoreUnavailable: The store does not answer; call it again.
+        """
+        if (public_id is None) == (tag is None):
+            raise TypeError("revoke takes a public id, or tag=(name, value)")
+        if tag is not None:
+            return await self._revoke_tag(*tag)
+        assert public_id is not None
+        engine = self._engine
+        if not engine.is_server_side:
+            if not is_key(public_id):
+                return 0
+            cookie_session.require(engine, "denylist")
+            await cookie_session.revoke_lineage(engine, public_id)
+            return 1
+        record = await engine.storage.load(public_id) if is_key(public_id) else None
+        return 0 if record is None else int(await self._end(public_id, record))
+
+    async def revoke_all(self, subject: str, *, except_: Session | str | None = None) -> int:
+        """End all sessions of a subject, on every device; return how many.
+
+        It holds from the moment at which the store has noted it, whatever the index by subject knows; the records are
+        deleted after that, a page at a time. A login of the subject that is under way at the same time does not
+        survive, one that follows does.
+
+        Args:
+            subject: As given to `Session.login`.
+            except_: The session that stays, as one's own after a change of password; or its public id.
+
+        Raises:
+            LimpetError: The sessions live in cookies, or the store keeps no index by subject.
+            StoreUnavailable: The store does not answer; call it again, as records may be left.
+        """
+        engine = self._engine
+        if engine.is_server_side:
+            engine.storage.require_index()
+        else:
+            cookie_session.require(engine, "epoch")
+        spared: list[str] = []
+
+        async def spare(number: int) -> None:
+            spared[:] = [await self._spare(except_, number)] if except_ is not None and engine.is_server_side else []
+
+        number = await engine.storage.positions.advance(subject_key(subject), before=spare)
+        if isinstance(except_, Session):
+            state = state_of(except_)
+            if state.flags & LOGIN:  # noted, and not saved yet: it counts as later
+                state.position = number
+        return await self._end_of(subject, number, spared) if engine.is_server_side else 0
+
+    async def revoke_everyone(self, progress: Callable[[int], None] | None = None) -> int:
+        """End every session in the store, the anonymous ones too; return how many.
+
+        For an incident, and for a backup that was restored and brought ended sessions back. It holds from the moment at
+        which the store has noted it; the records are deleted after that. Logins under way do not survive. All managers
+        that share the store are meant.
+
+        Args:
+            progress: Called with the number of records that are deleted so far.
+
+        Raises:
+            LimpetError: The sessions live in cookies, or the store cannot walk through its records.
+            StoreUnavailable: The store does not answer; call it again, as records may be left.
+        """
+        engine = self._engine
+        if not engine.is_server_side:
+            raise LimpetError(
+                "sessions in cookies cannot be walked through: to end all of them replace the secret, so that none of "
+                "them opens (`limpet keys rotate --keep 0`), or end those of one subject with revoke_all"
+            )
+        store: object = engine.storage.server
+        if not supports(store, Scans):
+            raise LimpetError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")
+        number, ended, cursor = await engine.storage.positions.advance(None), 0, None
+        while True:
+            page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
+            for key, record in page:
+                if not marks.is_mark(record.payload) and listing.decoded(engine, key, record).seen < number:
+                    ended += await self._end(key, record)
+            if progress is not None:
+                progress(ended)
+            if cursor is None:
+                return ended
+            await engine.runtime.sleep(0)
+
+    async def export(self, subject: str) -> list[dict[str, Any]]:
+        """Return everything that is kept of a subject: the data of each live session and what is known of its device.
+
+        Raises:
+            LimpetError: The sessions live in cookies, or the store keeps no index by subject.
+            StoreUnavailable: The store does not answer.
+
+        Source: Regulation (EU) 2016/679 (GDPR), article 15.
+        """
+        return [
+            {
+                "public_id": kept.key,
+                "created_at": _moment(kept.contents.created),
+                "last_seen": _moment(kept.record.accessed),
+                "tags": dict(kept.contents.tags),
+                "device": dict(kept.contents.device),
+                "data": kept.contents.data,
+            }
+            for kept in await listing.live(self._engine, subject)
+            if kept.contents is not None
+        ]
+
+    async def erase(self, subject: str) -> int:
+        """Delete everything that is kept of a subject, ended tags included; return how many sessions that ended.
+
+        What remains is the digest of the subject with the number and time of this call, as long as a session from
+        before it could live, so that nothing brings it back.
+
+        Raises:
+            LimpetError: The sessions live in cookies, or the store keeps no index by subject.
+            StoreUnavailable: The store does not answer; call it again, as something may be left.
+
+        Source: Regulation (EU) 2016/679 (GDPR), article 17.
+        """
+        engine = self._engine
+        tags: set[tuple[str, str]] = set()
+        async for page in listing.pages_of(engine, subject):
+            tags |= {pair for kept in page if kept.contents is not None for pair in kept.contents.tags.items()}
+        ended = await self.revoke_all(subject)
+        for name, value in tags:
+            key = marks.tag_key(name, value)
+            await marks.amend(engine.storage, key, lambda facts: _without(facts, subject, engine))
+        return ended
+
+    def open(self, public_id: str) -> AbstractAsyncContextManager[Session]:
+        """Open a live session without its client, in a worker or a background job.
+
+        ::
+
+            async with manager.open(public_id) as session:
+                session["report"] = "ready"
+
+        It is saved at the end, merged with what requests wrote meanwhile; after an exception nothing is. It never
+        makes a session, cannot change its id, and does not count as activity: the idle deadline stays.
+
+        Raises:
+            SessionEnded: There is none with that id.
+            StoreUnavailable: The store does not answer.
+        """
+        return open_session(self._engine, public_id)
+
+    # -- steps
+
+    async def _revoke_tag(self, name: str, value: str) -> int:
+        engine = self._engine
+        engine.storage.require_index()
+        subjects: list[str] = []
+
+        def note(facts: marks.Facts) -> None:
+            subjects[:] = facts.get("subjects", {})
+
+        number = await engine.storage.positions.advance(marks.tag_key(name, value), note=note)
+        ended = 0
+        for subject in subjects:
+            ended += await self._end_of(subject, number, [], (name, value))
+        return ended
+
+    async def _end_of(self, subject: str, number: int, spared: list[str], tag: tuple[str, str] | None = None) -> int:
+        """Delete the records of the sessions that a revocation ended.
+
+        A renewal on the way may take one out of sight of a page; it is dead all the same, and deleted when it is used.
+        """
+        ended = 0
+        async for page in listing.pages_of(self._engine, subject):
+            for kept in page:
+                tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
+                if tagged and kept.seen < number and kept.key not in spared:
+                    ended += await self._end(kept.key, kept.record)
+        return ended
+
+    async def _spare(self, spared: Session | str, number: int) -> str:
+        """Let a session count as later than a revocation; return its key, wherever a renewal moved it."""
+        engine = self._engine
+        state = state_of(spared) if isinstance(spared, Session) else None
+        read = None if state is None else state.read
+        raw, key = (b"", "") if read is None else (read.raw, read.key or "")
+        if isinstance(spared, str):
+            key = spared
+        if not is_key(key):
+            return key
+        while True:
+            found = await engine.storage.locate(raw, key, met=True)
+            if not isinstance(found, Found):
+                return key
+            found.contents.seen = number
+            payload = pack(found.contents, engine.serializer)
+            record = found.record._replace(version=tokens.new_version(), payload=payload)
+            if await engine.storage.update(found.key, record, found.record.version) is None:
+                break
+        draft = None if state is None else state.draft
+        if state is not None and draft is not None:
+            draft.seen = number
+            if state.read is read and read is not None and read.record.version == found.record.version:
+                state.read = Read(found.raw, found.key, record, read.ends)
+        return found.key
+
+    async def _end(self, key: str, record: Record) -> bool:
+        engine = self._engine
+        ended = await engine.storage.end(key, record)
+        if ended:
+            engine.emit(events.SessionRevoked, key, subject=record.subject)
+        return ended
+
+    def info(self, kept: Kept, own: str | None) -> SessionInfo:
+        """Return what a list shows of a record.
+
+        Args:
+            own: The public id of the session that looks, or None.
+        """
+        contents, record = kept.contents or Contents(0), kept.record
+        limit = plan.deadline(contents, record.accessed, self._engine.policy)
+        agent = contents.device.get("agent")
+        return SessionInfo(
+            public_id=kept.key,
+            subject=record.subject,
+            created_at=_moment(contents.created),
+            last_seen=_moment(record.accessed),
+            expires_at=None if limit == NEVER else _moment(limit),
+            authenticated_at=_moment(contents.authenticated) if contents.authenticated else None,
+            remember=contents.remember,
+            device=summary(agent or ""),
+            user_agent=agent,
+            address=contents.device.get("address"),
+            tags=dict(contents.tags),
+            current=kept.key == own,
+        )
+
+
+def _without(facts: marks.Facts, subject: str, engine: Engine) -> tuple[marks.Facts, int]:
+    now = engine.clock()
+    subjects = {who: end for who, end in facts.get("subjects", {}).items() if who != subject and end > now}
+    later = engine.storage.positions.keep_until() if facts.get("at") else now
+    return {**facts, "subjects": subjects}, max([*subjects.values(), later])
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

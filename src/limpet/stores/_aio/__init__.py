@@ -1,0 +1,1 @@
+"""What several stores need of asyncio: commands gathered into batches, one client per event loop, blocking calls."""

@@ -1,0 +1,295 @@
+"""Sessions in PostgreSQL: one statement to load, one for a version-checked write.
+
+PostgreSQL 12 and later through asyncpg. ``DONE`` means that the transaction is committed, and with the server's own
+default (``synchronous_commit = on``) that it is on disk.
+
+When the server is restarted, or another one takes its place, the connections that idle are given up, and what was
+asked is asked once more: see `limpet.stores.postgres.execution`. What a caller gives up is cancelled at the server.
+
+Concurrent commands of one kind share a statement over arrays, and so a round trip, and writes share a commit.
+Nothing is left in a database session, so a pooler may give every transaction another one: behind PgBouncer in
+transaction mode say ``pgbouncer=True``, which turns named statements off (a statement is then two round trips).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final
+
+from limpet._core.protocols import ABSENT, Outcome
+from limpet._core.record import Record
+from limpet.errors import ConfigurationError
+from limpet.stores._aio.batching import Batching
+from limpet.stores._aio.per_loop import PerLoop
+from limpet.stores._connections import Connections as Counted
+from limpet.stores._url import boolean, integer, own_options, seconds, text
+from limpet.stores.postgres import checks
+from limpet.stores.postgres.connecting import Connector
+from limpet.stores.postgres.connections import Connections
+from limpet.stores.postgres.dsn import read
+from limpet.stores.postgres.errors import FAILURES, NO_TABLE, Explains
+from limpet.stores.postgres.execution import ALONE, LOAD, Execution, record_of
+from limpet.stores.postgres.sql import MIGRATIONS, Statements, Table
+
+__all__ = ["PostgresStore"]
+
+_OPTIONS: Final = {
+    "schema": text,
+    "table": text,
+    "create": boolean,
+    "pgbouncer": boolean,
+    "timeout": seconds,
+    "connect_timeout": seconds,
+    "max_connections": integer,
+}
+_MIGRATING: Final = 30.0  # seconds; nobody waits so long for it, and it goes on when they gave up
+_MANY: Final = 250  # keys that one caller may ask for in one statement
+
+
+class _Open:
+    """What one event loop has open."""
+
+    batching: Batching[tuple[Any, ...], Any]
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+        self.getting_ready: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Finish what is under way and close the connections; those of a given pool stay."""
+        await self.batching.drain()
+        if self.getting_ready is not None:
+            self.getting_ready.cancel()
+            await asyncio.wait([self.getting_ready])
+        await self.connections.close()
+
+
+class PostgresStore:
+    """Keeps records in a table.
+
+    Args:
+        url: ``postgresql://user:password@host:5432/database``, with any parameter that asyncpg understands. Of several
+            hosts, ``...@one:5432,two:5432/database``, the one that takes writes is used.
+        pool: Instead of a URL, a pool of your own. It stays yours: it belongs to one event loop, it is never closed
+            here, and its way to clean connections (a round trip after each statement) applies.
+        schema: The schema.
+        table: The table in it, and the beginning of its indexes' names.
+        create: Create schema and table on first use, and bring them up to date. If False,
+            run `migrations_sql` yourself.
+        pgbouncer: True behind a pooler that gives every transaction another database session.
+        timeout: Seconds from asking to the answer, waiting for a connection included. The server gets it as
+            ``statement_timeout``, and three quarters of it as ``lock_timeout``, unless the URL sets them.
+        connect_timeout: Seconds for opening a connection.
+        max_connections: Connections of one process and event loop at most. Concurrent commands share them.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        pool: Any = None,
+        schema: str = "limpet",
+        table: str = "sessions",
+        create: bool = True,
+        pgbouncer: bool = False,
+        timeout: float = 1.0,
+        connect_timeout: float = 0.9,
+        max_connections: int = 4,
+    ) -> None:
+        if (url is None) == (pool is None):
+            raise ConfigurationError("PostgresStore needs a URL or pool=, and not both")
+        if timeout <= 0 or connect_timeout <= 0 or max_connections < 1:
+            raise ConfigurationError("timeout and connect_timeout are seconds over 0, max_connections is at least 1")
+        self._pool = pool
+        self._table = Table(schema=schema, table=table)
+        self._sql = Statements(self._table)
+        self._create = create
+        self._pgbouncer = pgbouncer
+        self._timeout = timeout
+        self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
+        self._connections = max_connections
+        self._connect: Connector | None = None
+        self._explain = Explains("PostgreSQL", self._table.name, ())
+        if url is not None:
+            dsn = read(url)
+            self._explain = Explains(f"PostgreSQL at {dsn.place}", self._table.name, dsn.secrets)
+            self._connect = Connector(url, dsn, timeout=timeout, connect_timeout=connect_timeout, pgbouncer=pgbouncer)
+        self._owner: asyncio.AbstractEventLoop | None = None
+        self._opened: PerLoop[_Open] = PerLoop(self._make, _Open.close)
+
+    @classmethod
+    def from_url(cls, url: str) -> PostgresStore:
+        """Return the store that a URL with options names, such as ``postgresql://host/app?schema=web&pgbouncer=1``."""
+        read(url)  # before it is written anew
+        place, own = own_options(url, _OPTIONS)
+        return cls(place, **own)
+
+    def __repr__(self) -> str:
+        return f"PostgresStore({self._explain.where!r}, table={self._table.name!r})"
+
+    def migrations_sql(self) -> str:
+        """Return the script that creates the schema or brings it up to date."""
+        return self._table.migrations_sql()
+
+    async def migrate(self) -> None:
+        """Run `migrations_sql`, whatever ``create`` says."""
+        await self._explained(self._migrate(self._opened.here().connections))
+
+    async def open(self) -> None:
+        """Connect, and create what is missing."""
+        await self._ready(self._opened.here())
+
+    async def close(self) -> None:
+        """Finish what is under way on this event loop and close its connections."""
+        await self._opened.close()
+
+    async def load(self, key: str) -> Record | None:
+        """Return the record, or None; one statement."""
+        (found,) = await self._ask(LOAD, bytes.fromhex(key))
+        return found  # type: ignore[no-any-return]
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of these keys; one statement."""
+        names = [bytes.fromhex(key) for key in keys]
+        if len(names) <= _MANY:
+            return await self._ask(LOAD, *names) if names else ()
+        parts = [names[start : start + _MANY] for start in range(0, len(names), _MANY)]
+        found = await asyncio.gather(*(self._ask(LOAD, *part) for part in parts))
+        return [record for part in found for record in part]
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Write a record where there is none; one statement."""
+        while True:
+            outcome = await self._ask("create", *_values(key, record))
+            if outcome is not ABSENT:
+                return outcome  # type: ignore[no-any-return]
+            # Somebody else's create was committed after this statement had begun, so it saw only that the key is
+            # taken. The next look shows by whom; if that record is gone again, the key is free.
+            if (there := await self.load(key)) is not None:
+                return there
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Replace the record of that version, or return what is there now; one statement."""
+        return await self._ask("update", *_values(key, record), expected)  # type: ignore[no-any-return]
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        """Do what `update` does, and take ``accessed`` and ``expires`` as given; one statement."""
+        return await self._ask("replace", *_values(key, record), expected)  # type: ignore[no-any-return]
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        """Move the deadlines forward; one statement."""
+        return await self._ask("touch", bytes.fromhex(key), accessed, expires)  # type: ignore[no-any-return]
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        """Delete the record, or only that version of it; one statement."""
+        return await self._ask("delete", bytes.fromhex(key), version)  # type: ignore[no-any-return]
+
+    async def sweep(self, now: int, limit: int) -> int:
+        """Delete some expired records, passing over those that somebody is just writing."""
+        status = await self._ask(ALONE, "execute", self._sql.sweep, now, limit)
+        return int(status.rpartition(" ")[2])
+
+    async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
+        """Return the records of one subject; one statement, over an index."""
+        rows = await self._ask(ALONE, "fetch", self._sql.find, _encoded(subject))
+        return [(row["key"].hex(), record_of(row)) for row in rows]
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Return the records with the ``limit`` next keys of that subject, and the last of these keys or None."""
+        after, limit = bytes.fromhex(cursor or ""), max(limit, 1)
+        rows = await self._ask(ALONE, "fetch", self._sql.find_page, _encoded(subject), after, limit)
+        found = [(row["key"].hex(), record_of(row)) for row in rows]
+        return found, found[-1][0] if len(found) == limit else None
+
+    async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        """Walk through all records in the order of their keys."""
+        rows = await self._ask(ALONE, "fetch", self._sql.scan, bytes.fromhex(cursor or ""), max(limit, 1))
+        found = [(row["key"].hex(), record_of(row)) for row in rows]
+        return found, found[-1][0] if len(found) == max(limit, 1) else None
+
+    async def check(self) -> Sequence[str]:
+        """Ask the server about itself; return what an operator should mend.
+
+        Raises:
+            StoreUnavailable: It does not answer, or the table is missing.
+        """
+        state = (await self._ask(ALONE, "fetch", checks.QUESTION, self._table.name))[0]
+        version = (await self._ask(ALONE, "fetch", self._sql.version))[0][0]
+        return list(checks.complaints(state, version=version, connections=self._connections))
+
+    async def connections(self) -> Counted:
+        """Return how many connections a worker opens, and how many the server accepts; superusers' own do not count."""
+        state = (await self._ask(ALONE, "fetch", checks.CONNECTIONS))[0]
+        return Counted(self._connections, state["accepted"], state["connected"], "max_connections")
+
+    def _make(self) -> _Open:
+        loop = asyncio.get_running_loop()
+        if self._pool is None:
+            connect = self._connect
+        elif self._owner is not None and self._owner is not loop:
+            raise ConfigurationError(
+                "PostgresStore(pool=...) is used in a second event loop or process, and a pool belongs to one: "
+                "give a URL, and every loop and process gets a pool of its own"
+            )
+        else:
+            self._owner, connect = loop, None
+        connections = Connections(connect, self._pool, most=self._connections, linger=self._timeout)
+        opened = _Open(connections)
+        execution = Execution(connections, self._sql, self._explain, plain=self._pgbouncer)
+
+        async def send(kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
+            # Over what is open now: what is still waiting when the store is closed opens nothing else.
+            await self._ready(opened)
+            return await execution.send(kind, asked)
+
+        opened.batching = Batching(send, where=self._explain.where, timeout=self._timeout, at_once=self._connections)
+        return opened
+
+    async def _ready(self, opened: _Open) -> None:
+        """Wait until the table is there; the first caller starts that, and it goes on without them."""
+        task = opened.getting_ready
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = opened.getting_ready = asyncio.create_task(self._get_ready(opened.connections))
+        if not task.done():
+            await self._explained(asyncio.shield(task))
+
+    async def _get_ready(self, connections: Connections) -> None:
+        if not self._create:
+            return
+        async with asyncio.timeout(_MIGRATING):
+            try:
+                async with connections.one() as connection:
+                    if await connection.fetchval(self._sql.version) >= len(MIGRATIONS):
+                        return
+            except NO_TABLE:
+                pass  # a new database
+            await self._migrate(connections)
+
+    async def _migrate(self, connections: Connections) -> None:
+        # The limits that the connections have are for requests.
+        limits = f"BEGIN; SET LOCAL statement_timeout = {_MIGRATING * 1000:.0f}; SET LOCAL lock_timeout = 0;"
+        script = self.migrations_sql().replace("BEGIN;", limits, 1)
+        async with asyncio.timeout(_MIGRATING), connections.one() as connection:
+            await connection.execute(script)
+
+    async def _explained(self, call: Awaitable[None]) -> None:
+        try:
+            return await call
+        except FAILURES as error:
+            failure = self._explain(error)
+        raise failure  # out here, where the driver's error is not its context
+
+    async def _ask(self, kind: str, *values: Any) -> Any:
+        return await self._opened.here().batching.ask(kind, values)
+
+
+def _encoded(subject: str) -> bytes:
+    return subject.encode("utf-8", "surrogatepass")
+
+
+def _values(key: str, record: Record) -> tuple[Any, ...]:
+    version, payload, accessed, expires, subject = record
+    return bytes.fromhex(key), version, payload, accessed, expires, None if subject is None else _encoded(subject)

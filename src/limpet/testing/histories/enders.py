@@ -1,0 +1,246 @@
+"""What can have ended a session, and what must have: the only reasons for which one may be gone or must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from limpet.testing.histories.facts import Visit
+from limpet.testing.histories.family import Edge, Families, Union
+from limpet.testing.histories.handler import DEADLINE, IDLE
+
+__all__ = ["Enders"]
+
+_TOUCH: Final = 60_000  # milliseconds within which a use need not be written down
+_ABSOLUTE: Final = 14 * 86_400_000
+_MARGIN: Final = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
+
+
+class Enders:
+    """Finds the requests and operators that ended sessions."""
+
+    def __init__(self, families: Families) -> None:
+        self.families = families
+        self.rules = families.history.rules
+        self.server = self.rules.mode == "server"
+
+    # -- what may have
+
+    def may(self, session: str, before: int, but: Visit | None = None) -> bool:
+        """Tell whether anything that began before a moment can have ended a session, or can end it later."""
+        return next(self.possible(session, before, but), None) is not None
+
+    def possible(self, session: str, before: int, but: Visit | None = None) -> Iterator[Visit]:
+        """Return what of all that began before a moment can have ended a session."""
+        families = self.families
+        birth = families.birth(session)
+        for visit in families.acts:
+            if visit is but or visit.sent >= before:
+                continue
+            if visit.act.kind in ("request", "open"):
+                if self._can_end(visit, session):
+                    yield visit
+            elif visit.end > birth.sent and self._is_meant(visit, session):
+                yield visit
+        limit = self.rules.max_sessions
+        if self.server and limit is not None and not self.rules.refuses:
+            newer = self._newer_logins(session, before)
+            if len(newer) >= limit:
+                yield newer[-1]
+
+    def _can_end(self, visit: Visit, session: str) -> bool:
+        families = self.families
+        sent = families.presented(visit)
+        if not self.server:
+            return self._can_end_cookie(visit, session, sent)
+        moves, ends = visit.tries
+        empties = any(group.removed for group in visit.groups) and families.subject(session) is None
+        if session in sent and (ends or empties or (moves and _takes_effect(visit))):
+            return True
+        made = families.made.get(session)
+        if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
+            edge = families.edge(session)
+            if set(made.tokens) & set(visit.tokens) or (edge is not None and edge.parent in sent):
+                return _takes_effect(visit)  # two logins of one browser: the later takes the place of the earlier
+        return visit.imported_again if session == self._imported() else False
+
+    def _imported(self) -> str | None:
+        imported = self.families.history.imported
+        return None if imported is None else self.families.session(imported)
+
+    def _can_end_cookie(self, visit: Visit, session: str, sent: set[str]) -> bool:
+        moves, ends = visit.tries
+        acts = moves or ends or any(group.removed for group in visit.groups)
+        if self.rules.mode == "none" or not acts:
+            return False
+        families = self.families
+        if families.kin(session) in {families.kin(other) for other in sent}:
+            return True
+        subject = families.subject(session)
+        return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
+
+    def _is_meant(self, visit: Visit, session: str, *, certain: bool = False) -> bool:
+        families = self.families
+        kind = visit.act.kind.partition(":")[0]
+        match kind:
+            case "expiry" | "everyone":
+                return True
+            case "revoke":
+                return families.kin(session) in {families.kin(other) for other in families.presented(visit)}
+            case "revoke_all":
+                return families.subject(session) == visit.subject
+            case "spare":
+                return families.subject(session) == visit.subject and not self._is_spared(visit, session, certain)
+            case "revoke_tag":
+                return families.birth(session).tagged
+            case _:
+                return False
+
+    def _is_spared(self, visit: Visit, session: str, certain: bool) -> bool:
+        """Tell whether a session is the one that stays; what it is carried over to meanwhile may or may not."""
+        families = self.families
+        if visit.spared is None:
+            return False
+        spared = families.session(visit.spared)
+        return spared == session or (certain and families.kin(spared) == families.kin(session))
+
+    def voids(self, login: Visit, subject: str) -> bool:
+        """Tell whether anything can have made a login void while it was under way: a revocation, newer logins."""
+        for visit in self.families.acts:
+            if visit is login or visit.end <= login.sent or visit.sent >= login.end:
+                continue
+            kind = visit.act.kind.partition(":")[0]
+            if kind == "everyone" or (kind == "revoke_tag" and login.tagged):
+                return True
+            if kind in ("revoke_all", "spare") and visit.subject == subject:
+                return True
+            if set(visit.tokens) & set(login.tokens) and any(visit.tries):
+                return True
+        limit = self.rules.max_sessions
+        return limit is not None and len(self._newer(login, subject, login.end)) >= limit
+
+    def _newer_logins(self, session: str, before: int) -> list[Visit]:
+        """Return the logins that can count as newer than that of a session, one for each browser."""
+        return self._newer(self.families.birth(session), self.families.subject(session), before)
+
+    def _newer(self, birth: Visit, subject: str | None, before: int) -> list[Visit]:
+        families, together, newer = self.families, Union(), {}
+        for visit in families.acts:
+            logs_in = any(group.login == subject for group in visit.groups) or visit.imports
+            if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
+                own = f"visit {visit.number}"
+                for name in (*visit.tokens, *([families.kin(visit.out)] if visit.out else [])):
+                    together.join(name, own)
+                newer[own] = visit
+        return list({together.find(own): visit for own, visit in newer.items()}.values())
+
+    def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
+        """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
+
+        Args:
+            own: By the end of that request, which counts as a use when it began; else when it began.
+        """
+        families, margin = self.families, 0 if self.rules.exact else _MARGIN
+        kin, used = families.kin(session), families.birth(session).elapsed
+        now, used = (at.until, at.elapsed) if own else (at.elapsed, used)
+        if not self.server and at.tokens and at.tokens[0] in families.issuer:
+            used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
+        for visit in families.acts:
+            if visit.sent >= at.loaded or visit is at:
+                continue
+            if self.server and visit.ok and families.met(visit) == session:
+                used = max(used, visit.elapsed)  # a use counts from when the request began
+            near = {families.kin(other) for other in families.presented(visit)}
+            near |= {families.kin(visit.out)} if visit.out else set()
+            if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
+                return True
+        return (
+            now - used + margin + _TOUCH >= IDLE * 1000 or now - families.birth(session).elapsed + margin >= _ABSOLUTE
+        )
+
+    def is_idle(self, session: str, at: Visit) -> bool:
+        """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
+        families = self.families
+        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
+        used = [visit.until for visit in near if session in families.presented(visit)]
+        used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
+        used += [families.birth(session).until]
+        return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
+
+    # -- what must have
+
+    def must(self, session: str, by: int) -> Visit | None:
+        """Return something acknowledged before a moment after which a session must be over, or None."""
+        return next((visit for visit in self._certain(session) if visit.end < by), None)
+
+    def _certain(self, session: str) -> Iterator[Visit]:
+        families = self.families
+        birth, made = families.birth(session), families.made.get(session)
+        for visit in families.acts:
+            if not visit.ok or visit is made:
+                continue
+            if visit.act.kind == "request":
+                if self._has_ended(visit, session):
+                    yield visit
+            elif self._is_meant(visit, session, certain=True) and birth.end < visit.sent:
+                kind = visit.act.kind
+                if kind == "expiry" and made is not None and made.end > visit.sent:
+                    continue
+                if kind == "revoke" and (not visit.result or session not in families.presented(visit)):
+                    continue
+                yield visit
+
+    def _has_ended(self, visit: Visit, session: str) -> bool:
+        families = self.families
+        if not self.server:
+            return self._has_ended_cookie(visit, session)
+        met = families.met(visit)
+        sent = families.presented(visit)
+        if met is None:
+            planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
+            return planted and session in sent and (visit.over or visit.moved)
+        if met == session:
+            return visit.over or visit.moved or (visit.emptied and self._alone(visit, session))
+        if session == self._imported():  # what was taken over from it is it
+            return visit.over and any(edge.parent == session for edge in families.chain(met))
+        return visit.over and any(edge.parent == met for edge in self._regenerated_meanwhile(visit, session))
+
+    def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[Edge]:
+        """Return the steps by which a session was carried over while a logout of it was under way."""
+        for edge in self.families.chain(session):
+            if edge.parent == self._imported() or any(group.login for group in edge.mover.groups):
+                return
+            if edge.mover.sent < visit.end and visit.sent < edge.mover.end:
+                yield edge
+
+    def _alone(self, visit: Visit, session: str) -> bool:
+        """Tell whether nobody else did anything with a session during a request."""
+        near = (
+            other for other in self.families.acts if other is not visit and session in self.families.presented(other)
+        )
+        return not any(other.sent < visit.end and visit.sent < other.end for other in near)
+
+    def _has_ended_cookie(self, visit: Visit, session: str) -> bool:
+        families, met = self.families, self.families.met(visit)
+        if met is None or self.rules.mode == "none":
+            return False
+        subject = families.subject(met)
+        if self.rules.mode == "epoch" and subject is not None:
+            birth = families.birth(session)
+            return visit.over and families.subject(session) == subject and birth.end < visit.sent
+        if self.rules.mode == "denylist" and met == session and visit.moved:
+            return True
+        if not visit.over or families.kin(met) != families.kin(session):
+            return False
+        steps = [*families.chain(session)]
+        return not any(
+            any(group.login for group in edge.mover.groups) and edge.mover.end > visit.sent for edge in steps
+        )
+
+
+def _takes_effect(visit: Visit) -> bool:
+    """Tell whether a change of id can have cost the browser its old session: only if it has the new one."""
+    if visit.died:
+        return visit.cut_late
+    moved = any(group.moves and group.state in ("saved", "told") for group in visit.groups)
+    return visit.answered is None or (visit.ok and visit.sends and moved)

@@ -1,0 +1,264 @@
+"""What happened in a history, as far as a browser, a handler and an operator can see it. No engine, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from limpet.testing.histories.plans import Act, Rules
+from limpet.testing.histories.watched import Kind
+
+__all__ = ["CONSTANT", "Group", "History", "Hold", "Seen", "State", "Visit", "atoms_of", "cookie_of"]
+
+State: TypeAlias = Literal["open", "saved", "told", "unknown", "dropped", "gone"]
+"""Of what a handler wrote: not saved yet; acknowledged; the request was told that it is lost; there was an error, so
+that either may be; it had to be dropped, as the handler failed; the same handler then ended the session."""
+
+CONSTANT: Final = {"lang": "en", "recent": []}
+"""A constant of an application, which handlers put into sessions. Nobody may change it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a handler found when its request began.
+
+    Attributes:
+        alive: There was a session.
+        data: A deep copy; None: it did not look.
+    """
+
+    alive: bool
+    public_id: str | None
+    subject: str | None
+    data: Mapping[str, Any] | None
+
+
+@dataclass(slots=True)
+class Group:
+    """What a handler wrote between two saves.
+
+    Attributes:
+        atoms: Numbers of what was written.
+        removed: Numbers of what was deleted.
+        fresh: It belongs to a session that this request began.
+        moves: The id was to change.
+        login: Who logged in.
+        sets: The session was given a deadline of its own.
+        ends: The session was to end.
+        begun: When.
+        ended: When its fate was known.
+    """
+
+    atoms: list[int] = field(default_factory=list[int])
+    removed: list[int] = field(default_factory=list[int])
+    fresh: bool = False
+    moves: bool = False
+    login: str | None = None
+    ends: bool = False
+    sets: bool = False
+    state: State = "open"
+    begun: int = 0
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A lock that was held: its name, and from when to when (None: its holder died)."""
+
+    name: str
+    begun: int
+    ended: int | None
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """One request, or one act of an operator, and what came of it.
+
+    Attributes:
+        tokens: The ids that were presented.
+        sent: When it began.
+        loaded: When its session had been read.
+        answered: When its answer was there, or None: its process died.
+        seen: What it found; None: it could not be read, or it is not a request.
+        subject: Whom it logged in, or whom an operator meant.
+        out: The id in its answer; "": the cookie was deleted; None: neither.
+        sends: Its answer's headers reach the browser.
+        elapsed: The true time when it began, in milliseconds.
+        until: The true time when it was over.
+        settled: It is one of those that look at the end.
+        pid: The public id after its commit, or what an operator meant.
+        result: What an operator was told.
+        tagged: Its login carries the tag.
+    """
+
+    number: int
+    act: Act
+    tokens: tuple[str, ...] = ()
+    sent: int = 0
+    loaded: int = 0
+    answered: int | None = None
+    seen: Seen | None = None
+    groups: list[Group] = field(default_factory=list[Group])
+    subject: str | None = None
+    out: str | None = None
+    sends: bool = True
+    error: Exception | None = None
+    failed: bool = False
+    died: bool = False
+    cut_late: bool = True
+    elapsed: int = 0
+    until: int = 0
+    settled: bool = False
+    pid: str | None = None
+    result: Any = None
+    tagged: bool = False
+    sets_deadline: bool = False
+    asked_only: bool = True
+    both: bool = False
+    emptied: bool = False
+    spared: str | None = None
+    made: tuple[str | None, Mapping[str, Any]] | None = None
+    events: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    calls: list[str] = field(default_factory=list[str])
+    holds: list[Hold] = field(default_factory=list[Hold])
+    faults: dict[int, Kind] = field(default_factory=dict[int, Kind])
+    on_cut: Callable[[], None] | None = None
+
+    def cut(self) -> None:
+        """Its process dies now."""
+        if self.on_cut is not None:
+            self.on_cut()
+
+    @property
+    def ok(self) -> bool:
+        """It was answered, and not with an error of ours."""
+        return self.answered is not None and self.error is None
+
+    @property
+    def end(self) -> int:
+        """When it was over; far in the future if it never was."""
+        return self.answered if self.answered is not None else 1 << 60
+
+    @property
+    def alive(self) -> bool:
+        """It found a session."""
+        return self.seen is not None and self.seen.alive
+
+    @property
+    def moved(self) -> bool:
+        """Its change of id was acknowledged, and so the browser has the new id."""
+        return self.ok and self.sends and any(group.moves and group.state == "saved" for group in self.groups)
+
+    @property
+    def over(self) -> bool:
+        """Its logout was acknowledged."""
+        return self.ok and any(group.ends for group in self.groups)
+
+    @property
+    def tries(self) -> tuple[bool, bool]:
+        """Whether it meant to change the id, and whether it meant to end the session."""
+        return any(group.moves for group in self.groups), any(group.ends for group in self.groups)
+
+    @property
+    def imports(self) -> bool:
+        """It moved the session of another library here."""
+        return any(name == "SessionImported" for _, name in self.events)
+
+    @property
+    def moves_the_clock(self) -> bool:
+        """Time passed during it."""
+        return self.act.kind in ("tick", "wait", "half", "expiry") or "long" in self.act.steps
+
+    @property
+    def imported_again(self) -> bool:
+        """It took an old session over, which counts once."""
+        return self.imports and self.out is not None
+
+    def __str__(self) -> str:
+        parts = [f"#{self.number} [{self.sent}-{self.answered or ''}]", "looks" if self.settled else str(self.act)]
+        if self.tokens:
+            parts.append(f"with {'+'.join(token[-5:] for token in self.tokens)}")
+        if self.seen is not None:
+            parts.append(f"saw {self.seen.subject} {self.seen.data or ''}" if self.alive else "saw nothing")
+        parts += [f"{group.state}{group.atoms}" for group in self.groups if group.atoms or group.moves or group.ends]
+        if self.out is not None:
+            parts.append(f"-> {'cookie deleted' if not self.out else self.out[-5:]}")
+        if self.error is not None or self.died:
+            parts.append(f"raised {self.error!r}" if self.error is not None else "died")
+        if self.result is not None:
+            parts.append(f"= {self.result!r}")
+        parts += [name for _, name in self.events]
+        return " ".join([*parts, *self.calls])
+
+
+@dataclass(slots=True)
+class History:
+    """All that happened.
+
+    Attributes:
+        listed: At the end, the public ids that are listed, by subject.
+        faulty: Something failed on purpose.
+    """
+
+    rules: Rules
+    visits: list[Visit]
+    listed: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    revoked: dict[str, int] = field(default_factory=dict[str, int])
+    constant: Any = None
+    faulty: bool = False
+    imported: str | None = None
+    problems: list[str] = field(default_factory=list[str])
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __str__(self) -> str:
+        return "\n".join(f"  {visit}" for visit in self.visits)
+
+
+def atoms_of(data: Mapping[str, Any]) -> dict[int, int]:
+    """Return what of all that handlers wrote is in a session, and how often."""
+    found: dict[int, int] = {}
+
+    def add(number: object, times: int = 1) -> None:
+        if isinstance(number, int):
+            found[number] = found.get(number, 0) + times
+
+    for key, value in data.items():
+        if key.startswith("k"):
+            add(value)
+        elif key == "n":
+            number, digits = 0, value
+            while digits:
+                if digits % 4:
+                    add(number, digits % 4)
+                number, digits = number + 1, digits // 4
+        elif key in ("log", "twin1", "twin2"):
+            for item in value:
+                add(item)
+        elif key in ("tree", "held", "prefs"):
+            for item in value.get("recent", ()):
+                add(item)
+    return found
+
+
+def cookie_of(header: tuple[bytes, bytes] | None, name: str) -> str | None:
+    """Return what a response header does to the cookie of a name: its new value, "" if it is deleted, None: nothing.
+
+    Raises:
+        ValueError: It is no such header.
+    """
+    if header is None:
+        return None
+    kind, line = header
+    pair, *attributes = line.decode("latin-1").split(";")
+    given, _, value = pair.strip().partition("=")
+    if kind != b"set-cookie" or given != name:
+        raise ValueError(f"{kind!r}: {pair!r} is no Set-Cookie of {name}")
+    ages = [part.strip().partition("=")[2] for part in attributes if part.strip().lower().startswith("max-age=")]
+    return "" if ages and int(ages[0]) <= 0 else value
+
+
+def fresh_constant() -> dict[str, Any]:
+    """Return an object like `CONSTANT`, for one history."""
+    return deepcopy(CONSTANT)

@@ -1,0 +1,310 @@
+"""What handlers do in a history, step by step, through the public methods of a session; and a note of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from limpet._core.session import Session
+from limpet.errors import LimpetError, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached
+from limpet.testing.histories.facts import Group, Hold, Visit, atoms_of
+from limpet.testing.histories.stage import Moments, Stage, never, pause
+
+__all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
+
+_QUIET: Final = ("ask", "read", "live", "long")
+LOST: Final = frozenset({"WriteAfterEnd", "SessionRevoked"})
+IDLE: Final = 36_000
+"""The idle timeout in seconds."""
+DEADLINE: Final = 600
+"""The life in seconds that a handler gives a session with `expire_in`."""
+
+
+class Numbers:
+    """Hands out the numbers of what is written: each thing that a handler writes has one of its own."""
+
+    def __init__(self) -> None:
+        self.last = -1
+
+    def next(self) -> int:
+        """Return a number that was never used."""
+        self.last += 1
+        return self.last
+
+
+class Handler:
+    """The handler of one request.
+
+    Args:
+        names: The full names of the subjects, by short name, and ``tag``.
+        constant: The application's constant.
+        tick: Lets time pass, as long as an act of that name.
+    """
+
+    def __init__(
+        self,
+        stage: Moments,
+        numbers: Numbers,
+        visit: Visit,
+        session: Session,
+        names: dict[str, str],
+        constant: dict[str, Any],
+        problems: list[str],
+        tick: Callable[[str], None],
+    ) -> None:
+        self.stage, self.numbers, self.visit, self.session = stage, numbers, visit, session
+        self.names, self.constant, self.problems, self.tick = names, constant, problems, tick
+        self.lost = False
+        self.held: Any = None
+        self.mine: set[str] = set()  # keys under which lie objects of this very handler
+        self.fresh = not visit.alive
+        self.group = self._group()
+
+    async def run(self) -> None:
+        """Do all steps."""
+        for step in self.visit.act.steps:
+            await self._do(step)
+
+    async def _do(self, step: str) -> None:
+        name = step.partition(":")[0]
+        if name not in _QUIET:
+            self.visit.asked_only = False
+        match name:
+            case "save":
+                await self._saving(self.session.save, self.group)
+            case "refresh":
+                await self.session.refresh()
+                self._look()
+            case "exclusive":
+                await self._exclusive()
+            case "both":
+                await self._both()
+            case "long":
+                self.tick(name)
+                await pause()
+            case "live":
+                await self.session.is_live()
+            case _:
+                self.act(step)
+
+    def act(self, step: str) -> None:
+        """Do one step that does not wait."""
+        name, _, argument = step.partition(":")
+        if name not in _QUIET:
+            self.visit.asked_only = False
+        if name in ("login", "tagged"):
+            self._login(self.names[argument], tagged=name == "tagged")
+        else:
+            getattr(self, f"_{name}")()
+
+    # -- saving
+
+    def _group(self) -> Group:
+        group = Group(begun=self.stage.tick(), fresh=self.fresh)
+        self.visit.groups.append(group)
+        return group
+
+    def _look(self) -> None:
+        """A handler can see that its session is gone."""
+        seen = self.visit.seen
+        had = seen is not None and seen.public_id is not None
+        self.lost = self.lost or (had and not self.fresh and self.session.public_id is None)
+
+    async def _saving(self, save: Any, group: Group, *, last: bool = False) -> None:
+        """Save, and settle what became of what was written."""
+        began = len(self.visit.events)
+        try:
+            await save()
+        except BaseException as error:
+            group.state = (
+                "unknown" if not isinstance(error, (SessionLimitReached, SessionConflict, SessionEnded)) else "told"
+            )
+            group.ended = self.stage.tick()
+            raise
+        self.settle(group, began)
+        if not last:
+            self._look()
+            self.group = self._group()
+
+    def settle(self, group: Group, began: int, *, failed: bool = False) -> None:
+        """Note what became of what was written, after a save that raised nothing."""
+        names = {name for _, name in self.visit.events[began:]}
+        gone = self.session.public_id is None
+        told = bool(names & LOST) or ("LimitReached" in names and gone) or self.lost
+        group.state = "dropped" if failed else "told" if told else "saved"
+        group.ended = self.stage.tick()
+        self.lost = self.lost or told
+
+    def bare(self, *, failed: bool) -> None:
+        """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""
+        session, visit = self.session, self.visit
+        removed = not self.lost and not failed and visit.alive and not self.fresh and bool(self.group.removed)
+        visit.emptied = removed and not session and session.subject is None
+
+    async def _exclusive(self) -> None:
+        began = len(self.visit.events)
+        group, had = self.group, self.session.public_id is not None
+        try:
+            async with self.session.exclusive("job", wait=1):
+                self._look()
+                begun = self.stage.tick()
+                hold = Hold("job", begun, None)
+                self._append()
+                await pause()
+                if self.session.public_id is not None and not self.fresh:
+                    self.visit.holds.append(Hold(hold.name, begun, self.stage.tick()))
+        except SessionBusy:
+            return
+        except LimpetError:
+            group.state, group.ended = "unknown", self.stage.tick()
+            raise
+        if self.session.public_id is None and not group.moves and not had:
+            return  # a session without an id needs no lock, and is saved at the end
+        self.settle(group, began)
+        self._look()
+        self.group = self._group()
+
+    async def _both(self) -> None:
+        self.visit.both = True
+        await self._saving(self.session.save, self.group)
+
+        async def task() -> None:
+            for _ in range(2):
+                group = self._group()
+                for write in (self._append, self._count):
+                    self.group = group
+                    write()
+                    await pause()
+                began = len(self.visit.events)
+                try:
+                    await self.session.save()
+                except BaseException:
+                    group.state, group.ended = "unknown", self.stage.tick()
+                    raise
+                self.settle(group, began)
+
+        assert isinstance(self.stage, Stage)
+        stage = self.stage
+        actors = [stage.add(f"{self.visit.number}{letter}", task()) for letter in "ab"]
+        await pause(lambda: all(actor.done for actor in actors) or self.visit.died)
+        while self.visit.died:
+            await pause(never)
+        self.group = self._group()
+        for actor in actors:
+            if actor.error is not None:
+                raise actor.error
+
+    # -- writing
+
+    def _note(self) -> int:
+        number = self.numbers.next()
+        self.group.atoms.append(number)
+        return number
+
+    def _set(self) -> None:
+        number = self._note()
+        self.session[f"k{number}"] = number
+
+    def _append(self) -> None:
+        self.session.setdefault("log", []).append(self._note())
+
+    def _count(self) -> None:
+        self.session.increment("n", 4 ** self._note())
+
+    def _nest(self) -> None:
+        self.session.setdefault("tree", {}).setdefault("recent", []).append(self._note())
+
+    def _recent(self) -> None:
+        if "prefs" not in self.mine:
+            prefs = self.session.setdefault("prefs", {"lang": "en", "recent": []})
+            prefs["recent"].append(self._note())
+
+    def _constant(self) -> None:
+        if "prefs" not in self.session:
+            self.mine.add("prefs")
+            self.session["prefs"] = self.constant
+
+    def _twin(self) -> None:
+        """Put one object under two keys; what others add to one of them is not to appear in the other."""
+        if "twin1" not in self.session and "twin2" not in self.session:
+            self.mine.add("twins")
+            self.session["twin1"] = self.session["twin2"] = []
+
+    def _single(self) -> None:
+        if "twins" not in self.mine:
+            self.session.setdefault("twin1", []).append(self._note())
+
+    def _hold(self) -> None:
+        self.session.setdefault("held", {"recent": []})
+        self.held = self.session["held"]["recent"]
+
+    def _push(self) -> None:
+        if self.held is None:
+            self._hold()
+        self.held.append(self._note())
+
+    def _unset(self) -> None:
+        keys = sorted(key for key in self.session if key.startswith("k"))
+        if keys:
+            self.group.removed.append(self.session.pop(keys[0]))
+
+    def _empty(self) -> None:
+        self.group.removed.extend(atoms_of(dict(self.session)))
+        for key in list(self.session):
+            self.session.pop(key)
+        self.held = None
+
+    def _expire(self) -> None:
+        self.session.expire_in(DEADLINE)
+        self.visit.sets_deadline = True
+        self.group.sets = True
+
+    # -- asking
+
+    def _ask(self) -> None:
+        first, second = self._answers(), self._answers()
+        if first != second:
+            self.problems.append(f"a question changed its answer: {first} became {second}")
+
+    def _answers(self) -> tuple[Any, ...]:
+        session = self.session
+        known = session.is_new, session.modified, session.subject, session.expires_at, session.public_id
+        return *known, dict(session), len(session), "log" in session, bool(session)
+
+    def _read(self) -> None:
+        self.session.get("log")
+
+    # -- beginning and ending
+
+    def _begin_again(self) -> None:
+        self.group.state, self.group.ended = "gone", self.stage.tick()
+        moves = self.group.moves
+        self.fresh, self.held = True, None
+        self.mine.clear()
+        self.group = self._group()
+        self.group.moves = moves
+
+    def _logout(self) -> None:
+        self.session.logout()
+        self._begin_again()
+        self.group.moves = False
+        self.group.ends = True
+        self.visit.subject = None
+
+    def _restart(self) -> None:
+        self._logout()
+        self._set()
+
+    def _login(self, subject: str, *, tagged: bool) -> None:
+        before = self.session.subject
+        self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
+        if before not in (None, subject):
+            self._begin_again()
+        self.visit.subject, self.visit.tagged = subject, tagged
+        self.group.moves = True
+        self.group.login = subject
+        self.lost = False
+
+    def _regenerate(self) -> None:
+        self.session.regenerate()
+        self.group.moves = True

@@ -1,0 +1,145 @@
+"""Short histories that anybody would run into, each in several orders: what went wrong once stays mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import pytest
+
+from limpet.stores.memory import MemoryStore
+from limpet.testing.histories import Act, Plan, Rules, examine
+
+ORDERS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Acts, most of them one after the other; and the settings."""
+
+    acts: tuple[Act, ...]
+    rules: Rules = field(default_factory=Rules)
+
+
+def by(actor: int, *steps: str, worker: int = 0, ends: str = "returns", stale: int = 0, also: int | None = None) -> Act:
+    """A request after everything before it."""
+    return Act(actor=actor, worker=worker, steps=steps, ends=ends, alone=True, stale=stale, also=also)
+
+
+def beside(actor: int, *steps: str, worker: int = 1, stale: int = 0) -> Act:
+    """A request at the same time as the one before."""
+    return Act(actor=actor, worker=worker, steps=steps, stale=stale)
+
+
+def operator(kind: str, actor: int = 0, worker: int = 0) -> Act:
+    """What an operator does, after everything before it."""
+    return Act(kind, actor, worker, alone=True)
+
+
+KNOWN: Final[Mapping[str, Known]] = {
+    # what belongs to the application stays as it is
+    "a constant that two requests put into one session": Known(
+        (by(0, "login:ann"), by(0, "constant"), beside(0, "recent"), by(1, "constant"))
+    ),
+    "one object under two keys": Known((by(0, "set"), by(0, "twin"), beside(0, "single"))),
+    # what a handler holds is what is saved
+    "an object held over a lock": Known((by(0, "hold"), by(0, "hold", "exclusive", "push"), beside(0, "count"))),
+    "an object held over a refresh": Known((by(0, "hold"), by(0, "hold", "refresh", "push"), beside(0, "count"))),
+    "an object held over a save": Known((by(0, "hold"), by(0, "push", "save", "push"), beside(0, "count"))),
+    "two tasks of one request": Known((by(0, "set"), by(0, "both"), beside(0, "count", "append"))),
+    "two tasks that begin a session": Known((by(0, "both"),)),
+    # what ended stays ended
+    "a lock in a session that is logged out": Known((by(0, "login:ann"), by(0, "exclusive"), beside(0, "logout"))),
+    "a save in a session that is logged out": Known(
+        (by(0, "login:ann"), by(0, "set", "save", "set"), beside(0, "logout"))
+    ),
+    "a refresh in a session that is logged out": Known(
+        (by(0, "login:ann"), by(0, "refresh", "set"), beside(0, "logout"))
+    ),
+    "a request beside a login": Known((by(0, "append"), by(0, "login:ann"), beside(0, "append"))),
+    "a request with the id before a login": Known((by(0, "append"), by(0, "login:ann"), by(0, "append", stale=1))),
+    "a request with the id before a new id": Known((by(0, "login:ann"), by(0, "regenerate"), by(0, "append", stale=1))),
+    "a logout beside a new id": Known((by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout"))),
+    "the last key removed": Known((by(0, "set"), by(0, "empty"))),
+    # what fails changes nothing
+    "login, save, then an error": Known((by(0, "set"), by(0, "login:ann", "save", ends="raises"), by(0, "append"))),
+    "a new id, save, then an error": Known((by(0, "login:ann"), by(0, "regenerate", "save", ends="raises"))),
+    "a refused login as another": Known(
+        (by(0, "login:ann"), by(1, "login:bob", "set"), by(1, "login:ann")), Rules(max_sessions=1, refuses=True)
+    ),
+    # one browser is one browser
+    "a double click on log in": Known(
+        (by(0, "set"), by(0, "login:ann"), beside(0, "login:ann")), Rules(max_sessions=1, refuses=True)
+    ),
+    "a form sent again": Known(
+        (by(0, "set"), by(0, "login:ann"), by(0, "login:ann", stale=1)), Rules(max_sessions=1, refuses=True)
+    ),
+    "a double click beside another device": Known(
+        (by(1, "login:ann"), by(0, "set"), by(0, "login:ann"), beside(0, "login:ann")), Rules(max_sessions=2)
+    ),
+    "two cookies and a login": Known((by(0, "login:ann"), by(1, "login:bob"), by(0, "login:ann", also=1))),
+    "two cookies and a logout": Known((by(0, "login:ann"), by(1, "login:bob"), by(0, "logout", also=1))),
+    # clocks of two hosts
+    "a revocation by a host that is behind": Known(
+        (by(0, "login:ann"), operator("revoke_all:ann", worker=1)), Rules(skew=(20_000, 0))
+    ),
+    "a login after a revocation by a host that is ahead": Known(
+        (operator("revoke_all:ann", worker=1), by(0, "login:ann")), Rules(skew=(0, 300_000))
+    ),
+    "a login in the millisecond of a revocation": Known((operator("revoke_all:ann", worker=1), by(0, "login:ann"))),
+    "a login after everybody was ended": Known(
+        (operator("everyone", worker=1), by(0, "login:ann")), Rules(skew=(0, 300_000))
+    ),
+    "a login after the revocation of a tag": Known(
+        (operator("revoke_tag", worker=1), by(0, "tagged:ann")), Rules(skew=(0, 300_000))
+    ),
+    "the newer of two logins": Known(
+        (by(0, "login:ann", worker=1), by(1, "login:ann", worker=0)), Rules(max_sessions=1, skew=(0, 20_000))
+    ),
+    "a login before the clock steps back": Known(
+        (by(0, "login:ann"), operator("tick"), operator("tick"), operator("revoke_all:ann")), Rules(steps=True)
+    ),
+    "one lock, two clocks": Known(
+        (by(0, "set"), by(0, "exclusive"), beside(0, "exclusive")), Rules(skew=(0, 300_000), queues=False)
+    ),
+    "an index that forgets": Known(
+        (by(0, "login:ann"), by(1, "login:ann"), operator("revoke_all:ann")), Rules(forgets=True)
+    ),
+    "a handler that takes long": Known((by(0, "login:ann"), operator("half"), by(0, "long", "append"))),
+    "a handler that reads, and takes long": Known((by(0, "login:ann"), operator("half"), by(0, "read", "long"))),
+    # sessions in cookies
+    "a copy of a cookie whose life was shortened": Known(
+        (by(0, "login:ann"), by(0, "expire"), by(0, "logout"), operator("wait"), operator("sweep")),
+        Rules(mode="denylist"),
+    ),
+    "a new id beside a logout, in cookies": Known(
+        (by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout")), Rules(mode="denylist")
+    ),
+    "a cookie login after a revocation": Known(
+        (operator("revoke_all:ann", worker=1), by(0, "login:ann")), Rules(mode="epoch", skew=(0, 20_000))
+    ),
+    # sessions of another library
+    "an old session after a revocation": Known((operator("revoke_all:ann"), by(0, "set")), Rules(imports=True)),
+    "an old session that is moved twice": Known((by(0, "set"), by(0, "logout"), by(0, "set")), Rules(imports=True)),
+    "an old session over the limit": Known(
+        (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_went_wrong_once(name: str) -> None:
+    """Nothing of what sessions promise is broken, in any order that was tried."""
+    known = KNOWN[name]
+    for order in range(ORDERS):
+        found = examine(Plan(known.rules, known.acts, width=2, seed=order), MemoryStore())
+        assert not found.problems, f"{name}, order {order}:\n{found}"
+
+
+def test_what_is_tried_is_what_is_written() -> None:
+    """The acts of a known history are all run: none is left out, whatever the order."""
+    for known in KNOWN.values():
+        found = examine(Plan(known.rules, tuple(replace(act) for act in known.acts), width=2), MemoryStore())
+        assert found.history is not None
+        assert len([visit for visit in found.history.visits if not visit.settled]) == len(known.acts)
