@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from limpet import asgi
 from limpet._core.keyring import Keyring
 from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.session import Session
+from limpet.adapters.starlette._dict import DictSession as Session
+from limpet.adapters.starlette._showing import Showing
 from limpet.errors import ConfigurationError, WeakSecret
 from limpet.importers import StarletteCookies
 from limpet.manager import SessionManager
@@ -41,7 +42,8 @@ _DAY: Final = 86_400
 class SessionMiddleware(asgi.SessionMiddleware):
     """Sessions under the names, the cookie and the life that Starlette's own middleware gives them.
 
-    A session lives ``max_age`` seconds after its last use; under Starlette, after its last change.
+    A session lives ``max_age`` seconds after its last use; under Starlette, after its last change. As there, it is a
+    dict, and a dict that a handler puts in its place in the scope is what is saved: an empty one ends the session.
 
     Args:
         app: The application.
@@ -109,7 +111,12 @@ class SessionMiddleware(asgi.SessionMiddleware):
             dev=False,
         )
         super().__init__(
-            app, manager, exclude=exclude, lazy=lazy, sweep_interval=sweep_interval, close_sockets=close_sockets
+            Showing(app),
+            manager,
+            exclude=exclude,
+            lazy=lazy,
+            sweep_interval=sweep_interval,
+            close_sockets=close_sockets,
         )
 
 
