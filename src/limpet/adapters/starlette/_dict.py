@@ -16,33 +16,10 @@ from limpet._core.session import Session
 
 __all__ = ["DictSession"]
 
-_METHODS: Final = [
-    "__contains__",
-    "__delitem__",
-    "__eq__",
-    "__ge__",
-    "__getitem__",
-    "__gt__",
-    "__ior__",
-    "__iter__",
-    "__le__",
-    "__len__",
-    "__lt__",
-    "__ne__",
-    "__or__",
-    "__reversed__",
-    "__ror__",
-    "__setitem__",
-    "copy",
-    "get",
-    "items",
-    "keys",
-    "pop",
-    "popitem",
-    "setdefault",
-    "update",
-    "values",
-]
+_READS: Final = frozenset({"__contains__", "__getitem__", "__iter__", "__len__", "__or__", "__reversed__", "__ror__"})
+_COMPARES: Final = frozenset({"__eq__", "__ge__", "__gt__", "__le__", "__lt__", "__ne__"})
+_VIEWS: Final = frozenset({"copy", "get", "items", "keys", "values"})
+_WRITES: Final = frozenset({"__delitem__", "__ior__", "__setitem__", "pop", "popitem", "setdefault", "update"})
 
 
 class DictSession(dict[str, Any]):
@@ -52,12 +29,13 @@ class DictSession(dict[str, Any]):
         session: The session that it shows, and is saved as.
     """
 
-    __slots__ = ("__weakref__", "_base", "_session")
+    __slots__ = ("__weakref__", "_base", "_session", "_shared")
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self._base: dict[str, Any] | None = None  # as it was filled; None: it is not filled yet
+        self._shared = False  # whether the session was handed out as well, and may be changed there
 
     # -- between the two
 
@@ -81,9 +59,18 @@ class DictSession(dict[str, Any]):
         self._base = dict(dict.items(self))
 
     def fill(self) -> None:
-        """Read the session, once."""
+        """Read the session, once; again whenever it may have been changed elsewhere."""
         if self._base is None:
             self.pull()
+        elif self._shared:
+            self.push()
+            self.pull()
+
+    def session(self) -> Session:
+        """Return the session itself, with what was changed here; from now on each follows the other."""
+        self.push()
+        self._shared = True
+        return self._session
 
     def replace(self, data: Mapping[str, Any]) -> None:
         """Put other data in the place of what is here; nothing at all ends the session."""
@@ -93,6 +80,10 @@ class DictSession(dict[str, Any]):
         self.fill()
         dict.clear(self)
         dict.update(self, data)
+
+    def shows(self, session: Session) -> bool:
+        """Return whether it is this session's."""
+        return self._session is session
 
     # -- a dict, beyond what is made below
 
@@ -172,15 +163,22 @@ def _filled(name: str) -> Callable[..., Any]:
     method = getattr(dict, name)
 
     def filled(self: DictSession, *args: Any, **options: Any) -> Any:
-        if self._base is None:
-            self.pull()
+        if self._base is None or self._shared:
+            self.fill()
         return method(self, *args, **options)
 
-    filled.__name__, filled.__doc__ = name, method.__doc__
-    return filled
+    def changing(self: DictSession, *args: Any, **options: Any) -> Any:
+        done = filled(self, *args, **options)
+        if self._shared:
+            self.push()
+        return done
+
+    made = changing if name in _WRITES else filled
+    made.__name__, made.__doc__ = name, method.__doc__
+    return made
 
 
-for _name in _METHODS:
+for _name in _READS | _COMPARES | _VIEWS | _WRITES:
     setattr(DictSession, _name, _filled(_name))
 
-Session.register(DictSession)  # it is one for whoever asks
+Session.register(DictSession)  # for `isinstance`

@@ -33,7 +33,7 @@ class Showing:
         """Show the session, and give it back what was changed whenever it may be saved."""
         key = self._key
         session: Any = scope.get(key) if scope["type"] in ("http", "websocket") else None
-        if not isinstance(session, Session) or isinstance(session, DictSession):
+        if session is None or not isinstance(session, Session) or DictSession in type(session).__mro__:
             await self.app(scope, receive, send)  # the lifespan, a path without sessions
             return
         shown = DictSession(session)
