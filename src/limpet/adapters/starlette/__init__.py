@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from limpet import asgi
 from limpet._core.session import Session
-from limpet.adapters.starlette._dict import DictSession
 from limpet.adapters.starlette._showing import Showing
 
 if TYPE_CHECKING:
@@ -77,8 +76,8 @@ def get_session(
     Raises:
         ConfigurationError: The middleware is missing, or this path is excluded.
     """
-    scope = connection.scope
-    shown = (scope.get("state") or {}).get(scope_key)  # other session middlewares leave the state alone
-    if isinstance(shown, DictSession) and (manager is None or shown.shows(asgi.session_in(scope, manager))):
-        return shown.session()
-    return asgi.session_in(scope, manager, scope_key)
+    if manager is None:
+        kept = (connection.scope.get("state") or {}).get(scope_key)  # other session middlewares leave the state alone
+        if isinstance(kept, Session):
+            return kept
+    return asgi.session_in(connection.scope, manager, scope_key)

@@ -1,7 +1,7 @@
 """A session that is a dict, for code that asks ``isinstance(request.session, dict)`` or hands it to C.
 
 What serializes, copies or joins a dict reads it past its methods, so this one holds what is in the session itself:
-filled at the first use, compared with what it was filled with when the session is saved.
+filled at the first use, and compared with what it was filled with after each write and before the session is saved.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from limpet._core.session import Session
 
 __all__ = ["DictSession"]
 
-_READS: Final = frozenset({"__contains__", "__getitem__", "__iter__", "__len__", "__or__", "__reversed__", "__ror__"})
-_COMPARES: Final = frozenset({"__eq__", "__ge__", "__gt__", "__le__", "__lt__", "__ne__"})
-_VIEWS: Final = frozenset({"copy", "get", "items", "keys", "values"})
-_WRITES: Final = frozenset({"__delitem__", "__ior__", "__setitem__", "pop", "popitem", "setdefault", "update"})
+_READS: Final = ("__contains__", "__eq__", "__getitem__", "__iter__", "__len__", "__ne__", "__or__", "__reversed__")
+_VIEWS: Final = ("__ror__", "copy", "get", "items", "keys", "values")
+_WRITES: Final = ("__delitem__", "__ior__", "__setitem__", "pop", "popitem", "setdefault", "update")
 
 
 class DictSession(dict[str, Any]):
@@ -29,13 +28,12 @@ class DictSession(dict[str, Any]):
         session: The session that it shows, and is saved as.
     """
 
-    __slots__ = ("__weakref__", "_base", "_session", "_shared")
+    __slots__ = ("__weakref__", "_base", "_session")
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self._base: dict[str, Any] | None = None  # as it was filled; None: it is not filled yet
-        self._shared = False  # whether the session was handed out as well, and may be changed there
 
     # -- between the two
 
@@ -59,18 +57,9 @@ class DictSession(dict[str, Any]):
         self._base = dict(dict.items(self))
 
     def fill(self) -> None:
-        """Read the session, once; again whenever it may have been changed elsewhere."""
+        """Read the session, once."""
         if self._base is None:
             self.pull()
-        elif self._shared:
-            self.push()
-            self.pull()
-
-    def session(self) -> Session:
-        """Return the session itself, with what was changed here; from now on each follows the other."""
-        self.push()
-        self._shared = True
-        return self._session
 
     def replace(self, data: Mapping[str, Any]) -> None:
         """Put other data in the place of what is here; nothing at all ends the session."""
@@ -80,10 +69,6 @@ class DictSession(dict[str, Any]):
         self.fill()
         dict.clear(self)
         dict.update(self, data)
-
-    def shows(self, session: Session) -> bool:
-        """Return whether it is this session's."""
-        return self._session is session
 
     # -- a dict, beyond what is made below
 
@@ -159,26 +144,40 @@ class DictSession(dict[str, Any]):
             self.pull()
 
 
-def _filled(name: str) -> Callable[..., Any]:
+def _reading(name: str) -> Callable[..., Any]:
     method = getattr(dict, name)
 
-    def filled(self: DictSession, *args: Any, **options: Any) -> Any:
-        if self._base is None or self._shared:
-            self.fill()
+    def reading(self: DictSession, *args: Any, **options: Any) -> Any:
+        if self._base is None:
+            self.pull()
         return method(self, *args, **options)
 
-    def changing(self: DictSession, *args: Any, **options: Any) -> Any:
-        done = filled(self, *args, **options)
-        if self._shared:
+    reading.__name__, reading.__doc__ = name, method.__doc__
+    return reading
+
+
+def _writing(name: str) -> Callable[..., Any]:
+    """Return a method that writes to the session at once: what the session refuses is refused there, and undone."""
+    method = getattr(dict, name)
+
+    def writing(self: DictSession, *args: Any, **options: Any) -> Any:
+        if self._base is None:
+            self.pull()
+        done = method(self, *args, **options)
+        try:
             self.push()
+        except BaseException:
+            self.pull()
+            raise
         return done
 
-    made = changing if name in _WRITES else filled
-    made.__name__, made.__doc__ = name, method.__doc__
-    return made
+    writing.__name__, writing.__doc__ = name, method.__doc__
+    return writing
 
 
-for _name in _READS | _COMPARES | _VIEWS | _WRITES:
-    setattr(DictSession, _name, _filled(_name))
+for _name in (*_READS, *_VIEWS):
+    setattr(DictSession, _name, _reading(_name))
+for _name in _WRITES:
+    setattr(DictSession, _name, _writing(_name))
 
 Session.register(DictSession)  # for `isinstance`

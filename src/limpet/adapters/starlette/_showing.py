@@ -36,8 +36,9 @@ class Showing:
         if session is None or not isinstance(session, Session) or DictSession in type(session).__mro__:
             await self.app(scope, receive, send)  # the lifespan, a path without sessions
             return
-        shown = DictSession(session)
+        shown, held = DictSession(session), scope["limpet"]
         scope[key] = scope["state"][key] = shown
+        scope["limpet"] = tuple(shown if each is session else each for each in held)
 
         async def sending(message: asgi.Message) -> None:
             if message["type"] in _STARTS or not message.get("more_body", True):
@@ -48,7 +49,7 @@ class Showing:
             await self.app(scope, receive, sending)
         finally:
             self._settle(scope, shown)
-            scope["state"][key] = session
+            scope["state"][key], scope["limpet"] = session, held
             if scope.get(key) is shown:
                 scope[key] = session
 
