@@ -284,11 +284,11 @@ def test_an_outage_is_met_at_the_first_use() -> None:
     async def plain(request: Request) -> Response:
         return Response("up")
 
-    store = Down()
-    middleware = Middleware(SessionMiddleware, manager=SessionManager(store))
+    manager = SessionManager(Down())
+    middleware = Middleware(SessionMiddleware, manager=manager)
     app = Starlette(routes=[Route("/", plain), Route("/show", show)], middleware=[middleware])
     with client(app, raise_server_exceptions=False) as browser:
-        cookie = {"cookie": f"__Host-session={'A' * 43}; __Host-Http-session={'A' * 43}"}
+        cookie = {"cookie": f"{manager.cookie_name}={'A' * 43}"}
         assert browser.get("/", headers=cookie).text == "up"
         assert browser.get("/show", headers=cookie).status_code == 503
 

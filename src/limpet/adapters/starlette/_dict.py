@@ -16,9 +16,9 @@ from limpet._core.session import Session
 
 __all__ = ["DictSession"]
 
-_READS: Final = ("__contains__", "__eq__", "__getitem__", "__iter__", "__len__", "__ne__", "__or__", "__reversed__")
-_VIEWS: Final = ("__ror__", "copy", "get", "items", "keys", "values")
-_WRITES: Final = ("__delitem__", "__ior__", "__setitem__", "pop", "popitem", "setdefault", "update")
+_READS: Final = ("__contains__", "__eq__", "__iter__", "__len__", "__ne__", "__or__", "__reversed__", "__ror__")
+_VIEWS: Final = ("copy", "items", "keys", "values")
+_WRITES: Final = ("__delitem__", "__ior__", "pop", "popitem", "setdefault", "update")
 
 
 class DictSession(dict[str, Any]):
@@ -49,12 +49,14 @@ class DictSession(dict[str, Any]):
         base, session = self._base, self._session
         if base is None:
             return
-        for key in [key for key in base if not dict.__contains__(self, key)]:
-            session.pop(key, None)
-        for key, value in dict.items(self):
+        items, changed = dict.items(self), False
+        for key, value in items:
             if key not in base or base[key] is not value:
-                session[key] = value
-        self._base = dict(dict.items(self))
+                session[key], changed = value, True
+        if len(base) != len(items) or changed:
+            for key in [key for key in base if not dict.__contains__(self, key)]:
+                session.pop(key, None)
+            self._base = dict(items)
 
     def fill(self) -> None:
         """Read the session, once."""
@@ -71,6 +73,24 @@ class DictSession(dict[str, Any]):
         dict.update(self, data)
 
     # -- a dict, beyond what is made below
+
+    def __getitem__(self, key: str) -> Any:
+        if self._base is None:
+            self.pull()
+        return dict.__getitem__(self, key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key, or the default."""
+        if self._base is None:
+            self.pull()
+        return dict.get(self, key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.fill()
+        self._session[key] = value  # refused here, if it is
+        dict.__setitem__(self, key, value)
+        if self._base is not None:
+            self._base[key] = value
 
     def clear(self) -> None:
         """End the session, as `Session.clear`; a later write begins a new one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from starlette.middleware import sessions as starlettes
@@ -38,12 +39,12 @@ class Showing:
             return
         shown, held = DictSession(session), scope["limpet"]
         scope[key] = scope["state"][key] = shown
-        scope["limpet"] = tuple(shown if each is session else each for each in held)
+        scope["limpet"] = (*held[:-1], shown)
 
-        async def sending(message: asgi.Message) -> None:
-            if message["type"] in _STARTS or not message.get("more_body", True):
+        def sending(message: asgi.Message) -> Awaitable[None]:
+            if message["type"] in _STARTS:
                 self._settle(scope, shown)
-            await send(message)
+            return send(message)
 
         try:
             await self.app(scope, receive, sending)
