@@ -25,14 +25,15 @@ class DictSession(dict[str, Any]):
     """The dict of a session, with the methods of the session beside those of a dict.
 
     Args:
-        session: The session that it shows, and is saved as.
+        session: The session that it shows, and is saved as. A mapping instead makes one that belongs to no request and
+            is never saved, for tests of handlers.
     """
 
     __slots__ = ("__weakref__", "_base", "_session")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session | Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self._session = session
+        self._session = session if isinstance(session, Session) else Session.standalone(session)
         self._base: dict[str, Any] | None = None  # as it was filled; None: it is not filled yet
 
     # -- between the two
