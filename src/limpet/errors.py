@@ -148,7 +148,7 @@ class SessionBusy(SessionError):
 
 
 class UnstorableValue(SessionError, TypeError):
-    """A value that would not come back with the type it went in with.
+    """A value that would not come back with the meaning it went in with.
 
     Attributes:
         path: Where it is, such as ``cart[3].price``.

@@ -139,7 +139,7 @@ def test_a_url_in_any_spelling_is_a_store() -> None:
     app.use_sessions("  Memory: ")
     assert client(app).get("/nothing").status_code == 404
     assert app._sessions is not None
-    assert app._sessions.manager.is_server_side
+    assert app._sessions.manager.engine.is_server_side
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def mark(url: str, key: str) -> bytes:
     """Return what a mark says."""
 
     async def look(site: Site) -> bytes:
-        record = await site.manager.server.load(key)
+        record = await site.manager.store.load(key)
         assert record is not None
         return record.payload
 
@@ -64,7 +64,7 @@ def test_a_later_revocation_replaces_the_copy_of_an_earlier_one(shell: Shell) ->
         using(OLD, lambda site: site.manager.revoke_all("ann"))
         copy(shell)
         assert mark(NEW, key) == mark(OLD, key)
-    using(NEW, lambda site: site.manager.server.delete(key))
+    using(NEW, lambda site: site.manager.store.delete(key))
     copy(shell)
     assert mark(NEW, key) == mark(OLD, key)
 

@@ -126,7 +126,7 @@ ROWS: dict[str, tuple[SessionState, tuple[bool, Step]]] = {
         state(WRITTEN, stored={"a": 1, "b": 2}, has={"b": 2, "a": 1}),
         (False, Step.NOTHING),
     ),
-    "the last key is gone": (state(WRITTEN, stored=ONE, has={}), (True, Step.NOTHING)),
+    "the last key is gone": (state(WRITTEN, stored=ONE, has={}), (False, Step.EMPTY)),
     "the last key of somebody is gone": (state(WRITTEN, stored=ONE, has={}, subject="a"), (False, Step.UPDATE)),
     "a touch": (state(ACCESSED, stored=ONE, age=61_000), (False, Step.TOUCH)),
     "no touch for what is no activity": (state(ACCESSED | PASSIVE, stored=ONE, age=61_000), (False, Step.NOTHING)),

@@ -65,7 +65,7 @@ async def test_a_locked_table(own_postgres: PostgresServer, limited: str, postgr
             for _ in range(100):
                 asking.append(asyncio.create_task(ask()))
                 await asyncio.sleep(0.02)
-                most = max(most, await watcher.fetchval(COUNT))
+                most = max(most, int(await watcher.fetchval(COUNT) or 0))
             await asyncio.gather(*asking)
             assert most <= 3, f"one worker had {most} backends, and 3 are its maximum"
             async with asyncio.timeout(1):

@@ -15,6 +15,7 @@ from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record, every_call, fails_within, tries_again
 from tests.servers.proxies import tcp_proxy
+from tests.servers.topologies import ClusterSetup
 from tests.servers.valkey import ValkeyServer
 
 
@@ -137,7 +138,7 @@ async def test_f13_new_primary_under_the_old_name(own_valkey: ValkeyServer) -> N
 
 
 async def test_f14_out_of_memory(own_valkey: ValkeyServer) -> None:
-    """F14: memory is full: what writes fails whole and leaves the old record, reading and logging out go on."""
+    """F14: memory is full: what writes fails whole and leaves the old record; reading, touching, ending go on."""
     store = RedisStore(own_valkey.url)
     key, record = a_key(), a_record(subject="ada")
     await store.create(key, record, now=NOW)
@@ -152,7 +153,39 @@ async def test_f14_out_of_memory(own_valkey: ValkeyServer) -> None:
     assert await store.load(key) == record
     assert await store.load(other) is None
     assert [found for found, _ in await store.find("ada")] == [key]
-    assert await store.delete(key, record.version) is DONE
+    used = record._replace(accessed=NOW + 1, expires=record.expires + 60_000)
+    assert await store.touch(key, used.accessed, used.expires, now=NOW) is DONE
+    assert await store.load(key) == used
+    ended = a_record(b"ended")._replace(expires=NOW + 60_000)
+    assert await store.replace(key, ended, record.version, now=NOW) is DONE
+    assert await store.load(key) == ended
+    assert await store.find("ada") == []
+    assert await store.delete(key, ended.version) is DONE
+    assert own_valkey.say("DBSIZE") == ":0\r\n"
+    await store.close()
+
+
+@pytest.mark.xdist_group("cluster")
+async def test_f14_out_of_memory_in_a_cluster(cluster: ClusterSetup) -> None:
+    """F14: the same where record and index lie on different nodes."""
+    store = RedisStore(cluster.url, prefix=f"{a_key()}:")
+    made = {a_key(): a_record(subject="ada") for _ in range(20)}
+    for key, record in made.items():
+        assert await store.create(key, record, now=NOW) is DONE
+    try:
+        for node in cluster.nodes:
+            node.say("CONFIG", "SET", "maxmemory", "1")
+        async with fails_within(0.5):
+            await store.create(a_key(), a_record(), now=NOW)
+        for number, (key, record) in enumerate(made.items()):
+            assert await store.touch(key, NOW + 1, record.expires + 60_000, now=NOW) is DONE
+            ended = a_record(b"ended", subject="ada" if number % 2 else None)._replace(expires=NOW + 60_000)
+            assert await store.replace(key, ended, record.version, now=NOW) is DONE
+            assert await store.delete(key, ended.version) is DONE
+        assert await store.find("ada") == []
+    finally:
+        for node in cluster.nodes:
+            node.say("CONFIG", "SET", "maxmemory", "0")
     await store.close()
 
 

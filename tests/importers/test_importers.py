@@ -157,7 +157,7 @@ async def test_a_logout_holds(made: Made, forget: bool) -> None:
     for given in (token, None):
         answer = await ask(moved, "/logout", made, given)
         assert [line for line in answer.cookies if line.startswith(f"{made.cookie}=; Max-Age=0")]
-    assert moved.rows == {}
+    assert moved.kept == {}
 
 
 async def test_the_old_cookie_stays_where_it_is_told_to(made: Made) -> None:
@@ -173,7 +173,7 @@ async def test_whose_session_it_is(made: Made) -> None:
     moved = Moved(made.importer(subject="user_id"))
     answer = await ask(moved, "/who", made)
     assert answer.text == '"7"'
-    assert [record.subject for record in moved.rows.values()] == ["7"]
+    assert [record.subject for record in moved.kept.values()] == ["7"]
 
 
 async def test_what_cannot_be_stored_is_left_out(folder: Path) -> None:

@@ -5,7 +5,7 @@ names, and only where they have no annotation.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
-# pyright: reportMissingParameterType=false, reportUntypedFunctionDecorator=false
+# pyright: reportMissingParameterType=false, reportUntypedFunctionDecorator=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

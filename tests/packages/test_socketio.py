@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import socketio
+import socketio.exceptions as socketio_exceptions
 
 from tests.packages.served import served
 
@@ -48,5 +49,5 @@ async def test_a_connection_has_the_session(address: str, transport: str) -> Non
 async def test_an_anonymous_connection_is_refused(address: str, transport: str) -> None:
     """Without a login nobody connects."""
     with httpx.Client(base_url=address) as browser:
-        with pytest.raises(socketio.exceptions.ConnectionError):
+        with pytest.raises(socketio_exceptions.ConnectionError):
             await _connected(address, browser, transport)

@@ -148,6 +148,11 @@ class ForgetsSubjects(MemoryStore):
     async def find(self, subject: str) -> list[tuple[str, Record]]:
         return []
 
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[list[tuple[str, Record]], str | None]:
+        return [], None
+
 
 class MixesUp(MemoryStore):
     """Now and then answers with the record that was asked for before."""

@@ -75,6 +75,29 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a form sent again": Known(
         (by(0, "set"), by(0, "login:ann"), by(0, "login:ann", stale=1)), Rules(max_sessions=1, refuses=True)
     ),
+    "a renewal by a request that saves and fails": Known(
+        (by(0, "set"), operator("tick"), by(0, "exclusive", ends="raises")), Rules(renews=True)
+    ),
+    "a login after a revocation that failed": Known(
+        (
+            by(0, "set"),
+            Act("revoke_all:ann", alone=True, faults={2: "fails twice"}),
+            by(0, "login:ann"),
+            Act("revoke_all:ann", alone=True, faults={3: "fails twice"}),
+            by(0, "login:ann"),
+            Act("revoke_all:ann", alone=True, faults={4: "loses both replies"}),
+            by(0, "login:ann"),
+        )
+    ),
+    "a login after a revocation that was cut short": Known(
+        (
+            by(0, "set"),
+            Act("revoke_all:ann", alone=True, faults={3: "cut after"}),
+            by(0, "login:ann"),
+            Act("revoke_all:ann", alone=True, faults={4: "cut before"}),
+            by(0, "login:ann"),
+        )
+    ),
     "a double click beside another device": Known(
         (by(1, "login:ann"), by(0, "set"), by(0, "login:ann"), beside(0, "login:ann")), Rules(max_sessions=2)
     ),
@@ -122,6 +145,28 @@ KNOWN: Final[Mapping[str, Known]] = {
     # sessions of another library
     "an old session after a revocation": Known((operator("revoke_all:ann"), by(0, "set")), Rules(imports=True)),
     "an old session that is moved twice": Known((by(0, "set"), by(0, "logout"), by(0, "set")), Rules(imports=True)),
+    "a copy of an old cookie after a login": Known(
+        (by(0, "login:bob", "set"), Act(actor=1, steps=("read",), old=True, alone=True)), Rules(imports=True)
+    ),
+    "a copy of an old cookie after a logout": Known(
+        (by(0, "set"), by(0, "logout"), Act(actor=1, steps=("read",), old=True, alone=True)), Rules(imports=True)
+    ),
+    "an old session that two requests move": Known((by(0, "set"), beside(0, "append")), Rules(imports=True)),
+    "a login beside a request with the same old cookie": Known(
+        (by(0, "read"), beside(0, "login:ann")), Rules(imports=True)
+    ),
+    "a login again beside another device": Known(
+        (by(0, "login:ann"), by(1, "login:ann"), by(1, "login:ann")), Rules(max_sessions=2)
+    ),
+    "a visitor after everybody was ended": Known(
+        (by(0, "set"), operator("everyone", worker=1), by(1, "append")), Rules(skew=(0, 20_000))
+    ),
+    "what was written before a login with a replaced id": Known(
+        (by(0, "set"), by(0, "login:ann"), by(0, "append", "login:ann", stale=1))
+    ),
+    "a renewal by a request that fails": Known(
+        (by(0, "set"), operator("tick"), by(0, "both", ends="answers 500"), beside(0, "read")), Rules(renews=True)
+    ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

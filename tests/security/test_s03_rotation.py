@@ -14,7 +14,7 @@ async def test_the_old_id_is_dead_at_once(site: Site) -> None:
     new = (await site.ask("/rotate", old)).token
     assert (await site.ask("/dump", old)).text == ANONYMOUS
     assert (await site.ask("/read", new)).text == "1"
-    assert len(site.rows) == 1
+    assert len(site.kept) == 1
 
 
 async def test_rotations_under_load_leave_one_id(site: Site) -> None:
@@ -31,5 +31,5 @@ async def test_rotations_under_load_leave_one_id(site: Site) -> None:
         old, token = token, answers[-1].token
         assert {answer.text for answer in answers[:-1]} <= {"1", "null"}
         assert (await site.ask("/dump", old)).text == ANONYMOUS
-        assert len(site.rows) == 1
+        assert len(site.kept) == 1
     assert (await site.ask("/read", token)).text == "1"

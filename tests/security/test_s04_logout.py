@@ -11,5 +11,5 @@ async def test_a_copied_cookie_is_worthless_after_the_logout(signed: Site) -> No
     answer = await signed.ask("/logout", copy)
     assert answer.status == 200
     assert "Max-Age=0" in answer.cookies[0]
-    assert signed.rows == {}
+    assert signed.kept == {}
     assert (await signed.ask("/dump", copy)).text == ANONYMOUS

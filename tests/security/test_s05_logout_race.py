@@ -31,7 +31,7 @@ async def test_a_write_after_the_logout_stores_nothing(on_ended: str) -> None:
     assert answer.status == (200 if on_ended == "drop" else 409)
     assert answer.cookies == []
     assert site.said(WriteAfterEnd) == 1
-    assert site.rows == {}
+    assert site.kept == {}
     assert (await site.ask("/dump", token)).text == ANONYMOUS
 
 

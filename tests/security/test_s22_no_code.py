@@ -55,6 +55,6 @@ async def test_a_pickle_in_a_row_or_a_cookie_stays_bytes(tmp_path: Path) -> None
     for mode in ("cookie:", "cookie:signed"):
         inside = Site(store=mode, secret=SECRET)
         now = inside.clock()
-        sealed = inside.manager.client.seal(Record(1, bomb, now, now + 10_000))
+        sealed = inside.manager.engine.client.seal(Record(1, bomb, now, now + 10_000))
         assert (await inside.ask("/dump", sealed)).text == ANONYMOUS
     assert not fuse.exists()

@@ -39,7 +39,7 @@ async def test_what_the_application_seals_is_no_session(
     site = Site(store=store, secret=SECRET)
     token = (await site.ask("/write")).token
     manager = site.manager
-    own = manager.id_sealer if isinstance(manager.id_sealer, SignedSealer) else None
+    own = manager.engine.id_sealer if isinstance(manager.engine.id_sealer, SignedSealer) else None
     opened = own.open(token) if own is not None else _inside(site, token)
     assert opened is not None
     sealer = kind(Keyring(SECRET), purpose=purpose, name=manager.cookie_name, clock=site.clock)

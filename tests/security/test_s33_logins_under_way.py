@@ -10,7 +10,6 @@ from random import Random
 import pytest
 
 from limpet import Session, SessionManager
-from limpet.manager import system_clock
 from limpet.testing import FakeClock
 from tests.subjects.site import Site
 
@@ -85,8 +84,6 @@ async def test_s33_logout_and_login_in_one_request(workers: Workers) -> None:
 async def test_s33_races(workers: Workers, races: int) -> None:
     """However a login and the end of all sessions interleave, what was noted before it is dead after it."""
     random, survivors = Random(12), 0
-    for site in (workers.one, workers.other):
-        site.manager.clock = system_clock
     for race in range(races):
         site = workers.one
 

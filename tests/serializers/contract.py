@@ -18,10 +18,9 @@ from zoneinfo import ZoneInfo
 import ormsgpack
 import pytest
 
-from limpet._core.protocols import Serializer
 from limpet._core.record import Contents, CorruptPayload, pack, unpack
 from limpet.errors import UnstorableValue
-from tests.serializers.values import same
+from tests.serializers.values import OfASerializer, same
 
 __all__ = ["SerializerContract"]
 
@@ -159,11 +158,8 @@ sys.stdout.write({name}().encode(value).hex())
 """
 
 
-class SerializerContract:
+class SerializerContract(OfASerializer):
     """Subclass it, set `serializer` and `max_depth`, and run the checks at its end on generated values."""
-
-    serializer: Serializer
-    max_depth: int
 
     def test_format_is_one_byte(self) -> None:
         """The format is named by exactly one byte."""

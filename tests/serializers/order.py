@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from hypothesis import strategies as st
 
-from limpet._core.protocols import InOrder, Serializer, supports
+from limpet._core.protocols import InOrder, supports
 from limpet._core.record import Contents, pack, same, unpack
 from limpet.errors import UnstorableValue
+from tests.serializers.values import OfASerializer
 from tests.serializers.values import same as same_value
 
 __all__ = ["OrderContract", "ordered", "shuffled"]
@@ -46,16 +47,12 @@ def shuffled(value: Any, draw: Any) -> Any:
     return value
 
 
-class OrderContract:
+class OrderContract(OfASerializer):
     """Part of the contract of our serializers, see `SerializerContract`."""
 
-    serializer: Serializer
-
-    @property
-    def in_order(self) -> InOrder:
-        """The serializer, as one that keeps order."""
+    def test_the_power_is_found(self) -> None:
+        """The serializer is seen to keep order."""
         assert supports(self.serializer, InOrder)
-        return self.serializer
 
     def packed(self, data: dict[str, Any]) -> bytes:
         """Return the payload of a session with this data."""
@@ -63,7 +60,7 @@ class OrderContract:
 
     def test_order_is_kept(self) -> None:
         """Dicts come back in the order in which they were written, at every depth and in every container."""
-        back = self.serializer.decode(self.in_order.encode_in_order(TREE))
+        back = self.serializer.decode(self.serializer.encode_in_order(TREE))
         assert same_value(back, TREE)
         assert ordered(back) == ordered(TREE)
 
@@ -78,7 +75,7 @@ class OrderContract:
         assert self.serializer.encode(value) == self.serializer.encode(other)
         left, right = self.packed({"k": value}), self.packed({"k": other})
         assert same(left, right, self.serializer)
-        assert ordered(self.serializer.decode(self.in_order.encode_in_order(other))) == ordered(other)
+        assert ordered(self.serializer.decode(self.serializer.encode_in_order(other))) == ordered(other)
 
     def check_same(self, left: Any, right: Any, data: st.DataObject) -> None:
         """Check that two payloads are the same exactly if the canonical bytes of their contents are equal."""
@@ -106,7 +103,7 @@ class OrderContract:
     def test_order_is_refused_nothing(self) -> None:
         """What cannot be stored is refused in the same words as by the canonical encoding."""
         said = []
-        for encode in (self.serializer.encode, self.in_order.encode_in_order):
+        for encode in (self.serializer.encode, self.serializer.encode_in_order):
             with pytest.raises(UnstorableValue) as caught:
                 encode({"a": {"b": [1, object()]}})
             said.append(str(caught.value))
@@ -119,7 +116,7 @@ class OrderContract:
         value: Any = kind()
         for _ in range(DEEP):
             value = {"a": value} if kind is dict else kind([value])
-        for encode in (self.serializer.encode, self.in_order.encode_in_order):
+        for encode in (self.serializer.encode, self.serializer.encode_in_order):
             with pytest.raises(UnstorableValue, match="levels deep") as caught:
                 encode({"k": value})
             assert caught.value.path.startswith("k")

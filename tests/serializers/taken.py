@@ -18,11 +18,10 @@ from markupsafe import Markup
 from werkzeug.datastructures import ImmutableDict, MultiDict
 from werkzeug.local import LocalProxy
 
-from limpet._core.protocols import Serializer
 from limpet._core.record import Contents, pack
 from limpet._core.record import same as equal_contents
 from limpet.errors import UnstorableValue
-from tests.serializers.values import same
+from tests.serializers.values import OfASerializer, same
 
 __all__ = ["TakenContract", "mixtures"]
 
@@ -161,10 +160,8 @@ NOT_TAKEN: dict[str, tuple[Any, str]] = {
 }
 
 
-class TakenContract:
+class TakenContract(OfASerializer):
     """Part of the contract of serializers, see `SerializerContract`."""
-
-    serializer: Serializer
 
     @pytest.mark.parametrize("name", TAKEN)
     def test_takes_as_its_base_type(self, name: str) -> None:
@@ -226,7 +223,7 @@ class TakenContract:
 
     def check_mixture(self, value: Any) -> None:
         """Check that a tree of subclasses and odd keys has the bytes of the plain tree that comes back."""
-        for encode in (self.serializer.encode, self.serializer.encode_in_order):  # type: ignore[attr-defined]
+        for encode in (self.serializer.encode, self.serializer.encode_in_order):
             try:
                 encoded = encode(value)
             except UnstorableValue as error:

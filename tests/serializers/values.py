@@ -5,12 +5,30 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-__all__ = ["damage", "same", "values"]
+from limpet._core.protocols import InOrder, Serializer
+
+__all__ = ["OfASerializer", "OurSerializer", "damage", "same", "values"]
+
+
+class OurSerializer(Serializer, InOrder, Protocol):
+    """A serializer that keeps order, as those of this library do."""
+
+
+class OfASerializer:
+    """What is checked of one serializer.
+
+    Attributes:
+        serializer: The one.
+        max_depth: How many containers may stand inside each other.
+    """
+
+    serializer: OurSerializer
+    max_depth: int
 
 
 def same(left: Any, right: Any) -> bool:

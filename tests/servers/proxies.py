@@ -27,6 +27,8 @@ class TcpProxy:
         cut: Called with each chunk of a client; when it returns True the chunk is forwarded, and then the client's
             connection is cut without the answer.
         swallow: Called with each chunk of a client; when it returns True the chunk is lost and the connection cut.
+        forge: Called with each chunk of the server; what it returns, unless None, is sent in its place, and then the
+            client's connection is closed.
         requests: Chunks that clients sent, which is their round trips as long as they wait for answers.
         open: Connections that are open now.
         most: Connections that were open at once.
@@ -37,6 +39,7 @@ class TcpProxy:
         self.delay = 0.0
         self.cut: Callable[[bytes], bool] | None = None
         self.swallow: Callable[[bytes], bool] | None = None
+        self.forge: Callable[[bytes], bytes | None] | None = None
         self.requests = 0
         self.open = 0
         self.most = 0
@@ -127,7 +130,10 @@ class TcpProxy:
         forwarding = asyncio.ensure_future(forward())
         try:
             while data := await reader.read(_CHUNK):
-                queue.put_nowait((loop.time() + self.delay, data))
+                forged = None if self.forge is None else self.forge(data)
+                queue.put_nowait((loop.time() + self.delay, data if forged is None else forged))
+                if forged is not None:
+                    break
             queue.put_nowait((loop.time() + self.delay, b""))
             await forwarding
         finally:

@@ -54,7 +54,7 @@ def _complete(reply: bytes) -> bool:
         return False
     if head[:1] == b"$" and int(head[1:]) >= 0:
         return len(rest) >= int(head[1:]) + 2
-    return head[:1] != b"*" or rest.endswith(b"\r\n")
+    return head[:1] != b"*" or head == b"*0" or rest.endswith(b"\r\n")
 
 
 class ValkeyServer:

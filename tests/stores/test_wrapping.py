@@ -88,7 +88,8 @@ class TestOverSQLite(StoreSuite):
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Upside:
-        return Upside(HandsOn(SQLiteStore(tmp_path / "sessions.db")))
+        handing_on: Any = HandsOn(SQLiteStore(tmp_path / "sessions.db"))
+        return Upside(handing_on)
 
 
 def stores(folder: Path) -> Sequence[Any]:

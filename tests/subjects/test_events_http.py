@@ -53,7 +53,7 @@ class Shop:
             Route("/login/{name}", self.login),
             Route("/logout", self.logout),
             Route("/regenerate", self.regenerate),
-            Route("/set/{key}/{value}", self.set),
+            Route("/set/{key}/{value}", self.set, methods=["GET", "POST"]),
             Route("/slow/{key}/{value}", self.slow),
             Route("/read", self.read),
         ]
@@ -218,6 +218,11 @@ async def swept(shop: Shop) -> None:
     await shop.manager.runtime.drain(5)  # type: ignore[attr-defined]
 
 
+async def dropped(shop: Shop) -> None:
+    """Another site posts a form without our cookie, and the handler writes."""
+    await shop.browser().post("/set/a/b", headers={"sec-fetch-site": "cross-site"})
+
+
 SCENARIOS: Final[dict[type[events.Event], Callable[[Shop], Awaitable[None]]]] = {
     events.SessionCreated: created,
     events.SessionLoggedIn: logged_in,
@@ -231,6 +236,7 @@ SCENARIOS: Final[dict[type[events.Event], Callable[[Shop], Awaitable[None]]]] = 
     events.SessionMerged: merged,
     events.ValueOverwritten: overwritten,
     events.WriteAfterEnd: written_after_end,
+    events.WriteDropped: dropped,
     events.CorruptRecord: corrupt,
     events.StoreFailed: store_failed,
     events.AmbiguousCookie: ambiguous,
@@ -263,7 +269,7 @@ async def test_a_listener_that_fails_breaks_no_request(kind: type[events.Event],
     def fails(event: events.Event) -> None:
         raise ZeroDivisionError(type(event).__name__)
 
-    shop.manager._listeners.insert(0, fails)
+    shop.manager.engine.emitter._listeners.insert(0, fails)
     await SCENARIOS[kind](shop)
     assert any(type(event) is kind for event in shop.heard)
 

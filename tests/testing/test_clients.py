@@ -100,7 +100,7 @@ def test_a_seeded_session_is_the_one_that_the_application_sees(manager: SessionM
 def test_the_session_can_be_read_after_a_request(manager: SessionManager) -> None:
     """A test can look at what a request stored."""
     c = client(build(manager))
-    if isinstance(manager.transport, HeaderTransport):
+    if isinstance(manager.engine.transport, HeaderTransport):
         c.headers["X-Session-ID"] = c.get("/count").headers["x-session-id"]
     else:
         c.get("/count")

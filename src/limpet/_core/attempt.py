@@ -27,9 +27,24 @@ class Attempt:
         increments: What was added to numbers, by key.
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, if it did.
+        replaces: The key of the session whose id changes, if one does.
+        uncertain: It cannot be told whether the old id is dead, so that the new one has to go out.
     """
 
-    __slots__ = ("conflicts", "draft", "engine", "flags", "increments", "made", "now", "payload", "plan", "state")
+    __slots__ = (
+        "conflicts",
+        "draft",
+        "engine",
+        "flags",
+        "increments",
+        "made",
+        "now",
+        "payload",
+        "plan",
+        "replaces",
+        "state",
+        "uncertain",
+    )
 
     def __init__(self, engine: Engine, state: SessionState, plan: Plan, now: int) -> None:
         assert state.draft is not None
@@ -43,6 +58,8 @@ class Attempt:
         self.increments: dict[str, Any] = {}
         self.conflicts = 0
         self.made: tuple[str, int] | None = None
+        self.replaces: str | None = None
+        self.uncertain = False
         self.take_increments()
 
     # -- what is to be written
@@ -147,7 +164,7 @@ class Attempt:
     def saved(self, raw: bytes, key: str | None, record: Record) -> None:
         """Let the session stand on a record that was just written."""
         state, before = self.state, self.state.read
-        if before is not None and before.raw == raw and self.draft.ends != before.ends and self.engine.persistent:
+        if before is not None and before.key == key and self.draft.ends != before.ends and self.engine.persistent:
             state.flags |= REISSUE
         state.read = Read(raw, key, record, self.draft.ends)
         state.tried = None
@@ -208,6 +225,11 @@ class Attempt:
                 break
         if self.conflicts:
             engine.emit(events.SessionMerged, self.stored().key, subject=state.subject, attempts=self.conflicts + 1)
+
+    async def save_back(self) -> None:
+        """Save the contents into the record that the session stands on, whatever is there meanwhile."""
+        self.encode()
+        await self.update()
 
     def count(self, keys: tuple[str, ...] = (), *, timed: bool = True) -> None:
         """Count a conflict against the policy's budget.

@@ -90,7 +90,9 @@ async def _steps(
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed("a new id cannot be handed out any more: the response has started")
         if not engine.is_server_side:
-            if step is not Step.NOTHING:
+            if step is Step.EMPTY:
+                await cookie_session.end(engine, state)
+            elif step is not Step.NOTHING:
                 if step is not Step.TOUCH:
                     attempt.prepare()
                 await cookie_session.seal(attempt, todo, ended)
@@ -125,6 +127,9 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
                 await attempt.update()
             if slides:
                 state.flags |= REISSUE  # a save moves the deadline as a touch does
+        case Step.EMPTY:
+            attempt.prepare()
+            await _empty(attempt)
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
@@ -167,11 +172,32 @@ async def _create(attempt: Attempt) -> None:
             await rotation.bury(attempt.now, engine, read, "login", key)
         state.rivals = ()
         gone, state.gone = state.gone, None
-        if gone is not None and gone.how == "login":
+        if gone is not None:
             await logins.take_place(engine, state, gone)
             grave = marks.tombstone("login", attempt.now, key)
             await engine.storage.replace(gone.key, grave, gone.record.version)
-    await importing.close(engine, state)
+    await importing.close(attempt)
+
+
+async def _empty(attempt: Attempt) -> None:
+    """End a session whose last key is gone; what others put into it meanwhile keeps it."""
+    engine, state = attempt.engine, attempt.state
+    while True:
+        read = attempt.stored()
+        grave = marks.tombstone("logout", attempt.now, None)
+        met = await engine.storage.replace(read.key or "", grave, read.record.version)
+        if met is None:
+            break
+        if not await conflict.meet(attempt, met):
+            return
+        if state.data or state.subject is not None:
+            await attempt.update()
+            return
+    engine.emit(events.SessionLoggedOut, read.key, subject=read.record.subject)
+    state.read = state.created = None
+    state.flags &= ~(FORWARDED | REISSUE)
+    if not state.phase:
+        state.out, state.line = "", None
 
 
 async def _touch(attempt: Attempt) -> None:
@@ -227,8 +253,9 @@ async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
                 targets.append(Read(found.raw, found.key, found.record))
             elif isinstance(found, Gone):
                 state.gone = found
+    grave: Gone | None = None
     for target in targets:
-        await rotation.bury(now, engine, target, "logout", None)
+        grave = await rotation.bury(now, engine, target, "logout", None)
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
     gone = state.gone
@@ -239,8 +266,10 @@ async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
             engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
             ended = True
     state.read = state.leaving = state.created = None
-    state.rivals, state.gone = (), None
+    state.rivals, state.gone = (), grave  # a login in the same request looks who else came with that id
     state.flags &= ~(FORWARDED | REISSUE)
+    if state.old is not None:
+        ended = await importing.forget(engine, state, now) or ended
     if ended:
         state.clears = len(state.ids) > 1
         state.ids = ()

@@ -28,6 +28,7 @@ from limpet._core.state import (
     REISSUE,
     WATCHED,
     WRITTEN,
+    Gone,
     Loan,
     Read,
     SessionState,
@@ -69,7 +70,7 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
             return True
         found = await attempt.engine.storage.judge(read.raw, read.key or "", met, met=True)
     if not isinstance(found, Found):
-        lost(attempt)
+        lost(attempt, found)
         return False
     merge_in(attempt, found)
     follow(state, found)
@@ -133,10 +134,13 @@ def combine(engine: Engine, key: str, base: Any, mine: Any, theirs: Any) -> Any:
     return result.data.get(key, MISSING)
 
 
-def lost(attempt: Attempt) -> None:
+def lost(attempt: Attempt, gone: Gone | None = None) -> None:
     """The session ended meanwhile: store nothing, send nothing, until a login.
 
     A request that wrote nothing, and whose commit was about housekeeping, is told nothing.
+
+    Args:
+        gone: The tombstone that was found: a logout later in this request ends what took the session's place.
 
     Raises:
         SessionEnded: The policy says ``on_ended="raise"``.
@@ -145,6 +149,7 @@ def lost(attempt: Attempt) -> None:
     wrote, subject = _wrote(attempt), state.subject
     key = None if state.read is None else state.read.key
     end_state(state)
+    state.gone = gone
     if wrote:
         engine.emit(events.WriteAfterEnd, key, subject=subject)
         if engine.policy.on_ended == "raise":
@@ -160,20 +165,21 @@ def end_state(state: SessionState) -> None:
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
 
 
-def rebase(attempt: Attempt, found: Found | None, differs: bool) -> None:
+def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
     """Let the session stand for what the store has now, with its own unsaved changes over it.
 
     Raises:
         SessionEnded: The session is over, there were unsaved changes, and the policy says ``on_ended="raise"``.
     """
     state = attempt.state
-    if found is None:
+    if not isinstance(found, Found):
         if attempt.flags & LOGIN:
             return  # new credentials stand, whatever became of the session before them
         if differs:
-            lost(attempt)
+            lost(attempt, found)
         else:
             end_state(state)
+            state.gone = found
         return
     tried, state.tried = state.tried, None
     counted = None if tried is None else tried.get(found.record.version)

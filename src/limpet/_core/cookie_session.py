@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from limpet._core import conflict, events, marks, plan, tokens
 from limpet._core.plan import Plan, Step
 from limpet._core.policy import slack_ms
-from limpet._core.positions import subject_key
+from limpet._core.positions import JOURNAL, number_of, subject_key
 from limpet._core.record import NEVER, Contents, CorruptPayload, Record, unpack
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, Read, SessionState
 from limpet.errors import CookieTooLarge, LimpetError, SessionClosed
@@ -84,19 +84,40 @@ class Revocation:
         self.mode = mode
         self.store = store
         self._cache_ms = cache_ms
-        self._answers: dict[str, tuple[int, bool]] = {}
+        self._answers: dict[str, tuple[int, int]] = {}
 
-    def known(self, key: str, now: int) -> bool | None:
-        """Return a remembered answer: whether the session stands; None: it is to be asked for."""
+    async def limit(self, engine: Engine, key: str) -> int:
+        """Return what a cookie has to have seen at least, as the mark of this key says.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        now = engine.clock()
         known = self._answers.get(key)
-        return known[1] if known is not None and 0 <= now - known[0] < self._cache_ms else None
-
-    def note(self, key: str, now: int, stands: bool) -> None:
-        """Remember an answer, or what this process has just written."""
+        if known is not None and 0 <= now - known[0] < self._cache_ms:
+            return known[1]
+        if self.mode == "epoch":
+            record, journal = await engine.storage.load_many((key, JOURNAL))
+            engine.storage.positions.take(journal)
+        else:
+            record = await engine.storage.load(key)
+        if record is None:
+            limit = 0
+        elif self.mode == "epoch":
+            limit = number_of(record, engine.storage.positions.seq)
+        else:
+            facts = marks.read(record.payload)
+            # A damaged mark ends what it is about: trouble in the store never logs anybody in.
+            limit = NEVER if facts is None or facts.get("at") else int(facts.get("turn", 0))
         if self._cache_ms:
             if len(self._answers) >= _REMEMBERED:
                 self._answers.clear()
-            self._answers[key] = now, stands
+            self._answers[key] = now, limit
+        return limit
+
+    def forget(self, key: str) -> None:
+        """Ask for this mark again, as this process has just written it."""
+        self._answers.pop(key, None)
 
 
 # -- reading
@@ -275,20 +296,8 @@ async def is_live(engine: Engine, contents: Contents, subject: str | None) -> bo
     key = key_of(engine, contents, subject)
     if key is None:
         return False  # one from before revocation was switched on could never be ended
-    now = engine.clock()
-    asked = f"{key} {contents.seen} {contents.turn}"
-    known = revocation.known(asked, now)
-    if known is None:
-        if revocation.mode == "epoch" and subject is not None:
-            await engine.storage.positions.read()
-            known = await engine.storage.positions.holds(contents, subject)
-        else:
-            record = await engine.storage.load(key)
-            facts = {} if record is None else marks.read(record.payload)
-            # A damaged mark ends what it is about: trouble in the store never logs anybody in.
-            known = facts is not None and not facts.get("at") and facts.get("turn", 0) <= contents.turn
-        revocation.note(asked, now, known)
-    return known
+    of_subject = revocation.mode == "epoch" and subject is not None
+    return await revocation.limit(engine, key) <= (contents.seen if of_subject else contents.turn)
 
 
 async def revoke_lineage(engine: Engine, key: str) -> None:
@@ -304,13 +313,17 @@ async def revoke_lineage(engine: Engine, key: str) -> None:
         return {**facts, "at": 1, "until": kept}, kept
 
     await marks.amend(engine.storage, key, ended)
+    if engine.revocation is not None:
+        engine.revocation.forget(key)
 
 
 async def _end_one(engine: Engine, key: str, subject: str | None) -> Ended:
     assert engine.revocation is not None
     if engine.revocation.mode == "epoch" and subject is not None:
         before: list[marks.Facts] = []
-        return Ended(await engine.storage.positions.advance(key, note=before.append), before)
+        number = await engine.storage.positions.advance(key, note=before.append)
+        engine.revocation.forget(key)
+        return Ended(number, before)
     await revoke_lineage(engine, key)
     return Ended()
 
@@ -363,6 +376,8 @@ async def _turn(engine: Engine, key: str, draft: Contents) -> bool:
     await marks.amend(engine.storage, key, next_)
     if stands:
         draft.turn = turn + 1
+    if engine.revocation is not None:
+        engine.revocation.forget(key)
     return stands
 
 

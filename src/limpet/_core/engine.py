@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 from limpet._core import commit as commits
 from limpet._core import conflict, cookie_session, events, importing, locks, plan, record, rotation, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.emitter import Emitter
 from limpet._core.inline import Inline
-from limpet._core.plan import Plan, Rules, Step
+from limpet._core.plan import NO_PLAN, Plan, Rules, Step
 from limpet._core.policy import SessionPolicy
 from limpet._core.protocols import (
     ClientStore,
@@ -61,8 +61,6 @@ from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
 __all__ = ["Engine"]
 
 log = logging.getLogger("limpet")
-
-_NEVER_PLANNED: Final = Plan(False, Step.NOTHING)
 
 
 class Engine:
@@ -241,6 +239,7 @@ class Engine:
         """Let the session stand for what was found."""
         state.read = Read(found.raw, found.key, found.record, found.contents.ends)
         state.draft, state.data, state.subject = found.contents, found.contents.data, found.record.subject
+        state.met = True
         if found.forwarded:
             state.flags |= FORWARDED | REISSUE
 
@@ -423,7 +422,7 @@ class Engine:
             return (
                 state.read is not None and bool(todo.payload) and not self.same(todo.payload, state.read.record.payload)
             )
-        return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.MOVE)
+        return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.EMPTY, Step.MOVE)
 
     def same(self, payload: bytes, base: bytes) -> bool:
         """Tell whether two payloads hold equal contents."""
@@ -467,6 +466,8 @@ class Engine:
             return await cookie_session.is_live(self, contents, read.record.subject)
         found = await self.storage.locate(read.raw, read.key or "", met=True)
         if not isinstance(found, Found):
+            if state.read is read:  # a save from now on has to look again: there is no slack for it
+                state.read = read._replace(record=read.record._replace(expires=0))
             return False
         if found.forwarded and state.read is read:  # so that a long-lived socket never has many renewals to follow
             state.read = read._replace(raw=found.raw, key=found.key)
@@ -483,8 +484,8 @@ class Engine:
             if self.is_server_side and read is not None and draft is not None and not state.flags & ENDED:
                 found = await self.storage.locate(read.raw, read.key or "", met=True)
                 differs = self.differs(state)
-                attempt = Attempt(self, state, _NEVER_PLANNED, self.clock())
-                conflict.rebase(attempt, found if isinstance(found, Found) else None, differs)
+                attempt = Attempt(self, state, NO_PLAN, self.clock())
+                conflict.rebase(attempt, found, differs)
         except LimpetError as error:
             redact(error)
             raise

@@ -11,17 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from limpet._core import events, logins, marks, tokens
+from limpet._core import conflict, events, logins, marks, tokens
 from limpet._core.positions import names_of
 from limpet._core.protocols import Header, Imported, Importer
-from limpet._core.record import Contents, Found, Record
-from limpet._core.state import ACCESSED, EXPOSED, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
+from limpet._core.record import Contents, Found, Record, pack
+from limpet._core.state import ACCESSED, EXPOSED, LOGIN, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
 from limpet.errors import UnstorableValue
 
 if TYPE_CHECKING:
+    from limpet._core.attempt import Attempt
     from limpet._core.engine import Engine
 
-__all__ = ["close", "leftovers", "look", "note", "read"]
+__all__ = ["close", "forget", "leftovers", "look", "note", "read"]
 
 
 def look(engine: Engine, state: SessionState, headers: Sequence[Header]) -> None:
@@ -65,8 +66,8 @@ async def _admit(engine: Engine, state: SessionState, importer: Importer, import
     if there is not None:
         facts = marks.read(there.payload) or {}
         successor = facts.get("next")
-        if isinstance(successor, str) and engine.clock() < int(facts.get("gone", 0)):
-            found = await engine.storage.locate(b"", successor)
+        if engine.clock() < int(facts.get("gone", 0)):
+            found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
             if isinstance(found, Found):  # sent at the same time as the request that took it
                 engine.adopt(state, found)
             else:
@@ -118,6 +119,7 @@ def _adopt(engine: Engine, state: SessionState, old: Old, imported: Imported) ->
         draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
     state.flags |= WATCHED
     old.left_out = tuple(left_out)
+    old.base = pack(draft, engine.serializer)
 
 
 def note(engine: Engine, state: SessionState) -> None:
@@ -130,26 +132,57 @@ def note(engine: Engine, state: SessionState) -> None:
     engine.emit(events.SessionImported, subject=state.subject, origin=old.source.origin, left_out=old.left_out)
 
 
-async def close(engine: Engine, state: SessionState) -> None:
+async def close(attempt: Attempt) -> None:
     """Note in the store that an old token was taken, and by which session.
+
+    If another request was quicker, what this one changed is saved into the session that it made. A login stands by
+    itself: no request that brings the old token is led to it.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
+    engine, state = attempt.engine, attempt.state
     old, made = state.old, state.read
     if old is None or old.source is None or not old.noted or made is None or not engine.is_server_side:
         return
-    now = engine.clock()
-    facts: marks.Facts = {"gone": now + marks.TOMBSTONE_LIFE, "how": "import", "next": made.key}
-    record = Record(tokens.new_version(), marks.write(facts), now, old.source.until)
+    login = bool(attempt.flags & LOGIN)
+    facts: marks.Facts = {"gone": attempt.now + marks.TOMBSTONE_LIFE, "how": "import"}
+    if not login:
+        facts["next"] = made.key
+    record = Record(tokens.new_version(), marks.write(facts), attempt.now, old.source.until)
     met = await engine.storage.create(_note_key(old.source, old.token), record)
-    if isinstance(met, Record):  # a request that was sent at the same time was quicker
-        await engine.storage.drop(made.key or "")
-        state.read = state.out = state.line = state.created = None
-        successor = (marks.read(met.payload) or {}).get("next")
-        found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
-        if isinstance(found, Found):
-            state.read = Read(b"", found.key, found.record, found.contents.ends)
+    if not isinstance(met, Record) or login:
+        return
+    await attempt.drop_made()
+    state.out = state.line = None
+    successor = (marks.read(met.payload) or {}).get("next")
+    found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
+    if not isinstance(found, Found):
+        conflict.lost(attempt)
+        return
+    conflict.merge_in(attempt, found, old.base)
+    state.read = Read(b"", found.key, found.record, found.contents.ends)
+    if not engine.same(attempt.payload, found.record.payload):
+        await attempt.update()
+
+
+async def forget(engine: Engine, state: SessionState, now: int) -> bool:
+    """Note at a logout that an old session is not to be taken over again; tell whether this ended a session of ours.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    old = state.old
+    if old is None or old.source is None or not engine.is_server_side:
+        return False
+    key = _note_key(old.source, old.token)
+    facts: marks.Facts = {"gone": now + marks.TOMBSTONE_LIFE, "how": "import"}
+    met = await engine.storage.create(key, Record(tokens.new_version(), marks.write(facts), now, old.source.until))
+    if not isinstance(met, Record):
+        return False
+    successor = (marks.read(met.payload) or {}).get("next")  # another request took it over meanwhile
+    there = await engine.storage.load(successor) if isinstance(successor, str) else None
+    return there is not None and await engine.storage.end(str(successor), there)
 
 
 def leftovers(engine: Engine, state: SessionState, handed_out: bool) -> list[Header]:

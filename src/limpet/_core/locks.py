@@ -72,14 +72,14 @@ async def acquire(engine: Engine, key: str, life: float, wait: float) -> int | N
         now = engine.clock()
         until = now + round(life * 1000)
         mine = Record(tokens.new_version(), marks.write({"until": until, "life": life}), now, until + _SKEW)
-        met = await engine.storage.create(key, mine)
+        met = await engine.storage.create(key, mine, insist=True)
         if met is None:
             engine.watch.forget(key)
             return mine.version
         if (
             isinstance(met, Record)
             and _is_abandoned(engine, key, met, now, life)
-            and await engine.storage.update(key, mine, met.version) is None
+            and await engine.storage.update(key, mine, met.version, insist=True) is None
         ):
             engine.watch.forget(key)
             return mine.version

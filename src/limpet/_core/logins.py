@@ -123,7 +123,11 @@ async def _places_of_this_browser(engine: Engine, state: SessionState) -> set[st
         own.add(state.read.key)
         there = await engine.storage.load(state.read.key)
         if there is not None and marks.is_mark(there.payload):  # another login from the same id was quicker
-            state.gone = marks.buried(state.read.key, there, engine.clock())
+            state.gone = marks.buried(state.read.key, there, engine.clock(), met=True)
+    elif state.gone is not None:
+        there = await engine.storage.load(state.gone.key)
+        if there is not None and marks.is_mark(there.payload):
+            state.gone = marks.buried(state.gone.key, there, engine.clock(), met=True) or state.gone
     if state.gone is not None and state.gone.successor is not None:
         own.add(state.gone.successor)
     return own
@@ -135,7 +139,7 @@ async def take_place(engine: Engine, state: SessionState, gone: Gone) -> None:
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    if gone.how != "login" or gone.successor is None:
+    if gone.successor is None:
         return
     there = await engine.storage.load(gone.successor)
     same = there is not None and there.subject is not None and there.subject == state.subject
@@ -158,7 +162,8 @@ def stand_as_before(engine: Engine, state: SessionState, old: Read | None) -> No
 
 async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
     engine, own = attempt.engine, attempt.stored().key
-    sessions = await live(engine, subject)
+    # The one that this login takes the place of is ended in its own way.
+    sessions = [kept for kept in await live(engine, subject) if kept.key != attempt.replaces]
     newest = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
     stands = True
     for kept in newest[limit:]:
@@ -167,15 +172,9 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
             conflict.end_state(attempt.state)
             engine.emit(events.LimitReached, own, subject=subject)
             stands = False
-        elif kept.key != _previous(attempt) and await engine.storage.end(kept.key, kept.record):
+        elif await engine.storage.end(kept.key, kept.record):
             engine.emit(events.LimitReached, kept.key, subject=subject)
     return stands
-
-
-def _previous(attempt: Attempt) -> str | None:
-    """Return the key of the session that this login takes the place of, which is ended in its own way."""
-    leaving = attempt.state.leaving
-    return None if leaving is None else leaving.read.key
 
 
 async def _count(engine: Engine, subject: str) -> int:

@@ -43,7 +43,7 @@ TOMBSTONE_LIFE: Final = 60_000
 _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
 _SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
-_NUMBERS: Final = ("at", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before")
+_NUMBERS: Final = ("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before")
 
 Facts: TypeAlias = dict[str, Any]
 
@@ -106,13 +106,18 @@ def tombstone(how: str, now: int, successor: str | None) -> Record:
     return Record(tokens.new_version(), write(facts), now, until)
 
 
-def buried(key: str, record: Record, now: int) -> Gone | None:
-    """Return what a tombstone says, or None once its minute is over, and for a mark that is none."""
+def buried(key: str, record: Record, now: int, *, met: bool = False) -> Gone | None:
+    """Return what a tombstone says, or None once its minute is over, and for a mark that is none.
+
+    Args:
+        met: The request met the session alive when it began: then the tombstone is from this minute, whatever the clock
+            of this host says.
+    """
     facts = read(record.payload)
     if facts is None or not facts.get("gone"):
         return None
     until: int = facts["gone"]
-    if not until - TOMBSTONE_LIFE - _SKEW <= now < until:
+    if not met and not until - TOMBSTONE_LIFE - _SKEW <= now < until:
         return None
     return Gone(key, record, str(facts.get("how", "")), facts.get("next"))
 
@@ -131,9 +136,9 @@ async def amend(storage: Storage, key: str, change: Callable[[Facts], tuple[Fact
         facts, expires = change((read(there.payload) or {}) if there is not None else {})
         record = Record(tokens.new_version(), write(facts), storage.clock(), expires)
         if there is None:
-            outcome = await storage.create(key, record)
+            outcome = await storage.create(key, record, insist=True)
         else:
-            outcome = await storage.update(key, record, there.version)
+            outcome = await storage.update(key, record, there.version, insist=True)
         if outcome is None:
             return facts
         there = outcome if isinstance(outcome, Record) else None

@@ -261,79 +261,71 @@ class _Walk:
     def merged(self, key: str, base: Any, mine: Any, theirs: Any) -> Any:
         """Return what both changes of one key come to, or `MISSING`."""
         sides = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
-        data, _, _ = self._dicts(None, *sides, levels=DEEPEST + 1)
+        data, _ = self._dicts(None, *sides, levels=DEEPEST + 1)
         return data.get(key, MISSING)
 
-    def _dicts(self, path: str | None, base: Any, mine: Any, theirs: Any, *, levels: int) -> tuple[Any, bool, bool]:
-        """Return the merged dict, whether mine is equal to base, and whether theirs is; an absent base equals none."""
+    def _dicts(self, path: str | None, base: Any, mine: Any, theirs: Any, *, levels: int) -> tuple[Any, bool]:
+        """Return the merged dict, and whether theirs is what base was; an absent base never is."""
         if levels == 0:
             raise UnstorableValue(path or ROOT, f"it is nested more than {DEEPEST} levels deep")
         result: dict[str, Any] = {}
-        mine_stayed = theirs_stayed = base is not MISSING
+        stayed = base is not MISSING
         if base is MISSING:
             base = {}
         for key in _keys(mine, theirs, base):
             before, here, there = base.get(key, MISSING), mine.get(key, MISSING), theirs.get(key, MISSING)
             kind = type(here)
             if type(there) is not kind or not (before is MISSING or type(before) is kind):
-                value, here_stayed, there_stayed = self._others(path, key, before, here, there)
+                value, this_stayed = self._others(path, key, before, here, there)
             elif kind is dict:
                 below = _short(_below(path, key))
-                value, here_stayed, there_stayed = self._dicts(below, before, here, there, levels=levels - 1)
+                value, this_stayed = self._dicts(below, before, here, there, levels=levels - 1)
             elif kind is list:
-                value, here_stayed, there_stayed = self._lists(path, key, before, here, there)
+                value, this_stayed = self._lists(path, key, before, here, there)
             elif kind is set or kind is frozenset:
-                value, here_stayed, there_stayed = self._sets(path, key, before, here, there)
+                value, this_stayed = self._sets(before, here, there)
             else:
-                value, here_stayed, there_stayed = self._others(path, key, before, here, there)
-            mine_stayed = mine_stayed and here_stayed
-            theirs_stayed = theirs_stayed and there_stayed
+                value, this_stayed = self._others(path, key, before, here, there)
+            stayed = stayed and this_stayed
             if value is not MISSING:
                 result[key] = value
-        return (mine if theirs_stayed else result), mine_stayed, theirs_stayed
+        return (mine if stayed else result), stayed
 
-    def _lists(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool, bool]:
+    def _lists(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool]:
         encode, size = self._encode, 0 if base is MISSING else len(base)
         common = encode([] if base is MISSING else base)
         mine_start, their_start = encode(mine[:size]), encode(theirs[:size])
-        mine_grew, theirs_grew = mine_start == common, their_start == common
-        mine_stayed = base is not MISSING and mine_grew and len(mine) == size
-        if base is not MISSING and theirs_grew and len(theirs) == size:
-            return mine, mine_stayed, True
-        if mine_stayed:
-            return _own(theirs), True, False
-        if mine_grew and theirs_grew:
-            return [*_own(theirs), *mine[size:]], False, False
+        if base is not MISSING and their_start == common and len(theirs) == size:
+            return mine, True
+        if mine_start == common and len(mine) == size:
+            return _own(theirs), False
+        if mine_start == common == their_start:
+            return [*_own(theirs), *mine[size:]], False
         if mine_start != their_start or encode(mine[size:]) != encode(theirs[size:]):
             self.overwritten.append(_below(path, key))
-        return mine, False, False
+        return mine, False
 
-    def _sets(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool, bool]:
-        encode = self._encode
-        here, there = {encode(item): item for item in mine}, {encode(item): item for item in theirs}
-        before = {} if base is MISSING else {encode(item): item for item in base}
-        mine_stayed = base is not MISSING and here.keys() == before.keys()
+    def _sets(self, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool]:
+        before, here, there = (
+            {} if side is MISSING else {self._encode(item): item for item in side} for side in (base, mine, theirs)
+        )
         if base is not MISSING and there.keys() == before.keys():
-            return mine, mine_stayed, True
-        if mine_stayed:
-            return _own(theirs), True, False
-        if here.keys() == there.keys():
-            return mine, False, False
+            return mine, True
         kept = {data: item for data, item in there.items() if data in here or data not in before}
         added = {data: item for data, item in here.items() if data not in before}
-        return type(mine)((kept | added).values()), False, False
+        return type(mine)((kept | added).values()), False
 
-    def _others(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool, bool]:
+    def _others(self, path: str | None, key: str, base: Any, mine: Any, theirs: Any) -> tuple[Any, bool]:
         if base is MISSING and (mine is MISSING or theirs is MISSING):
-            return (mine if theirs is MISSING else _own(theirs)), mine is MISSING, theirs is MISSING
+            return (mine if theirs is MISSING else _own(theirs)), theirs is MISSING
         before, here, there = self._form(base), self._form(mine), self._form(theirs)
         if there == before:
-            return mine, here == before, True
+            return mine, True
         if here == before:
-            return _own(theirs), True, False
+            return _own(theirs), False
         if here != there:
             self.overwritten.append(_below(path, key))
-        return mine, False, False
+        return mine, False
 
     def _form(self, value: Any) -> Any:
         """Return what two values have in common only if their bytes are equal."""

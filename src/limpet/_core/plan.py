@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from limpet._core.policy import SessionPolicy
 
 __all__ = [
+    "NO_PLAN",
     "Plan",
     "Rules",
     "Step",
@@ -58,6 +59,7 @@ class Step(enum.Enum):
     TOUCH = "touch"  # move the idle deadline
     CREATE = "create"  # a first write: new id, new record
     UPDATE = "update"  # version-checked, merged on conflict
+    EMPTY = "empty"  # the last key is gone: end the session, unless others put something into it meanwhile
     MOVE = "move"  # new id, old one dead at once (login, regenerate)
     RENEW = "renew"  # new id, old one forwards during the grace
 
@@ -80,7 +82,7 @@ class Plan(NamedTuple):
     grace: str | None = None
 
 
-_NOTHING: Final = Plan(False, Step.NOTHING)
+NO_PLAN: Final = Plan(False, Step.NOTHING)
 
 
 class Rules:
@@ -162,7 +164,7 @@ def decide(
     """
     flags, read, draft = state.flags, state.read, state.draft
     if failed:  # an error keeps a logout and drops the rest
-        return Plan(True, Step.NOTHING) if flags & ENDED else _NOTHING
+        return Plan(True, Step.NOTHING) if flags & ENDED else NO_PLAN
     if flags & OVER or (flags & CROSS_SITE and read is None and not flags & ENDED):
         wrote = flags & _WROTE and draft is not None and (state.data or state.subject is not None)
         return Plan(bool(flags & ENDED), Step.DROP if wrote else Step.NOTHING)
@@ -176,8 +178,8 @@ def decide(
         appeared = rotation_of(rules.rotate_on, {}, draft.data) if flags & WATCHED else None
         return Plan(bool(flags & ENDED), Step.CREATE, payload, appeared)
     changed = bool(payload) and not same(payload, read.record.payload)
-    if changed and not worth and not flags & (LOGIN | DISPLACED):
-        return Plan(True, Step.NOTHING)  # the last key is gone: the session ends as if it was cleared
+    if changed and not worth and not flags & (LOGIN | DISPLACED) and _is_emptied(base(state)):
+        return Plan(False, Step.EMPTY, payload)
     rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None
     if state.phase:
         rotates = None  # no new id can be handed out any more
@@ -191,6 +193,11 @@ def decide(
     if _touch_due(state, rules, now):
         return Plan(False, Step.TOUCH, payload)
     return Plan(False, Step.NOTHING, payload)
+
+
+def _is_emptied(before: Mapping[str, Any]) -> bool:
+    """Tell whether what was read held a key of the application's; those that begin with ``_`` are the engine's own."""
+    return any(not key.startswith("_") for key in before)
 
 
 def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

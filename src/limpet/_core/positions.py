@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from limpet._core.state import SessionState
     from limpet._core.storage import Storage
 
-__all__ = ["JOURNAL", "Positions", "names_of", "subject_key"]
+__all__ = ["JOURNAL", "Positions", "names_of", "number_of", "subject_key"]
 
 JOURNAL: Final = marks.mark_key("journal")
 """The store key of the record that numbers the revocations."""
@@ -91,9 +91,8 @@ class Positions:
         if version == self._version and self.seq >= 0:
             return
         facts = {} if record is None else marks.read(record.payload)
-        if facts is None:  # damaged: what is known stays known
-            self.seq = max(self.seq, 0)
-            return
+        if facts is None:  # a damaged mark ends what it is about; the next login writes it anew
+            facts = {"everyone": NEVER, "seq": max(self.seq, 0)}
         self._version, self._facts = version, facts
         self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
 
@@ -107,6 +106,8 @@ class Positions:
             return 0
         if self.seq < 0 or self._storage.immediate or self._monotonic() - self._read_at > _FRESH:
             self.take(await self._storage.load(JOURNAL))
+        if self._facts.get("everyone", 0) == NEVER:
+            await self.advance(None)
         return self.seq
 
     async def read(self) -> None:
@@ -149,7 +150,7 @@ class Positions:
         groups = self._groups
         stands = True
         for name, record in zip(asked, await self._storage.load_many(asked), strict=True):
-            at = _number(record)
+            at = number_of(record, self.seq)
             if len(self._known) >= _KNOWN:
                 self._known.clear()
             self._known[name] = groups.get(_group(name), 0), at
@@ -196,7 +197,7 @@ class Positions:
             candidates.append({**self._facts.get("stamp", {}), "at": everyone})
         again = False
         for facts in (*candidates, *before):
-            at = facts.get("at", 0)
+            at = NEVER if facts.get("at") == NEVER else _number(facts, self.seq)
             if own and at == own:
                 continue
             if at > state.position and not self._is_before(facts, state.login_at, contents.authenticated or 0):
@@ -262,9 +263,9 @@ class Positions:
                 later = {**facts, "seq": number, "names": {**facts.get("names", {}), _group(name): number}}
             record = Record(tokens.new_version(), marks.write(later), storage.clock(), NEVER)
             if there is None:
-                outcome = await storage.create(JOURNAL, record)
+                outcome = await storage.create(JOURNAL, record, insist=True)
             else:
-                outcome = await storage.update(JOURNAL, record, there.version)
+                outcome = await storage.update(JOURNAL, record, there.version, insist=True)
             if outcome is None:
                 self.take(record)
                 return number
@@ -276,7 +277,8 @@ class Positions:
             if note is not None:
                 note(facts)
             expires = max([self.keep_until(), *facts.get("subjects", {}).values()])
-            return {**facts, **stamp, "at": max(number, facts.get("at", 0))}, expires
+            was = _number(facts, number - 1)
+            return {**facts, **stamp, "at": number, "was": was}, expires
 
         return change
 
@@ -289,9 +291,17 @@ class Positions:
         return self._storage.clock() + max(_LIFE, *(span for span in spans if span is not None))
 
 
-def _number(record: Record | None) -> int:
-    """Return the number of the last revocation in a mark; a damaged mark ends what it is about."""
-    if record is None:
-        return 0
-    facts = marks.read(record.payload)
-    return NEVER if facts is None else int(facts.get("at", 0))
+def number_of(record: Record | None, in_force: int) -> int:
+    """Return the number of the last revocation in a mark; a damaged mark ends what it is about.
+
+    Args:
+        in_force: The number in the journal: a later one in the mark is of a revocation that is still being written, or
+            that failed.
+    """
+    facts = {} if record is None else marks.read(record.payload)
+    return NEVER if facts is None else _number(facts, in_force)
+
+
+def _number(facts: Facts, in_force: int) -> int:
+    at = int(facts.get("at", 0))
+    return at if at <= in_force else int(facts.get("was", 0))

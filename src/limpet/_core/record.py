@@ -188,6 +188,7 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     """
     facts = contents.__dict__
     if len(facts) > 2:  # `authenticated` is to come first: serializers look for times at the beginning
+        first = None
         for first in facts:  # noqa: B007  # the fastest way to the first key
             break
         if first == "created" or not all(facts.values()):

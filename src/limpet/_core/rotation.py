@@ -12,13 +12,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from limpet._core import conflict, events, forward, logins, marks, tokens
+from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
-from limpet._core.record import Found, Record
-from limpet._core.state import DISPLACED, FORWARDED, LOGIN, REISSUE, Gone, Leaving, Read, SessionState
+from limpet._core.plan import NO_PLAN
+from limpet._core.record import Found, Record, unpack
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.attempt import Attempt
     from limpet._core.engine import Engine
 
 __all__ = ["abandon", "begin_grace", "bury", "finish", "finish_later", "move", "renew"]
@@ -62,6 +63,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     failure: BaseException | None = None
     try:
         _begin_anew(attempt)
+        attempt.replaces = old.key
         stands = await logins.insert(attempt)
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure, stands = error, False
@@ -77,10 +79,18 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     if not stands:
         return  # revoked meanwhile
     leaving = Leaving(old, "login" if flags & LOGIN else "regenerate", not flags & DISPLACED)
-    if final:
-        await _end_old(attempt, leaving, standing)
-    else:
+    if not final:
         attempt.state.leaving = leaving
+        return
+    failure = None
+    try:
+        await _end_old(attempt, leaving, standing)
+    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
+        if attempt.made is not None and not attempt.uncertain:
+            await standing.restore(attempt)
+        raise failure
 
 
 async def finish(attempt: Attempt) -> None:
@@ -94,12 +104,20 @@ async def finish(attempt: Attempt) -> None:
 
 async def abandon(engine: Engine, state: SessionState) -> None:
     """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
-    leaving, created = state.leaving, state.created
+    leaving, created, made = state.leaving, state.created, state.read
     state.leaving = state.created = None
-    if created is not None and state.out:
-        state.out = state.line = None
-        await engine.storage.try_to_drop(created)
-        state.read = None if leaving is None else leaving.read
+    if created is None or not state.out:
+        return
+    state.out = state.line = None
+    await engine.storage.try_to_drop(created)
+    state.read = None if leaving is None else leaving.read
+    if leaving is None or leaving.how != "regenerate" or made is None or leaving.read.key is None:
+        return
+    if not engine.same(made.record.payload, leaving.read.record.payload):
+        # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
+        state.draft = unpack(made.record.payload, engine.serializer)
+        state.data = state.draft.data
+        await Attempt(engine, state, NO_PLAN, engine.clock()).save_back()
 
 
 async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | None) -> None:
@@ -127,9 +145,8 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
                 break
             if dead is None:  # the next request with the new id ends the old one, if this process serves it
                 engine.unfinished[attempt.stored().key or ""] = key, version
-            elif standing is not None:
-                await standing.restore(attempt)
-            else:
+                attempt.uncertain = True
+            elif standing is None:
                 state.leaving = leaving._replace(read=old)
                 await abandon(engine, state)
             raise failure
@@ -138,15 +155,21 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         found: Found | Gone | None = None
         if isinstance(met, Record):
             found = await engine.storage.judge(raw, key, met, met=True)
-        if isinstance(found, Gone) and login and found.how == "login":
-            await logins.take_place(engine, state, found)
-            key, version = found.key, found.record.version  # from now on it names this login
-            continue
+        if isinstance(found, Gone) and login:
+            if found.how == "login":
+                await logins.take_place(engine, state, found)
+                key, version = found.key, found.record.version  # from now on it names this login
+                continue
+            await engine.storage.replace(found.key, grave, found.record.version)
+            if found.successor is not None:  # the id was changed meanwhile: it is the same session
+                raw, key = b"", found.successor
+                there = await engine.storage.load(key)
+                found = None if there is None else await engine.storage.judge(raw, key, there, met=True)
         if not isinstance(found, Found):
             if not login:
                 await attempt.drop_made()
                 state.read = old
-                conflict.lost(attempt)
+                conflict.lost(attempt, found)
                 return
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
@@ -205,27 +228,31 @@ async def renew(attempt: Attempt) -> None:
     Raises:
         StoreUnavailable: The store does not answer; the session is as it was, or its old id leads to the new one.
     """
-    engine, state = attempt.engine, attempt.state
-    standing, old = _Standing(attempt), attempt.stored()
-    assert old.key is not None
-    attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    standing = _Standing(attempt)
     failure: BaseException | None = None
     try:
-        attempt.encode()
-        await attempt.insert()
+        await _renew(attempt, standing)
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
-        if isinstance(failure, Exception):
+        if isinstance(failure, Exception) and not attempt.uncertain and not attempt.state.flags & OVER:
             await standing.restore(attempt)
         raise failure
+
+
+async def _renew(attempt: Attempt, standing: _Standing) -> None:
+    engine, state, old = attempt.engine, attempt.state, attempt.stored()
+    assert old.key is not None
+    attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    attempt.encode()
+    await attempt.insert()
     base, key, version = old.record.payload, old.key, old.record.version
     new = attempt.stored()
     assert new.key is not None
     leads = forward.seal_forward(old.raw, key, new.raw, new.key)
     while True:
         mark = Record(tokens.new_version(), leads, attempt.now, attempt.expires())
-        failure = None
+        failure: StoreUnavailable | None = None
         try:
             met = await engine.storage.update(key, mark, version)
         except StoreUnavailable as error:
@@ -234,20 +261,20 @@ async def renew(attempt: Attempt) -> None:
             dead = await _is_dead(engine, key, mark, version)
             if dead:
                 break
-            if dead is False:
-                await standing.restore(attempt)
+            attempt.uncertain = dead is None
             raise failure
         if met is None:
             break
         if isinstance(met, Record) and forward.is_forward(met.payload):
             leader = forward.open_forward(met.payload, old.raw, key)
-            if leader is not None and leader.raw == new.raw:
+            led_to = None if leader is None else engine.key_of(leader.raw)
+            if led_to == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
         found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
         if not isinstance(found, Found):
             await attempt.drop_made()
             state.read, state.out = old, None
-            conflict.lost(attempt)
+            conflict.lost(attempt, found)
             return
         if found.forwarded:  # another request renewed first: save into the record that it made
             await attempt.drop_made()
@@ -283,42 +310,43 @@ async def begin_grace(engine: Engine, previous: str, now: int) -> None:
     await engine.storage.replace(previous, mark, record.version)
 
 
-async def bury(attempt_now: int, engine: Engine, read: Read, how: str, successor: str | None) -> bool:
+async def bury(now: int, engine: Engine, read: Read, how: str, successor: str | None) -> Gone | None:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:
-        Whether there was one to end.
+        The tombstone under the key that was read; None: there is none, as the session was gone.
 
     Raises:
-        StoreUnavailable: The store does not answer.
-        SessionConflict: Others wrote so often meanwhile that the budget has ended.
+        StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
     """
     raw, key, version = read.raw, read.key or "", read.record.version
-    ended = False
+    first: Gone | None = None
     for _ in range(engine.policy.merge_attempts):
-        grave = marks.tombstone(how, attempt_now, successor)
+        grave = marks.tombstone(how, now, successor)
         met = await engine.storage.replace(key, grave, version)
         if met is None:
-            return True
+            return first or Gone(key, grave, how, successor)
         if not isinstance(met, Record):
-            return ended
+            return first
         if marks.is_mark(met.payload):
-            gone = marks.buried(key, met, engine.clock())
+            gone = marks.buried(key, met, engine.clock(), met=True)
+            first = first or gone
             if gone is None or gone.how != "regenerate" or gone.successor is None:
-                return ended
+                return first
             there = await engine.storage.load(gone.successor)
             if there is None:
-                return ended
+                return first
             raw, key, version = b"", gone.successor, there.version
             continue
         if forward.is_forward(met.payload):
             target = forward.open_forward(met.payload, raw, key) if raw else None
             after = forward.successor(met.payload)
-            await engine.storage.replace(key, marks.tombstone(how, attempt_now, successor), met.version)
+            if await engine.storage.replace(key, grave, met.version) is None:
+                first = first or Gone(key, grave, how, successor)
             there = await engine.storage.load(after)
             if there is None:
-                return True
-            raw, key, version, ended = b"" if target is None else target.raw, after, there.version, True
+                return first
+            raw, key, version = b"" if target is None else target.raw, after, there.version
             continue
         version = met.version
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")

@@ -241,13 +241,12 @@ class Session(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.rivals or state.gone is not None or state.flags & READ_ONLY:
+        if state.read is not None or state.rivals or (state.gone is not None and state.met) or state.flags & READ_ONLY:
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
         state.flags = (state.flags & ~(READ_ONLY | LOGIN | REGENERATE)) | WRITTEN
-        if not state.flags & OVER:
-            _begin(state, backend.clock())
+        _begin(state, backend.clock())
         state.loaded = READY
 
     def __repr__(self) -> str:
@@ -348,10 +347,7 @@ class Session(MutableMapping[str, Any]):
         except BaseException:
             state.flags |= over
             raise
-        if over & OVER or state.draft is None:
-            _begin(state, self._backend.clock())
-            state.flags |= WRITTEN
-        elif state.subject is not None and state.subject != name:
+        if state.subject is not None and state.subject != name:
             displaced = state.read is not None and not state.flags & ENDED
             _begin(state, self._backend.clock())
             state.flags |= WRITTEN | (DISPLACED if displaced else 0)

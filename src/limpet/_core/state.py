@@ -208,18 +208,20 @@ class Old:
         source: The importer whose session was taken over.
         token: The value of its cookie.
         imported: What it held.
+        base: What was taken over of it, encoded.
         left_out: Keys whose values cannot be stored.
         noted: The new session is to be written.
         dropped: The session was ended: the old cookie is deleted.
     """
 
-    __slots__ = ("dropped", "found", "imported", "left_out", "noted", "source", "token")
+    __slots__ = ("base", "dropped", "found", "imported", "left_out", "noted", "source", "token")
 
     def __init__(self, found: Sequence[tuple[Importer, Sequence[str]]]) -> None:
         self.found = found
         self.source: Importer | None = None
         self.token = ""
         self.imported: Imported | None = None
+        self.base = b""
         self.left_out: tuple[str, ...] = ()
         self.noted = False
         self.dropped = False
@@ -249,6 +251,7 @@ class SessionState:
         created: The key of a record that was made in this request and whose id has not gone out; None: none.
         rivals: The live sessions that were presented at once; empty unless there were several.
         gone: The tombstone that was found under the presented id; None: there was none.
+        met: The request met its session alive.
         old: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
         grace_of: The key of the forward record whose grace this request begins; None: none.
@@ -281,6 +284,7 @@ class SessionState:
         "loaded",
         "loans",
         "login_at",
+        "met",
         "old",
         "out",
         "owned",
@@ -317,6 +321,7 @@ class SessionState:
         self.created: str | None = None
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
+        self.met: bool = False
         self.old: Old | None = None
         self.error: Exception | None = None
         self.grace_of: str | None = None

@@ -176,15 +176,24 @@ class Storage:
             return await self.call("load", self._many.load_many(keys))
         return [await self.load(key) for key in keys]
 
-    async def create(self, key: str, record: Record) -> InTheWay:
-        """Write a record where there is none."""
-        step = partial(self._kept().create, key, record, now=self.clock())
-        return await self.write("create", step, key, record.version)
+    async def create(self, key: str, record: Record, *, insist: bool = False) -> InTheWay:
+        """Write a record where there is none.
 
-    async def update(self, key: str, record: Record, expected: int) -> InTheWay:
-        """Replace the record of a version."""
+        Args:
+            insist: What is written can be written again, so that a reply that was lost is no error if another request
+                has written since.
+        """
+        step = partial(self._kept().create, key, record, now=self.clock())
+        return await (self._try if insist else self.write)("create", step, key, record.version)
+
+    async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
+        """Replace the record of a version.
+
+        Args:
+            insist: As for `create`.
+        """
         step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return await self.write("update", step, key, record.version)
+        return await (self._try if insist else self.write)("update", step, key, record.version)
 
     async def replace(self, key: str, record: Record, expected: int) -> InTheWay:
         """Replace the record of a version, and shorten its life where the store can.
@@ -196,9 +205,14 @@ class Storage:
             step = partial(self._replaces.replace, key, record, expected, now=self.clock())
         else:
             step = partial(self._kept().update, key, record, expected, now=self.clock())
+        return await self._try("replace", step, key, record.version)
+
+    async def _try(
+        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int
+    ) -> InTheWay:
         if self.immediate:
-            return _met(await self.call("update", step(), key), record.version)
-        return await self.call("update", self._insist(step, record.version), key)
+            return _met(await self.call(name, attempt(), key), version)
+        return await self.call(name, self._insist(attempt, version), key)
 
     async def _insist(self, attempt: Callable[[], Awaitable[Outcome]], version: int) -> InTheWay:
         try:
@@ -257,7 +271,7 @@ class Storage:
         now = self.clock()
         kind = record.payload[:1]
         if kind == marks.FORMAT:
-            return marks.buried(key, record, now)
+            return marks.buried(key, record, now, met=met)
         if kind == forward.FORMAT:
             return await self._follow(raw, key, record, hops, now, met=met)
         try:
@@ -283,9 +297,7 @@ class Storage:
                 and contents.seen != self.positions.seq
                 and not await self.positions.holds(contents, record.subject)
             ):
-                self.emit(events.SessionRevoked, key, subject=record.subject)
-                await self.forget(key, record)
-                return None
+                return None  # revoked, and not deleted yet
             return Found(raw, key, record, contents, hops > 0)
         log.warning("session %s could not be read and was deleted: %s", tokens.tag(key), reason)
         self.emit(events.CorruptRecord, key, reason=reason)

@@ -12,6 +12,7 @@ from limpet._lazy import lazily
 if TYPE_CHECKING:
     from limpet.testing.clients import AsyncSessionClient, SessionClient, async_client, client
     from limpet.testing.clock import FakeClock
+    from limpet.testing.histories import check_faults, check_histories, check_histories_on_loop
     from limpet.testing.interleave import Race, every_order, some_orders
     from limpet.testing.machine import FailingStore, session_machine
     from limpet.testing.suite_adapter import AdapterSuite
@@ -26,6 +27,9 @@ __all__ = [
     "SessionClient",
     "StoreSuite",
     "async_client",
+    "check_faults",
+    "check_histories",
+    "check_histories_on_loop",
     "client",
     "every_order",
     "session_machine",
@@ -41,6 +45,9 @@ _PLACES: Final = {
     "SessionClient": "clients",
     "StoreSuite": "suite_store",
     "async_client": "clients",
+    "check_faults": "histories",
+    "check_histories": "histories",
+    "check_histories_on_loop": "histories",
     "client": "clients",
     "every_order": "interleave",
     "session_machine": "machine",

@@ -9,7 +9,7 @@ import asyncpg
 
 from limpet.errors import StoreUnavailable
 
-__all__ = ["FAILURES", "NO_TABLE", "Explains", "TurnedReadOnly", "is_lost", "is_refused"]
+__all__ = ["FAILURES", "NO_TABLE", "Explains", "TurnedReadOnly", "is_lost", "is_refused", "is_told"]
 
 
 class TurnedReadOnly(Exception):
@@ -50,8 +50,13 @@ def is_refused(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """Tell whether the connection is gone, so that what was asked may have happened or not."""
     if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_ENDED)
+        return (getattr(error, "sqlstate", None) or "").startswith(_ENDED)
     return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError))
+
+
+def is_told(error: BaseException) -> bool:
+    """Tell whether the server has said why a connection ends: an error of its own, or the cause of the client's."""
+    return any(getattr(each, "severity", None) is not None for each in (error, error.__cause__))
 
 
 class Explains:
@@ -77,7 +82,7 @@ class Explains:
             said = f"{self.where} has no table {self._table}: {step}"
         else:
             if isinstance(error, asyncpg.PostgresError):
-                error.detail = None  # the server may put the values of a row there
+                vars(error)["detail"] = None  # the server may put the values of a row there
             words = str(error) or type(error).__name__
             for secret in self._secrets:
                 words = words.replace(secret, "***")

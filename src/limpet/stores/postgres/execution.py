@@ -4,7 +4,8 @@ When a server shuts down, fails over or becomes read-only, all connections that 
 says so ends the others, and what it was asked is asked again over a new one. A read can be asked twice. A write can be
 asked twice if it leaves its version behind: if that is what is there then, the first attempt had landed. If another
 version is there, nobody can tell whether the first attempt had landed before it, and the caller hears that. A deletion
-leaves nothing behind, so it is asked again only where it has certainly not happened.
+leaves nothing behind, so it is asked again only where it has certainly not happened. Where a connection broke without a
+word from the server, a write is not asked again here: the engine does that, for every store, once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from limpet._core.protocols import ABSENT, DONE
 from limpet._core.record import Record
 from limpet.errors import StoreUnavailable
 from limpet.stores.postgres.connections import Connections
-from limpet.stores.postgres.errors import FAILURES, Explains, TurnedReadOnly, is_lost, is_refused
+from limpet.stores.postgres.errors import FAILURES, Explains, TurnedReadOnly, is_lost, is_refused, is_told
 from limpet.stores.postgres.sql import Statements
 
 __all__ = ["ALONE", "LOAD", "Execution", "record_of"]
@@ -29,7 +30,7 @@ ALONE: Final = "alone"
 LOAD: Final = "load"
 _READS: Final = (ALONE, LOAD)
 _LEAVES_VERSION: Final = ("create", "update", "replace")
-_REPEATABLE: Final = (*_READS, *_LEAVES_VERSION, "touch")
+_IDEMPOTENT: Final = (*_READS, "touch")
 
 
 class _Batch:
@@ -53,7 +54,9 @@ class _Batch:
     def may_be_asked_again(self, error: BaseException) -> bool:
         if is_refused(error):
             return True
-        return is_lost(error) and (self.kind in _REPEATABLE or not self.under_way)
+        if not is_lost(error):
+            return False
+        return not self.under_way or self.kind in _IDEMPOTENT or (self.kind in _LEAVES_VERSION and is_told(error))
 
     def take(self, at: int, answer: Any) -> None:
         """Note an answer to a write."""

@@ -16,13 +16,14 @@ from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterDownError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis.address import Address
 from limpet.stores.redis.idle import IdleConnections
+from limpet.stores.redis.redirection import REDIRECTED, follow, node_of
 
 __all__ = ["FAILURES", "LOST", "AnyClient", "Connection", "connect", "unavailable"]
 
@@ -84,13 +85,13 @@ class Connection:
                 return await self._idle.send(commands)
             *replies, count = await self._idle.send([*commands, ("WAIT", wait, self._patience)])
             return _confirmed(replies, count, wait)
+        if isinstance(self.client, RedisCluster):
+            return await self._send_to_cluster(self.client, commands, wait)
         if len(commands) == 1 and not wait:
             try:
                 return [await self.client.execute_command(*commands[0])]
             except ResponseError as error:
                 return [error]
-        if isinstance(self.client, RedisCluster):
-            return await self._send_to_cluster(self.client, commands, wait)
         pipeline = self.client.pipeline(transaction=False)
         for words in commands:
             pipeline.execute_command(*words)
@@ -102,22 +103,23 @@ class Connection:
     async def _send_to_cluster(self, client: RedisCluster, commands: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
         await client.initialize()
         pipeline = client.pipeline()
-        for words in commands:
-            pipeline.execute_command(*words)
-        if not wait:
-            replies = await pipeline.execute(raise_on_error=False)
-        else:
-            nodes = [_node(client, words) for words in commands]
-            distinct = list(dict.fromkeys(nodes))
-            for name in distinct:
-                pipeline.execute_command("WAIT", wait, self._patience, target_nodes=client.get_node(node_name=name))
-            replies = await pipeline.execute(raise_on_error=False)
-            confirmed = dict(zip(distinct, replies[len(nodes) :], strict=True))
-            for at, (words, name) in enumerate(zip(commands, nodes, strict=True)):
-                # A command that was redirected went to a node whose replicas nobody asked.
-                count = confirmed[name] if _node(client, words) == name else 0
+        nodes = [node_of(client, words) for words in commands]
+        for words, node in zip(commands, nodes, strict=True):
+            pipeline.execute_command(*words, target_nodes=node)
+        confirming = list(dict.fromkeys(nodes)) if wait else []
+        for node in confirming:
+            pipeline.execute_command("WAIT", wait, self._patience, target_nodes=node)
+        replies = await pipeline.execute(raise_on_error=False, allow_redirections=False)
+        counts = dict(zip(confirming, replies[len(commands) :], strict=True))
+        del replies[len(commands) :]
+        for at, words in enumerate(commands):
+            count = counts.get(nodes[at])
+            if isinstance(replies[at], REDIRECTED):
+                after = ("WAIT", wait, self._patience) if wait else ()
+                replies[at], *counted = await follow(client, words, replies[at], after)
+                count = counted[0] if counted else 0
+            if wait:
                 replies[at] = _confirmed([replies[at]], count, wait)[0]
-            replies = replies[: len(nodes)]
         if any(isinstance(reply, (RedisConnectionError, RedisTimeoutError)) for reply in replies):
             await self.rediscover()
         return replies
@@ -187,7 +189,10 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
     if address.way == "cluster":
         tls = {"ssl": True} if address.tls else {}
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        limits = {"socket_timeout": timeout * 0.8, "max_connections": connections}
+        # With reinitialize_steps the client answers every fifth slot that has moved by closing all its connections, and
+        # so fails whatever is under way to other nodes. Without, it notes where the slot is now.
+        limits: dict[str, Any] = {"socket_timeout": timeout * 0.8, "max_connections": connections}
+        limits["reinitialize_steps"] = 0
         return Connection(
             RedisCluster(startup_nodes=nodes, **{**shared, **settings, **tls, **limits}), timeout=timeout, owned=True
         )
@@ -213,13 +218,6 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
         max_connections=connections, timeout=timeout, connection_class=kind, **{**shared, **settings, **where}
     )
     return Connection(Redis.from_pool(pool), timeout=timeout, owned=True)
-
-
-def _node(client: RedisCluster, words: tuple[Any, ...]) -> str:
-    node = client.get_node_from_key(words[3])  # EVALSHA, script, number of keys, key
-    if node is None:
-        raise ClusterDownError("the cluster names no node for this key")
-    return str(node.name)
 
 
 def _confirmed(replies: Sequence[Any], count: Any, wanted: int) -> list[Any]:

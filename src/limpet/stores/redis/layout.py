@@ -37,6 +37,7 @@ __all__ = [
     "CREATE",
     "DELETE",
     "ENLIST",
+    "ENLIST_AGAIN",
     "NO_STRING",
     "PAGE",
     "REPLACE",
@@ -100,6 +101,12 @@ class Script(NamedTuple):
 
     source: str
     sha: str
+
+
+# What moves a deadline, deletes, or takes the place of a record that ends takes hardly any memory, or frees some. A
+# server that is full with ``maxmemory-policy noeviction`` carries such a script out only if it says so.
+# https://redis.io/docs/latest/develop/programmability/lua-api/#script_flags
+_ALLOW_OOM: Final = "allow-oom"
 
 
 def _script(*parts: str, flags: str = "") -> Script:
@@ -225,8 +232,7 @@ if KEYS[2] then enlist(KEYS[2], ARGV[3], remaining(KEYS[1]), as_given) end
 return 1
 """
 UPDATE: Final = _script(_READ, _ENLIST, "local as_given = false", _UPDATE)
-# What takes the place of a record that ends is small, so it is written also while the server's memory is full.
-REPLACE: Final = _script(_READ, _ENLIST, "local as_given = true", _UPDATE, flags="allow-oom")
+REPLACE: Final = _script(_READ, _ENLIST, "local as_given = true", _UPDATE, flags=_ALLOW_OOM)
 
 TOUCH: Final = _script(
     _READ,
@@ -249,6 +255,7 @@ if whose then
 end
 return 1
 """,
+    flags=_ALLOW_OOM,
 )
 
 DELETE: Final = _script(
@@ -274,6 +281,7 @@ if ARGV[3] == '' then return {whose} end
 redis.call('ZREM', ARGV[3] .. redis.sha1hex(whose), ARGV[2])
 return 1
 """,
+    flags=_ALLOW_OOM,
 )
 
 # A page of an index: what ``ZSCAN`` looks at next. A script asks for it because clients turn the reply of the command
@@ -288,11 +296,11 @@ return {found[1], members}
 """,
 )
 
-ENLIST: Final = _script(
-    _ENLIST,
-    """
+_ONE_ENTRY: Final = """
 -- KEYS: index. ARGV: member, life
 enlist(KEYS[1], ARGV[1], ARGV[2])
 return 1
-""",
-)
+"""
+ENLIST: Final = _script(_ENLIST, _ONE_ENTRY)
+ENLIST_AGAIN: Final = _script(_ENLIST, _ONE_ENTRY, flags=_ALLOW_OOM)
+"""The same for an entry that is there most likely, so that a touch moves it also while the server's memory is full."""

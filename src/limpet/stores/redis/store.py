@@ -161,11 +161,13 @@ class RedisStore:
             return _outcome(await self._run(script, keys, *words, self._index_base, ""))
         if record.subject is None:
             return _outcome(await self._run(script, keys, *words, "", ""))
+        entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
         reply, _ = await asyncio.gather(
-            self._run(script, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life)
+            self._run(script, keys, *words, "", "enlist first"), self._enlist(record.subject, key, life, entry)
         )
         if isinstance(reply, list):  # not done: the record changes hands, and the new subject's index comes first
-            await self._enlist(record.subject, key, "" if reply[1] == b"" or life == "" else max(int(life), reply[1]))
+            remaining = "" if reply[1] == b"" or life == "" else max(int(life), reply[1])
+            await self._enlist(record.subject, key, remaining, entry)
             reply = await self._run(script, keys, *words, "", "")
         return _outcome(reply)
 
@@ -176,7 +178,7 @@ class RedisStore:
         base = "" if self._opened.here().connection.cluster else self._index_base
         reply = await self._run(layout.TOUCH, [self._prefix + key], times, life, key, base)
         if isinstance(reply, list):
-            await self._enlist(reply[0].decode("utf-8", "surrogatepass"), key, reply[1])
+            await self._enlist(reply[0].decode("utf-8", "surrogatepass"), key, reply[1], layout.ENLIST_AGAIN)
         return _outcome(reply)
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
@@ -321,8 +323,8 @@ class RedisStore:
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
         return self._opened.here().batching.ask_directly(TOGETHER, Command(words))
 
-    async def _enlist(self, subject: str, key: str, life: int | str) -> None:
-        await self._run(layout.ENLIST, [self._index(subject)], key, life)
+    async def _enlist(self, subject: str, key: str, life: int | str, script: layout.Script = layout.ENLIST) -> None:
+        await self._run(script, [self._index(subject)], key, life)
 
     @contextlib.contextmanager
     def _mapped(self) -> Iterator[None]:

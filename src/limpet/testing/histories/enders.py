@@ -54,9 +54,13 @@ class Enders:
         if not self.server:
             return self._can_end_cookie(visit, session, sent)
         moves, ends = visit.tries
-        empties = any(group.removed for group in visit.groups) and families.subject(session) is None
+        anonymous = families.subject(session) is None or len(sent) > 1  # with two cookies the handler's is a third one
+        empties = any(group.removes for group in visit.groups) and anonymous
         if session in sent and (ends or empties or (moves and _takes_effect(visit))):
             return True
+        origins = sent & {edge.parent for edge in families.chain(session)}
+        if origins and (ends or (moves and self._imported() in origins)):
+            return True  # it may follow to what the session was carried over to
         made = families.made.get(session)
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
@@ -70,7 +74,7 @@ class Enders:
 
     def _can_end_cookie(self, visit: Visit, session: str, sent: set[str]) -> bool:
         moves, ends = visit.tries
-        acts = moves or ends or any(group.removed for group in visit.groups)
+        acts = moves or ends or any(group.removes for group in visit.groups)
         if self.rules.mode == "none" or not acts:
             return False
         families = self.families
@@ -78,6 +82,11 @@ class Enders:
             return True
         subject = families.subject(session)
         return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
+
+    def revoked_since(self, session: str, since: Visit, before: int) -> bool:
+        """Tell whether an operator ended a session, after or during a request."""
+        there = (visit for visit in self.families.acts if visit.sent < before and visit.end > since.sent)
+        return any(self._is_meant(visit, session) for visit in there)
 
     def _is_meant(self, visit: Visit, session: str, *, certain: bool = False) -> bool:
         families = self.families
@@ -142,11 +151,11 @@ class Enders:
         """
         families, margin = self.families, 0 if self.rules.exact else _MARGIN
         kin, used = families.kin(session), families.birth(session).elapsed
-        now, used = (at.until, at.elapsed) if own else (at.elapsed, used)
+        now, used = (at.until, at.elapsed) if own else (max(at.elapsed, at.read), used)
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
-            if visit.sent >= at.loaded or visit is at:
+            if visit.sent >= at.loaded or (visit is at and not own):
                 continue
             if self.server and visit.ok and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began
@@ -196,13 +205,18 @@ class Enders:
             return self._has_ended_cookie(visit, session)
         met = families.met(visit)
         sent = families.presented(visit)
+        if any(group.state == "told" for group in visit.groups) and not visit.over:
+            return False  # its login was void in the end, so the browser keeps what it had
         if met is None:
             planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
-            return planted and session in sent and (visit.over or visit.moved)
+            logs_in = visit.moved and any(group.login for group in visit.groups)
+            return planted and session in sent and (visit.over or logs_in)
         if met == session:
             return visit.over or visit.moved or (visit.emptied and self._alone(visit, session))
         if session == self._imported():  # what was taken over from it is it
             return visit.over and any(edge.parent == session for edge in families.chain(met))
+        if any(group.state == "told" for group in visit.groups):
+            return False  # it knew that its session is over when it logged out
         return visit.over and any(edge.parent == met for edge in self._regenerated_meanwhile(visit, session))
 
     def _regenerated_meanwhile(self, visit: Visit, session: str) -> Iterator[Edge]:
@@ -232,10 +246,9 @@ class Enders:
             return True
         if not visit.over or families.kin(met) != families.kin(session):
             return False
-        steps = [*families.chain(session)]
-        return not any(
-            any(group.login for group in edge.mover.groups) and edge.mover.end > visit.sent for edge in steps
-        )
+        if session in {edge.parent for edge in families.chain(met)}:
+            return True
+        return families.birth(session) is families.birth(met)  # another login is another lineage
 
 
 def _takes_effect(visit: Visit) -> bool:

@@ -42,6 +42,7 @@ class Group:
     Attributes:
         atoms: Numbers of what was written.
         removed: Numbers of what was deleted.
+        removes: Something was deleted.
         fresh: It belongs to a session that this request began.
         moves: The id was to change.
         login: Who logged in.
@@ -53,6 +54,7 @@ class Group:
 
     atoms: list[int] = field(default_factory=list[int])
     removed: list[int] = field(default_factory=list[int])
+    removes: bool = False
     fresh: bool = False
     moves: bool = False
     login: str | None = None
@@ -86,6 +88,7 @@ class Visit:
         out: The id in its answer; "": the cookie was deleted; None: neither.
         sends: Its answer's headers reach the browser.
         elapsed: The true time when it began, in milliseconds.
+        read: The true time when its session had been read.
         until: The true time when it was over.
         settled: It is one of those that look at the end.
         pid: The public id after its commit, or what an operator meant.
@@ -109,6 +112,7 @@ class Visit:
     died: bool = False
     cut_late: bool = True
     elapsed: int = 0
+    read: int = 0
     until: int = 0
     settled: bool = False
     pid: str | None = None

@@ -13,7 +13,7 @@ from limpet.testing.histories.stage import Moments, Stage, never, pause
 __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
 _QUIET: Final = ("ask", "read", "live", "long")
-LOST: Final = frozenset({"WriteAfterEnd", "SessionRevoked"})
+VOID: Final = frozenset({"SessionRevoked", "LimitReached"})
 IDLE: Final = 36_000
 """The idle timeout in seconds."""
 DEADLINE: Final = 600
@@ -113,6 +113,7 @@ class Handler:
     async def _saving(self, save: Any, group: Group, *, last: bool = False) -> None:
         """Save, and settle what became of what was written."""
         began = len(self.visit.events)
+        self.bare(failed=False)
         try:
             await save()
         except BaseException as error:
@@ -123,6 +124,7 @@ class Handler:
             raise
         self.settle(group, began)
         if not last:
+            self.fresh = self.fresh or (self.visit.emptied and self.session.public_id is None)
             self._look()
             self.group = self._group()
 
@@ -130,7 +132,7 @@ class Handler:
         """Note what became of what was written, after a save that raised nothing."""
         names = {name for _, name in self.visit.events[began:]}
         gone = self.session.public_id is None
-        told = bool(names & LOST) or ("LimitReached" in names and gone) or self.lost
+        told = self.lost or "WriteAfterEnd" in names or (gone and bool(names & VOID))
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
         self.lost = self.lost or told
@@ -138,7 +140,7 @@ class Handler:
     def bare(self, *, failed: bool) -> None:
         """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""
         session, visit = self.session, self.visit
-        removed = not self.lost and not failed and visit.alive and not self.fresh and bool(self.group.removed)
+        removed = not self.lost and not failed and visit.alive and not self.fresh and self.group.removes
         visit.emptied = removed and not session and session.subject is None
 
     async def _exclusive(self) -> None:
@@ -246,11 +248,13 @@ class Handler:
     def _unset(self) -> None:
         keys = sorted(key for key in self.session if key.startswith("k"))
         if keys:
+            self.group.removes = True
             self.group.removed.append(self.session.pop(keys[0]))
 
     def _empty(self) -> None:
         self.group.removed.extend(atoms_of(dict(self.session)))
         for key in list(self.session):
+            self.group.removes = True
             self.session.pop(key)
         self.held = None
 

@@ -103,8 +103,12 @@ class _Verdict:
             issuer = self.families.issuer[token]
             if issuer.end >= visit.sent or (issuer.died and not issuer.sends):
                 continue
+            if token == self.history.imported and self.rules.max_sessions is not None:
+                continue  # there may be no room for it
             if self._grace_is_over(token, visit) or self.enders.deadline(session, visit):
                 continue
+            if issuer.number < 0 and any(name == "LimitReached" for _, name in visit.events):
+                continue  # an old session counts as a login, and there was no room for it
             if not self.enders.may(session, visit.loaded, but=visit):
                 yield f"#{visit.number} finds nothing with the cookie of #{issuer.number}, and nobody ended it"
 
@@ -150,6 +154,8 @@ class _Verdict:
                 missing = [atom for atom in group.atoms if atom not in there]
                 if not missing or writer is visit or self._emptied_meanwhile(writer):
                     continue
+                if writer.failed and any(earlier.login for earlier in writer.groups):
+                    continue  # the login was dropped, and with it what was saved into its session
                 if group.state == "saved" and group.ended < visit.sent and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
                 elif found & set(group.atoms) and not writer.both:
@@ -245,20 +251,15 @@ class _Verdict:
             told = any(group.state == "told" for group in visit.groups)
             wrote = any(group.atoms or group.login for group in visit.groups if group.fresh and group.state == "saved")
             met = self.families.met(visit)
-            if visit.out == "" and not ends and not any(group.removed for group in visit.groups):
+            if visit.out == "" and not ends and not any(group.removes for group in visit.groups):
                 yield f"#{visit.number} takes a cookie back, and ended nothing"
             elif visit.out:
                 yield from self._is_due(visit, met, moves=moves, ends=ends)
-            elif (
-                moves
-                and last.moves
-                and last.state == "saved"
-                and not told
-                and not last.removed
-                and (wrote or not last.fresh)
-            ):
+            elif told or last.removes:
+                continue
+            elif moves and last.moves and last.state == "saved" and (wrote or not last.fresh):
                 yield f"#{visit.number} changed an id, and handed out none"
-            elif met is None and not visit.tokens and wrote and not ends:
+            elif met is None and not visit.tokens and wrote and not ends and not any(g.removed for g in visit.groups):
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
             elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
                 yield f"#{visit.number} logged out, and its cookie was not taken back"
@@ -268,21 +269,16 @@ class _Verdict:
         return met != self.history.imported and not self.enders.may(met, visit.end, but=visit)
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
-        new = visit.out not in visit.tokens
-        if (
-            new
-            and met is not None
-            and not visit.groups[-1].fresh
-            and not moves
-            and not self.rules.renews
-            and not visit.imports
-        ):
+        reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens
+        if met is not None and not visit.groups[-1].fresh and not reasons:
             yield f"#{visit.number} only wrote, and was given a new cookie"
         if met is not None or not self.rules.exact or ends or any(group.login for group in visit.groups):
             return
         for session in self.families.presented(visit):
             for other in self.families.acts:
                 recent = other is not visit and other.sent < visit.loaded and visit.elapsed - other.elapsed < _MINUTE
+                if self.enders.revoked_since(session, other, visit.loaded):
+                    continue  # nothing is kept of what an operator ended
                 if recent and self.families.met(other) == session and (other.moved or other.over):
                     just = f"#{visit.number} came with an id that #{other.number} had just replaced or ended"
                     yield f"{just}, and was given a cookie of a session of its own, which overwrites the other"
@@ -292,7 +288,8 @@ class _Verdict:
         if self.rules.renews or self.rules.imports:
             return
         for visit in self.history.visits:
-            expired = any(name == "SessionExpired" for _, name in visit.events)  # its record is cleared away
+            over = ("SessionExpired", "SessionRevoked")  # its record is cleared away
+            expired = any(name in over for _, name in visit.events)
             if visit.act.kind == "request" and visit.asked_only and visit.seen is not None and not expired:
                 made = _WRITES & set(visit.calls)
                 if made or visit.out is not None:

@@ -123,7 +123,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
 def faults_of(name: str, store: MakeStore, make: MakeManager = SessionManager) -> Iterator[Finding]:
     """Run an operation once for each call and each fault, and once without; return what happened each time.
 
-    After the fault the browser does nothing more, or writes once more with the cookie that it has.
+    After the fault the browser does nothing more, or writes once more with the cookie that it has, or somebody logs in.
 
     Args:
         store: Makes an empty store whose calls never wait.
@@ -139,7 +139,7 @@ def faults_of(name: str, store: MakeStore, make: MakeManager = SessionManager) -
     for index in range(len(calls)):
         for kind in FAULTS:
             act = replace(operation.act, faults={index: kind}, last_write=last)
-            for after in ((), (_does("append"),)):
+            for after in ((), (_does("append"),), (_by(2, "login:ann"),)):
                 yield examine(replace(whole, acts=(*operation.before, act, *after)), store(), make)
 
 

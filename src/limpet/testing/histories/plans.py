@@ -43,6 +43,7 @@ class Act:
         faults: What happens to which of its store calls.
         also: The session cookie of this browser is sent along, as if planted by a neighbour.
         stale: How many cookies back the one that is sent is: 0 is the browser's present one.
+        old: The cookie of another library is sent, and no other, as by a copy of it.
         last_write: Which of its store calls is the last that changes anything, where that is known: a process that
             dies later than that leaves a browser with an id that is replaced.
     """
@@ -56,6 +57,7 @@ class Act:
     faults: Mapping[int, Kind] = field(default_factory=dict[int, Kind])
     also: int | None = None
     stale: int = 0
+    old: bool = False
     last_write: int | None = None
 
     def __str__(self) -> str:
@@ -66,6 +68,8 @@ class Act:
             words.append(f", then {self.ends}")
         if self.stale:
             words.append(f", with the cookie of {self.stale} before")
+        if self.old:
+            words.append(", with the cookie of the other library")
         if self.also is not None:
             words.append(f", with the cookie of browser {self.also} too")
         if self.faults:

@@ -7,11 +7,13 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
 from limpet._core.events import Event
-from limpet._core.protocols import Importer, Scans, Store
+from limpet._core.protocols import Finds, Importer, Pages, Scans, Store, supports
+from limpet._core.record import NEVER
 from limpet._core.session import Session
 from limpet.errors import LimpetError
 from limpet.manager import SessionManager
@@ -35,7 +37,10 @@ __all__ = ["Play", "play", "play_on_loop"]
 
 _TIMES: Final = {"tick": 5, "wait": 1_200, "half": IDLE // 2, "long": IDLE * 7 // 10, "expiry": 3 * IDLE}
 """How long each act that lets time pass takes, in seconds; ``long`` is a step of a handler."""
-_FOR_GOOD: Final = 100 * 86_400
+_FOR_GOOD: Final = 1_000 * 86_400
+"""Seconds after which nothing of a history may be left in its store."""
+_KEPT: Final = 2
+"""Records that may be there for good, however much happened."""
 
 
 class Play:
@@ -49,7 +54,8 @@ class Play:
     """
 
     def __init__(self, plan: Plan, store: Store, stage: Stage, salt: str, make: MakeManager = SessionManager) -> None:
-        self.plan, self.store, self.stage, self.make = plan, store, stage, make
+        self.plan, self.store, self.stage = _fitting(plan, store), store, stage
+        plan = self.plan
         self.dice = random.Random(plan.seed)  # noqa: S311 - reproducible on purpose
         self.elapsed = 0
         self.numbers = Numbers()
@@ -148,7 +154,7 @@ class Play:
             tokens.append(self.browsers[act.also].cookie)
         visit.tokens = tuple(dict.fromkeys(token for token in tokens if token))
         pairs = [f"{name}={token}" for token in visit.tokens]
-        if self.history.imported is not None and act.actor == 0 and not visit.tokens:
+        if self.history.imported is not None and (act.old or (act.actor == 0 and not visit.tokens)):
             visit.tokens = (self.history.imported,)
             pairs = [f"session={self.history.imported}"]
         return [(b"cookie", "; ".join(pairs).encode())] if pairs else []
@@ -161,7 +167,7 @@ class Play:
         session = manager.begin(headers)
         visit.sends = False
         await manager.load(session)
-        visit.loaded = self.stage.tick()
+        visit.loaded, visit.read = self.stage.tick(), self.elapsed
         whole = visit.settled or visit.number % 3 > 0  # the others look at nothing that they do not need
         data = deepcopy(dict(session)) if whole else None
         alive = not session.is_new or session.subject is not None
@@ -186,8 +192,8 @@ class Play:
         visit.pid = session.public_id
         if token and self.plan.rules.mode != "server" and not visit.failed:
             visit.made = session.subject, deepcopy(dict(session))
-        if visit.pid is not None:
-            self.pids[token or (visit.tokens[0] if visit.tokens else "")] = visit.pid
+        if visit.pid is not None and (token or len(visit.tokens) == 1):
+            self.pids[token or visit.tokens[0]] = visit.pid
         visit.answered = self.stage.tick()
 
     def _handler(self, visit: Visit, session: Session) -> Handler:
@@ -257,7 +263,7 @@ class Play:
         tokens = {visit.out for visit in self.history.visits if visit.out}
         for token in sorted(tokens):
             await self._see(worker, token, [(b"cookie", f"{name}={token}".encode())])
-        if self.plan.rules.mode == "server":
+        if self.plan.rules.mode == "server" and _searches(self.store):
             for subject in (self.names["ann"], self.names["bob"]):
                 self.history.listed[subject] = {info.public_id for info in await worker.manager.sessions_of(subject)}
         if self.plan.sweeps:
@@ -269,7 +275,8 @@ class Play:
         await worker.manager.sweep()
         if isinstance(self.store, Scans):
             left, _ = await self.store.scan(None, 100)
-            if left:
+            late = [record for _, record in left if record.expires < NEVER]
+            if late or len(left) > _KEPT:
                 self.history.problems.append(f"{len(left)} records are left for good after everything has expired")
 
     async def _see(self, worker: Worker, token: str, headers: list[tuple[bytes, bytes]]) -> None:
@@ -278,6 +285,23 @@ class Play:
         worker.visits.append(visit)
         self.running += 1
         await self._whole(visit, worker, self._served(visit, worker, headers))
+
+
+def _searches(store: Store) -> bool:
+    """Tell whether a store finds the sessions of a subject."""
+    return supports(store, Finds) or supports(store, Pages)
+
+
+def _fitting(plan: Plan, store: Store) -> Plan:
+    """Return the plan without what needs an optional power that the store does not have."""
+    lacking = {"everyone"} if not supports(store, Scans) else set[str]()
+    if not _searches(store):
+        lacking |= {"revoke_all", "spare", "revoke_tag"}
+        plan = replace(plan, rules=replace(plan.rules, max_sessions=None))
+    if not lacking:
+        return plan
+    acts = (replace(act, kind="nothing") if act.kind.partition(":")[0] in lacking else act for act in plan.acts)
+    return replace(plan, acts=tuple(acts))
 
 
 def _chooser(plan: Plan) -> Callable[[int], int]:

@@ -208,7 +208,8 @@ class LoopStage(Stage):
 class Flag:
     """What one task of a request waits for and another sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: SteppedRuntime) -> None:
+        self._runtime = runtime
         self._is_set = False
 
     def is_set(self) -> bool:
@@ -222,7 +223,9 @@ class Flag:
     async def wait(self) -> None:
         """Wait until it is set."""
         while not self._is_set:
-            await pause(self.is_set)
+            self._runtime.check()
+            await pause(lambda: self._is_set or self._runtime.dead)
+            await self._runtime.live()
 
 
 class SteppedRuntime:
@@ -296,4 +299,4 @@ class SteppedRuntime:
 
     def signal(self) -> Flag:
         """Return what tasks of one request wait for and set."""
-        return Flag()
+        return Flag(self)

@@ -133,5 +133,5 @@ def old_session(data: Mapping[str, Any]) -> tuple[str, Sequence[Importer]]:
             return START // 1000 - 3600
 
     body = base64.b64encode(json.dumps(data).encode())
-    reader = StarletteCookies(_OLD_SECRET, until=date(2035, 1, 31), subject="user")
+    reader = StarletteCookies(_OLD_SECRET, until=date(2025, 7, 31), subject="user")
     return Then(_OLD_SECRET).sign(body).decode(), [reader]
