@@ -5,7 +5,7 @@ names, and only where they have no annotation.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator"
-# pyright: reportMissingParameterType=false, reportUntypedFunctionDecorator=false, reportAttributeAccessIssue=false
+# pyright: reportMissingParameterType=false, reportUntypedFunctionDecorator=false, reportAttributeAccessIssue=false, reportArgumentType=false
 
 from __future__ import annotations
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+from abc import ABCMeta
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from limpet._core.session import Session
 
@@ -201,4 +202,4 @@ for _name in (*_READS, *_VIEWS):
 for _name in _WRITES:
     setattr(DictSession, _name, _writing(_name))
 
-Session.register(DictSession)  # for `isinstance`
+cast("ABCMeta", Session).register(DictSession)  # for `isinstance`
