@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import socketio
@@ -20,11 +22,17 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield at
 
 
-async def _connected(address: str, browser: httpx.Client, transport: str) -> Any:
-    client = socketio.AsyncClient(reconnection=False)
+@asynccontextmanager
+async def connected(address: str, browser: httpx.Client, transport: str) -> AsyncIterator[Any]:
+    """Connect as a browser does, with its cookies; all of it is closed with the block, also after a refusal."""
     headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
-    await client.connect(address, headers=headers, transports=[transport])
-    return client
+    async with aiohttp.ClientSession() as http:
+        client = socketio.AsyncClient(reconnection=False, http_session=http)
+        try:
+            await client.connect(address, headers=headers, transports=[transport])
+            yield client
+        finally:
+            await client.shutdown()
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
@@ -50,4 +58,5 @@ async def test_an_anonymous_connection_is_refused(address: str, transport: str) 
     """Without a login nobody connects."""
     with httpx.Client(base_url=address) as browser:
         with pytest.raises(socketio_exceptions.ConnectionError):
-            await _connected(address, browser, transport)
+            async with connected(address, browser, transport):
+                pass
