@@ -38,7 +38,7 @@ class Polling:
         self._send(f"421{json.dumps([event, *args])}")
         answer = self._poll()
         assert answer.startswith("431"), answer
-        return json.loads(answer[3:])[0]
+        return (json.loads(answer[3:]) or [None])[0]
 
     def close(self) -> None:
         self._send("1")
