@@ -152,17 +152,17 @@ def test_mounted_application() -> None:
 def test_conflicts_are_a_409() -> None:
     """What the engine raises in a handler has the status that it has everywhere."""
 
+    policy = SessionPolicy(merge={"key": "strict"})
+    manager = SessionManager("memory:", policy=policy)
+
     @get("/strict")
-    async def strict(session: SessionDep) -> None:
-        manager = session._engine
-        other = manager.begin([(b"cookie", f"__Host-session={manager.engine.present(session._raw or b'')}".encode())])
-        await other.load()
+    async def strict(request: AnyRequest, session: SessionDep) -> None:
+        other = await manager.begin(list(request.scope["headers"])).load()
         other["key"], session["key"] = 1, 2
         await other.save()
         await session.save()
 
-    policy = SessionPolicy(merge={"key": "strict"})
-    with client(app_of(strict, manager=SessionManager("memory:", policy=policy))) as browser:
+    with client(app_of(strict, manager=manager)) as browser:
         browser.get("/visits")
         assert browser.get("/strict").status_code == 409
 

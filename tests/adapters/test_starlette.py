@@ -8,15 +8,16 @@ import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware as Theirs
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from limpet import ConfigurationError, SessionManager, SessionNotLoaded
 from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.asgi import ASGIApp
-from limpet.testing import AdapterSuite, async_client
+from limpet.testing import AdapterSuite, async_client, client
 from limpet.testing.suite_adapter import AppSpec
 
 
@@ -166,3 +167,16 @@ async def test_two_managers_with_one_cookie_are_refused() -> None:
     async with async_client(site(None), SessionManager("memory:")) as browser:
         with pytest.raises(ConfigurationError, match="label='admin'"):
             await browser.get("/")
+
+
+def test_get_session_beside_sessions_of_others() -> None:
+    """An inner session middleware of others takes ``request.session``; ours is still to be had, and is saved."""
+
+    async def both(request: Request) -> JSONResponse:
+        request.session["theirs"] = True
+        return JSONResponse([get_session(request).increment("ours"), sorted(request.session)])
+
+    inner = [Middleware(SessionMiddleware, manager="memory:"), Middleware(Theirs, secret_key="k" * 40)]
+    with client(Starlette(routes=[Route("/", both)], middleware=inner)) as browser:
+        assert browser.get("/").json() == [1, ["theirs"]]
+        assert browser.get("/").json() == [2, ["theirs"]]

@@ -14,17 +14,18 @@ from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware as Theirs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
-from limpet import SessionManager
+from limpet import SessionManager, SessionNotLoaded, StoreUnavailable
 from limpet.adapters.fastapi import SessionMiddleware
+from limpet.adapters.starlette import get_session
 from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as DropIn
-from limpet.testing import client
+from limpet.stores.memory import MemoryStore
+from limpet.testing import async_client, client
 
-# Strict: as soon as the session is a dict, these pass, which is then an error here: take the mark away.
-NO_DICT_YET = pytest.mark.xfail(reason="the session of these adapters is a mapping, and no dict yet", strict=True)
 SECRET = "a secret of a test that is long enough to be one, 0123456789"
 DATA = {"user_id": "ann", "cart": ["tea"], "seen": {"milk": 1}}
 MIDDLEWARES = {
@@ -89,17 +90,15 @@ READS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "fromkeys": (lambda session: sorted(type(session).fromkeys("ab")), ["a", "b"]),
     "len, bool": (lambda session: [len(session), bool(session)], [3, True]),
 }
-NO_MATTER = {"jsonable_encoder", "**", "dict()", "==", "len, bool", "in a template"}  # a mapping is enough for these
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in NO_MATTER else NO_DICT_YET) for n in READS])
+@pytest.mark.parametrize("name", READS)
 def test_a_session_can_be_read_as_a_dict(middleware: Middleware, name: str) -> None:
     """Each of these works as with a dict, and changes nothing."""
     read, expected = READS[name]
     assert visit(middleware, lambda request: read(request.session)) == (expected, DATA)
 
 
-@NO_DICT_YET
 @pytest.mark.parametrize("make", [lambda session: session.copy(), copy.copy, copy.deepcopy, lambda s: s | {}])
 def test_a_copy_is_on_its_own(middleware: Middleware, make: Callable[[Any], Any]) -> None:
     """What is done to a copy is not done to the session."""
@@ -142,7 +141,7 @@ ENDS: dict[str, Callable[[Request], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == "clear" else NO_DICT_YET) for name in ENDS])
+@pytest.mark.parametrize("name", ENDS)
 def test_a_logout_is_a_logout(middleware: Middleware, name: str) -> None:
     """However an application empties its session, the browser is told to forget the cookie."""
 
@@ -161,7 +160,6 @@ def test_a_logout_is_a_logout(middleware: Middleware, name: str) -> None:
         assert browser.get("/show").json() == {}
 
 
-@NO_DICT_YET
 def test_another_dict_in_the_scope_is_the_new_content(middleware: Middleware) -> None:
     """A dict that the application puts in the place of the session is what is saved."""
     answer, after = visit(middleware, lambda request: _set(request, {"user_id": "ann", "tea": 1}))
@@ -177,7 +175,7 @@ def test_another_dict_in_the_scope_is_the_new_content(middleware: Middleware) ->
         (lambda session: session.update([("a", 1)], b=2), {**DATA, "a": 1, "b": 2}),
         (lambda session: session.pop("cart"), {"user_id": "ann", "seen": {"milk": 1}}),
         (lambda session: session.pop("missing", None), DATA),
-        pytest.param(lambda session: session.popitem(), {"user_id": "ann", "cart": ["tea"]}, marks=NO_DICT_YET),
+        (lambda session: session.popitem(), {"user_id": "ann", "cart": ["tea"]}),
         (lambda session: session.__delitem__("seen"), {"user_id": "ann", "cart": ["tea"]}),
     ],
     ids=["append", "nested", "|=", "update", "pop", "pop missing", "popitem", "del"],
@@ -192,7 +190,6 @@ def test_changes_are_saved(middleware: Middleware, change: Callable[[Any], Any],
     assert visit(middleware, view) == (expected, expected)
 
 
-@NO_DICT_YET
 def test_fastapi_validates_a_session_as_a_dict(middleware: Middleware) -> None:
     """FastAPI's own serialization of a returned session, with and without a declared type."""
     app = FastAPI(middleware=[middleware])
@@ -213,3 +210,116 @@ def test_fastapi_validates_a_session_as_a_dict(middleware: Middleware) -> None:
         browser.get("/login")
         assert browser.get("/any").json() == DATA
         assert browser.get("/typed").json() == DATA
+
+
+def test_the_dict_and_the_session_follow_each_other(middleware: Middleware) -> None:
+    """Code that uses ``request.session`` and code that uses the session itself see what the other did at once."""
+
+    async def view(request: Request) -> Response:
+        shown: Any = request.session
+        shown["a"] = 1
+        session = get_session(request)
+        assert session["a"] == 1
+        session["b"] = [2]
+        assert shown["b"] == [2]
+        shown["b"].append(3)
+        session.setdefault("b", []).append(4)
+        shown["c"] = 5
+        assert (session["b"], session["c"]) == ([2, 3, 4], 5)
+        del session["a"]
+        assert "a" not in shown
+        shown.pop("c")
+        assert "c" not in session
+        session.login("ann")
+        assert shown.subject == "ann"
+        shown.increment("n")
+        assert (shown["n"], session["n"]) == (1, 1)
+        return JSONResponse({"now": request.session, "again": shown | {}})
+
+    app = Starlette(routes=[Route("/", view), Route("/show", show)], middleware=[middleware])
+    with client(app) as browser:
+        expected = {"b": [2, 3, 4], "n": 1}
+        assert browser.get("/").json() == {"now": expected, "again": expected}
+        assert browser.get("/show").json() == expected
+
+
+async def test_what_waits_is_followed_too() -> None:
+    """``save``, ``refresh`` and ``exclusive`` of the dict take along what was changed, and show what others did."""
+    manager = SessionManager("memory:")
+    seen: list[Any] = []
+
+    async def view(request: Request) -> Response:
+        shown: Any = request.session
+        shown["mine"] = 1
+        await shown.save()
+        async with manager.open(shown.public_id) as other:
+            other["theirs"] = 2
+        shown["late"] = 3
+        seen.append(dict(shown))
+        assert await shown.refresh() is None
+        seen.append(dict(shown))
+        async with shown.exclusive("once") as held:
+            held["inside"] = 4
+        assert await shown.load() is shown
+        assert await shown.is_live()
+        return JSONResponse(shown)
+
+    app = Starlette(
+        routes=[Route("/", view), Route("/show", show)], middleware=[Middleware(SessionMiddleware, manager)]
+    )
+    async with async_client(app) as browser:
+        everything = {"mine": 1, "late": 3, "theirs": 2, "inside": 4}
+        assert (await browser.get("/")).json() == everything
+        assert seen == [{"mine": 1, "late": 3}, {"mine": 1, "late": 3, "theirs": 2}]
+        assert (await browser.get("/show")).json() == everything
+
+
+def test_an_outage_is_met_at_the_first_use() -> None:
+    """A dict that cannot be filled raises when it is used, and a page that does not use it is answered."""
+
+    class Down(MemoryStore):
+        async def load(self, key: str) -> Any:
+            raise StoreUnavailable("down")
+
+    async def plain(request: Request) -> Response:
+        return Response("up")
+
+    manager = SessionManager(Down())
+    middleware = Middleware(SessionMiddleware, manager=manager)
+    app = Starlette(routes=[Route("/", plain), Route("/show", show)], middleware=[middleware])
+    with client(app, raise_server_exceptions=False) as browser:
+        cookie = {"cookie": f"{manager.cookie_name}={'A' * 43}"}
+        assert browser.get("/", headers=cookie).text == "up"
+        assert browser.get("/show", headers=cookie).status_code == 503
+
+
+def test_a_lazy_session_says_what_to_write() -> None:
+    """With ``lazy=True`` a dict that was not loaded raises; ``await session.load()`` is the cure."""
+
+    async def cured(request: Request) -> Response:
+        await get_session(request).load()
+        return JSONResponse(request.session)
+
+    middleware = Middleware(SessionMiddleware, manager="memory:", lazy=True)
+    routes = [Route("/login", login), Route("/cured", cured), Route("/show", show)]
+    with client(Starlette(routes=routes, middleware=[middleware])) as browser:
+        browser.get("/login")
+        assert browser.get("/cured").json() == DATA
+        with pytest.raises(SessionNotLoaded, match="load"):
+            browser.get("/show")
+
+
+def test_a_dict_of_another_middleware_stays_its_own() -> None:
+    """An inner session middleware of Starlette's keeps its data, and ours keeps what was here."""
+
+    async def view(request: Request) -> Response:
+        request.session["theirs"] = request.session.get("theirs", 0) + 1
+        return JSONResponse(dict(request.session))
+
+    inner = Starlette(routes=[Route("/", view)], middleware=[Middleware(Theirs, secret_key="k" * 40)])
+    routes = [Route("/login", login), Route("/show", show), Mount("/in", inner)]
+    app = Starlette(routes=routes, middleware=[MIDDLEWARES["memory"]])
+    with client(app) as browser:
+        browser.get("/login")
+        assert [browser.get("/in/").json() for _ in range(2)] == [{"theirs": 1}, {"theirs": 2}]
+        assert browser.get("/show").json() == DATA

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from limpet import ConfigurationError, CookieTooLarge, Keyring, Session, SessionManager
 from limpet.adapters.starlette import get_session
+from limpet.adapters.starlette.middleware.sessions import Session as TheirName
 from limpet.adapters.starlette.middleware.sessions import SessionMiddleware
 from limpet.testing import client
 
@@ -220,3 +221,16 @@ def test_the_rest_of_the_package_is_starlettes() -> None:
 
     assert middleware.Middleware is Middleware
     assert gzip.GZipMiddleware is GZipMiddleware
+
+
+def test_a_session_without_a_request() -> None:
+    """Tests of handlers can make one of a dict, as they can with Starlette's; it knows what was changed."""
+    session = TheirName({"a": 1, "cart": ["tea"]})
+    assert isinstance(session, dict)
+    assert not session.modified
+    session["cart"].append("milk")
+    assert session.modified
+    assert session == {"a": 1, "cart": ["tea", "milk"]}
+    session = TheirName()
+    session.setdefault("b", 2)
+    assert session.modified

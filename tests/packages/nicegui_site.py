@@ -22,7 +22,8 @@ SECRET = "a secret of a test that is long enough to be one, 0123456789"
 NOTED: dict[str, Any] = {}
 
 app = FastAPI()
-app.add_middleware(SessionMiddleware, manager=SessionManager("memory:", cookie=CookiePolicy(name="ours", secure=False)))
+manager = SessionManager("memory:", cookie=CookiePolicy(name="ours", secure=False))
+app.add_middleware(SessionMiddleware, manager=manager)
 
 
 @app.get("/login/{name}")
@@ -54,6 +55,22 @@ async def page(request: Request) -> None:
         NOTED.update(id=storage.browser["id"], later=storage.user["later"], visits=storage.user["visits"])
 
     background_tasks.create(later())
+
+
+@ui.page("/cart")
+async def cart(session: SessionDep) -> None:
+    """Change the session of the application as an event of this page does it: later, by its public id."""
+    session.setdefault("cart", []).append("tea")
+    await session.save()  # a new session has no id before that
+    public_id = session.public_id
+    assert public_id is not None
+
+    async def add() -> None:
+        await asyncio.sleep(0.05)
+        async with manager.open(public_id) as fresh:
+            fresh["cart"].append("milk")
+
+    background_tasks.create(add())
 
 
 ui.run_with(app, mount_path="/", storage_secret=SECRET)

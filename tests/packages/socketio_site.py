@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import socketio
+import socketio.exceptions as socketio_exceptions
 from fastapi import FastAPI
 
 from limpet import CookiePolicy, Session, SessionEnded, SessionManager
@@ -40,7 +41,7 @@ async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
     """Look who it is. The request that began the connection may be over when the first event comes (polling is)."""
     session: Session = environ["asgi.scope"]["session"]
     if session.subject is None:
-        raise socketio.exceptions.ConnectionRefusedError("please log in")
+        raise socketio_exceptions.ConnectionRefusedError("please log in")
     await sio.save_session(sid, {"user": session.subject, "public_id": session.public_id})
 
 

@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.servers.process import ServerProcess, free_port, wait_until
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.packages.served import served
+from tests.servers.process import wait_until
 
 
 @pytest.fixture(scope="module", params=["theirs", "ours"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Return whose sessions NiceGUI uses, and the address of a server."""
-    folder, port = tmp_path_factory.mktemp("nicegui"), free_port()
-    serve = ["-m", "uvicorn", "--app-dir", str(ROOT), "tests.packages.nicegui_site:app", "--port", str(port)]
-    server = ServerProcess([sys.executable, *serve], folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NICEGUI_SESSIONS", request.param)
-        patch.setenv("NICEGUI_STORAGE_PATH", str(folder / "storage"))
-        server.start()
-    address = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        assert server.running, server.log.read_text()
-        try:
-            return httpx.get(f"{address}/data").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(answers, "the start of NiceGUI", 60)
+    folder = tmp_path_factory.mktemp("nicegui")
+    storage = str(folder / "storage")
+    with served("nicegui_site", folder, NICEGUI_SESSIONS=request.param, NICEGUI_STORAGE_PATH=storage) as address:
         yield request.param, address
-    finally:
-        server.stop()
 
 
 def _label(page: httpx.Response) -> str:
@@ -85,3 +65,11 @@ def test_logout_of_the_application(site: tuple[str, str]) -> None:
         ann.get("/ui")
         ann.get("/logout")
         assert _label(ann.get("/ui")) == f"user None, visits {1 if whose == 'ours' else 2}"
+
+
+def test_an_event_changes_the_session(site: tuple[str, str]) -> None:
+    """An event of an open page changes the session of the application, whichever sessions NiceGUI itself has."""
+    _, address = site
+    with httpx.Client(base_url=address) as ann:
+        assert ann.get("/cart").status_code == 200
+        wait_until(lambda: ann.get("/data").json()["session"].get("cart") == ["tea", "milk"], "the event", 10)

@@ -35,7 +35,7 @@ def site(manager: SessionManager, around: Any) -> FastAPI:
         session["user_id"] = name
 
     @app.get("/search")
-    @limiter.limit("2/minute")
+    @limiter.limit("2/minute")  # pyright: ignore[reportUntypedFunctionDecorator]
     async def search(request: Request) -> Any:
         from fastapi.responses import JSONResponse
 

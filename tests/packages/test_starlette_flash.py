@@ -35,7 +35,6 @@ async def home(request: Request) -> Response:
     return JSONResponse(shown)
 
 
-@pytest.mark.xfail(reason="the session of these adapters is a mapping, and no dict yet", strict=True)
 @pytest.mark.parametrize("middleware", MIDDLEWARES.values(), ids=MIDDLEWARES)
 def test_messages_are_shown_once(middleware: Middleware) -> None:
     """What one request says, the next page shows, and the one after it does not."""

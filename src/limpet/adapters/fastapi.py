@@ -29,8 +29,7 @@ from fastapi.requests import HTTPConnection
 from limpet._core.session import Session
 from limpet.adapters._fresh import fresh_login
 from limpet.adapters._model import Model
-from limpet.adapters.starlette import get_session
-from limpet.asgi import SessionMiddleware
+from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.errors import ConfigurationError, InvalidSessionData
 from limpet.manager import SessionManager
 

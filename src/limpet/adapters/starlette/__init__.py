@@ -13,23 +13,60 @@ With ``lazy=True`` write ``session = await get_session(request).load()``.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from limpet import asgi
 from limpet._core.session import Session
-from limpet.asgi import SessionMiddleware, session_in
+from limpet.adapters.starlette._showing import Showing
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
+    from limpet._core.protocols import ClientStore, Store
     from limpet.manager import SessionManager
 
 __all__ = ["Session", "SessionMiddleware", "get_session"]
 
 
+class SessionMiddleware(asgi.SessionMiddleware):
+    """`limpet.asgi.SessionMiddleware`, with a session that is a dict in ``request.session``, as Starlette's own is.
+
+    Args:
+        app: The application.
+        manager: A `SessionManager`, or what one is made of: a store or its URL. None: from the environment.
+        exclude: As for `limpet.asgi.SessionMiddleware`, and so are all the others.
+    """
+
+    def __init__(
+        self,
+        app: asgi.ASGIApp,
+        manager: SessionManager | Store | ClientStore | str | None = None,
+        *,
+        exclude: Iterable[str | re.Pattern[str]] = (),
+        lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
+        scope_key: str = "session",
+        sweep_interval: float | None = 60.0,
+        close_sockets: float | None = None,
+    ) -> None:
+        super().__init__(
+            Showing(app, scope_key),
+            manager,
+            exclude=exclude,
+            lazy=lazy,
+            passive=passive,
+            scope_key=scope_key,
+            sweep_interval=sweep_interval,
+            close_sockets=close_sockets,
+        )
+
+
 def get_session(
     connection: HTTPConnection, manager: SessionManager | None = None, *, scope_key: str = "session"
 ) -> Session:
-    """Return the session of a request or a WebSocket.
+    """Return the session of a request or a WebSocket, also where an inner session middleware hides it.
 
     Args:
         connection: The request or WebSocket.
@@ -39,4 +76,8 @@ def get_session(
     Raises:
         ConfigurationError: The middleware is missing, or this path is excluded.
     """
-    return session_in(connection.scope, manager, scope_key)
+    if manager is None:
+        kept = (connection.scope.get("state") or {}).get(scope_key)  # other session middlewares leave the state alone
+        if isinstance(kept, Session):
+            return kept
+    return asgi.session_in(connection.scope, manager, scope_key)

@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from limpet import asgi
 from limpet._core.keyring import Keyring
 from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.session import Session
+from limpet.adapters import starlette
+from limpet.adapters.starlette._dict import DictSession as Session
+from limpet.asgi import ASGIApp
 from limpet.errors import ConfigurationError, WeakSecret
 from limpet.importers import StarletteCookies
 from limpet.manager import SessionManager
@@ -38,10 +39,11 @@ log = logging.getLogger("limpet")
 _DAY: Final = 86_400
 
 
-class SessionMiddleware(asgi.SessionMiddleware):
+class SessionMiddleware(starlette.SessionMiddleware):
     """Sessions under the names, the cookie and the life that Starlette's own middleware gives them.
 
-    A session lives ``max_age`` seconds after its last use; under Starlette, after its last change.
+    A session lives ``max_age`` seconds after its last use; under Starlette, after its last change. As there, it is a
+    dict, and a dict that a handler puts in its place in the scope is what is saved: an empty one ends the session.
 
     Args:
         app: The application.
@@ -56,7 +58,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         partitioned: One cookie for each top-level site.
         store: Where sessions are kept, as a URL or a store. None: encrypted in the cookie, at most 4 KiB.
         old_until: Until then, sessions that Starlette's own middleware has signed with the same secrets are taken over.
-        exclude: As for `limpet.asgi.SessionMiddleware`, and so are ``lazy``, ``sweep_interval`` and ``close_sockets``.
+        exclude: As for `limpet.asgi.SessionMiddleware`, and so are all the others.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names the cure.
@@ -64,7 +66,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
 
     def __init__(
         self,
-        app: asgi.ASGIApp,
+        app: ASGIApp,
         secret_key: Any,
         session_cookie: str = "session",
         max_age: int | None = 14 * _DAY,
@@ -78,6 +80,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         old_until: date | None = None,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
         sweep_interval: float | None = 60.0,
         close_sockets: float | None = None,
     ) -> None:
@@ -109,7 +112,12 @@ class SessionMiddleware(asgi.SessionMiddleware):
             dev=False,
         )
         super().__init__(
-            app, manager, exclude=exclude, lazy=lazy, sweep_interval=sweep_interval, close_sockets=close_sockets
+            app,
+            manager,
+            exclude=exclude,
+            lazy=lazy,
+            sweep_interval=sweep_interval,
+            close_sockets=close_sockets,
         )
 
 
