@@ -66,7 +66,7 @@ def _redis(request: pytest.FixtureRequest) -> Callable[[], Store]:
 
 def _postgres(request: pytest.FixtureRequest) -> Callable[[], Store]:
     url, schema = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_schema")
-    return lambda: PostgresStore(url, schema=schema)
+    return lambda: PostgresStore(url, schema=f"{schema} {secrets.token_hex(6)}")
 
 
 STORES: Final[dict[str, Open]] = {"sqlite": _sqlite, "file": _file, "redis": _redis, "postgres": _postgres}

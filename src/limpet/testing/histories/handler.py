@@ -243,7 +243,8 @@ class Handler:
     def _push(self) -> None:
         if self.held is None:
             self._hold()
-        self.held.append(self._note())
+        held: Any = self.held
+        held.append(self._note())
 
     def _unset(self) -> None:
         keys = sorted(key for key in self.session if key.startswith("k"))

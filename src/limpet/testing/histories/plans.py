@@ -26,7 +26,8 @@ _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
 _SLOW: Final = ("long",)
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
 
-_MODES: Final[tuple[Mode, ...]] = (*("server",) * 9, "none", "epoch", "denylist")
+_SERVERS: Final[tuple[Mode, ...]] = ("server",) * 9
+_COOKIES: Final[tuple[Mode, ...]] = ("none", "epoch", "denylist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +161,14 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
     acts.extend(_act(dice, rules, browsers, flavour) for _ in range(dice.randint(2, 7)))
     if dice.random() < 0.25 and rules.mode == "server":
         at = dice.randrange(browsers, len(acts))
-        faults = {dice.randrange(6): dice.choice(FAULTS)}
+        faults: dict[int, Kind] = {dice.randrange(6): dice.choice(FAULTS)}
         chosen = acts[at]
         acts[at] = Act(chosen.kind, chosen.actor, chosen.worker, chosen.steps, chosen.ends, chosen.alone, faults)
     return Plan(rules, tuple(acts), dice.choice((1, 2, 2, 3, 3)), seed)
 
 
 def _rules(dice: random.Random, mode: Mode | None) -> Rules:
-    drawn = dice.choice(_MODES)
+    drawn = dice.choice(_SERVERS + _COOKIES)
     chosen = drawn if mode is None else mode
     if chosen != "server":
         return Rules(mode=chosen, skew=(0, dice.choice((0, 0, 20_000))))
