@@ -158,6 +158,7 @@ async def close(attempt: Attempt) -> None:
     successor = (marks.read(met.payload) or {}).get("next")
     found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
     if not isinstance(found, Found):
+        state.read = None
         conflict.lost(attempt)
         return
     conflict.merge_in(attempt, found, old.base)

@@ -50,7 +50,8 @@ async def insert(attempt: Attempt) -> bool:
         return await _insert_login(attempt, subject)
     if engine.policy.when_full == "refuse" or limit < 1:
         async with locks.hold(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
-            if not await has_room(engine, subject, limit, await _places_of_this_browser(engine, state)):
+            places = await _places_of_this_browser(engine, state, attempt.replaces)
+            if not await has_room(engine, subject, limit, places):
                 engine.emit(events.LimitReached, subject=subject, refused=True)
                 raise SessionLimitReached(limit)
             return await _insert_login(attempt, subject)
@@ -116,14 +117,18 @@ async def has_room(engine: Engine, subject: str, limit: int, own: set[str]) -> b
     return len(others) < limit
 
 
-async def _places_of_this_browser(engine: Engine, state: SessionState) -> set[str]:
-    """Return the keys of the sessions that the login takes the place of."""
+async def _places_of_this_browser(engine: Engine, state: SessionState, old: str | None) -> set[str]:
+    """Return the keys of the sessions that a login takes the place of.
+
+    Args:
+        old: The key of the session that the request had; None: none.
+    """
     own: set[str] = {rival.key for rival in state.rivals}
-    if state.read is not None and state.read.key is not None:
-        own.add(state.read.key)
-        there = await engine.storage.load(state.read.key)
+    if old is not None:
+        own.add(old)
+        there = await engine.storage.load(old)
         if there is not None and marks.is_mark(there.payload):  # another login from the same id was quicker
-            state.gone = marks.buried(state.read.key, there, engine.clock(), met=True)
+            state.gone = marks.buried(old, there, engine.clock(), met=True)
     elif state.gone is not None:
         there = await engine.storage.load(state.gone.key)
         if there is not None and marks.is_mark(there.payload):
@@ -162,8 +167,9 @@ def stand_as_before(engine: Engine, state: SessionState, old: Read | None) -> No
 
 async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
     engine, own = attempt.engine, attempt.stored().key
-    # The one that this login takes the place of is ended in its own way.
-    sessions = [kept for kept in await live(engine, subject) if kept.key != attempt.replaces]
+    # Those that this login takes the place of are ended in their own way.
+    places = await _places_of_this_browser(engine, attempt.state, attempt.replaces) - {own}
+    sessions = [kept for kept in await live(engine, subject) if kept.key not in places]
     newest = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
     stands = True
     for kept in newest[limit:]:

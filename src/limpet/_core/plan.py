@@ -26,6 +26,7 @@ from limpet._core.state import (
     WATCHED,
     WRITTEN,
     SessionState,
+    View,
 )
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def decide(
     payload, worth = b"", False
     if flags & (_WROTE | LOGIN) and draft is not None:
         payload = pack(state)
-        worth = bool(draft.data or state.views) or state.subject is not None
+        worth = bool(draft.data) or state.subject is not None or _shows(state.views)
     if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
         if not worth or draft is None or not payload:
             return Plan(bool(flags & ENDED), Step.NOTHING)
@@ -193,6 +194,11 @@ def decide(
     if _touch_due(state, rules, now):
         return Plan(False, Step.TOUCH, payload)
     return Plan(False, Step.NOTHING, payload)
+
+
+def _shows(views: Mapping[str, View] | None) -> bool:
+    """Tell whether a typed object was changed, and so is to be stored."""
+    return views is not None and any(view.dump(view.value) != view.before for view in views.values())
 
 
 def _is_emptied(before: Mapping[str, Any]) -> bool:

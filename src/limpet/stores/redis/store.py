@@ -163,7 +163,8 @@ class RedisStore:
             return _outcome(await self._run(script, keys, *words, "", "", confirmed=ends))
         entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
         reply, _ = await asyncio.gather(
-            self._run(script, keys, *words, "", "enlist first", confirmed=ends), self._enlist(record.subject, key, life, entry)
+            self._run(script, keys, *words, "", "enlist first", confirmed=ends),
+            self._enlist(record.subject, key, life, entry),
         )
         if isinstance(reply, list):  # not done: the record changes hands, and the new subject's index comes first
             remaining = "" if reply[1] == b"" or life == "" else max(int(life), reply[1])

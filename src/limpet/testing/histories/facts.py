@@ -153,7 +153,8 @@ class Visit:
     @property
     def moved(self) -> bool:
         """Its change of id was acknowledged, and so the browser has the new id."""
-        return self.ok and self.sends and any(group.moves and group.state == "saved" for group in self.groups)
+        saved = any(group.moves and group.state == "saved" for group in self.groups)
+        return self.ok and self.sends and not self.failed and saved
 
     @property
     def over(self) -> bool:
