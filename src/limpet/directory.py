@@ -133,9 +133,11 @@ class Directory:
         else:
             cookie_session.require(engine, "epoch")
         spared: list[str] = []
+        seen: list[int] = []
 
         async def spare(number: int) -> None:
-            spared[:] = [await self._spare(except_, number)] if except_ is not None and engine.is_server_side else []
+            if except_ is not None and engine.is_server_side:
+                spared[:] = [await self._spare(except_, number, seen)]
 
         number = await engine.storage.positions.advance(subject_key(subject), before=spare)
         if isinstance(except_, Session):
@@ -269,8 +271,12 @@ class Directory:
                     ended += await self._end(kept.key, kept.record)
         return ended
 
-    async def _spare(self, spared: Session | str, number: int) -> str:
-        """Let a session count as later than a revocation; return its key, wherever a renewal moved it."""
+    async def _spare(self, spared: Session | str, number: int, seen: list[int]) -> str:
+        """Let a session count as later than a revocation; return its key, wherever a renewal moved it.
+
+        Args:
+            seen: What the session had seen before, where another revocation took the number of an earlier try.
+        """
         engine = self._engine
         state = state_of(spared) if isinstance(spared, Session) else None
         read = None if state is None else state.read
@@ -283,6 +289,12 @@ class Directory:
             found = await engine.storage.locate(raw, key, met=True)
             if not isinstance(found, Found):
                 return key
+            if seen:
+                found.contents.seen = seen[0]
+                if not await engine.storage.positions.holds(found.contents, found.record.subject):
+                    number = seen[0]  # that other revocation meant this session
+            else:
+                seen.append(found.contents.seen)
             found.contents.seen = number
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)

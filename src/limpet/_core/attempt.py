@@ -28,7 +28,7 @@ class Attempt:
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, if it did.
         replaces: The key of the session whose id changes, if one does.
-        uncertain: It cannot be told whether the old id is dead, so that the new one has to go out.
+        uncertain: It cannot be told whether the old id leads to the new record, which therefore stays.
     """
 
     __slots__ = (
@@ -218,6 +218,9 @@ class Attempt:
             state.tried = before
             if met is None:
                 self.saved(read.raw, read.key, record)
+                if state.leaving is not None:
+                    for key, by in self.increments.items():
+                        state.leaving.increments[key] = state.leaving.increments.get(key, 0) + by
                 break
             if not await conflict.meet(self, met):
                 return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from limpet._core import conflict, cookie_session, events, importing, logins, marks, plan, rotation
+from limpet._core import conflict, cookie_session, events, importing, logins, marks, plan, rotation, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.cookie_session import Ended
 from limpet._core.plan import Plan, Step
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from limpet._core.engine import Engine
 
 __all__ = ["commit", "reissue"]
+
+log = logging.getLogger("limpet")
 
 
 async def commit(engine: Engine, state: SessionState, *, failed: bool, final: bool) -> None:
@@ -167,16 +170,26 @@ async def _create(attempt: Attempt) -> None:
     engine.emit(events.SessionCreated, key, subject=state.subject)
     if attempt.flags & LOGIN:
         engine.emit(events.SessionLoggedIn, key, subject=state.subject)
-        for rival in state.rivals:
-            read = Read(rival.raw, rival.key, rival.record)
-            await rotation.bury(attempt.now, engine, read, "login", key)
-        state.rivals = ()
-        gone, state.gone = state.gone, None
-        if gone is not None:
-            await logins.take_place(engine, state, gone)
-            grave = marks.tombstone("login", attempt.now, key)
-            await engine.storage.replace(gone.key, grave, gone.record.version)
+        try:
+            await _end_others(attempt, key)
+        except StoreUnavailable:
+            log.warning(
+                "session %s began, and not every other that its request presented could be ended", tokens.tag(key or "")
+            )
     await importing.close(attempt)
+
+
+async def _end_others(attempt: Attempt, key: str | None) -> None:
+    """End what the request of a login presented beside the session that it began."""
+    engine, state = attempt.engine, attempt.state
+    for rival in state.rivals:
+        await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+    state.rivals = ()
+    gone, state.gone = state.gone, None
+    if gone is not None:
+        await logins.take_place(engine, state, gone)
+        grave = marks.tombstone("login", attempt.now, key)
+        await engine.storage.replace(gone.key, grave, gone.record.version)
 
 
 async def _empty(attempt: Attempt) -> None:

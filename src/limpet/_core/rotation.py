@@ -56,8 +56,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
 
     Raises:
         SessionLimitReached: The policy refuses a login; the session is as it was.
-        StoreUnavailable: The store does not answer; the session is as it was, or the new id goes out if it cannot be
-            told whether the old one is dead.
+        StoreUnavailable: The store does not answer; the session is as it was.
     """
     standing, old, flags = _Standing(attempt), attempt.stored(), attempt.flags
     failure: BaseException | None = None
@@ -78,7 +77,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         raise failure
     if not stands:
         return  # revoked meanwhile
-    leaving = Leaving(old, "login" if flags & LOGIN else "regenerate", not flags & DISPLACED)
+    leaving = Leaving(old, "login" if flags & LOGIN else "regenerate", not flags & DISPLACED, dict(attempt.increments))
     if not final:
         attempt.state.leaving = leaving
         return
@@ -88,7 +87,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
-        if attempt.made is not None and not attempt.uncertain:
+        if attempt.made is not None:
             await standing.restore(attempt)
         raise failure
 
@@ -99,6 +98,7 @@ async def finish(attempt: Attempt) -> None:
     if leaving is not None:
         made = attempt.stored()
         attempt.made = made.key or "", made.record.version
+        attempt.increments = dict(leaving.increments)  # what the old record has not
         await _end_old(attempt, leaving, None)
 
 
@@ -123,9 +123,10 @@ async def abandon(engine: Engine, state: SessionState) -> None:
 async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | None) -> None:
     """Replace the old record by a tombstone; what others saved into it meanwhile is merged into the new one.
 
+    If it cannot be told whether the old record was replaced, the new id goes out all the same.
+
     Raises:
-        StoreUnavailable: The store does not answer. If it cannot be told whether the old record was replaced, the new
-            id goes out all the same, since the old one may be dead.
+        StoreUnavailable: The store does not answer, and the old record is as it was.
     """
     engine, state, old = attempt.engine, attempt.state, leaving.read
     login = leaving.how == "login"
@@ -143,10 +144,12 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
             dead = await _is_dead(engine, key, grave, version)
             if dead:
                 break
-            if dead is None:  # the next request with the new id ends the old one, if this process serves it
+            if dead is None:
+                # The new record is there for good, and the old one may be dead: the new id goes out. The next request
+                # with it ends the old one, if this process serves it.
                 engine.unfinished[attempt.stored().key or ""] = key, version
-                attempt.uncertain = True
-            elif standing is None:
+                break
+            if standing is None:
                 state.leaving = leaving._replace(read=old)
                 await abandon(engine, state)
             raise failure
@@ -236,7 +239,9 @@ async def renew(attempt: Attempt) -> None:
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
-        if isinstance(failure, Exception) and not attempt.uncertain and not attempt.state.flags & OVER:
+        if attempt.uncertain:
+            attempt.made = None  # the old id may lead to it
+        if isinstance(failure, Exception) and not attempt.state.flags & OVER:
             await standing.restore(attempt)
         raise failure
 

@@ -153,11 +153,13 @@ class Leaving(NamedTuple):
         read: As it was read.
         how: ``"login"`` or ``"regenerate"``.
         merges: What others save into it meanwhile is merged into the new record.
+        increments: What was added to numbers since it was read, by key, and is saved under the new id.
     """
 
     read: Read
     how: str
     merges: bool
+    increments: dict[str, Any]
 
     def __repr__(self) -> str:
         """Name the session without its id."""
