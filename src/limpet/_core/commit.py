@@ -23,6 +23,7 @@ from limpet._core.state import (
     WATCHED,
     WRITTEN,
     Gone,
+    Leaving,
     Read,
     SessionState,
 )
@@ -186,7 +187,8 @@ async def _end_others(attempt: Attempt, key: str | None) -> None:
         try:
             await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:  # the next request with the new id ends it, if this process serves it
-            engine.unfinished.setdefault(key or "", []).append((rival.key, rival.record.version))
+            left = Leaving(Read(rival.raw, rival.key, rival.record), "login", False, {})
+            engine.unfinished.setdefault(key or "", []).append(left)
     state.rivals = ()
     gone, state.gone = state.gone, None
     if gone is not None:

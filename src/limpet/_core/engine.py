@@ -52,6 +52,7 @@ from limpet._core.state import (
     REISSUE,
     SEALED,
     Gone,
+    Leaving,
     Read,
     SessionState,
 )
@@ -130,7 +131,7 @@ class Engine:
         self.reads_cookies = bool(self.importers) or transport.vary.lower() == b"cookie"
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary = transport.vary + b", Cookie" if extra else transport.vary
-        self.unfinished: dict[str, list[tuple[str, int]]] = {}  # old ids that may live, by the key of the new one
+        self.unfinished: dict[str, list[Leaving]] = {}  # old ids that may live, by the key of the new one
         self._warned_of_copies = False
         self._warned_of_rivals = False
 
@@ -229,9 +230,9 @@ class Engine:
             await importing.read(self, state, state.old)
         state.loaded = READY
         if isinstance(found, Found):
-            if self.unfinished and found.key in self.unfinished:
-                await rotation.finish_later(self, found.key)
             self.adopt(state, found)
+            if found.key in self.unfinished:
+                await rotation.finish_later(self, state)
             await self._keep_for_this_request(state)
         elif found is not None:
             cookie_session.adopt(self, state, found)

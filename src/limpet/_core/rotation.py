@@ -8,8 +8,9 @@ version.
 
 from __future__ import annotations
 
+import enum
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet._core import conflict, events, forward, logins, marks, tokens
 from limpet._core.attempt import Attempt
@@ -17,6 +18,7 @@ from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
 from limpet._core.record import Found, Record, unpack
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
+from limpet._core.storage import InTheWay
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -141,18 +143,19 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         except StoreUnavailable as error:
             failure, met = error, False
         if failure is not None:
-            dead = await _is_dead(engine, key, grave, version)
-            if dead:
-                break
-            if dead is None:
+            fate = await _look(engine, key, grave, version)
+            if fate is _UNKNOWN:
                 # The new record is there for good, and the old one may be dead: the new id goes out. The next request
                 # with it ends the old one, if this process serves it.
-                engine.unfinished.setdefault(attempt.stored().key or "", []).append((key, version))
+                left = leaving._replace(read=old)
+                engine.unfinished.setdefault(attempt.stored().key or "", []).append(left)
                 break
-            if standing is None:
-                state.leaving = leaving._replace(read=old)
-                await abandon(engine, state)
-            raise failure
+            if fate is _UNTOUCHED:
+                if standing is None:
+                    state.leaving = leaving._replace(read=old)
+                    await abandon(engine, state)
+                raise failure
+            met = fate
         if met is None:
             break
         found: Found | Gone | None = None
@@ -203,27 +206,58 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
 
 
-async def finish_later(engine: Engine, new: str) -> None:
+async def finish_later(engine: Engine, state: SessionState) -> None:
     """End old ids of which it could not be told whether they were dead, now that their successor has come.
+
+    What others had saved under them meanwhile is merged into the session.
 
     Raises:
         StoreUnavailable: The store does not answer; the next request tries again.
     """
-    for key, version in engine.unfinished[new]:
-        await engine.storage.replace(key, marks.tombstone("login", engine.clock(), new), version)
-    engine.unfinished.pop(new, None)
+    assert state.read is not None
+    new = state.read.key or ""
+    for leaving in list(engine.unfinished.get(new, ())):
+        old, now = leaving.read, engine.clock()
+        key, raw, version, base = old.key or "", old.raw, old.record.version, old.record.payload
+        for _ in range(engine.policy.merge_attempts):
+            met = await engine.storage.replace(key, marks.tombstone(leaving.how, now, new), version)
+            found = await engine.storage.judge(raw, key, met, met=True) if isinstance(met, Record) else None
+            if not isinstance(found, Found):
+                break
+            if leaving.merges and found.record.payload != base:
+                attempt = Attempt(engine, state, NO_PLAN, now)
+                conflict.merge_in(attempt, found, base)
+                await attempt.update()
+            raw, key, version, base = found.raw, found.key, found.record.version, found.record.payload
+        waiting = [other for other in engine.unfinished.get(new, ()) if other is not leaving]
+        engine.unfinished[new] = waiting
+        if not waiting:
+            del engine.unfinished[new]
 
 
-async def _is_dead(engine: Engine, key: str, grave: Record, version: int) -> bool | None:
-    """Look what became of a write whose reply was lost: True: it landed; False: it did not; None: it cannot be told."""
+class _Fate(enum.Enum):
+    """What became of a write whose reply was lost, where no other record tells."""
+
+    UNTOUCHED = "it did not happen"
+    UNKNOWN = "it cannot be told"
+
+
+_UNTOUCHED: Final = _Fate.UNTOUCHED
+_UNKNOWN: Final = _Fate.UNKNOWN
+
+
+async def _look(engine: Engine, key: str, written: Record, version: int) -> InTheWay | _Fate:
+    """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`."""
     try:
         there = await engine.storage.load(key)
     except StoreUnavailable:
         log.warning("session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
-        return None
-    if there is not None and there.version == version:
+        return _UNKNOWN
+    if there is None:
         return False
-    return True if there is not None and there.version == grave.version else None
+    if there.version == version:
+        return _UNTOUCHED
+    return None if there.version == written.version else there
 
 
 async def renew(attempt: Attempt) -> None:
@@ -264,11 +298,11 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         except StoreUnavailable as error:
             failure, met = error, False
         if failure is not None:
-            dead = await _is_dead(engine, key, mark, version)
-            if dead:
-                break
-            attempt.uncertain = dead is None
-            raise failure
+            fate = await _look(engine, key, mark, version)
+            if isinstance(fate, _Fate):
+                attempt.uncertain = fate is _UNKNOWN
+                raise failure
+            met = fate
         if met is None:
             break
         if isinstance(met, Record) and forward.is_forward(met.payload):

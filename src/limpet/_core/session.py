@@ -347,6 +347,9 @@ class Session(MutableMapping[str, Any]):
         except BaseException:
             state.flags |= over
             raise
+        if over & OVER and state.met:  # the handler read what the ended session held: nothing of that comes along
+            _begin(state, self._backend.clock())
+            state.flags |= WRITTEN
         if state.subject is not None and state.subject != name:
             displaced = state.read is not None and not state.flags & ENDED
             _begin(state, self._backend.clock())
