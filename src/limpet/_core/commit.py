@@ -183,7 +183,10 @@ async def _end_others(attempt: Attempt, key: str | None) -> None:
     """End what the request of a login presented beside the session that it began."""
     engine, state = attempt.engine, attempt.state
     for rival in state.rivals:
-        await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+        try:
+            await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+        except StoreUnavailable:  # the next request with the new id ends it, if this process serves it
+            engine.unfinished.setdefault(key or "", []).append((rival.key, rival.record.version))
     state.rivals = ()
     gone, state.gone = state.gone, None
     if gone is not None:

@@ -130,7 +130,7 @@ class Engine:
         self.reads_cookies = bool(self.importers) or transport.vary.lower() == b"cookie"
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary = transport.vary + b", Cookie" if extra else transport.vary
-        self.unfinished: dict[str, tuple[str, int]] = {}  # old ids that may live, by the key of the new one
+        self.unfinished: dict[str, list[tuple[str, int]]] = {}  # old ids that may live, by the key of the new one
         self._warned_of_copies = False
         self._warned_of_rivals = False
 
@@ -256,19 +256,22 @@ class Engine:
         if read is None or draft is None or not self.policy.rolling or draft.ends is not None or state.flags & PASSIVE:
             return
         idle = plan.idle_timeout(draft, self.policy)
-        now = self.clock()
+        now = used = self.clock()
         if idle is None or now - read.record.accessed <= idle // 8 or not read.raw:
             return
-        expires = plan.forget_at(draft, now, self.policy)
+        if plan.cookie_slides(draft, self.rules, now):  # a touch by a request that uses the session stays due
+            used -= self.policy.touch_after(idle) or 0
+        if used <= read.record.accessed:
+            return
+        expires = plan.forget_at(draft, used, self.policy)
         try:
-            there = await self.storage.touch(read.key or "", now, expires)
+            there = await self.storage.touch(read.key or "", used, expires)
         except StoreUnavailable:
             return  # said as an event; the session is alive, and the commit touches again
         if there:
-            renewed = read.record._replace(accessed=now, expires=max(read.record.expires, expires))
-            state.read = read._replace(record=renewed)
-            if plan.cookie_slides(draft, self.rules, now):
-                state.flags |= REISSUE
+            state.read = read._replace(
+                record=read.record._replace(accessed=used, expires=max(read.record.expires, expires))
+            )
 
     def open_sealed(self, state: SessionState) -> None:
         """Open a session that lives in its cookie."""

@@ -16,7 +16,7 @@ from limpet._core.positions import names_of
 from limpet._core.protocols import Header, Imported, Importer
 from limpet._core.record import Contents, Found, Record, pack
 from limpet._core.state import ACCESSED, EXPOSED, LOGIN, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
-from limpet.errors import UnstorableValue
+from limpet.errors import StoreUnavailable, UnstorableValue
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
@@ -150,7 +150,10 @@ async def close(attempt: Attempt) -> None:
     if not login:
         facts["next"] = made.key
     record = Record(tokens.new_version(), marks.write(facts), attempt.now, old.source.until)
-    met = await engine.storage.create(_note_key(old.source, old.token), record)
+    try:
+        met = await engine.storage.create(_note_key(old.source, old.token), record, insist=True)
+    except StoreUnavailable:
+        return  # said as an event; the session stands, and what might happen is that the token is taken once more
     if not isinstance(met, Record) or login:
         return
     await attempt.drop_made()

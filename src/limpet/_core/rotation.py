@@ -147,7 +147,7 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
             if dead is None:
                 # The new record is there for good, and the old one may be dead: the new id goes out. The next request
                 # with it ends the old one, if this process serves it.
-                engine.unfinished[attempt.stored().key or ""] = key, version
+                engine.unfinished.setdefault(attempt.stored().key or "", []).append((key, version))
                 break
             if standing is None:
                 state.leaving = leaving._replace(read=old)
@@ -204,13 +204,13 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
 
 
 async def finish_later(engine: Engine, new: str) -> None:
-    """End an old id of which it could not be told whether it was dead, now that its successor has come.
+    """End old ids of which it could not be told whether they were dead, now that their successor has come.
 
     Raises:
         StoreUnavailable: The store does not answer; the next request tries again.
     """
-    key, version = engine.unfinished[new]
-    await engine.storage.replace(key, marks.tombstone("login", engine.clock(), new), version)
+    for key, version in engine.unfinished[new]:
+        await engine.storage.replace(key, marks.tombstone("login", engine.clock(), new), version)
     engine.unfinished.pop(new, None)
 
 

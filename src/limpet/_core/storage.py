@@ -43,8 +43,8 @@ log = logging.getLogger("limpet")
 InTheWay: TypeAlias = Record | Literal[False] | None
 """What a conditional write meets: None: nothing, it has happened; a record; False: there is no record."""
 
-FUTURE: Final = 600_000
-"""Milliseconds by which a record may be from the future; clocks of two hosts that differ by more are out of order."""
+FUTURE: Final = 90_000_000
+"""Milliseconds by which a record may be from the future: a clock that was wrong by a day, and an hour of summer time."""
 
 _HOPS: Final = 8  # renewals that an old id is followed through; more means a loop
 _SETTLED: Final = frozenset({"load", "touch"})
