@@ -196,7 +196,7 @@ class SessionMiddleware:
             self._passive_paths.add(route_path(scope))
 
     async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what is no request: the lifespan, a test client's question, what nobody has heard of yet."""
+        """Serve what is no request: the lifespan, a test client's question, a kind of scope that is not known yet."""
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
             return

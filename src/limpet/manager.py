@@ -330,7 +330,7 @@ class SessionManager:
 
         Args:
             limit: Records to delete at most; None: all that are expired.
-            once: Leave it to whoever is sweeping this store at the moment, in any process, and return 0.
+            once: If another process is sweeping this store at the moment, leave it to that one and return 0.
         """
         store: Any = self.kept
         if store is None or not supports(store, Sweeps):

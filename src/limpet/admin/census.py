@@ -1,7 +1,7 @@
 """Counts the sessions in a store, a little at a time, and remembers the last count.
 
 A store need not know how many records it has, and many of those may be expired. So the count is a walk through all
-of them, in steps that each look does for a fraction of a second, whoever looks; in between, the last count is shown
+of them, in steps of a fraction of a second, one for each look at the page; in between, the last count is shown
 with its age.
 """
 

@@ -199,7 +199,7 @@ def progress(label: str, *, show: bool) -> Iterator[Any]:
 
 
 class _Silent:
-    """A bar that nobody watches."""
+    """A progress bar that shows nothing."""
 
     def update(self, steps: int) -> None:
         """Show nothing."""

@@ -1,4 +1,4 @@
-"""``limpet copy``: move the sessions into another store while the application runs, logging nobody out."""
+"""``limpet copy``: move the sessions into another store while the application runs, without a logout."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ async def _receive() -> Message:
 
 
 async def _send(message: Message) -> None:
-    """Drop it: whoever answers a scope that does not exist has nothing to say."""
+    """Drop it: an answer to a scope that does not exist is of no use."""
 
 
 async def _save(manager: SessionManager, session: Session) -> None:

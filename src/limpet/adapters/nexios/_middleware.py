@@ -90,7 +90,7 @@ class SessionMiddleware:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing is given, so that it says no more than any other."""
+        """Whether nothing is given, so that all such objects mean the same."""
         return not (self.options or self.exclude or self.lazy) and all(
             each is None for each in (self.config, self.manager, self.secret_key, self.close_sockets)
         )

@@ -40,7 +40,7 @@ _TIMES: Final = {"tick": 5, "wait": 1_200, "half": IDLE // 2, "long": IDLE * 7 /
 _FOR_GOOD: Final = 1_000 * 86_400
 """Seconds after which nothing of a history may be left in its store."""
 _KEPT: Final = 2
-"""Records that may be there for good, however much happened."""
+"""Records that may be there for ever, however much happened."""
 
 
 class Play:
@@ -277,7 +277,7 @@ class Play:
             left, _ = await self.store.scan(None, 100)
             late = [record for _, record in left if record.expires < NEVER]
             if late or len(left) > _KEPT:
-                self.history.problems.append(f"{len(left)} records are left for good after everything has expired")
+                self.history.problems.append(f"{len(left)} records are left for ever after everything has expired")
 
     async def _see(self, worker: Worker, token: str, headers: list[tuple[bytes, bytes]]) -> None:
         visit = self._visit(Act(steps=("ask",)))
