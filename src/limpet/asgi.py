@@ -105,7 +105,7 @@ class SessionMiddleware:
         if kind not in _REQUESTS:
             await self._beside(kind, scope, receive, send)
             return
-        if ("limpet" in scope or self._exclude) and self._is_excluded(scope):
+        if ("limpet" in scope or self._exclude) and self.is_excluded(scope):
             await self.app(scope, receive, send)
             return
         manager, engine = self.manager, self.manager.engine
@@ -204,7 +204,8 @@ class SessionMiddleware:
             scope["managers"].append(self.manager)
         await self.app(scope, receive, send)
 
-    def _is_excluded(self, scope: Scope) -> bool:
+    def is_excluded(self, scope: Scope) -> bool:
+        """Tell whether a request gets no session here: by its path, or because another middleware gives it one."""
         for session in scope.get("limpet", ()):
             other = backend_of(session)
             if other is self.manager.engine:

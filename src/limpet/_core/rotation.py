@@ -17,12 +17,12 @@ from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
 from limpet._core.record import Found, Record, unpack
+from limpet._core.records import InTheWay
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
-from limpet._core.storage import InTheWay
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["abandon", "begin_grace", "bury", "finish", "finish_later", "move", "renew"]
 
@@ -104,7 +104,7 @@ async def finish(attempt: Attempt) -> None:
         await _end_old(attempt, leaving, None)
 
 
-async def abandon(engine: Engine, state: SessionState) -> None:
+async def abandon(engine: Context, state: SessionState) -> None:
     """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
     leaving, created, made = state.leaving, state.created, state.read
     state.leaving = state.created = None
@@ -119,7 +119,7 @@ async def abandon(engine: Engine, state: SessionState) -> None:
         # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
         state.draft = unpack(made.record.payload, engine.serializer)
         state.data = state.draft.data
-        await Attempt(engine, state, NO_PLAN, engine.clock()).save_back()
+        await conflict.save_back(Attempt(engine, state, NO_PLAN, engine.clock()))
 
 
 async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | None) -> None:
@@ -206,7 +206,7 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
 
 
-async def finish_later(engine: Engine, state: SessionState) -> None:
+async def finish_later(engine: Context, state: SessionState) -> None:
     """End old ids of which it could not be told whether they were dead, now that their successor has come.
 
     What others had saved under them meanwhile is merged into the session.
@@ -227,7 +227,7 @@ async def finish_later(engine: Engine, state: SessionState) -> None:
             if leaving.merges and found.record.payload != base:
                 attempt = Attempt(engine, state, NO_PLAN, now)
                 conflict.merge_in(attempt, found, base)
-                await attempt.update()
+                await conflict.update(attempt)
             raw, key, version, base = found.raw, found.key, found.record.version, found.record.payload
         waiting = [other for other in engine.unfinished.get(new, ()) if other is not leaving]
         engine.unfinished[new] = waiting
@@ -246,7 +246,7 @@ _UNTOUCHED: Final = _Fate.UNTOUCHED
 _UNKNOWN: Final = _Fate.UNKNOWN
 
 
-async def _look(engine: Engine, key: str, written: Record, version: int) -> InTheWay | _Fate:
+async def _look(engine: Context, key: str, written: Record, version: int) -> InTheWay | _Fate:
     """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`."""
     try:
         there = await engine.storage.load(key)
@@ -307,7 +307,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             break
         if isinstance(met, Record) and forward.is_forward(met.payload):
             leader = forward.open_forward(met.payload, old.raw, key)
-            led_to = None if leader is None else engine.key_of(leader.raw)
+            led_to = None if leader is None else engine.ids.key_of(leader.raw)
             if led_to == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
         found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
@@ -323,7 +323,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             conflict.merge_in(attempt, found)
             conflict.follow(state, found)
             if not engine.same(attempt.payload, attempt.stored().record.payload):
-                await attempt.update()
+                await conflict.update(attempt)
             return
         attempt.count()
         conflict.merge_in(attempt, found, base)
@@ -340,7 +340,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
     engine.emit(events.SessionRenewed, attempt.stored().key, subject=state.subject)
 
 
-async def begin_grace(engine: Engine, previous: str, now: int) -> None:
+async def begin_grace(engine: Context, previous: str, now: int) -> None:
     """The new id has come back: from now on the old one is served for the grace and no longer."""
     record = await engine.storage.load(previous)
     if record is None or not forward.is_forward(record.payload):
@@ -351,7 +351,7 @@ async def begin_grace(engine: Engine, previous: str, now: int) -> None:
     await engine.storage.replace(previous, mark, record.version)
 
 
-async def bury(now: int, engine: Engine, read: Read, how: str, successor: str | None) -> Gone | None:
+async def bury(now: int, engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:

@@ -150,7 +150,7 @@ class Site:
     def browser(self, *, token: str | None = None) -> AsyncSessionClient:
         """Return another browser, with nothing in it or with a cookie that it got somewhere."""
         browser = AsyncSessionClient(self.app, self.manager, raise_server_exceptions=False)
-        browser._shared = self._lifespan.state
+        browser.lifespan_state = self._lifespan.state
         if token is not None:
             browser.headers["cookie"] = f"{self.name}={token}"
         return browser

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from limpet.adapters.nexios._config import section
+from limpet.adapters.nexios._mapping import Words
 from limpet.adapters.nexios._settings import Settings
-from limpet.adapters.nexios._words import Words
 
 __all__ = ["BaseSessionInterface"]
 

@@ -185,7 +185,7 @@ class Play:
             if group.state == "open":
                 handler.settle(group, began, failed=True)
         else:
-            await handler._saving(lambda: manager.commit(session), group, last=True)
+            await handler.saving(lambda: manager.commit(session), group, last=True)
         token = cookie_of(manager.header(session), manager.cookie_name)
         visit.sends = visit.error is None and visit.act.ends != "raises"
         visit.out = token if visit.sends else None
@@ -224,7 +224,7 @@ class Play:
                     handler = self._handler(visit, session)
                     group = handler.group
                     group.state = "unknown"  # until it is saved
-                    handler._append()
+                    handler.append()
                     await pause()
                 handler.settle(group, len(visit.events))
             case "revoke" if pid is not None:
@@ -273,7 +273,7 @@ class Play:
         """Let everything expire: what is then left is never removed."""
         worker.clock.advance(_FOR_GOOD)
         await worker.manager.sweep()
-        if isinstance(self.store, Scans):
+        if supports(self.store, Scans):
             left, _ = await self.store.scan(None, 100)
             late = [record for _, record in left if record.expires < NEVER]
             if late or len(left) > _KEPT:
