@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final, Literal
 
 from limpet import StoreUnavailable
 from limpet.testing import FailingStore
 
-__all__ = ["HOW", "How", "Unlucky"]
+__all__ = ["HOW", "How", "Slow", "Unlucky"]
 
 How = Literal["one reply lost", "all replies lost", "dies before", "dies after", "lands twice"]
 HOW: Final[tuple[How, ...]] = ("one reply lost", "all replies lost", "dies before", "dies after", "lands twice")
@@ -90,3 +91,13 @@ class Unlucky:
 
     async def delete(self, *given: Any, **more: Any) -> Any:
         return await self._call("delete", self._store.delete, given, more)
+
+
+class Slow(Unlucky):
+    """A store far away: each call takes a while on its way there and back."""
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        await asyncio.sleep(0.002)
+        outcome = await behind(*given, **more)
+        await asyncio.sleep(0.006 if name == "update" else 0.002)
+        return outcome
