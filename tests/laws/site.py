@@ -246,9 +246,9 @@ class Site:
         **settings: Any,
     ) -> Shop:
         """Return one more worker, with a connection and a manager of its own."""
-        given = {"clock": self.clock, "dev": False, **self.settings, **settings}
-        if policy is not None:
-            given["policy"] = SessionPolicy(**policy)
+        limits = {"store_timeout": 5.0, "merge_timeout": 20.0}  # these tests are about order, on a machine that is busy
+        rules = SessionPolicy(**{**limits, **(policy or {})})
+        given = {"clock": self.clock, "dev": False, "policy": rules, **self.settings, **settings}
         manager = SessionManager(self._connect() if store is None else store, **given)
         self._workers.append(manager)
         return Shop(manager, around, **{**self.middleware, **(middleware or {})})
