@@ -1,0 +1,188 @@
+"""What came first is decided by what the store orders: clocks of hosts that differ change nothing that a user sees."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from limpet import Session, SessionBusy, SessionManager
+from limpet.testing import FakeClock
+from tests.laws.site import Site, look
+
+REVOKE: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
+    "revoke_all": lambda manager: manager.revoke_all("ann"),
+    "revoke_everyone": lambda manager: manager.revoke_everyone(),
+    "revoke by tag": lambda manager: manager.revoke(tag=("device", "phone")),
+}
+SKEWS = [-45, -20, -1, 1, 20, 45]
+
+
+class Clocks:
+    """The clocks of two hosts, that run at the same speed."""
+
+    def __init__(self, skew: float) -> None:
+        self.one, self.other = FakeClock(), FakeClock()
+        self.other.advance(skew)
+
+    def advance(self, seconds: float) -> None:
+        self.one.advance(seconds)
+        self.other.advance(seconds)
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+@pytest.mark.parametrize("how", REVOKE)
+async def test_a_revocation_ends_what_was_there_before(site: Site, how: str, skew: float) -> None:
+    """A session that began on one host before the revocation on the other is ended, and still is hours later."""
+    clocks = Clocks(skew)
+    here, there = site.worker(clock=clocks.other), site.worker(clock=clocks.one)
+    thief = await site.browser().login(here, tags={"device": "phone"})
+    clocks.advance(2)
+    await REVOKE[how](there.manager)
+    for wait in (0, 60, 3600):
+        clocks.advance(wait)
+        assert (await thief.ask(here, look)).result is None
+        assert (await thief.ask(there, look)).result is None
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+@pytest.mark.parametrize("how", REVOKE)
+async def test_a_login_after_a_revocation_counts(site: Site, how: str, skew: float) -> None:
+    """Nobody is answered 200 for a login that is void: a login on one host just after a revocation on the other holds."""
+    clocks = Clocks(skew)
+    here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
+    await site.browser().login(there, tags={"device": "phone"})
+    await REVOKE[how](there.manager)
+    for seconds in (0, 2, 10):
+        clocks.advance(seconds)
+        browser = await site.browser().login(here, tags={"device": "phone"})
+        assert (await browser.ask(here, look)).result == "ann"
+        assert (await browser.ask(there, look)).result == "ann"
+
+
+@pytest.mark.parametrize("how", REVOKE)
+async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Site, how: str) -> None:
+    """The site's logins hold from the first moment after the operator signed everybody out."""
+    operator = site.worker(clock=FakeClock(site.clock.now + 300_000))
+    shop = site.worker()
+    before = await site.browser().login(shop, tags={"device": "phone"})
+    await REVOKE[how](operator.manager)
+    for _minute in range(7):
+        browser = await site.browser().login(shop)
+        assert (await browser.ask(shop, look)).result == "ann"
+        site.clock.advance(60)
+    assert (await before.ask(shop, look)).result is None
+
+
+@pytest.mark.parametrize("step", [-1, -5, -50])
+@pytest.mark.parametrize("how", REVOKE)
+async def test_a_clock_that_is_set_back(any_site: Site, how: str, step: float) -> None:
+    """One host whose clock is corrected between a login and a revocation, and between a revocation and a login."""
+    shop = any_site.worker()
+    thief = await any_site.browser().login(shop, tags={"device": "phone"})
+    any_site.clock.advance(step)
+    await REVOKE[how](shop.manager)
+    assert (await thief.ask(shop, look)).result is None
+    any_site.clock.advance(step)
+    ann = await any_site.browser().login(shop)
+    assert (await ann.ask(shop, look)).result == "ann"
+    any_site.clock.advance(3600)
+    assert (await thief.ask(shop, look)).result is None
+    assert (await ann.ask(shop, look)).result == "ann"
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+async def test_the_newer_login_stays(site: Site, skew: float) -> None:
+    """With one session for each user the later login ends the earlier one, whatever the hosts' clocks say."""
+    clocks = Clocks(skew)
+    policy = {"max_sessions": 1}
+    here, there = site.worker(clock=clocks.other, policy=policy), site.worker(clock=clocks.one, policy=policy)
+    for first, second in ((here, there), (there, here)):
+        phone = await site.browser().login(first)
+        clocks.advance(0.5)
+        laptop = await site.browser().login(second)
+        assert (await laptop.ask(first, look)).result == "ann"
+        assert (await phone.ask(second, look)).result is None
+        clocks.advance(60)
+
+
+@pytest.mark.parametrize("skew", [-300, -31, 31, 300])
+async def test_one_at_a_time_holds_a_lock(site: Site, skew: float) -> None:
+    """A lock of thirty seconds is not given to a second host because its clock is ahead."""
+    clocks = Clocks(skew)
+    here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
+    ann = await site.browser().login(here)
+
+    async def second(session: Session) -> None:
+        async with session.exclusive("report", wait=0.1):
+            raise AssertionError("two hold one lock")
+
+    async def first(session: Session) -> int:
+        async with session.exclusive("report"):
+            return (await ann.copy().ask(there, second)).status
+
+    assert (await ann.ask(here, first)).result == 503
+    async with here.manager.exclusive("nightly"):
+        with pytest.raises(SessionBusy):
+            async with there.manager.exclusive("nightly", wait=0.1):
+                raise AssertionError("two hold one lock")
+
+
+@pytest.mark.parametrize("skew", [-45, 45])
+async def test_a_logout_on_another_host_holds(any_site: Site, skew: float) -> None:
+    """A logout on one host ends the session for the others, and a login beside it is not undone."""
+    clocks = Clocks(skew)
+    here, there = any_site.worker(clock=clocks.one), any_site.worker(clock=clocks.other)
+    ann = await any_site.browser().login(here)
+    copy = ann.copy()
+    async with ann.held(here, lambda session: session.update(late=1)) as late:
+        await copy.ask(there, lambda session: session.logout())
+    assert late.cookies == []
+    for wait in (0, 61, 3600):
+        clocks.advance(wait)
+        assert (await ann.ask(here, look)).result is None
+
+
+@pytest.mark.parametrize("cookie_site", ["denylist", "epoch"], indirect=True)
+@pytest.mark.parametrize("skew", [-45, -5, 5, 45])
+async def test_cookie_sessions_of_two_hosts(cookie_site: Site, skew: float) -> None:
+    """A logout of a cookie session on one host holds on the other, and the login after it counts on both."""
+    clocks = Clocks(skew)
+    here, there = cookie_site.worker(clock=clocks.one), cookie_site.worker(clock=clocks.other)
+    thief = await cookie_site.browser().login(here)
+    ann = thief.copy()
+    clocks.advance(1)
+    await ann.ask(there, lambda session: session.logout())
+    for wait in (0, 60, 3600):
+        clocks.advance(wait)
+        assert (await thief.ask(here, look)).result is None
+        assert (await thief.ask(there, look)).result is None
+    again = await cookie_site.browser().login(here)
+    assert (await again.ask(there, look)).result == "ann"
+    assert (await again.ask(here, look)).result == "ann"
+
+
+@pytest.mark.parametrize("skew", [-45, -5, 5, 45])
+async def test_all_devices_of_cookie_sessions_of_two_hosts(skew: float) -> None:
+    """``revoke_all`` on one host ends the cookies that another host gave out, and those that it gives out later hold."""
+    from limpet.stores.memory import MemoryStore
+    from tests.laws.conftest import cookie_store
+
+    notes = MemoryStore()
+    site = Site("epoch", lambda: cookie_store("epoch", notes))
+    site.settings = {"secret": "one secret of all workers, long enough 0123456789"}
+    clocks = Clocks(skew)
+    here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
+    thief = await site.browser().login(here)
+    clocks.advance(1)
+    await there.manager.revoke_all("ann")
+    assert (await thief.ask(here, look)).result is None
+    for seconds in (0, 1, 10):
+        clocks.advance(seconds)
+        ann = await site.browser().login(here)
+        assert (await ann.ask(there, look)).result == "ann"
+        assert (await ann.ask(here, look)).result == "ann"
+    clocks.advance(3600)
+    assert (await thief.ask(there, look)).result is None
+    await site.close()

@@ -1,0 +1,104 @@
+"""Copies of a cookie session that was logged out stay out, for as long as any of them could be read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from limpet import Session
+from limpet.stores import CookieStore
+from tests.laws.conftest import Connect, cookie_store
+from tests.laws.site import Browser, Site, look
+
+CHANGES: dict[str, Callable[[Session], Any]] = {
+    "write": lambda session: session.increment("n"),
+    "short deadline": lambda session: session.expire_in(600),
+    "regenerate": lambda session: session.regenerate(),
+    "login again": lambda session: session.login("ann"),
+    "remember": lambda session: session.login("ann", remember=True),
+}
+ORDERS = [
+    order for length in (0, 1, 2, 3) for order in itertools.permutations(CHANGES, length) if order.count("write") < 2
+]
+SECRET = "one secret of all workers, long enough 0123456789"
+
+
+def _site(kind: str, notes: Connect) -> Site:
+    site = Site(kind, lambda: cookie_store(kind, notes()))
+    site.settings = {"secret": SECRET}
+    return site
+
+
+async def _all_out(copies: list[Browser], shops: list[Any]) -> None:
+    for copy in copies:
+        for shop in shops:
+            assert (await copy.ask(shop, look)).result is None
+
+
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+async def test_a_copy_stays_out_after_a_logout(kind: str, notes: Connect) -> None:
+    """However often the session was changed before, every copy of its cookies is dead until the longest deadline."""
+    site = _site(kind, notes)
+    shop = site.worker()
+    longer = site.worker(policy={"idle_timeout": 20 * 86_400, "absolute_timeout": 28 * 86_400})
+    for order in ORDERS[:: 1 if kind == "denylist" else 7]:
+        site.clock.advance(90_000)
+        browser = await site.browser().login(shop)
+        copies = [browser.copy()]
+        for name in order:
+            site.clock.advance(2)
+            assert (await browser.ask(shop, CHANGES[name])).status == 200
+            copies.append(browser.copy())
+        assert (await browser.ask(shop, lambda session: session.logout())).status == 200
+        begun = site.clock.now
+        for wait in (60, 11 * 60, 3600, 86_400 - 5_000, 5 * 86_400):
+            site.clock.advance(wait)
+            await shop.manager.sweep()
+            await _all_out(copies, [shop, longer])
+        site.clock.now = begun
+    await site.close()
+
+
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+async def test_a_request_under_way_does_not_revive_it(kind: str, notes: Connect) -> None:
+    """A request that was under way at the logout, and writes, gives the browser nothing that opens."""
+    site = _site(kind, notes)
+    shop, other = site.worker(), site.worker()
+    for late in CHANGES:
+        browser = await site.browser().login(shop)
+        tab = browser.copy()
+        if late in {"login again", "remember"}:
+            continue  # new credentials are a new session
+        async with browser.held(shop, CHANGES[late]):
+            await tab.ask(other, lambda session: session.logout())
+        site.clock.advance(1)
+        assert (await browser.ask(shop, look)).result is None, late
+        assert (await browser.ask(other, look)).result is None, late
+    await site.close()
+
+
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+async def test_an_emptied_session_is_ended_as_well(kind: str, notes: Connect) -> None:
+    """``clear`` ends the copies as ``logout`` does."""
+    site = _site(kind, notes)
+    shop = site.worker()
+    browser = await site.browser().login(shop)
+    await browser.ask(shop, lambda session: session.update(user=1))
+    copy = browser.copy()
+    await browser.ask(shop, lambda session: session.clear())
+    site.clock.advance(1)
+    assert (await copy.ask(shop, lambda session: (session.subject, dict(session)))).result == (None, {})
+    await site.close()
+
+
+async def test_without_revocation_the_manager_says_what_a_logout_is(cookie_site: Site) -> None:
+    """A logout takes the cookie from the browser in every mode."""
+    shop = cookie_site.worker()
+    browser = await cookie_site.browser().login(shop)
+    assert browser.ids
+    await browser.ask(shop, lambda session: session.logout())
+    assert browser.ids == []
+    assert isinstance(shop.manager.store, CookieStore)

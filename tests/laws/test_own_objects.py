@@ -1,0 +1,156 @@
+"""An object of the application that was put into a session stays the application's, and what was handed out is saved."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from limpet import Session
+from tests.laws.site import Site, items, look, steps
+
+CONSTANTS: dict[str, tuple[Any, Any]] = {  # the constant, and what another tab saves in its place
+    "dict": ({"lang": "en", "recent": []}, {"lang": "en", "recent": ["HIV-test-kit"]}),
+    "list": (["start"], ["start", "HIV-test-kit"]),
+    "set": ({"start"}, {"start", "HIV-test-kit"}),
+    "list in a dict": ({"a": {"b": ["start"]}}, {"a": {"b": ["start", "HIV-test-kit"]}}),
+    "dict in a list": ([{"n": 1}], [{"n": 1}, {"HIV": "test-kit"}]),
+}
+PUT: dict[str, Callable[[Session, Any], Any]] = {
+    "setdefault": lambda session, value: session.setdefault("prefs", value),
+    "assignment": lambda session, value: session.__setitem__("prefs", value),
+    "update": lambda session, value: session.update(prefs=value),
+    "or": lambda session, value: session.update({"prefs": value}) or session["prefs"],
+}
+FINISH: dict[str, Callable[[Session], Any]] = {
+    "commit": look,
+    "save": lambda session: session.save(),
+    "refresh": lambda session: session.refresh(),
+    "regenerate": lambda session: session.regenerate(),
+    "login": lambda session: session.login("alice"),
+}
+
+
+@pytest.mark.parametrize("put", PUT)
+@pytest.mark.parametrize("kind", CONSTANTS)
+async def test_a_constant_of_the_application_is_never_changed(site: Site, kind: str, put: str) -> None:
+    """A module constant holds no visitor's data after two tabs saved at once, and no other visitor is shown any."""
+    constant, private = CONSTANTS[kind]
+    shown = copy.deepcopy(constant)
+    shop, other = site.worker(), site.worker()
+    alice = await site.browser().login(shop, "alice")
+    async with alice.held(shop, lambda session: PUT[put](session, constant)) as first:
+        tab = await alice.ask(other, lambda session: session.update(prefs=copy.deepcopy(private)))
+    assert (first.status, tab.status) == (200, 200)
+    assert constant == shown
+    bob = await site.browser().login(shop, "bob")
+    assert (await bob.ask(shop, lambda session: session.setdefault("prefs", constant))).result == shown
+
+
+@pytest.mark.parametrize("finish", FINISH)
+async def test_a_constant_survives_every_way_to_merge(any_site: Site, finish: str) -> None:
+    """Whatever merges another tab's data (save, refresh, a change of id) leaves the constant as it is."""
+    constant: dict[str, Any] = {"recent": [], "seen": {"tea"}}
+    shop = any_site.worker()
+    alice = await any_site.browser().login(shop, "alice")
+    handler = steps(lambda session: session.setdefault("prefs", constant), FINISH[finish])
+    async with alice.held(shop, handler):
+        await alice.ask(shop, lambda session: session.update(prefs={"recent": ["private"], "seen": {"milk"}}))
+    assert constant == {"recent": [], "seen": {"tea"}}
+    merged = (await alice.ask(shop, items)).result["prefs"]
+    assert merged["recent"] == ["private"]
+
+
+@pytest.mark.parametrize("shared", [[], {}, {"list": []}], ids=["list", "dict", "nested"])
+async def test_one_object_under_two_keys_is_two_values_after_a_merge(site: Site, shared: Any) -> None:
+    """Another tab's addition to one key does not turn up under the other key that got the same object."""
+    shop, other = site.worker(), site.worker()
+    ann = await site.browser().begin(shop, begun=True)
+    addition = {"list": ["tea"]} if shared == {"list": []} else ["tea"] if shared == [] else {"tea": 1}
+    async with ann.held(shop, lambda session: session.update(cart=shared, wishes=shared)):
+        await ann.ask(other, lambda session: session.update(cart=addition))
+    stored = (await ann.ask(other, items)).result
+    assert (stored["cart"], stored["wishes"]) == (addition, {"list": []} if shared == {"list": []} else type(shared)())
+
+
+WAYS: dict[str, Callable[[Session], Any]] = {
+    "refresh": lambda session: session.refresh(),
+    "save": lambda session: session.save(),
+    "exclusive": lambda session: _alone(session),
+}
+
+
+async def _alone(session: Session) -> None:
+    async with session.exclusive("pay"):
+        pass
+
+
+MEANWHILE: dict[str, Callable[[Session], Any] | None] = {
+    "nothing": None,
+    "another key": lambda session: session.increment("pings"),
+    "the same dict": lambda session: session["order"].update(note="gift"),
+    "a list inside of it": lambda session: session["order"]["lines"].append("milk"),
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(any_site: Site, way: str, meanwhile: str) -> None:
+    """What a handler got before it refreshed, saved or held a lock still counts when it changes it afterwards."""
+    shop, other = any_site.worker(), any_site.worker()
+    ann = await any_site.browser().begin(shop, order={"state": "open", "lines": ["tea"]})
+
+    async def pay(session: Session) -> bool:
+        order, lines = session["order"], session["order"]["lines"]
+        await between(session)
+        order["state"] = "paid"
+        lines.append("bread")
+        return session["order"] is order and session["order"]["lines"] is lines
+
+    async def between(session: Session) -> None:
+        if (handler := MEANWHILE[meanwhile]) is not None:
+            assert (await ann.copy().ask(other, handler)).status == 200
+        await WAYS[way](session)
+
+    answer = await ann.ask(shop, pay)
+    stored = (await ann.ask(other, items)).result
+    assert answer.status == 200
+    assert stored["order"]["state"] == "paid"
+    assert stored["order"]["lines"] == ["tea", *(["milk"] if "list" in meanwhile else []), "bread"]
+    assert stored["order"].get("note") == ("gift" if meanwhile == "the same dict" else None)
+
+
+@pytest.mark.parametrize("names", [("tea", "milk", "bread"), ("b", "a", "c"), ("zebra", "Ape", "\u00e4")])
+async def test_keys_come_back_in_the_order_in_which_they_were_written(any_site: Site, names: tuple[str, ...]) -> None:
+    """A cart shows its products in the order in which they were put in, and so does the session itself."""
+    shop = any_site.worker()
+    ann = any_site.browser()
+    for name in names:
+        await ann.ask(shop, lambda session, name=name: session.setdefault("cart", {}).update({name: 1}))
+        await ann.ask(shop, lambda session, name=name: session.__setitem__(f"top-{name}", 1))
+    stored = (await ann.ask(shop, items)).result
+    assert list(stored["cart"]) == list(names)
+    assert [key for key in stored if key != "cart"] == [f"top-{name}" for name in names]
+
+
+async def test_another_order_of_the_same_contents_is_no_change(site: Site) -> None:
+    """A handler that writes equal contents in another order writes nothing to the store and counts as no conflict."""
+    shop = site.worker()
+    ann = await site.browser().begin(shop, cart={"tea": 1, "milk": 2})
+    answer = await ann.ask(shop, lambda session: session.update(cart={"milk": 2, "tea": 1}) or session.modified)
+    assert answer.result is False
+    assert (await ann.ask(shop, lambda session: list(session["cart"]))).result == ["tea", "milk"]
+
+
+async def test_the_order_is_kept_when_two_tabs_add(site: Site) -> None:
+    """After a merge the keys of the first who saved stand before those of the second."""
+    shop, other = site.worker(), site.worker()
+    ann = await site.browser().begin(shop, cart={"tea": 1})
+    async with ann.held(shop, lambda session: session["cart"].update(bread=1)):
+        await ann.ask(other, lambda session: session["cart"].update(milk=1))
+    assert (await ann.ask(shop, lambda session: list(session["cart"]))).result in (
+        ["tea", "milk", "bread"],
+        ["tea", "bread", "milk"],
+    )

@@ -1,0 +1,263 @@
+"""What is refused or fails changes nothing: neither in the store nor in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from limpet import Session, SessionLimitReached
+from tests.laws.site import Browser, Shop, Site, items, look, steps
+
+ONE = {"max_sessions": 1, "when_full": "refuse"}
+
+
+async def _state(browser: Browser, shop: Shop) -> Any:
+    return (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result
+
+
+async def _caught(session: Session) -> str:
+    session.login("bob")
+    session["note"] = "written beside the login"
+    try:
+        await session.save()
+    except SessionLimitReached:
+        return "refused"
+    return "accepted"
+
+
+@pytest.mark.parametrize("before", ["ann", None], ids=["somebody else is logged in", "a visitor with a cart"])
+async def test_a_refused_login_leaves_the_session_of_the_browser(any_site: Site, before: str | None) -> None:
+    """The answer is 409 without a cookie, and the session that the browser had is whole, whoever's it was."""
+    shop, other = any_site.worker(policy=ONE), any_site.worker(policy=ONE)
+    bob = await any_site.browser().login(shop, "bob")
+    browser = await any_site.browser().begin(shop, cart=["tea"])
+    if before:
+        await browser.login(shop, before)
+    sent = browser.ids
+    answer = await browser.ask(
+        other, steps(lambda session: session.login("bob"), lambda session: session.update(cart=["bob's"]))
+    )
+    assert (answer.status, answer.cookies) == (409, [])
+    assert browser.ids == sent
+    assert await _state(browser, shop) == (before, {"cart": ["tea"]})
+    assert (await bob.ask(shop, look)).result == "bob"
+    assert len(await shop.manager.sessions_of("bob")) == 1
+
+
+async def test_a_handler_that_catches_the_refusal_goes_on_with_the_old_session(site: Site) -> None:
+    """After ``save`` raised within ``try`` the session is the one of before, and its user is still logged in."""
+    shop = site.worker(policy=ONE)
+    await site.browser().login(shop, "bob")
+    ann = await site.browser().login(shop)
+    await ann.ask(shop, lambda session: session.update(cart=["tea"]))
+    answer = await ann.ask(shop, _caught)
+    assert (answer.status, answer.result) == (200, "refused")
+    subject, held = await _state(ann, shop)
+    assert subject == "ann"
+    assert held["cart"] == ["tea"]
+
+
+@pytest.mark.parametrize("remember", [False, True])
+@pytest.mark.parametrize("full", ["refuse", "oldest_out"])
+async def test_a_double_click_is_one_browser(any_site: Site, full: str, remember: bool) -> None:
+    """Two logins from one id: the later takes the place of the earlier, is let in, and one device is listed."""
+    policy = {"max_sessions": 1, "when_full": full}
+    shop, other = any_site.worker(policy=policy), any_site.worker(policy=policy)
+    browser = await any_site.browser().begin(shop, cart=1)
+    dropped = browser.copy()  # the browser drops the answer to the first click
+    assert (await dropped.ask(shop, lambda session: session.login("ann", remember=remember))).status == 200
+    for _ in range(3):
+        answer = await browser.ask(other, lambda session: session.login("ann", remember=remember))
+        assert answer.status == 200
+        assert (await browser.ask(shop, look)).result == "ann"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+    assert (await dropped.ask(shop, look)).result is None
+
+
+async def test_two_clicks_at_once_are_one_browser(site: Site) -> None:
+    """Both requests were loaded before either logged in."""
+    shop, other = site.worker(policy=ONE), site.worker(policy=ONE)
+    browser = await site.browser().begin(shop, cart=1)
+    second = browser.copy()
+    async with browser.held(shop, lambda session: session.login("ann")) as first:
+        assert (await second.ask(other, lambda session: session.login("ann"))).status == 200
+    assert first.status == 200
+    assert (await browser.ask(shop, look)).result == "ann"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+async def test_two_devices_are_two(site: Site) -> None:
+    """Another browser is still refused: only the same id is the same browser."""
+    shop = site.worker(policy=ONE)
+    await site.browser().login(shop)
+    other = await site.browser().begin(shop, cart=1)
+    assert (await other.ask(shop, lambda session: session.login("ann"))).status == 409
+
+
+FAIL: dict[str, Callable[[Session], Any]] = {
+    "login": lambda session: session.login("ann"),
+    "remembered login": lambda session: session.login("ann", remember=True),
+    "regenerate": lambda session: session.regenerate(),
+    "login by key": lambda session: session.update(user_id=7),
+}
+
+
+async def _boom(session: Session) -> None:
+    raise RuntimeError("the mail server is down")
+
+
+@pytest.mark.parametrize("before", [None, "ann", "bob"])
+@pytest.mark.parametrize("broken", ["raises", "answers 500"])
+@pytest.mark.parametrize("change", FAIL)
+async def test_a_request_that_fails_after_save_leaves_a_session_that_works(
+    any_site: Site, change: str, broken: str, before: str | None
+) -> None:
+    """The id was changed by ``save`` and the answer has no cookie: the browser still has its session, whole."""
+    shop, other = any_site.worker(), any_site.worker()
+    browser = await any_site.browser().begin(shop, cart=["tea"])
+    if before:
+        await browser.login(shop, before)
+    handler = steps(FAIL[change], lambda session: session.save(), *([_boom] if broken == "raises" else []))
+    answer = await browser.ask(shop, handler, status=200 if broken == "raises" else 500)
+    assert answer.status == 500
+    subject, held = await _state(browser, other)
+    assert held.get("cart") == ["tea"]
+    assert subject in {before, "ann"}
+    if subject != "ann":
+        assert await other.manager.sessions_of("ann") == []
+    assert (await browser.ask(other, lambda session: session["cart"].append("milk"))).status == 200
+    assert (await browser.ask(shop, lambda session: session["cart"])).result == ["tea", "milk"]
+
+
+async def test_a_refused_request_keeps_its_login(site: Site) -> None:
+    """A 4xx saves: a login whose page is then refused has happened, with its cookie."""
+    shop = site.worker()
+    browser = await site.browser().begin(shop, cart=["tea"])
+    answer = await browser.ask(
+        shop, steps(lambda session: session.login("ann"), lambda session: session.save()), status=422
+    )
+    assert answer.status == 422
+    assert await _state(browser, shop) == ("ann", {"cart": ["tea"]})
+
+
+@pytest.mark.parametrize("saved", [False, True])
+async def test_a_logout_counts_although_the_page_fails(any_site: Site, saved: bool) -> None:
+    """An exception drops a login, and never a logout."""
+    shop = any_site.worker()
+    browser = await any_site.browser().login(shop)
+    copy = browser.copy()
+    save = [lambda session: session.save()] if saved else []
+    await browser.ask(shop, steps(lambda session: session.logout(), *save, _boom))
+    assert (await copy.ask(shop, look)).result is None
+    assert await shop.manager.sessions_of("ann") == []
+
+
+NAMES = ["\ud800", "ann\udfff", "ann\x00", "\x00"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+async def test_a_name_that_no_store_can_keep_is_refused_by_login(any_site: Site, name: str) -> None:
+    """Alike on every store: a ValueError with a sentence, and lists of other users go on working."""
+    shop = any_site.worker()
+    browser = await any_site.browser().login(shop)
+
+    def handler(session: Session) -> list[str]:
+        said = []
+        for arguments in ({}, {"remember": True}):
+            with pytest.raises(ValueError, match="text|NUL") as caught:
+                session.login(name, **arguments)
+            said.append(str(caught.value))
+        with pytest.raises(ValueError, match="tag"):
+            session.login("ann", tags={"device": name})
+        return said
+
+    answer = await browser.ask(shop, handler)
+    assert answer.status == 200
+    assert all("subject" in sentence for sentence in answer.result)
+    assert (await browser.ask(shop, look)).result == "ann"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+@pytest.mark.parametrize("what", ["value", "key", "nested"])
+async def test_a_value_that_cannot_be_kept_changes_nothing(site: Site, what: str) -> None:
+    """A handler that puts an object in is answered by an error; the browser has what it had, and no cookie comes."""
+    shop = site.worker()
+    browser = await site.browser().begin(shop, cart=["tea"])
+
+    def handler(session: Session) -> None:
+        session["cart"].append("milk")
+        match what:
+            case "value":
+                session["user"] = object()
+            case "nested":
+                session["cart"].append({"deep": [object()]})
+            case _:
+                session[7] = 1  # type: ignore[index]
+
+    answer = await browser.ask(shop, handler)
+    assert (answer.status, answer.cookies) == (500, [])
+    assert (await browser.ask(shop, items)).result == {"cart": ["tea"]}
+
+
+POLICIES = [
+    {"idle_timeout": 1800, "absolute_timeout": 43_200},
+    {"idle_timeout": 1800, "absolute_timeout": None},
+    {"idle_timeout": 1800, "touch_interval": 600},
+]
+DURING: dict[str, Callable[[Session], Any]] = {
+    "write": lambda session: session.update(file="report.pdf"),
+    "increment": lambda session: session.increment("n"),
+    "look": look,
+    "regenerate": lambda session: session.regenerate(),
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=["strict", "no absolute timeout", "rare touches"])
+@pytest.mark.parametrize("during", DURING)
+async def test_a_long_request_counts_as_use_from_its_beginning(
+    any_site: Site, during: str, policy: dict[str, Any]
+) -> None:
+    """Used at minute 25 of 30, the request takes six minutes: its write is there and the user stays logged in."""
+    shop, other = any_site.worker(policy=policy), any_site.worker(policy=policy)
+    ann = await any_site.browser().login(shop)
+    any_site.clock.advance(25 * 60)
+
+    def export(session: Session) -> str | None:
+        any_site.clock.advance(6 * 60)
+        DURING[during](session)
+        return session.subject
+
+    answer = await ann.ask(shop, export)
+    assert (answer.status, answer.result) == (200, "ann")
+    subject, held = await _state(ann, other)
+    assert subject == "ann"
+    assert bool(held) is (during in {"write", "increment"})
+
+
+async def test_a_session_that_is_only_looked_at_for_too_long_still_ends(site: Site) -> None:
+    """A use counts from the beginning of its request, not longer: half an hour after it the session is over."""
+    shop = site.worker(policy=POLICIES[0])
+    ann = await site.browser().login(shop)
+    site.clock.advance(25 * 60)
+    await ann.ask(shop, look)
+    site.clock.advance(31 * 60)
+    assert (await ann.ask(shop, look)).result is None
+
+
+@pytest.mark.parametrize("count", [1500])
+async def test_many_sessions_of_one_user_are_ended_and_listed(site: Site, count: int) -> None:
+    """More sessions of one user than fit into one page of the store: all are listed, and one call ends all."""
+    if site.kind == "file":
+        count = 300
+    shop = site.worker()
+    first = await site.browser().login(shop, "bot")
+    for _ in range(count):
+        session = shop.manager.begin([])
+        session.login("bot")
+        await shop.manager.commit(session)
+    assert len(await shop.manager.sessions_of("bot")) == count + 1
+    assert await shop.manager.revoke_all("bot") == count + 1
+    assert await shop.manager.sessions_of("bot") == []
+    assert (await first.ask(shop, look)).result is None

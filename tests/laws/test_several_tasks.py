@@ -1,0 +1,124 @@
+"""Several tasks of one request that share its session: as if one had done it all, one step after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from limpet import Session
+from tests.laws.site import Site, items, steps
+from tests.laws.unlucky import Slow
+
+
+async def _together(*tasks: Any) -> None:
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another request"])
+@pytest.mark.parametrize("wait", [0.0, 0.003, 0.008])
+async def test_increments_of_two_tasks_all_count(site: Site, wait: float, beside: bool) -> None:
+    """Each task adds one and saves, however their saves lie in time; another request's increment counts as well."""
+    shop, other = site.worker(store=Slow(site.connect())), site.worker()
+    ann = await site.browser().begin(other, n=0)
+
+    async def handler(session: Session) -> None:
+        async def task(delay: float) -> None:
+            await asyncio.sleep(delay)
+            session.increment("n")
+            await session.save()
+
+        if beside:
+            await ann.copy().ask(other, lambda tab: tab.increment("n"))
+        await _together(task(0), task(wait), task(wait * 2))
+
+    assert (await ann.ask(shop, handler)).status == 200
+    assert (await ann.ask(other, items)).result == {"n": 4 if beside else 3}
+
+
+BESIDE: dict[str, Callable[[Session], Any]] = {
+    "refresh": lambda session: session.refresh(),
+    "save": lambda session: session.save(),
+    "refresh twice": steps(lambda session: session.refresh(), lambda session: session.refresh()),
+    "is_live": lambda session: session.is_live(),
+}
+CHANGE: dict[str, tuple[Callable[[Session], Any], Any]] = {
+    "append": (lambda session: session["log"].append("once"), {"log": ["once"], "set": set(), "n": 0}),
+    "add": (lambda session: session["set"].add("once"), {"log": [], "set": {"once"}, "n": 0}),
+    "increment": (lambda session: session.increment("n"), {"log": [], "set": set(), "n": 1}),
+    "new key": (lambda session: session.update(new=[1]), {"log": [], "set": set(), "n": 0, "new": [1]}),
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("change", CHANGE)
+async def test_a_change_counts_once_while_another_task_refreshes(site: Site, change: str, beside: str) -> None:
+    """One task changes and saves while the other asks the store: the change is there once, at every moment."""
+    handler, expected = CHANGE[change]
+    for delay in (0.0, 0.003, 0.009):
+        shop, other = site.worker(store=Slow(site.connect())), site.worker()
+        ann = await site.browser().begin(other, log=[], set=set(), n=0)
+
+        async def page(session: Session, delay: float = delay) -> None:
+            async def writer() -> None:
+                handler(session)
+                await session.save()
+
+            async def reader() -> None:
+                await asyncio.sleep(delay)
+                await BESIDE[beside](session)
+
+            await _together(writer(), reader())
+
+        assert (await ann.ask(shop, page)).status == 200
+        assert (await ann.ask(other, items)).result == expected, delay
+
+
+async def test_two_tasks_that_append_to_one_list_keep_their_list(site: Site) -> None:
+    """Both tasks hold the same list: what each adds before its save is saved once, and the list stays the session's."""
+    shop, other = site.worker(store=Slow(site.connect())), site.worker()
+    ann = await site.browser().begin(other, log=[])
+
+    async def page(session: Session) -> bool:
+        log = session["log"]
+
+        async def task(name: str, delay: float) -> None:
+            for turn in range(3):
+                await asyncio.sleep(delay)
+                log.append(f"{name}{turn}")
+                await session.save()
+
+        await ann.copy().ask(other, lambda tab: tab["log"].append("tab"))
+        await _together(task("a", 0.001), task("b", 0.003))
+        return session["log"] is log
+
+    answer = await ann.ask(shop, page)
+    assert answer.status == 200
+    assert answer.result is True
+    stored = (await ann.ask(other, items)).result["log"]
+    assert sorted(stored) == ["a0", "a1", "a2", "b0", "b1", "b2", "tab"]
+
+
+async def test_a_login_and_a_save_of_another_task(site: Site) -> None:
+    """One task logs in and saves while another saves data: the browser has one session, with both."""
+    shop, other = site.worker(store=Slow(site.connect())), site.worker()
+    ann = await site.browser().begin(other, cart=["tea"])
+
+    async def page(session: Session) -> None:
+        async def login() -> None:
+            session.login("ann")
+            await session.save()
+
+        async def add() -> None:
+            await asyncio.sleep(0.002)
+            session["cart"].append("milk")
+            await session.save()
+
+        await _together(login(), add())
+
+    assert (await ann.ask(shop, page)).status == 200
+    state = (await ann.ask(other, lambda session: (session.subject, dict(session)))).result
+    assert state == ("ann", {"cart": ["tea", "milk"]})
+    assert len(await other.manager.sessions_of("ann")) == 1
