@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from limpet._core import form_tokens, forward, listing, marks, plan
 from limpet._core.detached import is_key
 from limpet._core.listing import Kept
-from limpet._core.protocols import Finds, Scans, supports
+from limpet._core.protocols import Finds, Pages, Scans, supports
 from limpet._core.record import Found, Record
 from limpet.directory import SessionInfo
 from limpet.manager import SessionManager
@@ -70,7 +70,7 @@ class Book:
     def __init__(self, manager: SessionManager, *, show_values: bool) -> None:
         self._manager = manager
         self._show_values = show_values
-        self.finds = supports(manager.store, Finds)
+        self.finds = supports(manager.store, Finds) or supports(manager.store, Pages)
         self.scans = supports(manager.store, Scans)
         # Of cookie sessions, all of one subject can be ended where a note of it is kept, though none can be seen.
         revocation = manager.engine.revocation
