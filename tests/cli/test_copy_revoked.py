@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,9 @@ from limpet._core import marks
 from limpet._core.positions import JOURNAL, subject_key
 from limpet._core.record import Record
 from limpet._core.tokens import new_version
+from limpet.cli._copied_marks import Marks
 from tests.cli.running import Shell
-from tests.cli.test_copy import NEW, OLD, copy, logins, logout, using, whose
+from tests.cli.test_copy import NEW, OLD, copy, logins, logout, site, using, whose
 from tests.subjects.site import Site
 
 
@@ -113,6 +115,59 @@ def test_both_stores_in_use(shell: Shell) -> None:
     assert whose(NEW, there) == [None, "eve"]
     assert whose(NEW, copy_of) == ["bob"]
     assert whose(NEW, again) == [None]  # it cannot be told from those before: better ended than brought back
+
+
+@pytest.mark.parametrize("during", [False, True], ids=["before", "during"])
+def test_a_revocation_at_the_destination_ends_what_was_copied(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, during: bool
+) -> None:
+    """Also a copied session that has seen more revocations than the destination has taken, however late they came."""
+    logins(OLD, "bob")
+    copy(shell)
+    revoke(NEW, "zoe")
+    found: list[str] = []
+
+    async def busy(site: Site) -> None:
+        for _ in range(4):
+            await site.manager.revoke_all("eve")
+        found.append(await site.login("ann"))
+
+    if during:
+        begin = Marks.begin
+
+        async def begin_and_go_on(*arguments: Any, **more: Any) -> None:
+            await begin(*arguments, **more)
+            async with site(OLD) as application:
+                await busy(application)
+
+        monkeypatch.setattr(Marks, "begin", begin_and_go_on)
+    else:
+        using(OLD, busy)
+    assert copy(shell)["copied"] == 1
+    assert whose(NEW, found) == ["ann"]
+    assert using(NEW, lambda site: site.manager.revoke_all("ann")) == 1
+    assert whose(NEW, found) == [None]
+
+
+def test_revocations_during_a_run_come_with_the_next(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the numbers of both stay the same, who logs in after one is not logged out by it."""
+    cookies = logins(OLD, "ann", "bob")
+    noted(OLD, "zoe")
+    again: list[str] = []
+    begin = Marks.begin
+
+    async def begin_and_go_on(*arguments: Any, **more: Any) -> None:
+        await begin(*arguments, **more)
+        async with site(OLD) as application:
+            await application.manager.engine.storage.positions.advance(subject_key("ann"))
+            again.append(await application.login("ann"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Marks, "begin", begin_and_go_on)
+        copy(shell)
+    assert last(OLD) == last(NEW) == 2
+    copy(shell)
+    assert whose(NEW, [*cookies, *again]) == [None, "bob", "ann"]
 
 
 def test_everyone_revoked_with_both_in_use(shell: Shell) -> None:

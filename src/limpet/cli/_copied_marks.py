@@ -15,8 +15,9 @@ from limpet._core import marks
 from limpet._core.marks import Facts
 from limpet._core.positions import JOURNAL, number_of
 from limpet._core.protocols import Scans, Store, supports
-from limpet._core.record import Record
+from limpet._core.record import NEVER, Record
 from limpet._core.storage import Storage
+from limpet._core.tokens import new_version
 from limpet.cli._copied import State
 from limpet.cli._records import PAGE, milliseconds, progress
 
@@ -64,7 +65,8 @@ class Marks:
         self._writer = writer
         self._place = place
         self._same_numbers = True
-        self._since = 0
+        self._since = 0  # the last revocation of the source that the destination has taken
+        self._reached = 0  # the last one that any session can have seen that is copied
 
     async def begin(self, *, show: bool) -> None:
         """Bring the destination's revocations up to date, before any session is copied.
@@ -80,27 +82,60 @@ class Marks:
         self._same_numbers = theirs.record is None or (theirs.record.version in given and ours.last >= theirs.last)
         if ours.last < self._since:  # the source was restored, or emptied
             self._since = 0
-        if ours.record is None or (theirs.record is not None and ours.record.version == theirs.record.version):
+        if ours.record is None:
             return
-        if not self._same_numbers and ours.last == self._since:
-            return
-        names = await self._walk(ours.last, show=show)
+        if theirs.record is None or ours.record.version != theirs.record.version:
+            await self._take(ours.record, ours, theirs, show=show)
+        self._since = self._reached = ours.last
+
+    async def keep_up(self) -> None:
+        """Look whether the source has taken revocations since, before sessions that have seen them are copied.
+
+        They come with the next run. What the destination revokes from now on gets a later number than theirs, so that
+        it holds for the sessions that are copied now.
+
+        Raises:
+            StoreUnavailable: A store does not answer.
+        """
+        ours = await _journal(self._reader)
+        if ours.last > self._reached:
+            await self._raise_number(ours.last)
+            self._reached = ours.last
+
+    async def _take(self, journal: Record, ours: Numbered, theirs: Numbered, *, show: bool) -> None:
         if self._same_numbers:
+            await self._walk(ours.last, show=show)
             before = None if theirs.record is None else theirs.record.version
-            self._place.note_journal((ours.record.version, before), ours.last)
-            if await self._give(ours.record, before):
+            self._place.note_journal((journal.version, before), ours.last)
+            if await self._give(journal, before):
                 self.written += 1
                 return
-            self._same_numbers = False  # the destination has taken its first revocation meanwhile
-            names = await self._walk(ours.last, show=show)
-        for name in names:
+            self._same_numbers = False  # the destination has taken a revocation meanwhile
+        await self._raise_number(ours.last)
+        if ours.last == self._since:
+            return
+        for name in await self._walk(ours.last, show=show):
             await self._writer.positions.advance(name)
             self.written += 1
         if ours.facts.get("everyone", 0) > self._since:
             await self._writer.positions.advance(None)
             self.written += 1
-        self._since = ours.last
         self._place.note_journal((None, None), ours.last)
+
+    async def _raise_number(self, to: int) -> None:
+        """Let the destination's next revocation be a later one than any that a copied session has seen."""
+        while True:
+            there = await self._writer.load(JOURNAL)
+            facts = {} if there is None else marks.read(there.payload)
+            if facts is None or facts.get("seq", 0) >= to:
+                return
+            raised = Record(new_version(), marks.write({**facts, "seq": to}), milliseconds(), NEVER)
+            before = None if there is None else there.version
+            if self._same_numbers:
+                self._place.note_journal((raised.version, before), self._since)
+            if await self._give(raised, before):
+                return
+            self._same_numbers = False
 
     async def _give(self, journal: Record, before: int | None) -> bool:
         if before is None:

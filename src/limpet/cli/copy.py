@@ -93,6 +93,7 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
         with progress("copying", show=show) as bar:
             while True:
                 page, cursor = await reader.engine.storage.call("scan", source.scan(cursor, PAGE))
+                await others.keep_up()
                 for key, record in page:
                     if marks.is_mark(record.payload) and not is_tombstone(record):
                         await others.put(key, record)
