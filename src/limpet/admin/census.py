@@ -98,7 +98,7 @@ class Census:
         while True:
             batch, walk.cursor = await self._book.scan(walk.cursor, _STEP)
             walk.looked_at += len(batch)
-            for kept in self._book.live(batch):
+            for kept in await self._book.live(batch):
                 short = int(kept.key[:15], 16)
                 if short not in walk.keys:
                     walk.keys.add(short)
