@@ -73,7 +73,7 @@ class SecurityRules:
                 assert not await _is_kept(site, token)
 
     async def test_s02_s03_nothing_is_left_under_the_old_id(self, server: Opener) -> None:
-        """After a login, a change of id, or a write of ``user_id``: the old id is anonymous, and no session is under it."""
+        """After a login, a change of id, or a write of ``user_id``: the old id is anonymous and holds nothing."""
         site = await server()
         for change in ("login", "regenerate", "write"):
             browser = site.browser()
