@@ -18,6 +18,7 @@ from limpet.errors import ConfigurationError, StoreUnavailable
 __all__ = ["BackendStore"]
 
 _META: Final = "_limpet"
+_UNREADABLE: Final = Record(0, b"", 0, 0)  # the engine deletes it
 _MISTAKES: Final = (TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError, NotImplementedError)
 
 
@@ -63,8 +64,11 @@ class BackendStore(DocumentStore):
             session, call = self._make(key, new=False)
             await self._call(call, "load")
         except ValueError:
-            return Record(0, b"", 0, 0)  # unreadable: the engine deletes it
-        return self._record(session._data)
+            return _UNREADABLE
+        try:
+            return self._record(session._data)
+        except (ValueError, TypeError, LookupError):  # what the engine had noted is not there as it was
+            return _UNREADABLE
 
     async def write(self, key: str, record: Record, now: int, *, new: bool) -> None:
         """Let the class save a session.
@@ -155,7 +159,11 @@ class BackendStore(DocumentStore):
             return Record(zlib.crc32(payload), pack(Contents(now, data), self._serializer), now)
         version, accessed, expires = meta.pop("version"), meta.pop("accessed"), meta.pop("expires")
         subject, raw = meta.pop("subject", None), meta.pop("payload", None)
-        payload = bytes.fromhex(raw) if raw else pack(Contents(meta.pop("created"), data, **meta), self._serializer)
+        payload = (
+            bytes.fromhex(raw)
+            if raw is not None
+            else pack(Contents(meta.pop("created"), data, **meta), self._serializer)
+        )
         return Record(version, payload, accessed, expires, subject)
 
 
