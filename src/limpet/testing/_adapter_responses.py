@@ -61,7 +61,7 @@ class ResponseRules:
         await site.get("/write", key="b", value="1")
         query = {"first": "write", "key": "a", "value": "1", "error": error}
         response = await site.first.get("/boom", params=query)
-        answer = answer_to(ANSWERED[error])
+        answer = answer_to(ANSWERED[error]())
         assert answer is not None
         assert (response.status_code, response.text) == (answer.status, answer.text)
         headers = {name.decode(): value.decode() for name, value in answer.headers}
@@ -74,7 +74,7 @@ class ResponseRules:
         """A first ``session.save()`` before such an error leaves no session behind, and no cookie goes out."""
         site = await server()
         response = await site.first.get("/boom", params={"first": "save", "key": "a", "value": "1", "error": error})
-        answer = answer_to(ANSWERED[error])
+        answer = answer_to(ANSWERED[error]())
         assert answer is not None
         assert (response.status_code, site.cookies(response)) == (answer.status, [])
         calls = site.calls()
@@ -87,7 +87,7 @@ class ResponseRules:
         await site.get("/login")
         token = site.token()
         response = await site.first.get("/boom", params={"first": "logout", "error": error})
-        answer = answer_to(ANSWERED[error])
+        answer = answer_to(ANSWERED[error]())
         assert answer is not None
         assert response.status_code == answer.status
         assert (await site.replay(token, "/facts"))["subject"] is None

@@ -55,14 +55,14 @@ TYPES: Final[Mapping[str, Any]] = {
 }
 
 
-ANSWERED: Final[Mapping[str, LimpetError]] = {
-    "StoreUnavailable": StoreUnavailable(retry_after=7),
-    "SessionBusy": SessionBusy("a lock was held"),
-    "SessionLimitReached": SessionLimitReached(2),
-    "SessionConflict": SessionConflict("others wrote"),
-    "SessionEnded": SessionEnded("others ended it"),
+ANSWERED: Final[Mapping[str, Callable[[], LimpetError]]] = {
+    "StoreUnavailable": lambda: StoreUnavailable(retry_after=7),
+    "SessionBusy": lambda: SessionBusy("a lock was held"),
+    "SessionLimitReached": lambda: SessionLimitReached(2),
+    "SessionConflict": lambda: SessionConflict("others wrote"),
+    "SessionEnded": lambda: SessionEnded("others ended it"),
 }
-"""One of each kind of errors that have an answer of their own."""
+"""Makes one of each kind of errors that have an answer of their own."""
 
 
 class Gate(asyncio.Barrier):
@@ -255,7 +255,7 @@ class _Routes:
         outcome = getattr(self, self._query["first"])()
         if inspect.isawaitable(outcome):
             await outcome
-        raise ANSWERED[self._query["error"]] if "error" in self._query else Boom
+        raise ANSWERED[self._query["error"]]() if "error" in self._query else Boom
 
     def status(self) -> Any:
         """Do what ``first`` says, then answer with a status."""

@@ -41,7 +41,8 @@ class SessionStore(ABC):
     What three such methods cannot give, and every store of `limpet.stores` does: within one process requests to one
     session wait for each other here, so that both count and a late one does not revive what was ended; **between
     processes** the later save wins, and one that comes just after a logout can bring the session back. There is no
-    list of somebody's sessions and no sweep of expired ones.
+    list of somebody's sessions and no sweep of expired ones. A lock (`limpet.Session.exclusive`) is held against the
+    others of one process only. The store is given sessions and nothing else.
 
     What a method raises counts as "the store is not available" and is answered with 503, mistakes in the program
     (`TypeError`, `KeyError`, `AttributeError` and their like) excepted. A `ValueError` while loading says that what is
