@@ -14,6 +14,7 @@ from limpet._core.protocols import ClientStore, Store, supports
 from limpet._core.session import Session as CoreSession
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import FAILED, REISSUE
+from limpet.adapters._answers import AnsweredInside
 from limpet.adapters.nexios._backend_store import BackendStore
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._config import Found, MiddlewareOptions, Section, SessionConfig, section
@@ -113,7 +114,7 @@ class FileSessionMiddleware(SessionMiddleware):
     in_files = True
 
 
-class SessionLayer(asgi.SessionMiddleware):
+class SessionLayer(AnsweredInside):
     """`limpet.asgi.SessionMiddleware` with the settings, the words and the habits that Nexios documents.
 
     Args:
