@@ -51,7 +51,7 @@ class Deadlines:
         return deadline
 
     def end(self, deadline: Deadline) -> bool:
-        """Take a deadline away; return whether it has passed, and nobody else cancelled the task meanwhile."""
+        """Take a deadline away; return whether it has passed, and nothing else cancelled the task meanwhile."""
         if not deadline.passed:
             self._open.discard(deadline)
             return False

@@ -60,7 +60,7 @@ def outlived(task: asyncio.Future[T]) -> Generator[Any, None, T]:
 
 
 def _retrieve(task: asyncio.Future[Any]) -> None:
-    """Look at how a task ended that nobody waits for any more, as `asyncio.shield` does."""
+    """Look at how a task ended that is no longer waited for, as `asyncio.shield` does."""
     if not task.cancelled():
         task.exception()
 

@@ -105,7 +105,7 @@ class SessionMiddleware:
         if kind not in _REQUESTS:
             await self._beside(kind, scope, receive, send)
             return
-        if ("limpet" in scope or self._exclude) and self._is_excluded(scope):
+        if ("limpet" in scope or self._exclude) and self.is_excluded(scope):
             await self.app(scope, receive, send)
             return
         manager, engine = self.manager, self.manager.engine
@@ -196,7 +196,7 @@ class SessionMiddleware:
             self._passive_paths.add(route_path(scope))
 
     async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what is no request: the lifespan, a test client's question, what nobody has heard of yet."""
+        """Serve what is no request: the lifespan, a test client's question, a kind of scope that is not known yet."""
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
             return
@@ -204,7 +204,8 @@ class SessionMiddleware:
             scope["managers"].append(self.manager)
         await self.app(scope, receive, send)
 
-    def _is_excluded(self, scope: Scope) -> bool:
+    def is_excluded(self, scope: Scope) -> bool:
+        """Tell whether a request gets no session here: by its path, or because another middleware gives it one."""
         for session in scope.get("limpet", ()):
             other = backend_of(session)
             if other is self.manager.engine:

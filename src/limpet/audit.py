@@ -4,7 +4,7 @@
 
     manager.listen(JSONAuditLog("/var/log/shop/sessions.jsonl"))
 
-No line holds a session id, a key or a value; the subject is in it, as whoever reads an audit log asks for it.
+No line holds a session id, a key or a value; the subject is, because an audit log is read to learn it.
 """
 
 from __future__ import annotations

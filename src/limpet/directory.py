@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from limpet._core import cookie_session, events, listing, marks, plan, tokens
+from limpet._core import events, listing, marks, plan, tokens
+from limpet._core.cookie_revocation import require
 from limpet._core.detached import is_key, open_session
 from limpet._core.engine import Engine
 from limpet._core.listing import Kept
@@ -106,8 +107,8 @@ class Directory:
         if not engine.is_server_side:
             if not is_key(public_id):
                 return 0
-            cookie_session.require(engine, "denylist")
-            await cookie_session.revoke_lineage(engine, public_id)
+            revocation = require(engine.revocation, "denylist")
+            await revocation.end_lineage(engine.storage, public_id)
             return 1
         record = await engine.storage.load(public_id) if is_key(public_id) else None
         return 0 if record is None else int(await self._end(public_id, record))
@@ -131,7 +132,7 @@ class Directory:
         if engine.is_server_side:
             engine.storage.require_index()
         else:
-            cookie_session.require(engine, "epoch")
+            require(engine.revocation, "epoch")
         spared: list[str] = []
         seen: list[int] = []
 

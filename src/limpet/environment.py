@@ -1,4 +1,4 @@
-"""Where settings come from when nobody gives them: the environment, and the folder of development mode."""
+"""Where settings come from when the application gives none: the environment, and the folder of development mode."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def development_secret() -> str:
     with os.fdopen(descriptor, "w") as file:
         file.write(generate_secret() + "\n")
     try:
-        os.link(draft, path)  # whoever is first wins, and nobody sees half a file
+        os.link(draft, path)  # the first process wins, and no other sees half a file
     except FileExistsError:
         pass
     finally:

@@ -27,6 +27,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 __all__ = [
+    "ANSWERED",
     "Answer",
     "DISTRIBUTION",
     "ConfigurationError",
@@ -224,6 +225,9 @@ _ANSWERS: Final[tuple[tuple[type[LimpetError], int, str, int], ...]] = (
     (SessionConflict, 409, "The session was changed or ended by another request. Load the page again.\n", _FAILED),
     (SessionEnded, 409, "The session was changed or ended by another request. Load the page again.\n", _FAILED),
 )
+
+ANSWERED: Final = tuple(kind for kind, *_ in _ANSWERS)
+"""The errors that have an answer; every other one is the application's own failure."""
 
 
 def answer_to(error: BaseException) -> Answer | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from limpet import environment
+from limpet._assembly import encrypted, keyring_of, moment, store_of
 from limpet._core import events, locks, marks
 from limpet._core.engine import Engine
 from limpet._core.events import Listener
@@ -103,13 +104,13 @@ class SessionManager:
     ) -> None:
         self.dev = environment.is_development(dev)
         named = environment.store_from_environment(self.dev) if store is None else store
-        kept = _open(named)
+        kept = store_of(named)
         cookie = cookie or CookiePolicy()
         self.cookie = cookie.for_development() if self.dev else cookie
         self.cookie_name = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         client_side = supports(kept, ClientStore)
-        self.keyring = _keyring(secret, needs_one=encrypt or client_side, dev=self.dev, given_store=store is not None)
+        self.keyring = keyring_of(secret, needs_one=encrypt or client_side, dev=self.dev, given_store=store is not None)
         id_sealer: Sealer | None = None
         reader: Reader | None = None
         if client_side:
@@ -132,7 +133,7 @@ class SessionManager:
             serializer = MsgpackSerializer()
         namespace = self.cookie_name if namespace is None else namespace
         if encrypt or plain_until is not None:
-            kept = _encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
+            kept = encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
         self.engine = Engine(
             store=kept,
             policy=policy or SessionPolicy(),
@@ -143,7 +144,7 @@ class SessionManager:
             monotonic=time.monotonic_ns,
             host=environment.host_since_boot(),
             id_sealer=id_sealer,
-            unsigned_until=_until("unsigned_until", unsigned_until),
+            unsigned_until=moment("unsigned_until", unsigned_until),
             persistent=self.cookie.persistent,
             importers=tuple(importers),
             reader=reader,
@@ -283,11 +284,17 @@ class SessionManager:
 
     def use_running_loop(self) -> None:
         """Run on asyncio from now on, if this is called on an event loop of its; the middleware does it by itself."""
-        asyncio = sys.modules.get("asyncio")  # a program that runs on it has imported it
-        if asyncio is not None and isinstance(self.runtime, Inline) and asyncio._get_running_loop() is not None:
-            from limpet.runtime import AsyncioRuntime
+        if "asyncio" not in sys.modules or not isinstance(self.runtime, Inline):
+            return  # a program that runs on it has imported it
+        import asyncio
 
-            self.runtime = AsyncioRuntime()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        from limpet.runtime import AsyncioRuntime
+
+        self.runtime = AsyncioRuntime()
 
     # -- operation
 
@@ -330,7 +337,7 @@ class SessionManager:
 
         Args:
             limit: Records to delete at most; None: all that are expired.
-            once: Leave it to whoever is sweeping this store at the moment, in any process, and return 0.
+            once: If another process is sweeping this store at the moment, leave it to that one and return 0.
         """
         store: Any = self.kept
         if store is None or not supports(store, Sweeps):
@@ -362,71 +369,6 @@ class SessionManager:
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.store).__name__}, cookie={self.cookie_name!r})"
-
-
-def _open(store: Store | ClientStore | str) -> Store | ClientStore:
-    if isinstance(store, str):
-        from limpet.stores import open_store
-
-        return open_store(store)
-    if not (supports(store, Store) or supports(store, ClientStore)) or isinstance(store, type):
-        raise ConfigurationError(
-            f"store={store!r} is no store: give a URL such as sqlite:///sessions.db, or an object with the methods of "
-            "limpet.stores.Store" + (", such as an instance of that class" if isinstance(store, type) else "")
-        )
-    return store
-
-
-def _encrypted(
-    store: Store | ClientStore,
-    keyring: Keyring | None,
-    namespace: str,
-    clock: Callable[[], int],
-    plain_until: datetime | None,
-) -> Store:
-    from limpet.sealers.at_rest import AtRestSealer
-    from limpet.stores.encrypted import EncryptedStore
-
-    if keyring is None:
-        raise ConfigurationError("plain_until says how long encrypt=True reads what is not encrypted: set encrypt=True")
-    if supports(store, ClientStore):
-        raise ConfigurationError(
-            "encrypt=True is for what a store on the server keeps: a cookie session is encrypted with store='cookie:'"
-        )
-    return EncryptedStore(
-        store,
-        AtRestSealer(keyring, name=namespace, clock=clock),
-        clock=clock,
-        plain_until=None if plain_until is None else _until("plain_until", plain_until),
-    )
-
-
-def _until(name: str, when: datetime | None) -> int:
-    """Return a moment in milliseconds since 1970; 0 for none."""
-    if when is None:
-        return 0
-    if when.utcoffset() is None:
-        raise ConfigurationError(
-            f"{name}={when!r} is no time with a zone: give a datetime such as datetime(2030, 1, 31, tzinfo=UTC)"
-        )
-    return int(when.timestamp() * 1000)
-
-
-def _keyring(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) -> Keyring | None:
-    if isinstance(secret, Keyring):
-        return secret
-    if secret is None:
-        secret = environment.secrets_from_environment() or None
-    if secret is None and dev and (needs_one or not given_store):
-        secret = environment.development_secret()
-    if secret is not None:
-        return Keyring(secret)
-    if needs_one:
-        raise ConfigurationError(
-            "cookie sessions need a secret, and so does encrypt=True: make one with `limpet keygen` and set "
-            "LIMPET_SECRET, or pass secret=..."
-        )
-    return None
 
 
 def warn_about_http(manager: SessionManager) -> None:

@@ -201,7 +201,7 @@ async def test_a_session_made_by_hand() -> None:
     session.set("b", [2])
     session.delete("a")
     assert dict(await session.load()) == {"b": [2]}
-    with pytest.raises(SessionClosed, match="made by hand"):
+    with pytest.raises(SessionClosed, match="belongs to no request"):
         await session.save()
     with pytest.raises(SessionClosed):
         await session.refresh()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from limpet import ConfigurationError, StoreUnavailable, UnstorableValue
+from limpet import ConfigurationError, SessionEnded, StoreUnavailable, UnstorableValue
 from limpet.adapters.nexios import (
     BaseSessionInterface,
     FileSessionManager,
@@ -21,6 +21,7 @@ from limpet.adapters.nexios import (
 )
 from limpet.adapters.nexios.session import session_objects
 from tests.contract.nexios_visits import SECRET, counting, replay, visitor
+from tests.kept import kept_in
 
 OTHER = "Zk3v-8Qw1LrT5yXcB7nMp2aSd9fGh4jKe6uIo0_RtYE"
 
@@ -43,7 +44,7 @@ def test_a_file_manager_is_an_object(tmp_path: Path) -> None:
         assert "file_session" in one.cookies
         assert len(list(folder.glob("cart_*.json"))) == 2
         one.get("/end")
-        assert len(list(folder.glob("cart_*.json"))) == 1
+        assert len(kept_in(f"file:{folder}?prefix=cart_")) == 1
 
 
 def test_a_file_managers_own_config_is_used(tmp_path: Path) -> None:
@@ -151,6 +152,34 @@ async def test_what_stands_beside_the_data_stays(tmp_path: Path) -> None:
     assert len(await app.session_manager.sessions_of("ann")) == 1
     with browser.session() as seen:
         assert (seen.subject, seen["note"]) == ("ann", 1)
+
+
+async def test_a_session_that_was_ended_is_not_brought_back(tmp_path: Path) -> None:
+    """A worker that loaded a session before its logout cannot save it afterwards, and may forget it."""
+    manager = FileSessionManager(SessionConfig(session_file_storage_path=str(tmp_path)))
+    app = with_middleware(manager=manager, secret_key=SECRET)
+    browser = visitor(app)
+    browser.get("/")
+    cookie = browser.cookies["session_id"]
+    with browser.session() as seen:
+        key = seen.public_id
+    session = manager.create_session(key)
+    await session.load()
+    session["note"] = 1
+    browser.get("/end")
+    with pytest.raises(SessionEnded, match="create_session"):
+        await session.save()
+    session.clear()
+    await session.save()
+    assert replay(app, cookie).json() is None
+    late = manager.create_session(key)
+    late["note"] = 1
+    with pytest.raises(SessionEnded):
+        await late.save()
+    manager.clock = lambda: int((datetime.now(UTC) + timedelta(seconds=61)).timestamp() * 1000)
+    await late.save()  # by then nobody has that id any more, and the key is as good as any
+    await late.load()
+    assert late["note"] == 1
 
 
 async def test_a_lifetime_of_ones_own(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from limpet._core.positions import subject_key
+from limpet.stores import MemoryStore
 from tests.admin.operator import Operator, Site, is_root
 
 
@@ -38,6 +40,20 @@ async def test_it_counts(site: Site, operator: Operator) -> None:
     await operator.look()
     assert [operator.part(name) for name in ("live-sessions", "signed-in", "subjects")] == ["4", "3", "2"]
     assert len(operator.rows()) == 4
+
+
+async def test_what_was_revoked_and_not_deleted_is_not_listed(site: Site, operator: Operator) -> None:
+    """A revocation holds before the records are deleted: such a session is neither counted nor found."""
+    for name in ("ann", "bob"):
+        await site.visitor(name)
+    [public_id] = await site.ids("ann")
+    await site.manager.engine.storage.positions.advance(subject_key("ann"))
+    await operator.look()
+    assert operator.part("live-sessions") == "1"
+    assert len(operator.rows()) == 1
+    await operator.look("/sessions/", q=public_id[:8])
+    assert operator.rows() == []
+    assert (await operator.look(f"/sessions/id/{public_id}")).status_code == 404
 
 
 async def test_it_counts_what_happens(site: Site, operator: Operator) -> None:
@@ -259,10 +275,14 @@ async def test_hostile_names_are_text(name: str) -> None:
 
 
 async def test_what_has_no_bytes_in_utf_8_is_shown_as_a_question_mark(site: Site, operator: Operator) -> None:
-    """A page about such a subject is no error."""
-    session = site.manager.begin([])
-    session.login("half \ud800 a pair")
-    await site.manager.commit(session)
+    """A page about such a subject, which a login refuses and an old record may have, is no error."""
+    await site.visitor("ann")
+    [public_id] = await site.ids("ann")
+    store, now = site.manager.store, site.manager.clock()
+    assert isinstance(store, MemoryStore)
+    record = await store.load(public_id)
+    assert record is not None
+    await store.create("0" * 64, record._replace(subject="half \ud800 a pair"), now=now)
     assert (await operator.look()).status_code == 200
     assert "half ? a pair" in operator.text
 

@@ -179,7 +179,7 @@ def test_traffic_while_it_copies(shell: Shell) -> None:
                     for cookie in cookies:
                         await application.request(partial(Session.update, turn=turn), cookie)
 
-            source, destination = operator(OLD).server, operator(NEW).server
+            source, destination = operator(OLD).engine.storage.server, operator(NEW).engine.storage.server
             state = State(shell.folder / "limpet-copy.state", sha256(f"{OLD}\n{NEW}".encode()).hexdigest())
             await asyncio.gather(traffic(), copying._copy(source, destination, state, False, False))
             state.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from limpet._core import marks
+from limpet._core.positions import subject_key
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, change, copy, data, killed_at, logins, logout, using, whose
 from tests.subjects.site import Site
@@ -28,7 +28,7 @@ def mark(url: str, key: str) -> bytes:
     """Return what a mark says."""
 
     async def look(site: Site) -> bytes:
-        record = await site.manager.store.load(key)
+        record = await site.manager.engine.storage.load(key)
         assert record is not None
         return record.payload
 
@@ -59,12 +59,12 @@ def test_all_sessions_of_a_subject_revoked_at_the_source(shell: Shell) -> None:
 def test_a_later_revocation_replaces_the_copy_of_an_earlier_one(shell: Shell) -> None:
     """The mark that ends logins before a moment is brought up to date too, and made again where it is missing."""
     logins(OLD, "ann")
-    key = marks.mark_key(*marks.EVERYONE, "ann")
+    key = subject_key("ann")
     for _ in range(2):
         using(OLD, lambda site: site.manager.revoke_all("ann"))
         copy(shell)
         assert mark(NEW, key) == mark(OLD, key)
-    using(NEW, lambda site: site.manager.store.delete(key))
+    using(NEW, lambda site: site.manager.engine.storage.delete(key))
     copy(shell)
     assert mark(NEW, key) == mark(OLD, key)
 
@@ -102,7 +102,8 @@ def test_what_the_source_has_forgotten_in_time_is_left_alone(shell: Shell) -> No
     copy(shell)
     with closing(sqlite3.connect(shell.folder / "limpet-copy.state")) as state, state:
         state.execute("UPDATE copied SET expires = 1")
-    logout(OLD, cookies[0])
+    [public_id] = ids(OLD, "ann")
+    using(OLD, lambda site: site.manager.engine.storage.delete(public_id))
     assert copy(shell) == {}
     assert whose(NEW, cookies) == ["ann"]
 

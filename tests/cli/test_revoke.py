@@ -98,7 +98,7 @@ def test_everyone_shows_how_far_it_is(shell: Shell) -> None:
         done = subprocess.run(run, cwd=shell.folder, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
         seen = os.read(terminal.fileno(), 65_536).decode()
         os.close(theirs)
-    assert "ending" in seen
+    assert "deleting" in seen
     assert done.stdout == b"3 sessions ended.\n"
 
 
@@ -107,7 +107,7 @@ def test_cookie_sessions_of_a_subject(shell: Shell) -> None:
     url = "cookie:?revocation=epoch&store=sqlite:///ended.db"
     cookies = signed_in(url)
     done = shell.run("revoke", "--subject", "ann", "--store", url)
-    assert (done.exit_code, done.output) == (0, "It is noted: the next request with such a cookie is nobody's.\n")
+    assert (done.exit_code, done.output) == (0, "It is noted: the next request with such a cookie is anonymous.\n")
     assert alive(url, cookies) == {"bob"}
     again = shell.run("revoke", "--subject", "ann", "--store", url, "--json")
     assert json.loads(again.stdout) == {"revoked": None, "unknown": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager
-from limpet._core import marks
+from limpet._core.positions import JOURNAL, subject_key
 from limpet.serializers.json import JSONSerializer
 from tests.cli.running import Shell, on_site
 from tests.subjects.site import Site
@@ -118,12 +119,13 @@ def test_revoking_here_voids_a_login_there(shell: Shell, cookies: dict[str, str]
     async def login_under_way(site: Site) -> str | None:
         session = site.begin()
         session.login("ann")
-        assert session._contents is not None
-        session._contents.authenticated = 1  # noted before the command ran
+        await asyncio.to_thread(revoke)
         await site.manager.commit(session)
         return session.subject
 
-    assert shell.run("revoke", "--subject", "ann", "--store", URL).exit_code == 0
+    def revoke() -> None:
+        assert shell.run("revoke", "--subject", "ann", "--store", URL).exit_code == 0
+
     assert application(login_under_way, label="admin") is None
 
 
@@ -151,7 +153,7 @@ def test_stats(shell: Shell, cookies: dict[str, str]) -> None:
     counted = json.loads(shell.run("stats", "--store", URL, "--json").stdout)
     wanted = {"sessions": 3, "logged_in": 2, "anonymous": 1, "subjects": 2, "expired": 0, "unreadable": 0}
     assert {name: counted[name] for name in wanted} == wanted
-    assert counted["marks"] == 2  # not-before, and the tag of ann's login
+    assert counted["marks"] == 3  # the revocation, the journal of revocations, and the tag of ann's login
     assert counted["bytes"] > counted["largest"] > 0
     assert "logged in" in shell.run("stats", "--store", URL).output
 
@@ -209,6 +211,36 @@ def test_what_there_is_not(shell: Shell, name: str) -> None:
 def test_marks_are_shown_to_nobody(shell: Shell, cookies: dict[str, str]) -> None:
     """The record of a revocation is no session: not listed, not shown."""
     shell.run("revoke", "--subject", "ann", "--store", URL)
-    key = marks.mark_key(*marks.EVERYONE, "ann")
-    assert key not in [one["public_id"] for one in listed(shell)]
-    assert shell.run("show", key, "--store", URL).exit_code == 1
+    for key in (subject_key("ann"), JOURNAL):
+        assert key not in [one["public_id"] for one in listed(shell)]
+        assert shell.run("show", key, "--store", URL).exit_code == 1
+        assert shell.run("revoke", key, "--store", URL).exit_code == 1
+
+
+def test_what_an_ended_id_leaves_is_no_session(shell: Shell, cookies: dict[str, str]) -> None:
+    """After a logout, what says so for a minute is not listed, shown, counted or revoked as a session."""
+    [ann] = listed(shell, "--subject", "ann")
+    application(lambda site: site.request(lambda session: session.logout(), cookies["ann"]))
+    assert len(listed(shell)) == 2
+    assert listed(shell, "--subject", "ann") == []
+    for name in ("show", "revoke"):
+        assert shell.run(name, ann["public_id"], "--store", URL).exit_code == 1
+    assert json.loads(shell.run("stats", "--store", URL, "--json").stdout)["sessions"] == 2
+
+
+def test_what_was_revoked_and_not_deleted_is_over(shell: Shell, cookies: dict[str, str]) -> None:
+    """A revocation holds before the records are deleted: a session that only the journal ends is not listed."""
+
+    async def interrupted(site: Site) -> None:
+        await site.manager.engine.storage.positions.advance(subject_key("ann"))
+
+    [ann] = listed(shell, "--subject", "ann")
+    application(interrupted)
+    assert alive(cookies)["ann"] is None
+    assert listed(shell, "--subject", "ann") == []
+    assert [one["subject"] for one in listed(shell) if one["subject"]] == ["bob"]
+    assert shell.run("show", ann["public_id"], "--store", URL).exit_code == 1
+    counted = json.loads(shell.run("stats", "--store", URL, "--json").stdout)
+    assert (counted["sessions"], counted["revoked"]) == (2, 1)
+    dry = json.loads(shell.run("revoke", "--everyone", "--dry-run", "--json", "--store", URL).stdout)
+    assert dry["would_revoke"] == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +18,11 @@ from jinja2 import DictLoader
 from limpet import SessionManager
 from limpet.adapters.blacksheep import Application
 from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
-from limpet.stores import MemoryStore, Scans, Store, open_store
+from limpet.stores import MemoryStore
 from limpet.testing import client
 from limpet.transports import HeaderTransport
 from tests.contract.blacksheep_site import KEY, Shelf, Site, cookie_in, count
+from tests.kept import kept_in
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "frameworks" / "blacksheep.md"
 
@@ -85,22 +85,14 @@ def _check_records(url: str) -> None:
             request.session["note"] = f"noted {len(request.query)}"
         return "done"
 
-    async def records() -> list[bytes]:
-        store = open_store(url)
-        assert isinstance(store, Store)
-        assert isinstance(store, Scans)
-        found, _ = await store.scan(None, 100)
-        await store.close()
-        return [record.payload for _, record in found]
-
     site = Site(note, url)
     with site.first as browser:
         browser.get("/")
         browser.get("/?again=1")
-        (payload,) = asyncio.run(records())
+        (payload,) = kept_in(url)
         assert b"noted 1" in payload
         browser.get("/?end=1")
-        assert asyncio.run(records()) == []
+        assert kept_in(url) == []
 
 
 def test_p_18_memory_is_of_one_object() -> None:

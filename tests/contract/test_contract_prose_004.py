@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -12,6 +13,7 @@ from limpet.adapters.fastmvc import CSRFMiddleware, SessionConfig, SessionMiddle
 from limpet.stores.memory import MemoryStore
 from limpet.testing import client
 from tests.contract.only_fastapi import run_with_only_fastapi
+from tests.kept import sessions_of
 
 SECRET = "Jd8sLq2Vx0ZpW7mTc5RbYh3NkGf9UaE1iXoQ6vBt4wM"
 
@@ -96,7 +98,7 @@ def test_p_23_clear_ends_the_session() -> None:
         answer = browser.get("/clear")
         assert "Max-Age=0" in answer.headers["set-cookie"]
         assert "session_id" not in browser.cookies
-        assert not store._records
+        assert asyncio.run(sessions_of(store)) == []
         assert browser.get("/keys", headers={"cookie": f"session_id={token}"}).json() == []
         browser.get("/set")
         before = browser.cookies["session_id"]

@@ -74,8 +74,8 @@ async def test_the_first_change_begins_a_session(visitor: Visitor) -> None:
     assert visitor.part("count") == "1"
     answer = await visitor.do("/count")
     assert "set-cookie" not in answer.headers
-    assert "POST /count no cookie Store: 1 read, 1 write POST /count new cookie Store: 1 new record" in visitor.part(
-        "log"
+    assert "POST /count no cookie Store: 1 read, 1 write POST /count new cookie Store: 1 read, 1 new record" in (
+        visitor.part("log")
     )
 
 
@@ -120,13 +120,13 @@ async def test_signing_in_keeps_the_cart_and_changes_the_id(visitor: Visitor, se
 
 
 async def test_signing_out_is_for_good(visitor: Visitor, serve: Serve) -> None:
-    """Record and cookie are deleted, the page tells so, and the old cookie put back is nobody."""
+    """The record is ended and the cookie deleted, the page says so, and the old cookie put back is anonymous."""
     await visitor.look()
     await visitor.do("/sign-in", name="Ann")
     before = httpx.Cookies(visitor.http.cookies)
     answer = await visitor.do("/sign-out")
     assert "Max-Age=0" in answer.headers["set-cookie"]
-    assert "POST /sign-out cookie deleted Store: 1 read, 1 deletion" in visitor.part("log")
+    assert "POST /sign-out cookie deleted Store: 1 read, 1 ended id" in visitor.part("log")
     assert "You are signed out" in visitor.part("log")
     thief = Visitor(serve(), before)
     await thief.look()

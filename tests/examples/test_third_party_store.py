@@ -14,8 +14,10 @@ from typing import Final
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from limpet import SessionManager
 from limpet.stores import Store
-from limpet.testing import session_machine
+from limpet.testing import FakeClock, session_machine
+from tests.subjects.site import Site
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "examples" / "third_party_store"
 
@@ -46,6 +48,22 @@ def test_the_broken_store_is_told_what_is_wrong(tmp_path: Path) -> None:
         "update of an absent key returned DONE instead of ABSENT: it must never create, "
         "or a request under way revives a session that was logged out; is it an upsert?" in done.stdout
     )
+
+
+async def test_sessions_are_listed_and_ended_by_subject(tmp_path: Path) -> None:
+    """It pages through a subject's sessions, and forgets what an ended id leaves a minute later."""
+    store = runpy.run_path(str(FOLDER / "lmdb_store.py"))["LmdbStore"](tmp_path / "sessions", 2**24)
+    clock = FakeClock()
+    site = Site(SessionManager(store, clock=clock, dev=False))
+    cookies = [await site.login(name) for name in ("ann", "ann", "bob")]
+    assert len(await site.manager.sessions_of("ann")) == 2
+    await site.request(lambda session: session.logout(), cookies[0])
+    assert len(await site.manager.sessions_of("ann")) == 1
+    clock.advance(61)
+    assert await site.manager.sweep() == 1
+    assert await site.manager.revoke_all("ann") == 1
+    assert [await site.whose(cookie) for cookie in cookies] == [None, None, "bob"]
+    await site.manager.shutdown()
 
 
 def test_the_store_equals_the_model(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ async def test_f07_a_file_is_synced_before_the_response(tmp_path: Path, monkeypa
     await site.request(add, token, app=outer)
     await site.request(Session.logout, token, app=outer)
     answer = ["http.response.start", "http.response.body"]
-    assert seen == ["file", "folder", *answer, "folder", *answer]
+    assert seen == ["file", "folder", *answer, "file", "folder", *answer], "a logout leaves a tombstone"
 
 
 async def test_f07_sqlite_syncs_each_commit(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ VALUES: dict[str, Any] = {
     "Enum": Colour.RED,
     "bytearray": bytearray(b"x"),
     "cycle": cyclic(),
-    "key": {1: "a"},
+    "key": {(1, 2): "a"},
     "function": print,
     "NaN in a set of lists": {"deep": [{"er": object()}]},
 }

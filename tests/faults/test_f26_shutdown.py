@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -58,6 +59,7 @@ async def ends_well(place: str) -> None:
     store = open_store(place)
     assert isinstance(store, Store)
     site = Site(store)
+    site.clock.now = time.time_ns() // 1_000_000
     for number, reply in enumerate(replies):
         token = reply.headers["set-cookie"].partition("=")[2].partition(";")[0]
         assert await site.read(token) == {"mark": f"/{number}"}

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from limpet import ConfigurationError, CookiePolicy, Session
+from limpet import ConfigurationError, CookiePolicy, Session, SessionManager
 from limpet._core.events import SessionImported
 from limpet._core.protocols import Importer
 from limpet.importers import StarletteCookies
 from limpet.manager import system_clock
+from limpet.testing import FakeClock
 from tests.importers.origins import ORIGINS, OTHER_SECRET, SIGNED, Made
 from tests.importers.origins import SECRET as OLD
 from tests.security.hostile import CORPUS, bit_flips, truncations
@@ -174,6 +175,34 @@ async def test_whose_session_it_is(made: Made) -> None:
     answer = await ask(moved, "/who", made)
     assert answer.text == '"7"'
     assert [record.subject for record in moved.kept.values()] == ["7"]
+
+
+async def test_when_it_was_signed(signed: Made) -> None:
+    """A signature has a time, which the importer tells; from the future it is never."""
+    importer = signed.importer()
+    [token] = importer.find([(b"cookie", f"{signed.cookie}={signed.value}".encode())])
+    now = system_clock()
+    old = await importer.read(token, now)
+    assert old is not None
+    assert old.at is not None
+    assert now - 600_000 < old.at <= now
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+async def test_a_revocation_ends_what_was_signed_before(signed: Made, everyone: bool) -> None:
+    """A session that was signed long after the revocation of its user moves; one from before does not."""
+    clock = FakeClock()
+    manager = SessionManager("memory:", importers=[signed.importer(subject="user_id")], clock=clock)
+    for since, expected in ((-3_600_000, "7"), (0, None)):
+        clock.now = system_clock() + since
+        if everyone:
+            await manager.revoke_everyone()
+        else:
+            await manager.revoke_all("7")
+        clock.now = system_clock()
+        session = manager.begin([(b"cookie", f"{signed.cookie}={signed.value}".encode())])
+        await manager.load(session)
+        assert session.subject == expected
 
 
 async def test_what_cannot_be_stored_is_left_out(folder: Path) -> None:

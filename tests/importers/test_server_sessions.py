@@ -31,7 +31,7 @@ from starlette.testclient import TestClient
 from starsessions import InMemoryStore, SessionAutoloadMiddleware
 from starsessions import SessionMiddleware as StarSessions
 
-from limpet import ConfigurationError, SessionManager
+from limpet import ConfigurationError, SessionManager, importers
 from limpet.adapters.starlette import SessionMiddleware
 from limpet.importers.server_side import Fetch, ServerSessions
 from limpet.testing import async_client
@@ -222,6 +222,7 @@ async def test_a_logout_deletes_the_old_cookie(made: tuple[str, str, Fetch]) -> 
 
 
 def test_what_cannot_work_is_refused() -> None:
-    """A `fetch` that is no function is named at construction."""
+    """A `fetch` that is no function is named at construction; the class is among the importers."""
+    assert importers.ServerSessions is ServerSessions
     with pytest.raises(ConfigurationError, match="coroutine function"):
         ServerSessions(cookie="session", fetch={}, until=date(2200, 1, 1))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeAlias
 from limpet import Session, SessionManager, SessionPolicy
 from limpet._core.events import Event
 from limpet._core.marks import is_mark
-from limpet._core.protocols import Immediate, Outcome, Store
+from limpet._core.protocols import Immediate, LoadsMany, Outcome, Replaces, Store, supports
 from limpet._core.record import Record
 from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
 from limpet.testing.clock import FakeClock
@@ -69,12 +69,19 @@ class Gate:
 
 
 class Counting:
-    """A store that counts its calls, and calls ``before`` before each."""
+    """A store that counts its calls, and calls ``before`` before each.
+
+    What it wraps keeps its powers: to load many records counts as one ``load``, to replace one as an ``update``.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         if isinstance(store, Immediate):
             self.immediate = True
+        if supports(store, LoadsMany):
+            self.load_many = self._load_many
+        if supports(store, Replaces):
+            self.replace = self._replace
         self.calls: Counter[str] = Counter()
         self.keys: set[str] = set()
         self.before: Callable[[], None] | None = None
@@ -104,6 +111,14 @@ class Counting:
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         self._count("delete", key)
         return await self._store.delete(key, version)
+
+    async def _load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        self._count("load", keys[0])
+        return await self._store.load_many(keys)  # type: ignore[attr-defined, no-any-return]
+
+    async def _replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self._count("update", key)
+        return await self._store.replace(key, record, expected, now=now)  # type: ignore[attr-defined, no-any-return]
 
     def take(self) -> dict[str, int]:
         """Return the calls since the last time."""

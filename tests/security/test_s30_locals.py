@@ -55,7 +55,7 @@ HANDLERS: dict[str, Handler] = {
 WAYS = [
     *(
         ("server", path, down)
-        for path, down in (("/read", "load"), ("/write", "update"), ("/login", "create"), ("/logout", "delete"))
+        for path, down in (("/read", "load"), ("/write", "update"), ("/login", "create"), ("/logout", "update"))
     ),
     ("server", "/rotate", "create"),
     ("server", "/rotate", "update"),

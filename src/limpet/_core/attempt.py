@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from limpet._core import conflict, events, form_tokens, plan, tokens
+from limpet._core import form_tokens, plan, tokens
 from limpet._core.merge import diff_keys
 from limpet._core.plan import Plan
 from limpet._core.record import Contents, Record, unpack
+from limpet._core.settle import settle_views
 from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet.errors import SessionConflict, UnstorableValue
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["Attempt"]
 
@@ -46,7 +47,7 @@ class Attempt:
         "uncertain",
     )
 
-    def __init__(self, engine: Engine, state: SessionState, plan: Plan, now: int) -> None:
+    def __init__(self, engine: Context, state: SessionState, plan: Plan, now: int) -> None:
         assert state.draft is not None
         self.engine = engine
         self.state = state
@@ -79,7 +80,7 @@ class Attempt:
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
         stale = engine.describe(self.state, draft, self.flags) or stale
         if self.state.views is not None or self.state.loans is not None:
-            engine.settle_views(self.state)
+            settle_views(engine, self.state)
             stale = True
         if stale:
             self.encode()
@@ -174,14 +175,14 @@ class Attempt:
         engine, state, record = self.engine, self.state, self.record()
         while True:
             raw = tokens.new_id()
-            key = engine.key_of(raw)
+            key = engine.ids.key_of(raw)
             if await engine.storage.create(key, record) is None:
                 break
             self.count()
         self.made = key, record.version
         self.saved(raw, key, record)
         state.flags &= ~(FORWARDED | REISSUE)
-        state.out, state.line = engine.present(raw), None
+        state.out, state.line = engine.ids.present(raw), None
         state.created = key
 
     async def rewrite(self) -> bool:
@@ -200,39 +201,6 @@ class Attempt:
         self.state.created = None
         if made is not None:
             await self.engine.storage.try_to_drop(made[0])
-
-    async def update(self) -> None:
-        """Replace the record that was read, merging with what others saved first.
-
-        Raises:
-            StoreUnavailable: The store does not answer, or it cannot be told whether an earlier write was saved.
-            SessionConflict: A strict key was changed on two sides, or the budget of merging has ended.
-        """
-        engine, state = self.engine, self.state
-        while True:
-            read, record = self.stored(), self.record()
-            assert read.key is not None
-            before = state.tried
-            state.tried = {**(before or {}), record.version: dict(self.increments)}  # before it is sent
-            met = await engine.storage.update(read.key, record, read.record.version)
-            state.tried = before
-            if met is None:
-                self.saved(read.raw, read.key, record)
-                if state.leaving is not None:
-                    for key, by in self.increments.items():
-                        state.leaving.increments[key] = state.leaving.increments.get(key, 0) + by
-                break
-            if not await conflict.meet(self, met):
-                return
-            if engine.same(self.payload, self.stored().record.payload):
-                break
-        if self.conflicts:
-            engine.emit(events.SessionMerged, self.stored().key, subject=state.subject, attempts=self.conflicts + 1)
-
-    async def save_back(self) -> None:
-        """Save the contents into the record that the session stands on, whatever is there meanwhile."""
-        self.encode()
-        await self.update()
 
     def count(self, keys: tuple[str, ...] = (), *, timed: bool = True) -> None:
         """Count a conflict against the policy's budget.

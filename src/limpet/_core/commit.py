@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from limpet._core import conflict, cookie_session, events, importing, logins, marks, plan, rotation, tokens
 from limpet._core.attempt import Attempt
-from limpet._core.cookie_session import Ended
+from limpet._core.cookie_revocation import Ended
 from limpet._core.plan import Plan, Step
 from limpet._core.record import Found
 from limpet._core.state import (
@@ -23,20 +23,21 @@ from limpet._core.state import (
     WATCHED,
     WRITTEN,
     Gone,
+    Leaving,
     Read,
     SessionState,
 )
 from limpet.errors import SessionClosed, SessionEnded, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["commit", "reissue"]
 
 log = logging.getLogger("limpet")
 
 
-async def commit(engine: Engine, state: SessionState, *, failed: bool, final: bool) -> None:
+async def commit(engine: Context, state: SessionState, *, failed: bool, final: bool) -> None:
     """Decide and carry out; the caller has the only turn of this session.
 
     Args:
@@ -66,7 +67,7 @@ async def commit(engine: Engine, state: SessionState, *, failed: bool, final: bo
         await _carry_out(engine, state, todo, now, final)
 
 
-async def _carry_out(engine: Engine, state: SessionState, todo: Plan, now: int, final: bool) -> None:
+async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int, final: bool) -> None:
     """Carry out what was noted until now; what is noted while the store is waited for is the next commit's."""
     attempt = None if state.draft is None else Attempt(engine, state, todo, now)
     taken = state.flags & conflict.NOTED
@@ -82,7 +83,7 @@ async def _carry_out(engine: Engine, state: SessionState, todo: Plan, now: int, 
 
 
 async def _steps(
-    engine: Engine, state: SessionState, todo: Plan, attempt: Attempt | None, final: bool, taken: int
+    engine: Context, state: SessionState, todo: Plan, attempt: Attempt | None, final: bool, taken: int
 ) -> None:
     ended = Ended()
     now = engine.clock() if attempt is None else attempt.now
@@ -127,7 +128,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             slides = slides and plan.deadline_moves(state, engine.rules, attempt.now)
             attempt.prepare()
             if not engine.same(attempt.payload, attempt.stored().record.payload) or attempt.plan.grace is not None:
-                await attempt.update()
+                await conflict.update(attempt)
             if slides:
                 state.flags |= REISSUE  # a save moves the deadline as a touch does
         case Step.EMPTY:
@@ -183,7 +184,11 @@ async def _end_others(attempt: Attempt, key: str | None) -> None:
     """End what the request of a login presented beside the session that it began."""
     engine, state = attempt.engine, attempt.state
     for rival in state.rivals:
-        await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+        try:
+            await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+        except StoreUnavailable:  # the next request with the new id ends it, if this process serves it
+            left = Leaving(Read(rival.raw, rival.key, rival.record), "login", False, {})
+            engine.unfinished.setdefault(key or "", []).append(left)
     state.rivals = ()
     gone, state.gone = state.gone, None
     if gone is not None:
@@ -204,7 +209,7 @@ async def _empty(attempt: Attempt) -> None:
         if not await conflict.meet(attempt, met):
             return
         if state.data or state.subject is not None:
-            await attempt.update()
+            await conflict.update(attempt)
             return
     if state.leaving is not None:
         await rotation.bury(attempt.now, engine, state.leaving.read, "logout", None)
@@ -246,7 +251,7 @@ async def _still_there(attempt: Attempt) -> bool:
     return True
 
 
-async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
+async def _end(engine: Context, state: SessionState, now: int) -> Ended:
     """End every session that the request presented, and let the client forget the token.
 
     A failure on the way leaves the rest to the next try: what was ended stays so.
@@ -262,8 +267,8 @@ async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
     targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
-            raw = engine.verify(token)
-            found = None if raw is None else await engine.storage.locate(raw, engine.key_of(raw))
+            raw = engine.ids.verify(token)
+            found = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
             if isinstance(found, Found):
                 targets.append(Read(found.raw, found.key, found.record))
             elif isinstance(found, Gone):
@@ -293,7 +298,7 @@ async def _end(engine: Engine, state: SessionState, now: int) -> Ended:
     return Ended()
 
 
-def _drop(engine: Engine, state: SessionState, taken: int) -> None:
+def _drop(engine: Context, state: SessionState, taken: int) -> None:
     """What was written goes nowhere: say so."""
     key = None if state.gone is None else state.gone.key
     if state.flags & OVER:
@@ -306,7 +311,7 @@ def _drop(engine: Engine, state: SessionState, taken: int) -> None:
         engine.emit(events.WriteDropped, reason="the request came from another site, without the session's cookie")
 
 
-def reissue(engine: Engine, state: SessionState) -> None:
+def reissue(engine: Context, state: SessionState) -> None:
     """Hand the same token out again: under the newest key, with a new Max-Age, or in place of a renewed id."""
     flags, read = state.flags, state.read
     if not flags & REISSUE or state.out is not None or state.phase:
@@ -316,5 +321,5 @@ def reissue(engine: Engine, state: SessionState) -> None:
             if flags & ACCESSED:
                 state.out = engine.client.seal(read.record)
         elif read.raw and flags & (ACCESSED | FORWARDED):
-            state.out = engine.present(read.raw)
+            state.out = engine.ids.present(read.raw)
     state.flags &= ~REISSUE

@@ -2,10 +2,6 @@
 
 Every write carries the version that was read. On a mismatch the store returns the record that is there now, so that
 meeting another request costs no further round trip.
-
-A merge changes in place only containers that the engine has decoded itself and that one key alone refers to; they stay
-the objects that the handler holds. A container of the application is left as it is and replaced in the data by one of
-the engine's own. What the application adds to it later is merged in (`loans`), or is an error where that cannot be.
 """
 
 from __future__ import annotations
@@ -13,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet._core import events, flashes, form_tokens
-from limpet._core.merge import MISSING, merge
+from limpet._core.merge import merge
 from limpet._core.record import FACTS, Contents, CorruptPayload, Found, Record, pack, unpack
-from limpet._core.session import own
+from limpet._core.records import InTheWay
+from limpet._core.settle import settle, settle_views
 from limpet._core.state import (
     DISPLACED,
     ENDED,
     EXPOSED,
     FORWARDED,
-    FROZEN,
     LOGIN,
     OVER,
     REGENERATE,
@@ -29,18 +25,15 @@ from limpet._core.state import (
     WATCHED,
     WRITTEN,
     Gone,
-    Loan,
     Read,
     SessionState,
 )
-from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
+from limpet.errors import SessionEnded, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
-    from limpet._core.engine import Engine
-    from limpet._core.storage import InTheWay
 
-__all__ = ["NOTED", "combine", "end_state", "follow", "lost", "meet", "merge_in", "rebase", "settle_views"]
+__all__ = ["NOTED", "end_state", "follow", "lost", "meet", "merge_in", "rebase", "save_back", "update"]
 
 NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
 """What a handler asked for; a commit takes these flags up before it waits for anything."""
@@ -75,6 +68,41 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
     merge_in(attempt, found)
     follow(state, found)
     return True
+
+
+async def update(attempt: Attempt) -> None:
+    """Replace the record that was read, merging with what others saved first.
+
+    Raises:
+        StoreUnavailable: The store does not answer, or it cannot be told whether an earlier write was saved.
+        SessionConflict: A strict key was changed on two sides, or the budget of merging has ended.
+    """
+    engine, state = attempt.engine, attempt.state
+    while True:
+        read, record = attempt.stored(), attempt.record()
+        assert read.key is not None
+        before = state.tried
+        state.tried = {**(before or {}), record.version: dict(attempt.increments)}  # before it is sent
+        met = await engine.storage.update(read.key, record, read.record.version)
+        state.tried = before
+        if met is None:
+            attempt.saved(read.raw, read.key, record)
+            if state.leaving is not None:
+                for key, by in attempt.increments.items():
+                    state.leaving.increments[key] = state.leaving.increments.get(key, 0) + by
+            break
+        if not await meet(attempt, met):
+            return
+        if engine.same(attempt.payload, attempt.stored().record.payload):
+            break
+    if attempt.conflicts:
+        engine.emit(events.SessionMerged, attempt.stored().key, subject=state.subject, attempts=attempt.conflicts + 1)
+
+
+async def save_back(attempt: Attempt) -> None:
+    """Save the contents into the record that the session stands on, whatever is there meanwhile."""
+    attempt.encode()
+    await update(attempt)
 
 
 def follow(state: SessionState, found: Found) -> None:
@@ -117,21 +145,12 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
             setattr(mine, fact, there)
     if not attempt.flags & LOGIN:
         state.subject = found.record.subject
-    _settle(engine, state, result.data)
+    settle(engine, state, result.data)
     if base_payload is None:
         state.read = Read(found.raw, found.key, found.record, theirs.ends)
     attempt.encode()
     if result.overwritten:
         engine.emit(events.ValueOverwritten, found.key, subject=state.subject, keys=result.overwritten)
-
-
-def combine(engine: Engine, key: str, base: Any, mine: Any, theirs: Any) -> Any:
-    """Return what the changes of a typed object and those of another request to the same key come to."""
-    before, here, there = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
-    result = merge(before, here, there, encode=engine.serializer.encode, rules=engine.policy.merge)
-    if result.overwritten:
-        engine.emit(events.ValueOverwritten, keys=result.overwritten)
-    return result.data.get(key, MISSING)
 
 
 def lost(attempt: Attempt, gone: Gone | None = None) -> None:
@@ -219,137 +238,6 @@ def _wrote(attempt: Attempt) -> bool:
     if state.draft is None or state.read is None:
         return bool(attempt.flags & WRITTEN)
     base = _base(attempt)
-    plain = Contents.of({**state.draft.document(), "data": state.data})
+    plain = state.draft.copy(state.data)
     plain.renewed, plain.previous = base.renewed, base.previous
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.read.record.payload)
-
-
-# -- objects that the handler holds
-
-
-def settle_views(engine: Engine, state: SessionState) -> None:
-    """Write what became of typed objects, and of containers that a merge replaced, into the data.
-
-    Raises:
-        SessionConflict: A container inside of another was changed after a merge had replaced it.
-    """
-    data = state.data
-    for key, view in (state.views or {}).items():
-        now = view.dump(view.value)
-        if now != view.before:
-            there = data.get(key, view.before)
-            data[key] = now if there == view.before else combine(engine, key, view.before, now, there)
-            view.before = view.dump(view.value)  # an object of its own: a later merge changes what is in the data
-    if state.loans is not None:
-        encode, decode = engine.serializer.encode, engine.serializer.decode
-        for key, loan in state.loans:
-            now_bytes = encode({key: loan.value})
-            if now_bytes == loan.before:
-                continue
-            if loan.nested:
-                raise SessionConflict(
-                    f"an object inside of {key!r} was changed after another request's changes had been merged into the "
-                    "session: read it from the session again, and change that",
-                    keys=(key,),
-                )
-            before, now = decode(loan.before)[key], decode(now_bytes)[key]
-            merged = combine(engine, key, before, now, data.get(key, MISSING))
-            data.pop(key, None)
-            if merged is not MISSING:
-                data[key] = merged
-            loan.before = now_bytes
-
-
-def _settle(engine: Engine, state: SessionState, result: dict[str, Any]) -> None:
-    """Let the data hold a merge's result; containers of the engine's own keep their identity."""
-    settler = _Settler(engine, state)
-    data = state.data
-    held = dict(data)
-    data.clear()
-    for key, value in result.items():
-        settler.key = key
-        data[key] = settler.placed(held.get(key, MISSING), value, nested=False)
-
-
-class _Settler:
-    """Puts one merge's result into the containers that the handler holds."""
-
-    __slots__ = ("_encode", "_owned", "_references", "_state", "key")
-
-    def __init__(self, engine: Engine, state: SessionState) -> None:
-        self.key = ""
-        self._encode = engine.serializer.encode
-        self._state = state
-        if state.owned is None:
-            state.owned = {}
-        self._owned = state.owned
-        self._references = _references(state.data)
-
-    def placed(self, held: Any, value: Any, *, nested: bool) -> Any:
-        """Return what is to lie where ``held`` lay: ``held`` itself wherever that can be."""
-        if held is value or type(value) in FROZEN:
-            return value
-        if held is not MISSING and type(held) not in FROZEN:
-            same_type = type(held) is type(value)
-            if same_type and id(held) in self._owned and self._references.get(id(held)) == 1:
-                self._change(held, value)
-                return held
-            before = self._encode({self.key: held})
-            if before == self._encode({self.key: value}):
-                return held
-            self._lend(held, before, nested)
-        if not self._holds_foreign(value):
-            own(self._owned, value)
-        return value
-
-    def _change(self, held: Any, value: Any) -> None:
-        if type(value) is dict:
-            before = dict(held)
-            held.clear()
-            for key, item in value.items():
-                held[key] = self.placed(before.get(key, MISSING), item, nested=True)
-        elif type(value) is list:
-            kept = {id(item) for item in value}  # items of mine, which a merge may have put in another place
-            beside = [MISSING if id(item) in kept else item for item in held]
-            beside += [MISSING] * (len(value) - len(held))
-            held[:] = [self.placed(old, item, nested=True) for old, item in zip(beside, value, strict=False)]
-        else:
-            items = set(value)
-            held.clear()
-            held.update(items)
-
-    def _lend(self, held: Any, before: bytes, nested: bool) -> None:
-        state = self._state
-        if state.loans is None:
-            state.loans = []
-        state.loans.append((self.key, Loan(held, before, nested)))
-
-    def _holds_foreign(self, value: Any) -> bool:
-        """Tell whether any container in a value was in the data before, and so may be the application's."""
-        waiting = [value]
-        while waiting:
-            each = waiting.pop()
-            if id(each) in self._references:
-                return True
-            if type(each) is dict:
-                waiting.extend(each.values())
-            elif type(each) in (list, tuple):
-                waiting.extend(each)
-        return False
-
-
-def _references(data: dict[str, Any]) -> dict[int, int]:
-    """Count for each container in the data how many places refer to it."""
-    counted: dict[int, int] = {}
-    waiting: list[Any] = [value for value in data.values() if type(value) not in FROZEN]
-    while waiting:
-        each = waiting.pop()
-        known = counted.get(id(each), 0)
-        counted[id(each)] = known + 1
-        if known:
-            continue
-        if type(each) is dict:
-            waiting.extend(item for item in each.values() if type(item) not in FROZEN)
-        elif type(each) in (list, tuple):
-            waiting.extend(item for item in each if type(item) not in FROZEN)
-    return counted

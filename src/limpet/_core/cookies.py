@@ -9,7 +9,6 @@ Sources: RFC 6265, section 4 (syntax); draft-ietf-httpbis-rfc6265bis, sections 4
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,6 @@ __all__ = [
     "MAX_AGE",
     "MAX_CANDIDATES",
     "MAX_COOKIE",
-    "TOKEN",
     "CookieWriter",
     "delete_cookie",
     "find",
@@ -38,9 +36,6 @@ MAX_AGE: Final = 400 * 86_400
 """Seconds that a cookie lives at most (RFC 6265bis, section 5.5)."""
 MAX_CANDIDATES: Final = 8
 """Distinct values of one name that are looked at; with more of them there is no telling which is ours."""
-
-TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""A token as RFC 9110, section 5.6.2, spells it: what a cookie's or a header's name consists of."""
 
 COOKIE_OCTETS: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'",;\\')))
 """The bytes of a cookie's value (RFC 6265, section 4.1.1): no controls, space, quote, comma, semicolon, backslash."""

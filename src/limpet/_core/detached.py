@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from limpet._core.notes import adopt
 from limpet._core.record import Found
 from limpet._core.session import Session, state_of
 from limpet._core.state import OVER, STARTED
@@ -43,7 +44,7 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
         raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")
     session = Session(engine)
     state = state_of(session)
-    engine.adopt(state, found)
+    adopt(state, found)
     state.phase = STARTED
     try:
         yield session

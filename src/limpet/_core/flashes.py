@@ -6,12 +6,10 @@ Each has a number of its own, so that requests at the same time can add and show
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import MutableMapping
+from typing import Any, Final, NamedTuple
 
 from limpet._core.merge import MISSING
-
-if TYPE_CHECKING:
-    from limpet._core.session import Session
 
 __all__ = ["KEY", "Flash", "add", "combine", "take"]
 
@@ -26,12 +24,12 @@ class Flash(NamedTuple):
     category: str
 
 
-def add(session: Session, message: str, category: str) -> None:
+def add(session: MutableMapping[str, Any], message: str, category: str) -> None:
     """Keep a message for the next page."""
     session[KEY] = [*_held(session.get(KEY)), [os.urandom(6).hex(), message, category]]
 
 
-def take(session: Session, *, forget: bool = True) -> list[Flash]:
+def take(session: MutableMapping[str, Any], *, forget: bool = True) -> list[Flash]:
     """Return the messages, oldest first, and forget them.
 
     Args:

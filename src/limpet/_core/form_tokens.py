@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet._core import tokens
+from limpet._core.mapping import SessionMapping, state_of
 from limpet._core.plan import Step
 from limpet._core.record import unpack
-from limpet._core.session import state_of
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
-    from limpet._core.session import Session
+    from limpet._core.context import Context
 
 __all__ = ["KEY", "SECRET_BYTES", "accepted", "combine", "drop_old", "issue"]
 
@@ -30,7 +29,7 @@ KEY: Final = "_csrf"
 SECRET_BYTES: Final = 32
 
 
-def issue(engine: Engine, session: Session) -> bytes:
+def issue(engine: Context, session: SessionMapping) -> bytes:
     """Return the secret for a form that this response carries; one is made, and the session with it, if there is none.
 
     Raises:
@@ -47,7 +46,7 @@ def issue(engine: Engine, session: Session) -> bytes:
     return made
 
 
-def accepted(session: Session) -> list[bytes]:
+def accepted(session: SessionMapping) -> list[bytes]:
     """Return the secrets that a token may be of."""
     return [secret for text in _held(session.get(KEY)) if (secret := tokens.b64decode(text)) is not None]
 
@@ -82,7 +81,7 @@ def _held(value: Any) -> list[str]:
     return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
-def _since(engine: Engine, session: Session, held: list[str]) -> list[str]:
+def _since(engine: Context, session: SessionMapping, held: list[str]) -> list[str]:
     """Return the secrets that this request has made."""
     read = state_of(session).read
     if not held or read is None:
@@ -91,7 +90,7 @@ def _since(engine: Engine, session: Session, held: list[str]) -> list[str]:
     return [text for text in held if text not in before]
 
 
-def _id_changes(engine: Engine, session: Session) -> bool:
+def _id_changes(engine: Context, session: SessionMapping) -> bool:
     """Tell whether the commit will change the id, as far as the request has come."""
     state = state_of(session)
     return engine.decide(state, engine.clock()).step is Step.MOVE

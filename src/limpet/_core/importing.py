@@ -12,20 +12,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet._core import conflict, events, logins, marks, tokens
+from limpet._core.notes import adopt
 from limpet._core.positions import names_of
 from limpet._core.protocols import Header, Imported, Importer
 from limpet._core.record import Contents, Found, Record, pack
 from limpet._core.state import ACCESSED, EXPOSED, LOGIN, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
-from limpet.errors import UnstorableValue
+from limpet.errors import StoreUnavailable, UnstorableValue
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["close", "forget", "leftovers", "look", "note", "read"]
 
 
-def look(engine: Engine, state: SessionState, headers: Sequence[Header]) -> None:
+def look(engine: Context, state: SessionState, headers: Sequence[Header]) -> None:
     """Note the old cookies of a request, if an importer is still open for them; nothing is decoded."""
     now = engine.clock()
     found = [(each, values) for each in engine.importers if now < each.until and (values := each.find(headers))]
@@ -34,7 +35,7 @@ def look(engine: Engine, state: SessionState, headers: Sequence[Header]) -> None
         state.loaded = PENDING
 
 
-async def read(engine: Engine, state: SessionState, old: Old) -> None:
+async def read(engine: Context, state: SessionState, old: Old) -> None:
     """Take over the one old session of a request; two that disagree are none.
 
     Raises:
@@ -58,7 +59,7 @@ def _note_key(importer: Importer, token: str) -> str:
     return marks.mark_key("imported", importer.origin, importer.cookie, token)
 
 
-async def _admit(engine: Engine, state: SessionState, importer: Importer, imported: Imported, token: str) -> bool:
+async def _admit(engine: Context, state: SessionState, importer: Importer, imported: Imported, token: str) -> bool:
     """Judge an old session: was it taken before, revoked, or is there no room for it?"""
     if not engine.is_server_side:
         return True
@@ -69,7 +70,7 @@ async def _admit(engine: Engine, state: SessionState, importer: Importer, import
         if engine.clock() < int(facts.get("gone", 0)):
             found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
             if isinstance(found, Found):  # sent at the same time as the request that took it
-                engine.adopt(state, found)
+                adopt(state, found)
             else:
                 state.flags |= OVER
         return False
@@ -90,7 +91,7 @@ async def _admit(engine: Engine, state: SessionState, importer: Importer, import
     return False
 
 
-async def _is_unrevoked(engine: Engine, subject: str, began: int | None) -> bool:
+async def _is_unrevoked(engine: Context, subject: str, began: int | None) -> bool:
     """Tell whether no revocation of a subject, or of everyone, can have come after an old session began."""
     positions = engine.storage.positions
     for name in names_of(subject, {}):
@@ -102,7 +103,7 @@ async def _is_unrevoked(engine: Engine, subject: str, began: int | None) -> bool
     return everyone is None or (began is not None and positions.known_before(everyone, began))
 
 
-def _adopt(engine: Engine, state: SessionState, old: Old, imported: Imported) -> None:
+def _adopt(engine: Context, state: SessionState, old: Old, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
     draft = state.draft = Contents(engine.clock())
     state.data, state.subject = draft.data, None
@@ -122,7 +123,7 @@ def _adopt(engine: Engine, state: SessionState, old: Old, imported: Imported) ->
     old.base = pack(draft, engine.serializer)
 
 
-def note(engine: Engine, state: SessionState) -> None:
+def note(engine: Context, state: SessionState) -> None:
     """Let an old session that was taken over be written, if the handler had to do with it."""
     old = state.old
     if old is None or old.source is None or old.noted or old.dropped or state.phase or not state.flags & ACCESSED:
@@ -150,7 +151,10 @@ async def close(attempt: Attempt) -> None:
     if not login:
         facts["next"] = made.key
     record = Record(tokens.new_version(), marks.write(facts), attempt.now, old.source.until)
-    met = await engine.storage.create(_note_key(old.source, old.token), record)
+    try:
+        met = await engine.storage.create(_note_key(old.source, old.token), record, insist=True)
+    except StoreUnavailable:
+        return  # said as an event; the session stands, and what might happen is that the token is taken once more
     if not isinstance(met, Record) or login:
         return
     await attempt.drop_made()
@@ -164,10 +168,10 @@ async def close(attempt: Attempt) -> None:
     conflict.merge_in(attempt, found, old.base)
     state.read = Read(b"", found.key, found.record, found.contents.ends)
     if not engine.same(attempt.payload, found.record.payload):
-        await attempt.update()
+        await conflict.update(attempt)
 
 
-async def forget(engine: Engine, state: SessionState, now: int) -> bool:
+async def forget(engine: Context, state: SessionState, now: int) -> bool:
     """Note at a logout that an old session is not to be taken over again; tell whether this ended a session of ours.
 
     Raises:
@@ -186,7 +190,7 @@ async def forget(engine: Engine, state: SessionState, now: int) -> bool:
     return there is not None and await engine.storage.end(str(successor), there)
 
 
-def leftovers(engine: Engine, state: SessionState, handed_out: bool) -> list[Header]:
+def leftovers(engine: Context, state: SessionState, handed_out: bool) -> list[Header]:
     """Return the headers that take old cookies away.
 
     Args:

@@ -9,7 +9,7 @@ from limpet._core import marks, plan
 from limpet._core.record import Contents, CorruptPayload, Record, unpack
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["Kept", "decoded", "every", "live", "pages_of"]
 
@@ -40,7 +40,7 @@ class Kept(NamedTuple):
         return f"<Kept {self.key[:8]}>"
 
 
-async def pages_of(engine: Engine, subject: str) -> AsyncIterator[list[Kept]]:
+async def pages_of(engine: Context, subject: str) -> AsyncIterator[list[Kept]]:
     """Return all records of a subject page by page, also those that are past their deadline or cannot be read.
 
     Each page has a time limit of its own, and other tasks run between two of them.
@@ -58,7 +58,7 @@ async def pages_of(engine: Engine, subject: str) -> AsyncIterator[list[Kept]]:
         await engine.runtime.sleep(0)
 
 
-async def live(engine: Engine, subject: str) -> list[Kept]:
+async def live(engine: Context, subject: str) -> list[Kept]:
     """Return the live sessions of a subject, each once.
 
     A renewal that was interrupted leaves two records, of which the browser has the one before: that one is returned.
@@ -78,7 +78,7 @@ async def live(engine: Engine, subject: str) -> list[Kept]:
     return [kept for kept in alive.values() if kept.contents is None or kept.contents.previous not in alive]
 
 
-def decoded(engine: Engine, key: str, record: Record) -> Kept:
+def decoded(engine: Context, key: str, record: Record) -> Kept:
     """Return a record with what its payload says, as far as it can be read."""
     try:
         return Kept(key, record, unpack(record.payload, engine.serializer))
@@ -86,7 +86,7 @@ def decoded(engine: Engine, key: str, record: Record) -> Kept:
         return Kept(key, record, None)
 
 
-async def every(engine: Engine, subject: str) -> list[Kept]:
+async def every(engine: Context, subject: str) -> list[Kept]:
     """Return all records of a subject at once, also those that are past their deadline or cannot be read.
 
     Raises:

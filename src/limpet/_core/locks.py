@@ -8,56 +8,43 @@ only one does. The clocks of two hosts are never compared, but for a lock that i
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from limpet._core import marks, tokens
 from limpet._core.record import Record
 from limpet.errors import SessionBusy, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
-    from limpet._core.session import Session
+    from limpet._core.context import Context
 
-__all__ = ["Watch", "acquire", "exclusive", "hold", "release"]
+__all__ = ["Renewable", "acquire", "exclusive", "hold", "release"]
 
+
+class Renewable(Protocol):
+    """A session, as a lock of it sees it."""
+
+    @property
+    def public_id(self) -> str | None:
+        """What it is kept under; None before the first save."""
+
+    async def refresh(self) -> None:
+        """See what other requests saved meanwhile."""
+
+    async def save(self) -> None:
+        """Save now."""
+
+
+S = TypeVar("S", bound=Renewable)
 log = logging.getLogger("limpet")
 
 _FIRST: Final = 0.005  # seconds of the first wait; each is half as long again as the one before
 _LONGEST: Final = 0.1
 _SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
-_WATCHED: Final = 10_000  # locks of others that a process remembers at most
 
 
-class Watch:
-    """Since when this process has seen the locks of others as they are.
-
-    Args:
-        monotonic: Returns nanoseconds of a clock that is never set.
-    """
-
-    def __init__(self, monotonic: Callable[[], int]) -> None:
-        self._monotonic = monotonic
-        self._seen: dict[str, tuple[int, int]] = {}
-
-    def unchanged_for(self, key: str, version: int) -> float:
-        """Return for how many seconds the lock has had this version, as far as this process has seen."""
-        now = self._monotonic()
-        seen = self._seen.get(key)
-        if seen is None or seen[0] != version:
-            if len(self._seen) >= _WATCHED:
-                self._seen.clear()
-            self._seen[key] = version, now
-            return 0.0
-        return (now - seen[1]) / 1e9
-
-    def forget(self, key: str) -> None:
-        """Drop what was noted of a lock."""
-        self._seen.pop(key, None)
-
-
-async def acquire(engine: Engine, key: str, life: float, wait: float) -> int | None:
+async def acquire(engine: Context, key: str, life: float, wait: float) -> int | None:
     """Take a lock and return its version; None if others held it for all the time that was to be waited.
 
     Args:
@@ -89,7 +76,7 @@ async def acquire(engine: Engine, key: str, life: float, wait: float) -> int | N
         waited, pause = waited + pause, min(pause * 1.5, _LONGEST)
 
 
-def _is_abandoned(engine: Engine, key: str, there: Record, now: int, life: float) -> bool:
+def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: float) -> bool:
     facts = marks.read(there.payload) or {}
     held_for = facts.get("life", life)
     if not isinstance(held_for, (int, float)):
@@ -99,7 +86,7 @@ def _is_abandoned(engine: Engine, key: str, there: Record, now: int, life: float
     return now >= int(facts.get("until", 0)) + _SKEW
 
 
-async def release(engine: Engine, key: str, version: int) -> None:
+async def release(engine: Context, key: str, version: int) -> None:
     """Give a lock back. A store that fails keeps it until its life is over."""
     try:
         met = await engine.storage.delete(key, version)
@@ -110,7 +97,7 @@ async def release(engine: Engine, key: str, version: int) -> None:
 
 
 @asynccontextmanager
-async def hold(engine: Engine, *about: str, life: float, wait: float) -> AsyncIterator[None]:
+async def hold(engine: Context, *about: str, life: float, wait: float) -> AsyncIterator[None]:
     """Hold the only lock of a name, over all processes that use the store.
 
     Raises:
@@ -131,7 +118,7 @@ async def hold(engine: Engine, *about: str, life: float, wait: float) -> AsyncIt
 
 
 @asynccontextmanager
-async def exclusive(engine: Engine, session: Session, name: str, *, life: float, wait: float) -> AsyncIterator[Session]:
+async def exclusive(engine: Context, session: S, name: str, *, life: float, wait: float) -> AsyncIterator[S]:
     """Hold a lock of one session; what its last holder saved is there to be read, and what this one writes is saved.
 
     A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:

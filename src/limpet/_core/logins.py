@@ -21,7 +21,7 @@ from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavaila
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["has_room", "insert", "limit_of", "stand_as_before", "take_place"]
 
@@ -96,7 +96,7 @@ async def _set_seen(attempt: Attempt, *, now: bool = False) -> None:
         attempt.encode()
 
 
-def limit_of(engine: Engine, subject: str) -> int | None:
+def limit_of(engine: Context, subject: str) -> int | None:
     """Return how many sessions a subject may have, or None for any number."""
     limit = engine.policy.max_sessions
     if not callable(limit):
@@ -109,7 +109,7 @@ def limit_of(engine: Engine, subject: str) -> int | None:
     return given
 
 
-async def has_room(engine: Engine, subject: str, limit: int, own: set[str]) -> bool:
+async def has_room(engine: Context, subject: str, limit: int, own: set[str]) -> bool:
     """Tell whether a subject may have one more session beside those that are this browser's own."""
     if limit < 1:
         return False
@@ -117,7 +117,7 @@ async def has_room(engine: Engine, subject: str, limit: int, own: set[str]) -> b
     return len(others) < limit
 
 
-async def _places_of_this_browser(engine: Engine, state: SessionState, old: str | None) -> set[str]:
+async def _places_of_this_browser(engine: Context, state: SessionState, old: str | None) -> set[str]:
     """Return the keys of the sessions that a login takes the place of.
 
     Args:
@@ -138,7 +138,7 @@ async def _places_of_this_browser(engine: Engine, state: SessionState, old: str 
     return own
 
 
-async def take_place(engine: Engine, state: SessionState, gone: Gone) -> None:
+async def take_place(engine: Context, state: SessionState, gone: Gone) -> None:
     """End the session of an earlier login from the same id, if it was of the same subject.
 
     Raises:
@@ -152,7 +152,7 @@ async def take_place(engine: Engine, state: SessionState, gone: Gone) -> None:
         engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
 
 
-def stand_as_before(engine: Engine, state: SessionState, old: Read | None) -> None:
+def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:
     """Let a refused login leave no trace: the session is what it was when the request began, or anonymous."""
     state.out = state.line = state.leaving = None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
@@ -183,7 +183,7 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
     return stands
 
 
-async def _count(engine: Engine, subject: str) -> int:
+async def _count(engine: Context, subject: str) -> int:
     """Return which login of its subject this is, as the store counts them."""
 
     def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
@@ -194,7 +194,7 @@ async def _count(engine: Engine, subject: str) -> int:
     return number
 
 
-async def _register(engine: Engine, name: str, value: str, subject: str, until: int) -> None:
+async def _register(engine: Context, name: str, value: str, subject: str, until: int) -> None:
     """Note that a subject has logged in with a tag: first, so that who revokes the tag looks at the subject."""
 
     def add(facts: marks.Facts) -> tuple[marks.Facts, int]:

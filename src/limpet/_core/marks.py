@@ -19,7 +19,7 @@ from limpet._core.record import Record
 from limpet._core.state import Gone
 
 if TYPE_CHECKING:
-    from limpet._core.storage import Storage
+    from limpet._core.records import Records
 
 __all__ = [
     "FORMAT",
@@ -122,7 +122,7 @@ def buried(key: str, record: Record, now: int, *, met: bool = False) -> Gone | N
     return Gone(key, record, str(facts.get("how", "")), facts.get("next"))
 
 
-async def amend(storage: Storage, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:
+async def amend(storage: Records, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:
     """Change the facts of a mark, in whatever order others change it; return them. A damaged one is written anew.
 
     Args:

@@ -47,6 +47,7 @@ __all__ = [
     "idle_timeout",
     "is_over",
     "is_quiet",
+    "max_age",
     "reach",
     "rotation_of",
 ]
@@ -330,6 +331,17 @@ def cookie_deadline(contents: Contents, accessed: int, policy: SessionPolicy) ->
     """Return how long a persistent cookie should last: to the absolute deadline, else to the idle one."""
     ends, limit = reach(contents, accessed, policy)
     return ends if limit == NEVER else limit
+
+
+def max_age(ends: int, now: int, rules: Rules) -> int | None:
+    """Return the seconds that the client should keep a token, or None for a browser session.
+
+    Args:
+        ends: The cookie's deadline in milliseconds since 1970, as ``now`` is, or `NEVER`.
+    """
+    if ends == NEVER or not rules.persistent:
+        return None
+    return max(1, (ends - now + 999) // 1000)
 
 
 def forget_at(contents: Contents, accessed: int, policy: SessionPolicy) -> int:

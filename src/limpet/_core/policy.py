@@ -14,16 +14,18 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, cast
 
-from limpet._core.cookies import TOKEN
 from limpet.errors import ConfigurationError
 
-__all__ = ["CookiePolicy", "Duration", "Merge", "SameSite", "SessionPolicy", "slack_ms"]
+__all__ = ["TOKEN", "CookiePolicy", "Duration", "Merge", "SameSite", "SessionPolicy", "slack_ms"]
 
 Duration: TypeAlias = float | timedelta
 """Seconds, or a `timedelta`."""
 Merge: TypeAlias = Callable[[Any, Any, Any], Any]
 """``(base, mine, theirs) -> merged``: what a key is when two requests changed it."""
 SameSite: TypeAlias = Literal["lax", "strict", "none"]
+
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A token as RFC 9110, section 5.6.2, spells it: what a cookie's or a header's name consists of."""
 
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE

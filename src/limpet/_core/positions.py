@@ -28,8 +28,8 @@ from limpet.errors import SessionConflict
 
 if TYPE_CHECKING:
     from limpet._core.policy import SessionPolicy
+    from limpet._core.records import Records
     from limpet._core.state import SessionState
-    from limpet._core.storage import Storage
 
 __all__ = ["JOURNAL", "Positions", "names_of", "number_of", "subject_key"]
 
@@ -70,7 +70,7 @@ class Positions:
         seq: The number of the last revocation that was read; -1: the journal was not read yet.
     """
 
-    def __init__(self, storage: Storage, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
+    def __init__(self, storage: Records, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
         self.seq = -1
         self._storage = storage
         self._policy = policy

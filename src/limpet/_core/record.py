@@ -7,11 +7,11 @@ byte, a checksum and the serialized `Contents`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from limpet._core.contract import NEVER, Record, make_record
 from limpet.errors import UnstorableValue
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ __all__ = [
     "unpack",
 ]
 
-NEVER: Final = 2**63 - 1
-"""The time of a deadline that does not exist, in milliseconds; the largest signed 64-bit integer."""
 SEALED: Final = b"X"
 """The first byte of a payload that is encrypted at rest, where a session has its serializer's."""
 _ALWAYS: Final[Mapping[str, type]] = {"created": int, "data": dict}
@@ -56,32 +54,6 @@ _LABELS: Final = frozenset({"tags", "device"})
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Record(NamedTuple):
-    """One session as a store keeps it.
-
-    Attributes:
-        version: A random signed 64-bit token, chosen anew by the writer for every attempt.
-        payload: Opaque bytes, returned as given.
-        accessed: When a request last used the session, in milliseconds since 1970.
-        expires: When the store may forget the record, in milliseconds since 1970, or `NEVER`.
-        subject: Whose session it is, or None; what an index by subject is kept over.
-    """
-
-    version: int
-    payload: bytes
-    accessed: int
-    expires: int = NEVER
-    subject: str | None = None
-
-    def __repr__(self) -> str:
-        """Say nothing of what is in it."""
-        return f"<Record of {len(self.payload)} bytes>"
-
-
-make_record = cast("Callable[[tuple[int, bytes, int, int, str | None]], Record]", partial(tuple.__new__, Record))
-"""Makes a `Record` of a tuple of its fields: in half the time that the class takes to bind five arguments."""
-
-
 class CorruptPayload(Exception):
     """A payload that cannot be read; the manager turns it into an anonymous session and an event."""
 
@@ -92,11 +64,6 @@ class ForeignPayload(CorruptPayload):
 
 class Contents:
     """What a payload says. All times are milliseconds since 1970.
-
-    What a session does not have stands at the class, so that the attributes of an object are what is serialized.
-
-    Args:
-        facts: Any of the attributes below ``data``.
 
     Attributes:
         created: When the session began; the absolute timeout counts from here. Renewal keeps it, login resets it.
@@ -112,43 +79,93 @@ class Contents:
         seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
         order: Which login of its subject it was, where sessions are limited.
         turn: In a cookie session that can be ended: which change of its id, within its lineage.
-
-    Raises:
-        TypeError: There is no such fact.
     """
 
-    created: int
-    data: dict[str, Any]
-    authenticated: int | None = None
-    ends: int | None = None
-    remember: bool = False
-    renewed: int | None = None
-    previous: str | None = None
-    tags: Mapping[str, str] = _NONE
-    device: Mapping[str, str] = _NONE
-    lineage: str | None = None
-    seen: int = 0
-    order: int = 0
-    turn: int = 0
+    __slots__ = (
+        "authenticated",
+        "created",
+        "data",
+        "device",
+        "ends",
+        "lineage",
+        "order",
+        "previous",
+        "remember",
+        "renewed",
+        "seen",
+        "tags",
+        "turn",
+    )
 
-    def __init__(self, created: int, data: dict[str, Any] | None = None, **facts: Any) -> None:
+    def __init__(
+        self,
+        created: int,
+        data: dict[str, Any] | None = None,
+        *,
+        authenticated: int | None = None,
+        ends: int | None = None,
+        remember: bool = False,
+        renewed: int | None = None,
+        previous: str | None = None,
+        tags: Mapping[str, str] = _NONE,
+        device: Mapping[str, str] = _NONE,
+        lineage: str | None = None,
+        seen: int = 0,
+        order: int = 0,
+        turn: int = 0,
+    ) -> None:
         self.created = created
-        self.data = {} if data is None else data
-        if facts:
-            if not facts.keys() <= _FACTS.keys():
-                raise TypeError(f"unknown: {', '.join(sorted(facts.keys() - _FACTS.keys()))}")
-            self.__dict__.update(facts)
+        self.data: dict[str, Any] = {} if data is None else data
+        self.authenticated = authenticated
+        self.ends = ends
+        self.remember = remember
+        self.renewed = renewed
+        self.previous = previous
+        self.tags = tags
+        self.device = device
+        self.lineage = lineage
+        self.seen = seen
+        self.order = order
+        self.turn = turn
 
-    @classmethod
-    def of(cls, document: dict[str, Any]) -> Contents:
-        """Return what a document of these fields says; the document becomes the object."""
-        contents = _blank(cls)
-        contents.__dict__ = document
-        return contents
+    def copy(self, data: dict[str, Any]) -> Contents:
+        """Return the same facts over other data."""
+        return Contents(**{**self.document(), "data": data})
 
     def document(self) -> dict[str, Any]:
-        """Return what is to be serialized: creation time, data, and the facts that there are, sorted by name."""
-        return {name: value for name, value in sorted(self.__dict__.items()) if value or name in _ALWAYS}
+        """Return what is to be serialized: creation time, data, and the facts that there are, sorted by name.
+
+        So `authenticated` comes first: serializers look for times at the beginning.
+        """
+        facts: dict[str, Any]
+        if self.authenticated:
+            facts = {"authenticated": self.authenticated, "created": self.created, "data": self.data}
+        else:
+            facts = {"created": self.created, "data": self.data}
+        if self.device is not _NONE and self.device:
+            facts["device"] = self.device
+        if self.ends is not None:
+            facts["ends"] = self.ends
+        if self.lineage is not None:
+            facts["lineage"] = self.lineage
+        if self.order:
+            facts["order"] = self.order
+        if self.previous is not None:
+            facts["previous"] = self.previous
+        if self.remember:
+            facts["remember"] = self.remember
+        if self.renewed is not None:
+            facts["renewed"] = self.renewed
+        if self.seen:
+            facts["seen"] = self.seen
+        if self.tags is not _NONE and self.tags:
+            facts["tags"] = self.tags
+        if self.turn:
+            facts["turn"] = self.turn
+        return facts
+
+
+_blank: Final = Contents.__new__
 
 
 class Found(NamedTuple):
@@ -173,7 +190,6 @@ class Found(NamedTuple):
         return f"<Found {self.key[:8]}>"
 
 
-_blank: Final = object.__new__
 _HEAD: Final = 5  # one format byte, four bytes of CRC-32
 
 
@@ -186,13 +202,7 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     Raises:
         UnstorableValue: A value in the data would not come back as it went in.
     """
-    facts = contents.__dict__
-    if len(facts) > 2:  # `authenticated` is to come first: serializers look for times at the beginning
-        first = None
-        for first in facts:  # noqa: B007  # the fastest way to the first key
-            break
-        if first == "created" or not all(facts.values()):
-            facts = contents.document()
+    facts = contents.document()
     try:
         try:
             body: bytes = serializer.encode_in_order(facts)  # type: ignore[attr-defined]  # asks for `InOrder`
@@ -246,16 +256,25 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
         raise CorruptPayload(f"the {type(serializer).__name__} cannot read it") from error
     if type(document) is not dict:
         raise CorruptPayload("not a mapping")
-    usual = type(document.get("created")) is int and type(document.get("data")) is dict
-    if not usual or (len(document) > 2 and (len(document) > 3 or type(document.get("authenticated")) is not int)):
-        _check(document)
-    contents = _blank(Contents)  # `Contents.of`, without the call
-    contents.__dict__ = document
+    created: Any = document.get("created")
+    data: Any = document.get("data")
+    authenticated = document.get("authenticated")
+    contents = _blank(Contents)  # `Contents(...)`, without the call
+    contents.created = created
+    contents.data = data
+    contents.authenticated = authenticated
+    contents.ends = contents.renewed = contents.previous = contents.lineage = None
+    contents.remember = False
+    contents.tags = contents.device = _NONE
+    contents.seen = contents.order = contents.turn = 0
+    usual = type(created) is int and type(data) is dict
+    if not usual or (len(document) > 2 and (len(document) > 3 or type(authenticated) is not int)):
+        _take(document, contents)
     return contents
 
 
-def _check(document: dict[str, Any]) -> None:
-    """Look at every fact of a payload.
+def _take(document: dict[str, Any], contents: Contents) -> None:
+    """Look at every fact of a payload, and note it.
 
     Raises:
         CorruptPayload: There is none that was written here.
@@ -269,6 +288,17 @@ def _check(document: dict[str, Any]) -> None:
             if kind is None:
                 raise ForeignPayload("it has fields of a later version")
             raise CorruptPayload(f"{name} is of another type")
+    get = document.get
+    contents.device = get("device", _NONE)
+    contents.ends = get("ends")
+    contents.lineage = get("lineage")
+    contents.order = get("order", 0)
+    contents.previous = get("previous")
+    contents.remember = get("remember", False)
+    contents.renewed = get("renewed")
+    contents.seen = get("seen", 0)
+    contents.tags = get("tags", _NONE)
+    contents.turn = get("turn", 0)
 
 
 def _is_text(labels: dict[str, Any]) -> bool:

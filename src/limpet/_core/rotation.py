@@ -8,19 +8,21 @@ version.
 
 from __future__ import annotations
 
+import enum
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet._core import conflict, events, forward, logins, marks, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
 from limpet._core.record import Found, Record, unpack
+from limpet._core.records import InTheWay
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
-    from limpet._core.engine import Engine
+    from limpet._core.context import Context
 
 __all__ = ["abandon", "begin_grace", "bury", "finish", "finish_later", "move", "renew"]
 
@@ -102,7 +104,7 @@ async def finish(attempt: Attempt) -> None:
         await _end_old(attempt, leaving, None)
 
 
-async def abandon(engine: Engine, state: SessionState) -> None:
+async def abandon(engine: Context, state: SessionState) -> None:
     """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
     leaving, created, made = state.leaving, state.created, state.read
     state.leaving = state.created = None
@@ -117,7 +119,7 @@ async def abandon(engine: Engine, state: SessionState) -> None:
         # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
         state.draft = unpack(made.record.payload, engine.serializer)
         state.data = state.draft.data
-        await Attempt(engine, state, NO_PLAN, engine.clock()).save_back()
+        await conflict.save_back(Attempt(engine, state, NO_PLAN, engine.clock()))
 
 
 async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | None) -> None:
@@ -141,18 +143,19 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         except StoreUnavailable as error:
             failure, met = error, False
         if failure is not None:
-            dead = await _is_dead(engine, key, grave, version)
-            if dead:
-                break
-            if dead is None:
+            fate = await _look(engine, key, grave, version)
+            if fate is _UNKNOWN:
                 # The new record is there for good, and the old one may be dead: the new id goes out. The next request
                 # with it ends the old one, if this process serves it.
-                engine.unfinished[attempt.stored().key or ""] = key, version
+                left = leaving._replace(read=old)
+                engine.unfinished.setdefault(attempt.stored().key or "", []).append(left)
                 break
-            if standing is None:
-                state.leaving = leaving._replace(read=old)
-                await abandon(engine, state)
-            raise failure
+            if fate is _UNTOUCHED:
+                if standing is None:
+                    state.leaving = leaving._replace(read=old)
+                    await abandon(engine, state)
+                raise failure
+            met = fate
         if met is None:
             break
         found: Found | Gone | None = None
@@ -203,27 +206,58 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
 
 
-async def finish_later(engine: Engine, new: str) -> None:
-    """End an old id of which it could not be told whether it was dead, now that its successor has come.
+async def finish_later(engine: Context, state: SessionState) -> None:
+    """End old ids of which it could not be told whether they were dead, now that their successor has come.
+
+    What others had saved under them meanwhile is merged into the session.
 
     Raises:
         StoreUnavailable: The store does not answer; the next request tries again.
     """
-    key, version = engine.unfinished[new]
-    await engine.storage.replace(key, marks.tombstone("login", engine.clock(), new), version)
-    engine.unfinished.pop(new, None)
+    assert state.read is not None
+    new = state.read.key or ""
+    for leaving in list(engine.unfinished.get(new, ())):
+        old, now = leaving.read, engine.clock()
+        key, raw, version, base = old.key or "", old.raw, old.record.version, old.record.payload
+        for _ in range(engine.policy.merge_attempts):
+            met = await engine.storage.replace(key, marks.tombstone(leaving.how, now, new), version)
+            found = await engine.storage.judge(raw, key, met, met=True) if isinstance(met, Record) else None
+            if not isinstance(found, Found):
+                break
+            if leaving.merges and found.record.payload != base:
+                attempt = Attempt(engine, state, NO_PLAN, now)
+                conflict.merge_in(attempt, found, base)
+                await conflict.update(attempt)
+            raw, key, version, base = found.raw, found.key, found.record.version, found.record.payload
+        waiting = [other for other in engine.unfinished.get(new, ()) if other is not leaving]
+        engine.unfinished[new] = waiting
+        if not waiting:
+            del engine.unfinished[new]
 
 
-async def _is_dead(engine: Engine, key: str, grave: Record, version: int) -> bool | None:
-    """Look what became of a write whose reply was lost: True: it landed; False: it did not; None: it cannot be told."""
+class _Fate(enum.Enum):
+    """What became of a write whose reply was lost, where no other record tells."""
+
+    UNTOUCHED = "it did not happen"
+    UNKNOWN = "it cannot be told"
+
+
+_UNTOUCHED: Final = _Fate.UNTOUCHED
+_UNKNOWN: Final = _Fate.UNKNOWN
+
+
+async def _look(engine: Context, key: str, written: Record, version: int) -> InTheWay | _Fate:
+    """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`."""
     try:
         there = await engine.storage.load(key)
     except StoreUnavailable:
         log.warning("session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
-        return None
-    if there is not None and there.version == version:
+        return _UNKNOWN
+    if there is None:
         return False
-    return True if there is not None and there.version == grave.version else None
+    if there.version == version:
+        return _UNTOUCHED
+    return None if there.version == written.version else there
 
 
 async def renew(attempt: Attempt) -> None:
@@ -264,16 +298,16 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         except StoreUnavailable as error:
             failure, met = error, False
         if failure is not None:
-            dead = await _is_dead(engine, key, mark, version)
-            if dead:
-                break
-            attempt.uncertain = dead is None
-            raise failure
+            fate = await _look(engine, key, mark, version)
+            if isinstance(fate, _Fate):
+                attempt.uncertain = fate is _UNKNOWN
+                raise failure
+            met = fate
         if met is None:
             break
         if isinstance(met, Record) and forward.is_forward(met.payload):
             leader = forward.open_forward(met.payload, old.raw, key)
-            led_to = None if leader is None else engine.key_of(leader.raw)
+            led_to = None if leader is None else engine.ids.key_of(leader.raw)
             if led_to == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
         found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
@@ -289,7 +323,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             conflict.merge_in(attempt, found)
             conflict.follow(state, found)
             if not engine.same(attempt.payload, attempt.stored().record.payload):
-                await attempt.update()
+                await conflict.update(attempt)
             return
         attempt.count()
         conflict.merge_in(attempt, found, base)
@@ -306,7 +340,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
     engine.emit(events.SessionRenewed, attempt.stored().key, subject=state.subject)
 
 
-async def begin_grace(engine: Engine, previous: str, now: int) -> None:
+async def begin_grace(engine: Context, previous: str, now: int) -> None:
     """The new id has come back: from now on the old one is served for the grace and no longer."""
     record = await engine.storage.load(previous)
     if record is None or not forward.is_forward(record.payload):
@@ -317,7 +351,7 @@ async def begin_grace(engine: Engine, previous: str, now: int) -> None:
     await engine.storage.replace(previous, mark, record.version)
 
 
-async def bury(now: int, engine: Engine, read: Read, how: str, successor: str | None) -> Gone | None:
+async def bury(now: int, engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:

@@ -6,99 +6,43 @@ A `Session` does no I/O of its own. Reading decodes, writing notes; a `Backend`,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, NoReturn, Protocol, Self, cast
+from typing import Any, Self
 
-from limpet._core import flashes
+from limpet._core import flashes, notes
 from limpet._core.flashes import Flash
-from limpet._core.record import NEVER, Contents
+from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
+from limpet._core.record import NEVER
+from limpet._core.standalone import Standalone
 from limpet._core.state import (
     ACCESSED,
-    CLOSED,
     CROSS_SITE,
     DISPLACED,
     ENDED,
     EXPOSED,
-    FAILED,
     FROZEN,
     LOGIN,
     OVER,
     PASSIVE,
-    PENDING,
-    READ_ONLY,
-    READY,
     REGENERATE,
-    SEALED,
-    WATCHED,
     WRITTEN,
-    SessionState,
     View,
 )
-from limpet.errors import SessionClosed, SessionNotLoaded, StoreUnavailable, UnstorableValue
 
-__all__ = ["Backend", "Session", "backend_of", "own", "state_of"]
-
-_CAREFUL = READ_ONLY | OVER | CROSS_SITE  # flags with which a write needs a closer look
+__all__ = ["Backend", "Session", "backend_of", "state_of"]
 
 
-class Backend(Protocol):
-    """What a session needs of the engine that it belongs to."""
-
-    rotate_on: frozenset[str]
-    is_server_side: bool
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """Returns milliseconds since 1970."""
-
-    def open_sealed(self, state: SessionState) -> None:
-        """Open a session that lives in its cookie."""
-
-    def note_login(self, state: SessionState) -> None:
-        """Note which revocations are known now, for a login that was just called."""
-
-    def differs(self, state: SessionState) -> bool:
-        """Tell whether there is something to save."""
-
-    def deadline_of(self, state: SessionState) -> int | None:
-        """Return when the session ends if nobody uses it, in milliseconds since 1970; None if there is none."""
-
-    def drop_flash(self, state: SessionState) -> None:
-        """Say that a message could not be kept."""
-
-    async def load(self, session: Session) -> None:
-        """Read the session from the store, once."""
-
-    async def save(self, session: Session) -> None:
-        """Save the session now."""
-
-    async def refresh(self, session: Session) -> None:
-        """Read the record again and merge unsaved changes over it."""
-
-    async def is_live(self, session: Session) -> bool:
-        """Ask the store whether the session still exists."""
-
-    def exclusive_for(
-        self, session: Session, name: str, *, life: float, wait: float
-    ) -> AbstractAsyncContextManager[Session]:
-        """Hold a lock of this session."""
-
-
-class Session(MutableMapping[str, Any]):
+class Session(SessionMapping):
     """The session of one request: a mapping from strings to plain values, saved when the response starts.
 
     Nested changes count (``session["cart"].append(1)``); what cannot be stored is refused before the response
     starts. Two requests that write at the same time are merged.
     """
 
-    __slots__ = ("__weakref__", "_backend", "_state")
-
-    def __init__(self, backend: Backend, state: SessionState | None = None) -> None:
-        self._backend = backend
-        self._state = SessionState(backend.clock()) if state is None else state
+    __slots__ = ()
 
     @classmethod
     def standalone(cls, data: Mapping[str, Any] | None = None) -> Self:
@@ -106,156 +50,10 @@ class Session(MutableMapping[str, Any]):
 
         For tests of handlers, and for code that wants the mapping alone.
         """
-        from limpet._core.standalone import Standalone
-
         backend = Standalone(dict(data or {}))
         session = cls.__new__(cls)
-        Session.__init__(session, backend, backend.state)
+        SessionMapping.__init__(session, backend, backend.state)
         return session
-
-    # -- the mapping
-
-    def __getitem__(self, key: str) -> Any:
-        state = self._state
-        state.flags |= ACCESSED
-        if state.loaded:
-            self._open(state)
-        value = state.data[key]
-        if type(value) not in FROZEN:
-            _expose(state, key, value)
-        return value
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, or the default."""
-        state = self._state
-        state.flags |= ACCESSED
-        if state.loaded:
-            self._open(state)
-        data = state.data
-        if key not in data:
-            return default
-        value = data[key]
-        if type(value) not in FROZEN:
-            _expose(state, key, value)
-        return value
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._read().data
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read().data)
-
-    def __reversed__(self) -> Iterator[str]:
-        return reversed(self._read().data)
-
-    def __len__(self) -> int:
-        return len(self._read().data)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Session):
-            return self._read().data == other._read().data
-        if isinstance(other, Mapping):
-            return self._read().data == dict(cast("Mapping[str, Any]", other))
-        return NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # it changes, as a dict does
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if type(key) is not str:
-            if not isinstance(key, str):
-                raise UnstorableValue("(a key)", f"a key must be a str, not {type(key).__name__}")
-            key = str.__str__(key)
-        state = self._state
-        if key in self._backend.rotate_on:
-            state.flags |= WATCHED
-            self._write(state, new_id=state.phase != 0 and state.data.get(key) != value)
-        elif state.loaded or state.phase or state.draft is None or state.flags & _CAREFUL:
-            self._write(state)
-        else:
-            state.flags |= ACCESSED | WRITTEN
-        state.data[key] = value
-        if type(value) not in FROZEN:
-            state.flags |= EXPOSED
-            if state.assigned is None:
-                state.assigned = set()
-            state.assigned.add(key)
-        _forget_key(state, key)
-
-    def __delitem__(self, key: str) -> None:
-        state = self._read()
-        if key not in state.data:
-            raise KeyError(key)
-        if key in self._backend.rotate_on:
-            state.flags |= WATCHED
-        self._write(state)
-        state.data.pop(key, None)
-        _forget_key(state, key)
-
-    def __ior__(self, other: Mapping[str, Any]) -> Self:  # type: ignore[misc]  # `|` gives a dict, as it does not save
-        self.update(other)
-        return self
-
-    def __or__(self, other: object) -> dict[str, Any]:
-        """Return a plain dict of both; the right side wins."""
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return {**self.copy(), **cast("Mapping[str, Any]", other)}
-
-    def __ror__(self, other: object) -> dict[str, Any]:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return {**cast("Mapping[str, Any]", other), **self.copy()}
-
-    def copy(self) -> dict[str, Any]:
-        """Return the keys and values as a plain dict, as `dict.copy` does."""
-        return {key: self[key] for key in self}
-
-    __copy__ = copy
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        from copy import deepcopy
-
-        return {key: deepcopy(value, memo) for key, value in self._read().data.items()}
-
-    def popitem(self) -> tuple[str, Any]:
-        """Remove and return the pair that was set last.
-
-        Raises:
-            KeyError: The session is empty.
-        """
-        key = next(reversed(self._read().data), None)
-        if key is None:
-            raise KeyError("the session is empty")
-        return key, self.pop(key)
-
-    def clear(self) -> None:
-        """End the session: data and subject gone, record and cookie deleted. A later write begins a new one."""
-        state, backend = self._state, self._backend
-        if state.loaded == SEALED:
-            backend.open_sealed(state)
-        state.flags |= ACCESSED
-        if state.phase == CLOSED:
-            raise SessionClosed("the session cannot be ended any more: the application has returned")
-        if state.phase and not backend.is_server_side:
-            raise SessionClosed("a session that lives in its cookie cannot be ended any more: the response has started")
-        if state.old is not None:
-            state.old.dropped = True
-            state.flags |= ENDED
-        if state.read is not None or state.rivals or (state.gone is not None and state.met) or state.flags & READ_ONLY:
-            state.flags |= ENDED
-        elif state.loaded == PENDING or state.loaded == FAILED:
-            state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
-        state.flags = (state.flags & ~(READ_ONLY | LOGIN | REGENERATE)) | WRITTEN
-        _begin(state, backend.clock())
-        state.loaded = READY
-
-    def __repr__(self) -> str:
-        """Name the session, and show nothing of what is in it."""
-        state = self._state
-        state.flags |= ACCESSED
-        if state.loaded == READY:
-            return f"<Session {state.read.key[:8] if state.read and state.read.key else 'new'}>"
-        return f"<Session {('ready', 'pending', 'sealed', 'failed')[state.loaded]}>"
 
     # -- what is known of it
 
@@ -335,10 +133,10 @@ class Session(MutableMapping[str, Any]):
         labels = dict(tags or {})
         if not all(isinstance(text, str) for pair in labels.items() for text in pair):
             raise TypeError("tags are strings by name, such as {'oidc_sid': sid}")
-        _check_text("subject", name)
+        notes.check_text("subject", name)
         for pair in labels.items():
             for text in pair:
-                _check_text("tag", text)
+                notes.check_text("tag", text)
         state = self._state
         over = state.flags & (OVER | CROSS_SITE)
         state.flags &= ~(OVER | CROSS_SITE)  # new credentials leave what was ended behind
@@ -347,9 +145,12 @@ class Session(MutableMapping[str, Any]):
         except BaseException:
             state.flags |= over
             raise
+        if over & OVER and state.met:  # the handler read what the ended session held: nothing of that comes along
+            notes.begin(state, self._backend.clock())
+            state.flags |= WRITTEN
         if state.subject is not None and state.subject != name:
             displaced = state.read is not None and not state.flags & ENDED
-            _begin(state, self._backend.clock())
+            notes.begin(state, self._backend.clock())
             state.flags |= WRITTEN | (DISPLACED if displaced else 0)
         draft = state.draft
         assert draft is not None
@@ -474,7 +275,7 @@ class Session(MutableMapping[str, Any]):
         """Let a typed object stand for a key: ``dump(value)`` is stored when the session is saved."""
         state = self._read()
         if state.draft is None:
-            _begin(state, self._backend.clock())
+            notes.begin(state, self._backend.clock())
         if state.views is None:
             state.views = {}
         state.views[key] = View(value, dump)
@@ -484,10 +285,10 @@ class Session(MutableMapping[str, Any]):
         """Return the dict that is saved: what is changed in it counts. For adapters whose API hands one out."""
         state = self._read()
         if state.draft is None:
-            _begin(state, self._backend.clock())
+            notes.begin(state, self._backend.clock())
         for key, value in state.data.items():
             if type(value) not in FROZEN:
-                _expose(state, key, value)
+                notes.expose(state, key, value)
         state.flags |= EXPOSED
         return state.data
 
@@ -538,136 +339,6 @@ class Session(MutableMapping[str, Any]):
     def mark_accessed(self) -> None:
         """Note that a handler took hold of the session (Starlette calls this)."""
         self._state.flags |= ACCESSED
-
-    # -- steps
-
-    def _read(self) -> SessionState:
-        state = self._state
-        state.flags |= ACCESSED
-        if state.loaded:
-            self._open(state)
-        return state
-
-    def _open(self, state: SessionState) -> None:
-        if state.loaded == SEALED:
-            self._backend.open_sealed(state)
-        else:
-            _refuse_to_read(state)
-
-    def _write(self, state: SessionState, *, new_id: bool = False) -> None:
-        state.flags |= ACCESSED
-        if state.loaded:
-            self._open(state)
-        if state.phase:
-            self._refuse_late_write(state, new_id)
-        if state.flags & READ_ONLY:
-            raise StoreUnavailable("the session store did not answer; this request can read an anonymous session only")
-        if state.draft is None:
-            _begin(state, self._backend.clock())
-        state.flags |= WRITTEN
-
-    def _is_closed(self) -> bool:
-        """Tell whether a write to a key would be refused because of how far the response is."""
-        state = self._state
-        if not state.phase or state.loaded:
-            return False
-        return state.phase == CLOSED or state.read is None or not self._backend.is_server_side or _is_ended(state)
-
-    def _refuse_late_write(self, state: SessionState, new_id: bool) -> None:
-        if state.phase == CLOSED:
-            raise SessionClosed("written after the application returned: nothing saves it any more")
-        if state.flags & OVER:
-            raise SessionClosed("this session was ended by somebody else: nothing is saved into it any more")
-        if state.read is not None and not state.read.raw and new_id and self._backend.is_server_side:
-            raise SessionClosed("a session that was opened by its public id cannot change it: no client would learn it")
-        if new_id or state.flags & ENDED:
-            raise SessionClosed("a new id cannot be handed out any more: the response has started; do this before it")
-        if state.read is None or not self._backend.is_server_side:
-            raise SessionClosed(
-                "written after the response started: the cookie can no longer be set. Write before the first byte, "
-                "or create the session earlier in a server-side store"
-            )
-
-    @property
-    def _out(self) -> str | None:
-        return self._state.out
-
-
-def state_of(session: Session) -> SessionState:
-    """Return the state of a session, for the engine and the middleware."""
-    return session._state
-
-
-def backend_of(session: Session) -> Any:
-    """Return the engine that a session belongs to."""
-    return session._backend
-
-
-def _is_ended(state: SessionState) -> bool:
-    return bool(state.flags & (OVER | ENDED))
-
-
-def _refuse_to_read(state: SessionState) -> NoReturn:
-    raise SessionNotLoaded if state.loaded == PENDING else cast(Exception, state.error)
-
-
-def _begin(state: SessionState, now: int) -> None:
-    """Start over with empty contents."""
-    state.draft = Contents(now)
-    state.data = state.draft.data
-    state.subject = None
-    state.flags &= ~(LOGIN | REGENERATE | EXPOSED)
-    state.increments = state.views = state.loans = state.owned = state.assigned = None
-
-
-def _forget_key(state: SessionState, key: str) -> None:
-    """Drop what was noted about a key whose value was replaced."""
-    if state.increments is not None:
-        state.increments.pop(key, None)
-    if state.views is not None:
-        state.views.pop(key, None)
-    if state.loans is not None:
-        state.loans = [loan for loan in state.loans if loan[0] != key] or None
-
-
-def _expose(state: SessionState, key: str, value: Any) -> None:
-    """Note that a container goes out, and which containers in it are the engine's own."""
-    state.flags |= EXPOSED
-    if state.assigned is None:
-        state.assigned = set()
-    if key in state.assigned:
-        return
-    state.assigned.add(key)
-    if state.owned is None:
-        state.owned = {}
-    own(state.owned, value)
-
-
-def own(owned: dict[int, Any], value: Any) -> None:
-    """Add every container in a decoded value to those that the engine may change in place."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        kind = type(each)
-        if kind is dict:
-            owned[id(each)] = each
-            waiting.extend(item for item in each.values() if type(item) not in FROZEN)
-        elif kind is list:
-            owned[id(each)] = each
-            waiting.extend(item for item in each if type(item) not in FROZEN)
-        elif kind is set:
-            owned[id(each)] = each
-
-
-def _check_text(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"the {what} {text!r} is no text: it holds half of a surrogate pair, which UTF-8 cannot encode"
-        ) from error
-    if "\x00" in text:
-        raise ValueError(f"the {what} {text!r} holds a NUL character, which not every store can keep: leave it out")
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from limpet._core.policy import SessionPolicy
 from limpet._core.record import Contents, Record
@@ -13,10 +13,11 @@ from limpet._core.state import ENDED, LOGIN, REGENERATE, Read, SessionState
 from limpet.errors import SessionClosed
 
 if TYPE_CHECKING:
-    from limpet._core.session import Session
+    from limpet._core.mapping import SessionMapping
 
 __all__ = ["Standalone"]
 
+S = TypeVar("S")
 _ALONE: Final = "this session belongs to no request, so that nothing {} it: use the session of a request for that"
 
 
@@ -66,10 +67,10 @@ class Standalone:
     def drop_flash(self, state: SessionState) -> None:
         """Do nothing."""
 
-    async def load(self, session: Session) -> None:
+    async def load(self, session: SessionMapping) -> None:
         """Do nothing: it has what it was made with."""
 
-    async def save(self, session: Session) -> None:
+    async def save(self, session: SessionMapping) -> None:
         """Refuse.
 
         Raises:
@@ -77,23 +78,21 @@ class Standalone:
         """
         raise SessionClosed(_ALONE.format("saves"))
 
-    async def refresh(self, session: Session) -> None:
+    async def refresh(self, session: SessionMapping) -> None:
         """Refuse, as `save` does."""
         raise SessionClosed(_ALONE.format("reads"))
 
-    async def is_live(self, session: Session) -> bool:
+    async def is_live(self, session: SessionMapping) -> bool:
         """Refuse, as `save` does."""
         raise SessionClosed(_ALONE.format("reads"))
 
-    def exclusive_for(
-        self, session: Session, name: str, *, life: float, wait: float
-    ) -> AbstractAsyncContextManager[Session]:
+    def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hand the session out: nothing else has it."""
         return _alone(session)
 
 
 @asynccontextmanager
-async def _alone(session: Session) -> AsyncIterator[Session]:
+async def _alone(session: S) -> AsyncIterator[S]:
     yield session
 
 

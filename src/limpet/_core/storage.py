@@ -9,56 +9,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Final, Literal, NoReturn, TypeAlias, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from limpet._core import events, forward, marks, plan, tokens
 from limpet._core.emitter import Emitter
 from limpet._core.plan import Rules
 from limpet._core.positions import JOURNAL, Positions
+from limpet._core.powers import NO_RECORDS, NoRecords, Powers
 from limpet._core.protocols import (
     ABSENT,
     DONE,
     ClientStore,
-    Finds,
-    Immediate,
-    LoadsMany,
     Outcome,
-    Pages,
-    Replaces,
-    Scans,
     Serializer,
-    Settles,
     Store,
     supports,
 )
 from limpet._core.record import CorruptPayload, ForeignPayload, Found, Record, unpack
+from limpet._core.records import InTheWay
 from limpet._core.state import Gone
 from limpet.errors import LimpetError, StoreUnavailable
 
-__all__ = ["InTheWay", "Storage"]
+__all__ = ["Storage"]
 
 T = TypeVar("T")
 log = logging.getLogger("limpet")
 
-InTheWay: TypeAlias = Record | Literal[False] | None
-"""What a conditional write meets: None: nothing, it has happened; a record; False: there is no record."""
-
-FUTURE: Final = 600_000
-"""Milliseconds by which a record may be from the future; clocks of two hosts that differ by more are out of order."""
+FUTURE: Final = 90_000_000
+"""Milliseconds by which a record may be from the future: a clock wrong by a day, and an hour of summer time."""
 
 _HOPS: Final = 8  # renewals that an old id is followed through; more means a loop
 _SETTLED: Final = frozenset({"load", "touch"})
 # Reads may rely on the store's own time limit. Writes may not, because both attempts share one limit.
-
-
-_NO_RECORDS: Final = "a cookie session has no record on the server: use a store such as sqlite:///sessions.db"
-
-
-class _NoRecords:
-    """Stands where a store on the server would."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise LimpetError(_NO_RECORDS)
 
 
 class Storage:
@@ -87,7 +69,7 @@ class Storage:
     ) -> None:
         self.store = store
         self.is_server_side = not supports(store, ClientStore)
-        self.server = cast("Store", store if self.is_server_side else _NoRecords())
+        self.server = cast("Store", store if self.is_server_side else NoRecords())
         self.client = cast("ClientStore", store)
         self.kept: Store | None = self.server if self.is_server_side else getattr(store, "revocation_store", None)
         self.rules = rules
@@ -97,16 +79,11 @@ class Storage:
         self.emit = emitter.emit
         self.clock = emitter.clock
         self.key_of = key_of
-        kept: Any = self.kept
-        # A protocol takes microseconds to check: once is enough.
-        self.immediate = kept is not None and supports(kept, Immediate)
-        self._many: LoadsMany | None = kept if kept is not None and supports(kept, LoadsMany) else None
-        self._replaces: Replaces | None = kept if kept is not None and supports(kept, Replaces) else None
-        self._pages: Pages | None = kept if kept is not None and supports(kept, Pages) else None
-        self._finds: Finds | None = kept if kept is not None and supports(kept, Finds) else None
-        findable = self._many is not None or self._finds is not None or (kept is not None and supports(kept, Scans))
-        self.has_marks = findable if self.is_server_side else kept is not None
-        within = getattr(kept, "settles_within", None) if kept is not None and supports(kept, Settles) else None
+        powers = Powers(self.kept)
+        self._many, self._replaces, self._pages, self._finds = powers.many, powers.replaces, powers.pages, powers.finds
+        self.immediate = powers.immediate
+        self.has_marks = powers.is_findable if self.is_server_side else self.kept is not None
+        within = powers.settles_within
         self._settles = within is not None and within <= rules.policy.store_timeout
         self.positions = Positions(self, rules.policy, host, monotonic)
 
@@ -374,7 +351,7 @@ class Storage:
             LimpetError: It does not.
         """
         if not self.is_server_side:
-            raise LimpetError(_NO_RECORDS)
+            raise LimpetError(NO_RECORDS)
         if self._finds is None and self._pages is None:
             raise LimpetError(
                 f"{type(self.store).__name__} cannot find sessions by subject: it has no find(), see Finds"

@@ -25,7 +25,7 @@ __all__ = ["Admin", "Allow"]
 log = logging.getLogger("limpet")
 
 Allow: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
-"""Tells whether whoever sent this request may see the sessions of everybody, and end them."""
+"""Tells whether the sender of this request may see the sessions of all users, and end them."""
 
 _PATHS: Final = (
     ("overview", re.compile(r"")),
@@ -118,7 +118,7 @@ class Admin:
             return self._views.unavailable(visit, error)
 
     async def _is_allowed(self, request: Request) -> bool:
-        """Ask the application; anything but True and False is a mistake in it, and nobody's permission."""
+        """Ask the application; anything but True and False is a mistake in it, and permits nothing."""
         answer: Any = self._allow(request)
         if inspect.isawaitable(answer):
             answer = await answer

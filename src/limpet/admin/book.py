@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 from limpet._core import form_tokens, forward, listing, marks, plan
 from limpet._core.detached import is_key
 from limpet._core.listing import Kept
-from limpet._core.protocols import Finds, Scans, supports
+from limpet._core.protocols import Finds, Pages, Scans, supports
 from limpet._core.record import Found, Record
 from limpet.directory import SessionInfo
 from limpet.manager import SessionManager
@@ -70,7 +70,7 @@ class Book:
     def __init__(self, manager: SessionManager, *, show_values: bool) -> None:
         self._manager = manager
         self._show_values = show_values
-        self.finds = supports(manager.store, Finds)
+        self.finds = supports(manager.store, Finds) or supports(manager.store, Pages)
         self.scans = supports(manager.store, Scans)
         # Of cookie sessions, all of one subject can be ended where a note of it is kept, though none can be seen.
         revocation = manager.engine.revocation
@@ -97,7 +97,7 @@ class Book:
         for _ in range(_STEPS):
             batch, cursor = await self.scan(cursor, most - len(rows))
             looked += len(batch)
-            rows |= {kept.key: self._info(kept) for kept in self.live(batch)}
+            rows |= {kept.key: self._info(kept) for kept in await self.live(batch)}
             if cursor is None or len(rows) >= most:
                 break
         return Listing(rows=list(rows.values()), following=cursor, looked_at=looked)
@@ -114,7 +114,7 @@ class Book:
             batch, cursor = await self.scan(cursor, _STEP)
             looked += len(batch)
             matching = [(key, record) for key, record in batch if key.startswith(part)]
-            rows |= {kept.key: self._info(kept) for kept in self.live(matching)}
+            rows |= {kept.key: self._info(kept) for kept in await self.live(matching)}
             if cursor is None:
                 break
         return Listing(rows=list(rows.values()), following=cursor, looked_at=looked)
@@ -145,9 +145,15 @@ class Book:
         """
         return await self._manager.engine.storage.call("scan", cast(Scans, self._manager.store).scan(cursor, limit))
 
-    def live(self, batch: Sequence[tuple[str, Record]]) -> list[Kept]:
-        """Return the live sessions among some records."""
+    async def live(self, batch: Sequence[tuple[str, Record]]) -> list[Kept]:
+        """Return the live sessions among some records.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
         manager, now = self._manager, self._manager.clock()
+        positions = manager.engine.storage.positions
+        await positions.current()
         read = [
             listing.decoded(manager.engine, key, record)
             for key, record in batch
@@ -156,7 +162,9 @@ class Book:
         return [
             kept
             for kept in read
-            if kept.contents is not None and now < plan.deadline(kept.contents, kept.record.accessed, manager.policy)
+            if kept.contents is not None
+            and now < plan.deadline(kept.contents, kept.record.accessed, manager.policy)
+            and await positions.holds(kept.contents, kept.record.subject)
         ]
 
     def _info(self, kept: Kept) -> SessionInfo:

@@ -1,7 +1,7 @@
 """Counts the sessions in a store, a little at a time, and remembers the last count.
 
 A store need not know how many records it has, and many of those may be expired. So the count is a walk through all
-of them, in steps that each look does for a fraction of a second, whoever looks; in between, the last count is shown
+of them, in steps of a fraction of a second, one for each look at the page; in between, the last count is shown
 with its age.
 """
 
@@ -98,7 +98,7 @@ class Census:
         while True:
             batch, walk.cursor = await self._book.scan(walk.cursor, _STEP)
             walk.looked_at += len(batch)
-            for kept in self._book.live(batch):
+            for kept in await self._book.live(batch):
                 short = int(kept.key[:15], 16)
                 if short not in walk.keys:
                     walk.keys.add(short)

@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from limpet._core.cookies import MAX_COOKIE, TOKEN
-from limpet._core.policy import CookiePolicy
+from limpet._core.cookies import MAX_COOKIE
+from limpet._core.policy import TOKEN, CookiePolicy
 from limpet.cli._findings import Finding, fine, mend, note
 
 __all__ = ["Attributes", "explain", "of_policy", "parse_set_cookie"]

@@ -24,6 +24,11 @@ CREATE TABLE IF NOT EXISTS copied (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS copied_run ON copied (run);
 """
+_JOURNAL: Final = """
+CREATE TABLE IF NOT EXISTS journal (
+    one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, before INTEGER, last INTEGER NOT NULL
+)
+"""
 
 
 class Copied(NamedTuple):
@@ -78,6 +83,7 @@ class State:
         if not tables:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.executescript(_TABLES)
+        self._database.execute(_JOURNAL)
         self._database.execute("PRAGMA synchronous = NORMAL")
         found = self._database.execute("SELECT pair, cursor, run, done, counts FROM place").fetchone()
         if found is None:
@@ -133,6 +139,20 @@ class State:
     def forget(self, key: str) -> None:
         """Drop a session that the source does not have any more."""
         self._database.execute("DELETE FROM copied WHERE key = ?", (bytes.fromhex(key),))
+
+    def journal(self) -> tuple[Sequence[int], int]:
+        """Return the versions of the journal that the destination was given, and the last number that it had taken."""
+        row = self._database.execute("SELECT version, before, last FROM journal").fetchone()
+        return ([], 0) if row is None else ([version for version in row[:2] if version is not None], row[2])
+
+    def note_journal(self, versions: tuple[int | None, int | None], last: int) -> None:
+        """Note which journal the destination is about to have, and which one it has still.
+
+        Args:
+            versions: Of these two; None, None: it has one of its own.
+            last: The number of the last revocation of the source that it has taken.
+        """
+        self._database.execute("INSERT OR REPLACE INTO journal VALUES (1, ?, ?, ?)", (*versions, last))
 
     def unseen(self, limit: int) -> Sequence[Copied]:
         """Return sessions that were copied once and that this run has not come across."""

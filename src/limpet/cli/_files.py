@@ -20,7 +20,7 @@ def path_of(store: object) -> str | None:
 def missing_file(store: object) -> str | None:
     """Return the path of a store whose file or folder does not exist yet.
 
-    Opening such a store would make it, and for whoever runs the command instead of the application's user.
+    Opening such a store would make it, owned by the user of the command instead of the application's.
     """
     path = path_of(store)
     return None if path is None or os.path.lexists(path) else path

@@ -37,6 +37,7 @@ __all__ = [
     "contents_of",
     "facts",
     "is_live",
+    "is_revoked",
     "is_sealed",
     "kind_of",
     "looked_into",
@@ -45,6 +46,7 @@ __all__ = [
     "pages",
     "progress",
     "server_store",
+    "stands",
 ]
 
 Kind: TypeAlias = Literal["session", "renewed", "mark", "sealed", "unreadable"]
@@ -136,11 +138,37 @@ def contents_of(record: Record) -> Contents | None:
 
 
 def is_live(record: Record, now: int) -> bool:
-    """Tell whether a session is over neither by the store's deadline nor, if it can be read, by its own."""
+    """Tell whether a session is over neither by the store's deadline nor, if it can be read, by its own.
+
+    It may have been revoked all the same: see `is_revoked`.
+    """
     if record.expires <= now:
         return False
     contents = contents_of(record)
     return contents is None or contents.ends is None or contents.ends > now
+
+
+async def stands(manager: SessionManager, record: Record, now: int) -> bool:
+    """Tell whether a request would find the session alive, as far as this command can read it.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    return is_live(record, now) and not await is_revoked(manager, record)
+
+
+async def is_revoked(manager: SessionManager, record: Record) -> bool:
+    """Tell whether a session has ended by a revocation, and only its record is there still.
+
+    Of a session that is encrypted at rest that cannot be told.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    positions = manager.engine.storage.positions
+    await positions.current()
+    contents = contents_of(record)
+    return contents is not None and not await positions.holds(contents, record.subject)
 
 
 def kind_of(record: Record) -> Kind:
@@ -199,7 +227,7 @@ def progress(label: str, *, show: bool) -> Iterator[Any]:
 
 
 class _Silent:
-    """A bar that nobody watches."""
+    """A progress bar that shows nothing."""
 
     def update(self, steps: int) -> None:
         """Show nothing."""

@@ -11,13 +11,13 @@ from limpet._core import listing, marks
 from limpet._core.detached import is_key
 from limpet._core.keyring import generate_secret
 from limpet.cli._files import missing_file
-from limpet.cli._records import contents_of, is_live, kind_of, milliseconds, pages
+from limpet.cli._records import contents_of, is_live, is_revoked, is_sealed, kind_of, milliseconds, pages, stands
 from limpet.cli.group import Failure
 from limpet.cli.options import PATIENCE
 from limpet.runtime import AsyncioRuntime
 from limpet.stores.cookie import CookieStore
 
-__all__ = ["Whose", "count", "end_cookies"]
+__all__ = ["Whose", "count", "count_sealed", "end_cookies"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,26 +47,46 @@ async def count(manager: SessionManager, whose: Whose) -> tuple[int, list[str]]:
     now, found = milliseconds(), 0
     if whose.everyone:
         async for page in pages(manager):
-            found += sum(kind_of(record) not in ("mark", "renewed") and is_live(record, now) for _, record in page)
+            for _, record in page:
+                found += kind_of(record) not in ("mark", "renewed") and await stands(manager, record, now)
         return found, []
     if whose.subject is not None:
-        return sum(is_live(kept.record, now) for kept in await listing.every(manager.engine, whose.subject)), []
+        for kept in await listing.every(manager.engine, whose.subject):
+            found += await stands(manager, kept.record, now)
+        return found, []
     if whose.tag is not None:
         name, value = whose.tag
-        key = marks.tag_key(name, value)
-        mark = await manager.engine.storage.load(key)
-        facts = (marks.read(mark.payload) if mark is not None else None) or {}
-        for subject in facts.get("subjects", {}):
+        for subject in await _subjects(manager, name, value):
             for kept in await listing.every(manager.engine, subject):
                 contents = contents_of(kept.record)
-                found += contents is not None and contents.tags.get(name) == value and is_live(kept.record, now)
+                tagged = contents is not None and contents.tags.get(name) == value
+                found += tagged and await stands(manager, kept.record, now)
         return found, []
     unknown: list[str] = []
     for public_id in whose.public_ids:
-        record = await manager.engine.storage.load(public_id) if is_key(public_id) else None
-        if record is None or marks.is_mark(record.payload):
+        there = await manager.engine.storage.load(public_id) if is_key(public_id) else None
+        if there is None or marks.is_mark(there.payload) or await is_revoked(manager, there):
             unknown.append(public_id)
     return len(whose.public_ids) - len(unknown), unknown
+
+
+async def count_sealed(manager: SessionManager, name: str, value: str) -> int:
+    """Return how many live sessions, of the subjects that logged in with a tag, cannot be read to look for it.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    now, found = milliseconds(), 0
+    for subject in await _subjects(manager, name, value):
+        for kept in await listing.every(manager.engine, subject):
+            found += is_sealed(kept.record) and is_live(kept.record, now)
+    return found
+
+
+async def _subjects(manager: SessionManager, name: str, value: str) -> list[str]:
+    mark = await manager.engine.storage.load(marks.tag_key(name, value))
+    facts = (marks.read(mark.payload) if mark is not None else None) or {}
+    return list(facts.get("subjects", {}))
 
 
 async def end_cookies(store: CookieStore, whose: Whose) -> None:

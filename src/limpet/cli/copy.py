@@ -1,4 +1,4 @@
-"""``limpet copy``: move the sessions into another store while the application runs, logging nobody out."""
+"""``limpet copy``: move the sessions into another store while the application runs, without a logout."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import click
 
 from limpet import SessionManager
 from limpet._core import marks
-from limpet._core.protocols import ABSENT, DONE, Outcome, Scans, Store, supports
+from limpet._core.protocols import DONE, Outcome, Scans, Store, supports
 from limpet._core.record import Record
 from limpet.cli._copied import Copied, State
+from limpet.cli._copied_marks import Marks, is_tombstone
 from limpet.cli._records import PAGE, milliseconds, progress, server_store
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, operator, print_json, run
@@ -31,6 +32,7 @@ class Counts:
     expired: int = 0
     ended: int = 0
     removed: int = 0
+    marks: int = 0
 
 
 @click.command("copy")
@@ -56,8 +58,10 @@ def command(source: str, destination: str, state: Path, mirror: bool, as_json: b
     Cookies stay valid, as keys are copied as they are; the application must keep its secret and its cookie's name.
     Run it while the application uses the old store, again right before it is switched over, and once more when no
     process uses the old store any more. Each run ends at the destination what was copied and has ended at the source.
-    What was changed at the destination stays, and what has ended there is not brought back. Interrupted, it goes on
-    where it was.
+    What was changed at the destination stays, and what has ended there is not brought back. What was revoked at the
+    source is revoked at the destination, before any session is copied. Where both stores have taken revocations, that
+    also ends sessions of the same subject or tag (or everybody's) that began after it. Interrupted, it goes on where
+    it was.
     """
     if source == destination:
         raise click.UsageError("source and destination are the same store")
@@ -73,7 +77,7 @@ def command(source: str, destination: str, state: Path, mirror: bool, as_json: b
         click.echo(
             f"{counts.copied:,} copied, {counts.updated:,} brought up to date, {counts.unchanged:,} as they were, "
             f"{counts.kept:,} changed there and kept, {counts.expired:,} expired and {counts.ended:,} ended there, "
-            f"left out, {counts.removed:,} removed."
+            f"left out, {counts.removed:,} removed; {counts.marks:,} revocations, tags and other marks written."
         )
 
 
@@ -82,13 +86,21 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
         raise Failure(f"{type(source).__name__} cannot walk through its sessions, so they cannot be copied")
     reader, writer = operator(source), operator(destination)
     cursor, counts = place.cursor, Counts(**place.counts)
+    others = Marks(source, reader.engine.storage, writer.engine.storage, place)
+    before = counts.marks
     try:
+        await others.begin(show=show)
         with progress("copying", show=show) as bar:
             while True:
                 page, cursor = await reader.engine.storage.call("scan", source.scan(cursor, PAGE))
+                await others.keep_up()
                 for key, record in page:
-                    await _put(writer, destination, key, record, counts, place)
+                    if marks.is_mark(record.payload) and not is_tombstone(record):
+                        await others.put(key, record)
+                    else:
+                        await _put(writer, destination, key, record, counts, place)
                 bar.update(len(page))
+                counts.marks = before + others.written
                 if cursor is None:
                     break
                 place.move(cursor, asdict(counts))
@@ -107,14 +119,16 @@ async def _put(
 ) -> None:
     """Create the record, or replace the version of it that was copied before; never one that was written there."""
     now = milliseconds()
+    copied = place.find(key)
+    if is_tombstone(record):
+        if copied is not None:
+            await _end(writer, destination, copied, counts)
+            place.forget(key)
+        return
     if record.expires <= now:
         place.saw(key)
         counts.expired += 1
         return
-    if marks.is_mark(record.payload):
-        await _put_mark(writer, destination, key, record, counts)
-        return
-    copied = place.find(key)
     there: Outcome | None
     if copied is None:
         there = await writer.engine.storage.call("create", destination.create(key, record, now=now))
@@ -130,7 +144,7 @@ async def _put(
             if there is DONE:
                 counts.updated += 1
                 return
-    if not isinstance(there, Record):
+    if not isinstance(there, Record) or is_tombstone(there):
         place.saw(key)
         counts.ended += 1
     elif there.version == record.version:
@@ -143,27 +157,6 @@ async def _put(
         counts.kept += 1
 
 
-async def _put_mark(writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts) -> None:
-    """Copy what ends or locks sessions: the later one of two stays, and one that is missing is always made."""
-    now = milliseconds()
-    there = await writer.engine.storage.call("create", destination.create(key, record, now=now))
-    new = there is DONE
-    while isinstance(there, Record):
-        if there.version == record.version or there.accessed >= record.accessed:
-            if there.version == record.version:
-                counts.unchanged += 1
-            else:
-                counts.kept += 1
-            return
-        there = await writer.engine.storage.call("update", destination.update(key, record, there.version, now=now))
-    if there is ABSENT:
-        counts.ended += 1
-    elif new:
-        counts.copied += 1
-    else:
-        counts.updated += 1
-
-
 async def _end_gone(
     reader: SessionManager, writer: SessionManager, source: Store, destination: Store, counts: Counts, place: State
 ) -> None:
@@ -173,10 +166,11 @@ async def _end_gone(
     """
     while gone := place.unseen(PAGE):
         for copied in gone:
-            if await reader.engine.storage.call("load", source.load(copied.key)) is not None:
+            there = await reader.engine.storage.call("load", source.load(copied.key))
+            if there is not None and not is_tombstone(there):
                 place.saw(copied.key)
                 continue
-            if copied.expires > milliseconds():
+            if there is not None or copied.expires > milliseconds():
                 await _end(writer, destination, copied, counts)
             place.forget(copied.key)
 
@@ -186,6 +180,8 @@ async def _end(writer: SessionManager, destination: Store, copied: Copied, count
         there = await writer.engine.storage.call("delete", destination.delete(copied.key, version))
         if not isinstance(there, Record):
             counts.removed += there is DONE
+            return
+        if is_tombstone(there):
             return
     counts.kept += 1
 
@@ -200,10 +196,10 @@ async def _remove_ended(
         while True:
             page, cursor = await writer.engine.storage.call("scan", destination.scan(cursor, PAGE))
             for key, record in page:
-                if (
-                    marks.is_mark(record.payload)
-                    or await reader.engine.storage.call("load", source.load(key)) is not None
-                ):
+                if marks.is_mark(record.payload):
+                    continue
+                there = await reader.engine.storage.call("load", source.load(key))
+                if there is not None and not is_tombstone(there):
                     continue
                 counts.removed += (
                     await writer.engine.storage.call("delete", destination.delete(key, record.version)) is DONE

@@ -40,11 +40,11 @@ def list_keys(as_json: bool) -> None:
 @click.option("--keep", type=click.IntRange(0), default=1, show_default=True, help="Older secrets that still open.")
 @json_option
 def rotate(keep: int, as_json: bool) -> None:
-    """Print a value for LIMPET_SECRET with a new secret in front; nobody is logged out.
+    """Print a value for LIMPET_SECRET with a new secret in front; no user is logged out.
 
-    Give it to every process. Whoever comes by gets a cookie of the new secret. When the sessions that the old one
-    sealed have ended, drop it from the value, or rotate again: that leaves out what is older. With --keep 0 everybody
-    is logged out at once, for a secret that has leaked.
+    Give it to every process. The next request of each browser gets a cookie of the new secret. When the
+    sessions that the old one sealed have ended, drop it from the value, or rotate again: that leaves out what is older.
+    With --keep 0 everybody is logged out at once, for a secret that has leaked.
     """
     secrets = [generate_secret(), *_given()[:keep]]
     Keyring(secrets)

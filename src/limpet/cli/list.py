@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from limpet._core import listing
-from limpet.cli._records import SEALED_NOTE, facts, is_live, kind_of, looked_into, milliseconds, pages
+from limpet.cli._records import SEALED_NOTE, facts, kind_of, looked_into, milliseconds, pages, stands
 from limpet.cli.options import json_option, print_json, run, store_option
 
 __all__ = ["command"]
@@ -44,10 +44,10 @@ async def _list(store: str | None, subject: str | None, limit: int) -> list[dict
     async with looked_into(store) as manager:
         if subject is not None:
             records = [(kept.key, kept.record) for kept in await listing.every(manager.engine, subject)]
-            return [facts(key, record) for key, record in records if is_live(record, now)][:limit]
+            return [facts(key, record) for key, record in records if await stands(manager, record, now)][:limit]
         async for page in pages(manager):
             for key, record in page:
-                if kind_of(record) in ("session", "sealed", "unreadable") and is_live(record, now):
+                if kind_of(record) in ("session", "sealed", "unreadable") and await stands(manager, record, now):
                     found.append(facts(key, record))
                     if len(found) == limit:
                         return found

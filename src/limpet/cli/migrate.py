@@ -29,7 +29,7 @@ class Migrates(Protocol):
 
 @click.command("migrate")
 @store_option
-@click.option("--sql", is_flag=True, help="Print the statements, for whoever may run them, and change nothing.")
+@click.option("--sql", is_flag=True, help="Print the statements, for a user who may run them, and change nothing.")
 @json_option
 def command(store: str | None, sql: bool, as_json: bool) -> None:
     """Create what the store needs, or bring it from an older version to this one; then check it.

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from limpet import SessionManager, environment
-from limpet._core import events, listing, marks
 from limpet.cli._configuration import shown
-from limpet.cli._records import is_sealed, looked_into, progress
-from limpet.cli._revocation import Whose, count, end_cookies
+from limpet.cli._records import looked_into, progress
+from limpet.cli._revocation import Whose, count, count_sealed, end_cookies
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option
 from limpet.stores import open_store
@@ -38,10 +37,11 @@ def command(
 ) -> None:
     """End sessions: some by their public ids, all of a subject, all with a tag, or everybody's.
 
-    It holds for the next request in every process. A login under way at the same time does not survive. Where
-    sessions live in their cookies, it notes what was ended where the application looks for that (revocation=epoch or
-    denylist); how many there were nobody knows. Exit code 1: a public id that was given names no session, or --everyone
-    was not confirmed.
+    It takes effect at once, for the next request in every process, and a login under way at the same time does not
+    survive. The records are deleted after that, page by page: if that is interrupted, the sessions have ended all the
+    same. Where sessions live in their cookies, it notes what was ended where the application looks for that
+    (revocation=epoch or denylist); how many there were nobody knows. Exit code 1: a public id that was given names no
+    session, or --everyone was not confirmed.
     """
     given = [bool(public_ids), subject is not None, tag is not None, everyone]
     if sum(given) != 1:
@@ -58,15 +58,21 @@ def command(
         if dry_run:
             raise click.UsageError("how many cookie sessions there are nobody knows: leave out --dry-run")
         run(end_cookies(kept, whose))
-        ended, unknown = None, list[str]()
+        ended, unknown, sealed = None, list[str](), 0
     else:
-        ended, unknown = run(_revoke(url, whose, dry_run=dry_run, show=not as_json))
+        ended, unknown, sealed = run(_revoke(url, whose, dry_run=dry_run, show=not as_json))
     if as_json:
-        print_json({"would_revoke" if dry_run else "revoked": ended, "unknown": unknown})
+        uncounted = {"uncounted": sealed} if sealed else {}
+        print_json({"would_revoke" if dry_run else "revoked": ended, "unknown": unknown, **uncounted})
     elif ended is None:
-        click.echo("It is noted: the next request with such a cookie is nobody's.")
+        click.echo("It is noted: the next request with such a cookie is anonymous.")
     else:
-        click.echo(f"{ended:,} session{'' if ended == 1 else 's'} {'would end' if dry_run else 'ended'}.")
+        click.echo(f"{_sessions(ended)} {'would end' if dry_run else 'ended'}.")
+        if sealed:
+            click.echo(
+                f"Not counted: those with {tag} among {_sessions(sealed)} encrypted at rest. They "
+                f"{'would end' if dry_run else 'have ended'} too; which they are only the application can read."
+            )
     if unknown:
         raise Failure(f"no such session: {', '.join(unknown)}")
 
@@ -87,41 +93,33 @@ def _confirm(url: str) -> None:
         raise Failure("nobody was logged out")
 
 
-async def _revoke(url: str, whose: Whose, *, dry_run: bool, show: bool) -> tuple[int, list[str]]:
+def _sessions(number: int) -> str:
+    return f"{number:,} session{'' if number == 1 else 's'}"
+
+
+async def _revoke(url: str, whose: Whose, *, dry_run: bool, show: bool) -> tuple[int, list[str], int]:
+    """Return how many ended, which public ids are unknown, and how many sessions could not be read to be counted."""
     async with looked_into(url) as manager:
-        if whose.tag is not None:
-            await _refuse_sealed(manager, *whose.tag)
+        sealed = 0 if whose.tag is None else await count_sealed(manager, *whose.tag)
         if dry_run:
-            return await count(manager, whose)
+            return *await count(manager, whose), sealed
         if whose.everyone:
-            with progress("ending", show=show) as bar:
-                manager.listen(lambda event: bar.update(1) if isinstance(event, events.SessionRevoked) else None)
-                return await manager.revoke_everyone(), []
+            return await _revoke_everyone(manager, show=show), [], 0
         if whose.subject is not None:
-            return await manager.revoke_all(whose.subject), []
+            return await manager.revoke_all(whose.subject), [], 0
         if whose.tag is not None:
-            return await manager.revoke(tag=whose.tag), []
+            return await manager.revoke(tag=whose.tag), [], sealed
         unknown = [public_id for public_id in whose.public_ids if not await manager.revoke(public_id)]
-        return len(whose.public_ids) - len(unknown), unknown
+        return len(whose.public_ids) - len(unknown), unknown, 0
 
 
-async def _refuse_sealed(manager: SessionManager, name: str, value: str) -> None:
-    """Refuse before anything is done where the tags of the sessions cannot be read: none of them would end.
+async def _revoke_everyone(manager: SessionManager, *, show: bool) -> int:
+    with progress("deleting", show=show) as bar:
+        shown = 0
 
-    Raises:
-        Failure: Sessions of a subject that has logged in with the tag are encrypted at rest.
-    """
-    key = marks.tag_key(name, value)
-    mark = await manager.engine.storage.load(key)
-    facts = (marks.read(mark.payload) if mark is not None else None) or {}
-    sealed = [
-        subject
-        for subject in facts.get("subjects", {})
-        if any(is_sealed(kept.record) for kept in await listing.every(manager.engine, subject))
-    ]
-    if sealed:
-        raise Failure(
-            f"sessions with {name}={value} are sealed by encrypt=True, and this command has no key to read which: end "
-            f"all of their subjects' with --subject ({', '.join(sealed)}), or call manager.revoke(tag=...) in the "
-            "application. Nothing was ended"
-        )
+        def step(deleted: int) -> None:
+            nonlocal shown
+            bar.update(deleted - shown)
+            shown = deleted
+
+        return await manager.directory.revoke_everyone(progress=step)

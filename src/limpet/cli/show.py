@@ -9,7 +9,7 @@ import click
 from limpet._core import forward
 from limpet._core.detached import is_key
 from limpet._core.record import Record
-from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_sealed, kind_of, looked_into
+from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option
 
@@ -54,4 +54,6 @@ async def _load(store: str | None, public_id: str) -> tuple[str, Record] | None:
             if record is None or not forward.is_forward(record.payload):
                 break
             key = forward.successor(record.payload)
-        return None if record is None or kind_of(record) == "mark" else (key, record)
+        if record is None or kind_of(record) == "mark" or await is_revoked(manager, record):
+            return None
+        return key, record

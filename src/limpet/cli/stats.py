@@ -10,6 +10,7 @@ from limpet.cli._records import (
     SEALED_NOTE,
     contents_of,
     is_live,
+    is_revoked,
     kind_of,
     looked_into,
     milliseconds,
@@ -28,7 +29,9 @@ _DAY = 86_400_000
 @store_option
 @json_option
 def command(store: str | None, as_json: bool) -> None:
-    """Count sessions: logged in, anonymous, expired and not swept yet; and say how large they are.
+    """Count sessions: logged in, anonymous, expired or revoked and not deleted yet; and say how large they are.
+
+    Marks are the records beside the sessions: revocations, tags, locks, and what an ended id leaves for a minute.
 
     It reads the whole store, page by page beside the traffic.
     """
@@ -46,7 +49,9 @@ def command(store: str | None, as_json: bool) -> None:
 async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
     now = milliseconds()
     total = dict.fromkeys(("sessions", "logged_in", "anonymous", "used_in_last_day"), 0)
-    total |= dict.fromkeys(("expired", "renewed_ids", "marks", "sealed", "unreadable", "bytes", "largest"), 0)
+    total |= dict.fromkeys(
+        ("expired", "revoked", "renewed_ids", "marks", "sealed", "unreadable", "bytes", "largest"), 0
+    )
     subjects: set[str] = set()
     oldest: int | None = None
     async with looked_into(store) as manager:
@@ -60,6 +65,9 @@ async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
                         continue
                     if not is_live(record, now):
                         total["expired"] += 1
+                        continue
+                    if await is_revoked(manager, record):
+                        total["revoked"] += 1
                         continue
                     contents = contents_of(record)
                     total["sessions"] += 1

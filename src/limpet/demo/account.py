@@ -33,7 +33,7 @@ class Device:
         public_id: Names the session; useless as a cookie.
         name: The browser and its system, such as ``Firefox 141 on Ubuntu``.
         handheld: It is a phone or a tablet.
-        place: The address that it was signed in from, without what names one household; None if nobody knows.
+        place: The address that it was signed in from, without what names one household; None if it is not known.
         current: It is the one that asks.
         last_seen: When it was last used.
         ago: How long ago that was, in words.
@@ -70,7 +70,7 @@ class Device:
 
 @routes.get("")
 async def account(request: Request, session: SessionDep) -> Response:
-    """Show the devices of whoever is signed in, this one first."""
+    """Show the devices of the user who is signed in, this one first."""
     server: Server = request.app.state.server
     devices: Sequence[Device] = ()
     messages = session.flashes() if session.subject else []
@@ -86,7 +86,7 @@ async def account(request: Request, session: SessionDep) -> Response:
 
 @routes.post("/sign-out")
 async def sign_out(request: Request, session: OwnForm, device: Annotated[str, Form()]) -> Response:
-    """Sign out one other device, if it is a device of whoever is signed in."""
+    """Sign out one other device, if it is a device of the same user."""
     server: Server = request.app.state.server
     if session.subject is not None and server.merges:
         found = await server.manager.sessions_of(session.subject, current=session)

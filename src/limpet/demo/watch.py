@@ -30,6 +30,7 @@ _WORDS: Final = {
     "create": ("new record", "new records"),
     "update": ("write", "writes"),
     "touch": ("note of use", "notes of use"),
+    "replace": ("ended id", "ended ids"),
     "delete": ("deletion", "deletions"),
     "find": ("search by name", "searches by name"),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limpet.importers.django import DjangoCache, DjangoCookies, DjangoDatabase
     from limpet.importers.flask import FlaskCookies
     from limpet.importers.nexios import NexiosCookies, NexiosFiles
+    from limpet.importers.server_side import ServerSessions
     from limpet.importers.starlette import StarletteCookies
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "FlaskCookies",
     "NexiosCookies",
     "NexiosFiles",
+    "ServerSessions",
     "StarletteCookies",
 ]
 
@@ -39,6 +41,7 @@ _PLACES: Final = {
     "FlaskCookies": "flask",
     "NexiosCookies": "nexios",
     "NexiosFiles": "nexios",
+    "ServerSessions": "server_side",
     "StarletteCookies": "starlette",
 }
 

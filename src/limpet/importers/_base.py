@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from limpet._core.cookies import delete_cookie, find
 from limpet._core.policy import CookiePolicy
@@ -13,10 +13,34 @@ from limpet._core.protocols import Header, Imported
 from limpet._core.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
 
-__all__ = ["Convert", "CookieImporter", "unsigned"]
+__all__ = ["Convert", "CookieImporter", "Opened", "Unsigned", "unsigned"]
 
 Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
+
+
+class Opened(NamedTuple):
+    """An old session, as its library kept it.
+
+    Attributes:
+        data: What it held, whatever that is.
+        at: When it was last signed or saved, in milliseconds since 1970; None: that cannot be told.
+    """
+
+    data: Any
+    at: int | None = None
+
+
+class Unsigned(NamedTuple):
+    """What a signature with a time was over.
+
+    Attributes:
+        value: The bytes.
+        at: When they were signed, in milliseconds since 1970.
+    """
+
+    value: bytes
+    at: int
 
 
 class CookieImporter(ABC):
@@ -63,14 +87,18 @@ class CookieImporter(ABC):
 
     async def read(self, token: str, now: int) -> Imported | None:
         """Return the old session, or None for anything that the old library would not accept."""
-        data = await self._open(token, now)
+        opened = await self._open(token, now)
+        if opened is None:
+            return None
+        data = opened.data
         if type(data) is not dict or not all(type(key) is str for key in data):
             return None
         subject = data.get(self._subject) if self._subject is not None else None
         kept = data if self._convert is None else self._convert(data)
         if not kept:
             return None
-        return Imported(kept, str(subject) if isinstance(subject, (str, int)) and subject != "" else None)
+        named = str(subject) if isinstance(subject, (str, int)) and subject != "" else None
+        return Imported(kept, named, opened.at)
 
     def clear(self) -> Header:
         """Return the header that deletes the old cookie."""
@@ -80,11 +108,11 @@ class CookieImporter(ABC):
         return f"{type(self).__name__}(cookie={self.cookie!r}, until={datetime.fromtimestamp(self.until / 1000, UTC)})"
 
     @abstractmethod
-    async def _open(self, token: str, now: int) -> Any:
-        """Return what the old session held, or None."""
+    async def _open(self, token: str, now: int) -> Opened | None:
+        """Return the old session, or None."""
 
 
-def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | None) -> bytes | None:
+def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | None) -> Unsigned | None:
     """Return what an itsdangerous signer with a timestamp has signed, or None.
 
     Args:
@@ -109,8 +137,7 @@ def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | 
     age = now / 1000 - signed_at.timestamp()
     if max_age is not None and not -60 <= age <= max_age:
         return None
-    data: bytes = value
-    return data
+    return Unsigned(value, int(signed_at.timestamp()) * 1000)
 
 
 def _milliseconds(until: object) -> int:

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from limpet._core.keyring import refuse_store_url
-from limpet.importers._base import CookieImporter, unsigned
+from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 
 __all__ = ["BlackSheepCookies"]
@@ -34,12 +34,13 @@ class BlackSheepCookies(CookieImporter):
         self._secret = secret
         self._max_age = max_age
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         def signer(library: Any) -> Any:
             return library.TimestampSigner(self._secret, salt=b"itsdangerous", digest_method=hashlib.sha1)
 
-        body = unsigned(signer, token, now, self._max_age)
-        if body is None:
+        signed = unsigned(signer, token, now, self._max_age)
+        if signed is None:
             return None
+        body = signed.value
         text = from_json(inflated(from_base64(body[1:])) if body[:1] == b"." else from_base64(body))
-        return from_json(from_base64(text.encode())) if isinstance(text, str) else None
+        return Opened(from_json(from_base64(text.encode())), signed.at) if isinstance(text, str) else None

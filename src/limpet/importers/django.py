@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from limpet._core.keyring import refuse_store_url
-from limpet.importers._base import CookieImporter
+from limpet.importers._base import CookieImporter, Opened
 from limpet.importers._text import from_base64, from_json, inflated
 
 __all__ = ["DjangoCache", "DjangoCookies", "DjangoDatabase"]
@@ -56,7 +56,7 @@ class DjangoCookies(CookieImporter):
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._max_age = max_age
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         salt = "django.contrib.sessions.backends.signed_cookies"
         return _loads(token, self._secrets, salt, now, self._max_age)
 
@@ -91,7 +91,7 @@ class DjangoDatabase(CookieImporter):
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._fetch = fetch
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         text = await self._fetch(token) if _KEY.fullmatch(token) else None
         # The row's own date was judged by `fetch`; the time of its signature is that of the last save.
         return None if text is None else _loads(text, self._secrets, "django.contrib.sessions.SessionStore", now, None)
@@ -125,14 +125,14 @@ class DjangoCache(CookieImporter):
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
         self._fetch = fetch
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         if not _KEY.fullmatch(token):
             return None
         found = await self._fetch(f"django.contrib.sessions.cache{token}")
-        return None if found is None else dict(found)
+        return None if found is None else Opened(dict(found))
 
 
-def _loads(token: str, secrets: list[str], salt: str, now: int, max_age: float | None) -> Any:
+def _loads(token: str, secrets: list[str], salt: str, now: int, max_age: float | None) -> Opened | None:
     """Return what ``django.core.signing.dumps`` was given, or None.
 
     Args:
@@ -147,12 +147,13 @@ def _loads(token: str, secrets: list[str], salt: str, now: int, max_age: float |
     given = signature.encode()
     if not colon or not any(hmac.compare_digest(_signature(signed, secret, salt), given) for secret in secrets):
         return None
-    age = now / 1000 - _number(stamp)
+    signed_at = _number(stamp)
+    age = now / 1000 - signed_at
     if max_age is not None and not -60 <= age <= max_age:
         return None
     packed = text.startswith(".")
     data = from_base64(text[packed:].encode())
-    return from_json(inflated(data) if packed else data)
+    return Opened(from_json(inflated(data) if packed else data), signed_at * 1000)
 
 
 def _signature(text: str, secret: str, salt: str) -> bytes:

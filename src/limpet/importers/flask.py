@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from limpet._core.keyring import refuse_store_url
-from limpet.importers._base import CookieImporter, unsigned
+from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 
 __all__ = ["FlaskCookies"]
@@ -45,17 +45,18 @@ class FlaskCookies(CookieImporter):
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
         self._max_age = max_age
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         def signer(library: Any) -> Any:
             return library.TimestampSigner(
                 self._secrets, salt=b"cookie-session", key_derivation="hmac", digest_method=hashlib.sha1
             )
 
-        body = unsigned(signer, token, now, self._max_age)
-        if body is None:
+        signed = unsigned(signer, token, now, self._max_age)
+        if signed is None:
             return None
+        body = signed.value
         data = inflated(from_base64(body[1:])) if body[:1] == b"." else from_base64(body)
-        return from_json(data, _restored)
+        return Opened(from_json(data, _restored), signed.at)
 
 
 def _restored(value: Any) -> Any:

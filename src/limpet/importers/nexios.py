@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
 from limpet._core.keyring import refuse_store_url
-from limpet.importers._base import CookieImporter, unsigned
+from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 
 __all__ = ["NexiosCookies", "NexiosFiles"]
@@ -39,16 +40,18 @@ class NexiosCookies(CookieImporter):
         self._secret = secret
         self._max_age = max_age
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         def signer(library: Any) -> Any:
             return library.TimestampSigner(
                 self._secret, salt=b"nexio.session.signed_cookie", digest_method=hashlib.sha1
             )
 
-        body = unsigned(signer, token, now, self._max_age)
-        if body is None:
+        signed = unsigned(signer, token, now, self._max_age)
+        if signed is None:
             return None
-        return from_json(inflated(from_base64(body[1:])) if body[:1] == b"." else from_base64(body))
+        body = signed.value
+        data = from_json(inflated(from_base64(body[1:])) if body[:1] == b"." else from_base64(body))
+        return Opened(data, signed.at)
 
 
 class NexiosFiles(CookieImporter):
@@ -67,11 +70,12 @@ class NexiosFiles(CookieImporter):
         super().__init__(until=until, cookie=cookie, **options)
         self._folder = Path(folder)
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         if not _KEY.fullmatch(token):  # so that it names a file of this folder and nothing else
             return None
         try:
             with (self._folder / f"{token}.json").open("rb") as file:
-                return from_json(file.read(_LARGEST))
+                saved = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+                return Opened(from_json(file.read(_LARGEST)), saved)
         except OSError:
             return None

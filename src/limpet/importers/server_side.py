@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from limpet.errors import ConfigurationError
-from limpet.importers._base import CookieImporter
+from limpet.importers._base import CookieImporter, Opened
 
 __all__ = ["Fetch", "ServerSessions"]
 
@@ -53,8 +53,8 @@ class ServerSessions(CookieImporter):
             )
         self._fetch = fetch
 
-    async def _open(self, token: str, now: int) -> Any:
+    async def _open(self, token: str, now: int) -> Opened | None:
         if _ID.fullmatch(token) is None:
             return None
         found = await self._fetch(token)
-        return None if found is None else dict(found)
+        return None if found is None else Opened(dict(found))

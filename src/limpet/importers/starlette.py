@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from limpet._core.keyring import refuse_store_url
-from limpet.importers._base import CookieImporter, unsigned
+from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json
 
 __all__ = ["StarletteCookies"]
@@ -33,6 +33,6 @@ class StarletteCookies(CookieImporter):
         refuse_store_url(self._secret)
         self._max_age = max_age
 
-    async def _open(self, token: str, now: int) -> Any:
-        data = unsigned(lambda library: library.TimestampSigner(self._secret), token, now, self._max_age)
-        return None if data is None else from_json(from_base64(data))
+    async def _open(self, token: str, now: int) -> Opened | None:
+        signed = unsigned(lambda library: library.TimestampSigner(self._secret), token, now, self._max_age)
+        return None if signed is None else Opened(from_json(from_base64(signed.value)), signed.at)

@@ -1,1 +1,1 @@
-"""Turn bytes into tokens that nobody without the keys can make: `signed` (readable) and `encrypted` (not)."""
+"""Turn bytes into tokens that only a holder of the keys can make: `signed` (readable) and `encrypted` (not)."""

@@ -1,4 +1,4 @@
-"""Signed tokens: readable by whoever holds them, made by nobody without the key.
+"""Signed tokens: anyone who holds one can read it, and only a holder of the key can make one.
 
 HMAC-SHA-256 (RFC 2104), untruncated, over version, mode, key id, name, purpose and data.
 """

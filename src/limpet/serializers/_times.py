@@ -46,7 +46,7 @@ def _to_text(value: datetime | time, *, needs_offset: bool) -> str:
         return value.isoformat() + fold
     try:
         text, offset = value.isoformat(), value.utcoffset()
-    except Exception as error:  # a time zone may be anybody's code
+    except Exception as error:  # a time zone may be any code
         name = type(error).__name__
         raise TypeError(f"its time zone failed with {name}: use datetime.timezone or zoneinfo") from error
     key = _zone_key(zone)

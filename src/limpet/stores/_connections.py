@@ -13,7 +13,7 @@ class Connections(NamedTuple):
     Attributes:
         pool: What one worker opens at most.
         limit: What the server accepts from applications.
-        used: What is open now, whoever opened it.
+        used: What is open now, by all clients together.
         setting: The server's name for its limit.
     """
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from limpet._core.cookie_session import Mode, Revocation
+from limpet._core.cookie_revocation import Mode, Revocation
 from limpet._core.keyring import Keyring
 from limpet._core.protocols import ClientStore, Reader, Store, supports
 from limpet._core.record import Record, make_record
@@ -157,7 +157,7 @@ def _record(token: str, data: bytes) -> tuple[str, Record] | None:
 
 def _server_side(store: Store | str) -> Store:
     if isinstance(store, str):
-        from limpet.stores import open_store
+        from limpet.stores._opening import open_store
 
         opened = open_store(store)
         if not supports(opened, ClientStore):

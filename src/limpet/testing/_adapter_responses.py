@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from limpet._core.policy import SessionPolicy
+from limpet.errors import answer_to
 from limpet.testing._adapter_site import Site
+from limpet.testing.adapter_app import ANSWERED
 from limpet.testing.clients import WebSocketClosed
 
 __all__ = ["ResponseRules"]
@@ -50,6 +52,44 @@ class ResponseRules:
         token = site.token()
         response = await site.first.get("/boom", params={"first": "logout"})
         assert response.status_code == 500
+        assert (await site.replay(token, "/facts"))["subject"] is None
+
+    @pytest.mark.parametrize("error", ANSWERED)
+    async def test_an_error_of_the_session_has_an_answer(self, anywhere: Opener, error: str) -> None:
+        """What the engine raises, and the handler lets pass, is answered in the same words whatever the framework."""
+        site = await anywhere()
+        await site.get("/write", key="b", value="1")
+        query = {"first": "write", "key": "a", "value": "1", "error": error}
+        response = await site.first.get("/boom", params=query)
+        answer = answer_to(ANSWERED[error]())
+        assert answer is not None
+        assert (response.status_code, response.text) == (answer.status, answer.text)
+        headers = {name.decode(): value.decode() for name, value in answer.headers}
+        assert {name: response.headers.get(name) for name in headers} == headers
+        assert site.cookies(response) == []
+        assert await site.get("/keys") == ["b"]
+
+    @pytest.mark.parametrize("error", ANSWERED)
+    async def test_an_error_of_the_session_takes_back_a_new_id(self, server: Opener, error: str) -> None:
+        """A first ``session.save()`` before such an error leaves no session behind, and no cookie goes out."""
+        site = await server()
+        response = await site.first.get("/boom", params={"first": "save", "key": "a", "value": "1", "error": error})
+        answer = answer_to(ANSWERED[error]())
+        assert answer is not None
+        assert (response.status_code, site.cookies(response)) == (answer.status, [])
+        calls = site.calls()
+        assert (calls.count("create"), calls.count("delete")) == (1, 1), calls
+
+    @pytest.mark.parametrize("error", ANSWERED)
+    async def test_an_error_of_the_session_keeps_a_logout(self, server: Opener, error: str) -> None:
+        """A handler that logs out and lets such an error pass has logged out."""
+        site = await server()
+        await site.get("/login")
+        token = site.token()
+        response = await site.first.get("/boom", params={"first": "logout", "error": error})
+        answer = answer_to(ANSWERED[error]())
+        assert answer is not None
+        assert response.status_code == answer.status
         assert (await site.replay(token, "/facts"))["subject"] is None
 
     @pytest.mark.parametrize("change", ["regenerate", "login"])

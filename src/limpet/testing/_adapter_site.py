@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from limpet._core.keyring import generate_secret
 from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Finds, Outcome, Store, Transport, supports
+from limpet._core.protocols import ClientStore, Outcome, Store, Transport
 from limpet._core.record import Record
 from limpet.asgi import ASGIApp, SessionMiddleware
 from limpet.csrf import CSRFMiddleware
 from limpet.errors import StoreUnavailable
 from limpet.manager import SessionManager
+from limpet.stores.wrapping import WrappingStore
 from limpet.testing._asgi import Lifespan
 from limpet.testing.adapter_app import AppSpec, Gate
 from limpet.testing.clients import AsyncSessionClient
@@ -24,62 +25,66 @@ from limpet.testing.clock import FakeClock
 if TYPE_CHECKING:
     import httpx2 as httpx
 
-__all__ = ["ImmediateWatchedStore", "Site", "WatchedStore", "make_store", "set_cookies"]
+__all__ = ["Site", "WatchedStore", "make_store", "set_cookies"]
 
 
-class WatchedStore:
-    """A store that notes its calls and can be made to fail.
+class WatchedStore(WrappingStore):
+    """A store that notes its calls and can be made to fail. It has the powers of the store behind.
 
     Attributes:
-        calls: The names of the calls so far.
+        calls: The names of the calls so far; to read several records is one ``load``.
         down: Every call raises `StoreUnavailable`.
-        writes_down: Every call but ``load`` does.
+        writes_down: Every call that writes does.
     """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
+        super().__init__(store)
         self.calls: list[str] = []
         self.down = False
         self.writes_down = False
-        if supports(store, Finds):
-            self.__dict__["find"] = store.find  # powers are found by `isinstance`, so it has those of the store behind
 
-    def _note(self, call: str) -> None:
+    def _note(self, call: str, *, writes: bool = True) -> None:
         self.calls.append(call)
-        if self.down or (self.writes_down and call != "load"):
+        if self.down or (self.writes_down and writes):
             raise StoreUnavailable("switched off by the test")
 
-    async def open(self) -> None:
-        await self.store.open()
-
-    async def close(self) -> None:
-        await self.store.close()
-
     async def load(self, key: str) -> Record | None:
-        self._note("load")
-        return await self.store.load(key)
+        self._note("load", writes=False)
+        return await super().load(key)
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        self._note("load", writes=False)
+        return await super().load_many(keys)
+
+    async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
+        self._note("find", writes=False)
+        return await super().find(subject)
+
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        self._note("find", writes=False)
+        return await super().find_page(subject, cursor, limit)
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         self._note("create")
-        return await self.store.create(key, record, now=now)
+        return await super().create(key, record, now=now)
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         self._note("update")
-        return await self.store.update(key, record, expected, now=now)
+        return await super().update(key, record, expected, now=now)
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self._note("replace")
+        return await super().replace(key, record, expected, now=now)
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         self._note("touch")
-        return await self.store.touch(key, accessed, expires, now=now)
+        return await super().touch(key, accessed, expires, now=now)
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         self._note("delete")
-        return await self.store.delete(key, version)
-
-
-class ImmediateWatchedStore(WatchedStore):
-    """The same over a store whose calls never wait."""
-
-    immediate: Literal[True] = True
+        return await super().delete(key, version)
 
 
 def make_store(kind: str, folder: Path) -> WatchedStore | ClientStore:
@@ -87,7 +92,7 @@ def make_store(kind: str, folder: Path) -> WatchedStore | ClientStore:
     if kind == "memory":
         from limpet.stores.memory import MemoryStore
 
-        return ImmediateWatchedStore(MemoryStore())
+        return WatchedStore(MemoryStore())
     if kind == "sqlite":
         from limpet.stores.sqlite import SQLiteStore
 
@@ -150,7 +155,7 @@ class Site:
     def browser(self, *, token: str | None = None) -> AsyncSessionClient:
         """Return another browser, with nothing in it or with a cookie that it got somewhere."""
         browser = AsyncSessionClient(self.app, self.manager, raise_server_exceptions=False)
-        browser._shared = self._lifespan.state
+        browser.lifespan_state = self._lifespan.state
         if token is not None:
             browser.headers["cookie"] = f"{self.name}={token}"
         return browser

@@ -18,7 +18,15 @@ from uuid import UUID
 
 from limpet._core.session import Session
 from limpet.csrf import csrf_token
-from limpet.errors import SessionClosed
+from limpet.errors import (
+    LimpetError,
+    SessionBusy,
+    SessionClosed,
+    SessionConflict,
+    SessionEnded,
+    SessionLimitReached,
+    StoreUnavailable,
+)
 from limpet.manager import SessionManager
 
 __all__ = ["SESSIONLESS", "AppSpec", "Boom", "Gate", "Reply"]
@@ -45,6 +53,16 @@ TYPES: Final[Mapping[str, Any]] = {
     "tuple": (1, (2, "x")),
     "tree": {"a": [1, {"b": None}]},
 }
+
+
+ANSWERED: Final[Mapping[str, Callable[[], LimpetError]]] = {
+    "StoreUnavailable": lambda: StoreUnavailable(retry_after=7),
+    "SessionBusy": lambda: SessionBusy("a lock was held"),
+    "SessionLimitReached": lambda: SessionLimitReached(2),
+    "SessionConflict": lambda: SessionConflict("others wrote"),
+    "SessionEnded": lambda: SessionEnded("others ended it"),
+}
+"""Makes one of each kind of errors that have an answer of their own."""
 
 
 class Gate(asyncio.Barrier):
@@ -232,10 +250,12 @@ class _Routes:
         self._session["fine"] = 1
         self._session["bad"] = object()
 
-    def boom(self) -> Any:
-        """Do what ``first`` says, then raise."""
-        getattr(self, self._query["first"])()
-        raise Boom
+    async def boom(self) -> Any:
+        """Do what ``first`` says, then raise ``error``, or what is the application's own failure."""
+        outcome = getattr(self, self._query["first"])()
+        if inspect.isawaitable(outcome):
+            await outcome
+        raise ANSWERED[self._query["error"]]() if "error" in self._query else Boom
 
     def status(self) -> Any:
         """Do what ``first`` says, then answer with a status."""

@@ -139,17 +139,17 @@ class AsyncSessionClient(httpx.AsyncClient):
         self.app = app
         self._manager = manager
         self._stack = AsyncExitStack()
-        self._shared: dict[str, Any] | None = None
+        self.lifespan_state: dict[str, Any] | None = None
         transport = httpx.ASGITransport(self._with_state, raise_app_exceptions=raise_server_exceptions)
         super().__init__(transport=transport, base_url=base_url, **options)
 
     async def _with_state(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._shared is not None:
-            scope["state"] = self._shared.copy()
+        if self.lifespan_state is not None:
+            scope["state"] = self.lifespan_state.copy()
         await self.app(scope, receive, send)
 
     async def __aenter__(self) -> Self:
-        self._shared = (await self._stack.enter_async_context(Lifespan(self.app))).state
+        self.lifespan_state = (await self._stack.enter_async_context(Lifespan(self.app))).state
         return await super().__aenter__()
 
     async def __aexit__(
@@ -235,7 +235,7 @@ async def _receive() -> Message:
 
 
 async def _send(message: Message) -> None:
-    """Drop it: whoever answers a scope that does not exist has nothing to say."""
+    """Drop it: an answer to a scope that does not exist is of no use."""
 
 
 async def _save(manager: SessionManager, session: Session) -> None:

@@ -148,7 +148,7 @@ class Race:
     Args:
         kinds: What meets: names of `OPERATIONS`.
         store: Makes the store behind; its calls must not wait.
-        subject: Whose the session is; None: nobody has logged in.
+        subject: Whose the session is; None: no login came before.
     """
 
     kinds: Sequence[Operation]

@@ -47,7 +47,7 @@ def pytest_pycollect_makeitem(
 
 
 def _is_suite(cls: type) -> bool:
-    """Tell it by where its bases come from: the suites themselves are imported by nobody but their users."""
+    """Tell it by where its bases come from: importing the suites themselves would load what only their users need."""
     suites = ("limpet.testing.suite_store", "limpet.testing.suite_adapter")
     return any(base.__module__ in suites for base in cls.__mro__)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limpet._core.cookies import MAX_CANDIDATES, TOKEN, is_value
+from limpet._core.cookies import MAX_CANDIDATES, is_value
+from limpet._core.policy import TOKEN
 from limpet._core.protocols import Header
 from limpet.errors import ConfigurationError
 

@@ -148,7 +148,7 @@ class Application(BlackSheepApplication):
         """Answer a request, with its session."""
         scope: Any = getattr(request, "scope", None) or {"path": request.path}
         store: Any = self._session_store
-        if self._sessions is not None and not self._sessions._is_excluded(scope):
+        if self._sessions is not None and not self._sessions.is_excluded(scope):
             # BlackSheep's own test client calls this method and not the application.
             store = ManagedSessionStore(self._sessions.manager)
         if store is None:

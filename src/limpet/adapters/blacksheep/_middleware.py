@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from blacksheep.contents import TextContent
+from blacksheep.contents import Content
 from blacksheep.messages import Request, Response
 from blacksheep.server.websocket import WebSocket, WebSocketDisconnectError
 from blacksheep.sessions.abc import SessionStore
 
 from limpet._core.session import state_of
 from limpet._core.state import STARTED
+from limpet.adapters._answers import TEXT, AnsweredInside, extra_headers, refuse
 from limpet.adapters.blacksheep._session import Session
-from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware
-from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
+from limpet.asgi import ASGIApp, Message, Receive, Scope, Send
+from limpet.errors import ANSWERED
 from limpet.transports import CookieTransport
 
 __all__ = ["ERROR_HANDLERS", "HandlerFailed", "Middleware", "SocketMiddleware", "run_socket"]
@@ -23,7 +25,6 @@ __all__ = ["ERROR_HANDLERS", "HandlerFailed", "Middleware", "SocketMiddleware", 
 log = logging.getLogger("limpet")
 
 _FAILURE: Final = "limpet.failure"
-_ANSWERED: Final = (StoreUnavailable, SessionConflict, SessionEnded)
 
 
 class HandlerFailed(Exception):
@@ -36,8 +37,8 @@ class HandlerFailed(Exception):
     close: Message | None = None
 
 
-class Middleware(SessionMiddleware):
-    """`SessionMiddleware` with sessions that have BlackSheep's words."""
+class Middleware(AnsweredInside):
+    """`limpet.asgi.SessionMiddleware` with sessions that have BlackSheep's words."""
 
     make = Session.of
     _warned_insecure = False
@@ -80,7 +81,7 @@ class SocketMiddleware:
         except WebSocketDisconnectError:
             raise  # the client hung up, which is no failure
         except Exception as error:
-            if isinstance(error, _ANSWERED) and not request.accepted:
+            if isinstance(error, ANSWERED) and not request.accepted:
                 scope[_FAILURE] = error
                 return None  # closed by the one outside, with the code that such an error has
             scope[_FAILURE] = HandlerFailed()
@@ -92,7 +93,7 @@ async def run_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
 
     Raises:
         HandlerFailed: The handler raised.
-        StoreUnavailable: It did so before it accepted; likewise `SessionConflict` and `SessionEnded`.
+        LimpetError: It did so before it accepted, with one of `limpet.errors.ANSWERED`.
     """
 
     async def hold_back(message: Message) -> None:
@@ -108,20 +109,16 @@ async def run_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         raise failure
 
 
-async def _unavailable(app: Any, request: Request, error: Exception) -> Response:
-    seconds = error.retry_after if isinstance(error, StoreUnavailable) else 1
-    text = "The session store is not available. Try again in a moment.\n"
-    return _answer(503, b"retry-after", str(seconds).encode(), text)
+async def _answer(app: Any, request: Request, error: Exception) -> Response:
+    scope: Any = getattr(request, "scope", None) or {}
+    sessions = [*scope.get("limpet", ())]
+    if not sessions:  # one that `Application.handle` made, where no middleware was around it
+        with suppress(TypeError):  # there is none
+            sessions += [each for each in (request.session,) if isinstance(each, Session)]
+    answer = refuse(sessions, error)
+    headers = [(name.encode(), value.encode()) for name, value in extra_headers(answer).items()]
+    return Response(answer.status, headers, Content(TEXT.encode(), answer.body))
 
 
-async def _conflict(app: Any, request: Request, error: Exception) -> Response:
-    text = "The session was changed or ended by another request. Load the page again.\n"
-    return _answer(409, b"cache-control", b"no-store", text)
-
-
-def _answer(status: int, name: bytes, value: bytes, text: str) -> Response:
-    return Response(status, [(name, value)], TextContent(text))
-
-
-ERROR_HANDLERS: Final = {StoreUnavailable: _unavailable, SessionConflict: _conflict, SessionEnded: _conflict}
+ERROR_HANDLERS: Final = dict.fromkeys(ANSWERED, _answer)
 """How a request ends whose handler let one of these pass."""

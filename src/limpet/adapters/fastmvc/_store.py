@@ -10,11 +10,10 @@ from collections.abc import Awaitable
 from typing import Any, Final, Self, TypeVar
 
 from limpet._core.cookies import MAX_AGE
-from limpet._core.protocols import ABSENT, DONE, Outcome
 from limpet._core.record import NEVER, Record
+from limpet.adapters._documents import DocumentStore
 from limpet.adapters.fastmvc._session import Session
 from limpet.errors import StoreUnavailable, UnstorableValue
-from limpet.runtime import AsyncioRuntime
 from limpet.serializers.json import JSONSerializer
 
 __all__ = ["OwnStore", "SessionStore", "driven"]
@@ -42,7 +41,8 @@ class SessionStore(ABC):
     What three such methods cannot give, and every store of `limpet.stores` does: within one process requests to one
     session wait for each other here, so that both count and a late one does not revive what was ended; **between
     processes** the later save wins, and one that comes just after a logout can bring the session back. There is no
-    list of somebody's sessions and no sweep of expired ones.
+    list of somebody's sessions and no sweep of expired ones. A lock (`limpet.Session.exclusive`) is held against the
+    others of one process only. The store is given sessions and nothing else.
 
     What a method raises counts as "the store is not available" and is answered with 503, mistakes in the program
     (`TypeError`, `KeyError`, `AttributeError` and their like) excepted. A `ValueError` while loading says that what is
@@ -93,7 +93,7 @@ def driven(store: SessionStore) -> OwnStore:
     return SweptStore(store) if swept else OwnStore(store)
 
 
-class OwnStore:
+class OwnStore(DocumentStore):
     """A `limpet.stores.Store` over a `SessionStore`, as far as reading before writing goes.
 
     Args:
@@ -101,60 +101,29 @@ class OwnStore:
     """
 
     def __init__(self, store: SessionStore) -> None:
+        super().__init__()
         self.store = store
-        self._turns = AsyncioRuntime(patience=60)  # longer than any call may take
 
-    async def open(self) -> None:
-        """Do nothing: the store opens what it needs."""
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-    async def load(self, key: str) -> Record | None:
-        """Return the record, or None when there is none."""
+    async def read(self, key: str) -> Record | None:
+        """Return what the store has, or None."""
         try:
             session = await self._call("load", self.store.load(key))
             return None if session is None else _record(session.data)
         except ValueError:
             return _UNREADABLE
 
-    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
-        """Write a record where there is none; return `DONE`, or the record that is already there."""
-        async with self._turns.turn(key):
-            current = await self.load(key)
-            return current or await self._save(key, record, now)
-
-    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        """Replace the record whose version is ``expected``."""
-        async with self._turns.turn(key):
-            current = await self.load(key)
-            if current is None or current.version != expected:
-                return current or ABSENT
-            return await self._save(key, _not_before(record, current.accessed, current.expires), now)
-
-    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        """Move ``accessed`` and ``expires`` forward."""
-        async with self._turns.turn(key):
-            current = await self.load(key)
-            return ABSENT if current is None else await self._save(key, _not_before(current, accessed, expires), now)
-
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
-        """Delete the record, or only that version of it."""
-        async with self._turns.turn(key):
-            current = await self.load(key)
-            if current is None or version not in (None, current.version):
-                return current or ABSENT
-            await self._call("delete", self.store.delete(key))
-            return DONE
-
-    async def _save(self, key: str, record: Record, now: int) -> Outcome:
+    async def write(self, key: str, record: Record, now: int, *, new: bool) -> None:
+        """Let the store keep a session."""
         document = _document(record)
         if type(self.store).save is not SessionStore.save:
             await self._call("save", self.store.save(Session(key, document)))
         else:
             life = MAX_AGE if record.expires == NEVER else max(1, -(-(record.expires - now) // 1000))
             await self._call("set", self.store.set(key, document, life))
-        return DONE
+
+    async def remove(self, key: str) -> None:
+        """Let the store forget a session."""
+        await self._call("delete", self.store.delete(key))
 
     async def _call(self, name: str, call: Awaitable[T]) -> T:
         try:
@@ -183,7 +152,7 @@ def _document(record: Record) -> dict[str, Any]:
     if record.subject is not None:
         meta["subject"] = record.subject
     document = _open(record.payload)
-    if document is None:  # not a session: a note that the engine leaves under an old id
+    if document is None:  # the forward record of a renewal
         return {_META: {**meta, "payload": b64encode(record.payload).decode()}}
     data: dict[str, Any] = document.pop("data")
     if _META in data:
@@ -224,11 +193,6 @@ def _open(payload: bytes) -> dict[str, Any] | None:
 def _close(document: dict[str, Any]) -> bytes:
     body = _dumps(document).encode()
     return _FORMAT + zlib.crc32(body).to_bytes(4, "big") + body
-
-
-def _not_before(record: Record, accessed: int, expires: int) -> Record:
-    """Return the record with times that are not before these."""
-    return record._replace(accessed=max(record.accessed, accessed), expires=max(record.expires, expires))
 
 
 _dumps: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode

@@ -15,6 +15,7 @@ from litestar.types import Scope
 
 from limpet import asgi
 from limpet._core.session import Session
+from limpet.adapters._answers import AnsweredInside
 from limpet.adapters.litestar._config import SessionConfig
 from limpet.adapters.litestar._errors import ANSWERS
 from limpet.adapters.litestar._visit import Visit, outside
@@ -58,7 +59,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         close_sockets: float | None = None,
         everywhere: bool = True,
     ) -> None:
-        self._sessions = asgi.SessionMiddleware(
+        self._sessions = AnsweredInside(
             self._run,
             manager,
             lazy=lazy,

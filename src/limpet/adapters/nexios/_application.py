@@ -11,6 +11,7 @@ import nexios
 from nexios.config import get_config
 from nexios.config.base import MakeConfig
 
+from limpet.adapters._answers import extra_headers, refuse
 from limpet.adapters.nexios._config import BaseConfig, Config, declared_in, find
 from limpet.adapters.nexios._middleware import SessionLayer, SessionMiddleware
 from limpet.adapters.nexios._requests import Request
@@ -19,7 +20,7 @@ from limpet.adapters.nexios._routes import with_ours
 from limpet.adapters.nexios._settings import read
 from limpet.adapters.nexios._words import UnusableSession
 from limpet.asgi import PROBE, Message, Receive, Scope, Send
-from limpet.errors import ConfigurationError, SessionConflict, SessionEnded, StoreUnavailable
+from limpet.errors import ANSWERED, ConfigurationError
 from limpet.manager import SessionManager
 
 __all__ = ["NexiosApp", "get_application"]
@@ -54,7 +55,7 @@ class NexiosApp(nexios.NexiosApp):
         self._unused: list[type[BaseConfig]] = []
         self._layer: SessionLayer | None = None
         read(find(self.config).options)
-        for error in (StoreUnavailable, SessionConflict, SessionEnded):
+        for error in ANSWERED:
             self.add_exception_handler(error, _refuse)
 
     def add_middleware(self, middleware: Any) -> None:
@@ -194,8 +195,5 @@ def _named(classes: Iterable[type[BaseConfig]]) -> str:
 
 async def _refuse(request: Any, response: Any, error: Exception) -> Any:
     """Answer for the store, or for another request that was first; `NexiosApp.add_exception_handler` replaces it."""
-    headers = {"cache-control": "no-store"}
-    if isinstance(error, StoreUnavailable):
-        headers["retry-after"] = str(error.retry_after)
-        return response.text("The session store is not available. Try again in a moment.\n", 503, headers)
-    return response.text("The session was changed or ended by another request. Load the page again.\n", 409, headers)
+    answer = refuse(request.scope.get("limpet", ()), error)
+    return response.text(answer.text, answer.status, extra_headers(answer))

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from limpet._core.cookies import MAX_AGE
-from limpet._core.protocols import ABSENT, DONE, Outcome, Serializer
+from limpet._core.protocols import Serializer
 from limpet._core.record import FACTS, NEVER, Contents, CorruptPayload, Record, pack, unpack
+from limpet.adapters._documents import DocumentStore
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.errors import ConfigurationError, StoreUnavailable
 
 __all__ = ["BackendStore"]
 
 _META: Final = "_limpet"
+_UNREADABLE: Final = Record(0, b"", 0, 0)  # the engine deletes it
 _MISTAKES: Final = (TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError, NotImplementedError)
 
 
-class BackendStore:
+class BackendStore(DocumentStore):
     """A `limpet.stores.Store` over a user's own class, with what `BaseSessionInterface` says it cannot give.
 
     Three shapes are taken: ``load()`` and ``save()`` on an object made with a session key, which a new visitor either
@@ -41,12 +41,12 @@ class BackendStore:
         serializer: Serializer,
         clock: Callable[[], int],
     ) -> None:
+        super().__init__()
         self._made = None if isinstance(backend, type) else backend
         backend = backend if isinstance(backend, type) else type(backend)
         self.backend = backend
         self._serializer = serializer
         self._clock = clock
-        self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
         taken = list(inspect.signature(backend).parameters.values())
         self._on_other = bool(_required(backend.load))
         if self._made is not None and not self._on_other:
@@ -58,68 +58,46 @@ class BackendStore:
         self._key_first = self._takes_key and taken[0].default is inspect.Parameter.empty
         self._own_keys = backend.generate_sid is not BaseSessionInterface.generate_sid
 
-    async def open(self) -> None:
-        """Do nothing: the class opens what it needs."""
-
-    async def close(self) -> None:
-        """Do nothing."""
-
-    async def load(self, key: str) -> Record | None:
-        """Return the record, or None when there is none."""
+    async def read(self, key: str) -> Record | None:
+        """Return what the class loads, or None."""
         try:
             session, call = self._make(key, new=False)
             await self._call(call, "load")
         except ValueError:
-            return Record(0, b"", 0, 0)  # unreadable: the engine deletes it
-        return self._record(session._data)
+            return _UNREADABLE
+        try:
+            return self._record(session._data)
+        except (ValueError, TypeError, LookupError):  # what the engine had noted is not there as it was
+            return _UNREADABLE
 
-    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
-        """Write a record where there is none; return `DONE`, or the record that is already there."""
-        async with self._alone(key):
-            current = await self.load(key)
-            if current is not None:
-                return current
-            await self._write(key, record, now, new=True)
-            return DONE
+    async def write(self, key: str, record: Record, now: int, *, new: bool) -> None:
+        """Let the class save a session.
 
-    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        """Replace the record whose version is ``expected``, as far as reading before writing can tell."""
-        async with self._alone(key):
-            current = await self.load(key)
-            if current is None or current.version != expected:
-                return current or ABSENT
-            await self._write(key, _not_before(record, current.accessed, current.expires), now)
-            return DONE
+        Raises:
+            ConfigurationError: It kept it under another key.
+        """
+        session, call = self._make(key, new=new)
+        session._data = self._document(record)
+        session._life = MAX_AGE if record.expires == NEVER else max(1, -(-(record.expires - now) // 1000))
+        session.modified = True
+        await self._call(call, "save")
+        if session.session_key not in (None, key):
+            raise ConfigurationError(
+                f"{self.backend.__name__}.save() kept a session under a key of its own: take self.session_key, or "
+                "self.generate_sid() while that is None"
+            )
 
-    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        """Move ``accessed`` and ``expires`` forward."""
-        async with self._alone(key):
-            current = await self.load(key)
-            if current is None:
-                return ABSENT
-            await self._write(key, _not_before(current, accessed, expires), now)
-            return DONE
-
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
+    async def remove(self, key: str) -> None:
         """Save the session empty, which is how such a class is told that it has ended."""
-        async with self._alone(key):
-            current = await self.load(key)
-            if current is None or version not in (None, current.version):
-                return current or ABSENT
-            try:
-                session, call = self._make(key, new=False)
-            except ValueError:
-                return DONE  # a class that loads when it is made, and cannot: to the engine there is nothing
-            session._data, session._life = {}, 1
-            session.modified = session.deleted = True
-            await self._call(call, "save")
-            return DONE
+        try:
+            session, call = self._make(key, new=False)
+        except ValueError:
+            return  # a class that loads when it is made, and cannot: to the engine there is nothing
+        session._data, session._life = {}, 1
+        session.modified = session.deleted = True
+        await self._call(call, "save")
 
     # -- inside
-
-    def _alone(self, key: str) -> asyncio.Lock:
-        """Return the lock of one key on this event loop; it lives as long as somebody holds it or waits."""
-        return self._locks.setdefault((id(asyncio.get_running_loop()), key), asyncio.Lock())
 
     def _make(self, key: str, *, new: bool) -> tuple[BaseSessionInterface, Callable[[str], Any]]:
         """Return an object of the class, or of the base class for a class that works on another's session."""
@@ -137,18 +115,6 @@ class BackendStore:
         if self._on_other:
             return session, lambda name: getattr(made, name)(session)
         return session, lambda name: getattr(made, name)()
-
-    async def _write(self, key: str, record: Record, now: int, *, new: bool = False) -> None:
-        session, call = self._make(key, new=new)
-        session._data = self._document(record)
-        session._life = MAX_AGE if record.expires == NEVER else max(1, -(-(record.expires - now) // 1000))
-        session.modified = True
-        await self._call(call, "save")
-        if session.session_key not in (None, key):
-            raise ConfigurationError(
-                f"{self.backend.__name__}.save() kept a session under a key of its own: take self.session_key, or "
-                "self.generate_sid() while that is None"
-            )
 
     async def _call(self, call: Callable[[str], Any], name: str) -> None:
         with self._as_outage(name):
@@ -176,7 +142,7 @@ class BackendStore:
             meta["subject"] = record.subject
         try:
             contents = unpack(record.payload, self._serializer)
-        except CorruptPayload:  # not a session: a note that the engine left under an old id
+        except CorruptPayload:  # the forward record of a renewal
             return {_META: {**meta, "payload": record.payload.hex()}}
         meta["created"] = contents.created
         meta.update({fact: value for fact in FACTS if (value := getattr(contents, fact))})
@@ -193,13 +159,12 @@ class BackendStore:
             return Record(zlib.crc32(payload), pack(Contents(now, data), self._serializer), now)
         version, accessed, expires = meta.pop("version"), meta.pop("accessed"), meta.pop("expires")
         subject, raw = meta.pop("subject", None), meta.pop("payload", None)
-        payload = bytes.fromhex(raw) if raw else pack(Contents(meta.pop("created"), data, **meta), self._serializer)
+        payload = (
+            bytes.fromhex(raw)
+            if raw is not None
+            else pack(Contents(meta.pop("created"), data, **meta), self._serializer)
+        )
         return Record(version, payload, accessed, expires, subject)
-
-
-def _not_before(record: Record, accessed: int, expires: int) -> Record:
-    """Return a record whose times are not before these."""
-    return record._replace(accessed=max(record.accessed, accessed), expires=max(record.expires, expires))
 
 
 def _required(method: Callable[..., Any]) -> list[inspect.Parameter]:

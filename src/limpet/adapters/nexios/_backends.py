@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from limpet.adapters.nexios._config import section
+from limpet.adapters.nexios._mapping import Words
 from limpet.adapters.nexios._settings import Settings
-from limpet.adapters.nexios._words import Words
 
 __all__ = ["BaseSessionInterface"]
 
@@ -29,7 +29,8 @@ class BaseSessionInterface(Words):
     What such a class cannot give, because it has no conditional write, and `limpet.stores.Store` does:
 
     * Two requests at once are merged within one process, where they queue. From two processes the later one wins.
-    * A session that one process ends while another saves it can come back.
+    * A session that one process ends while another saves it can come back. A lock (`limpet.Session.exclusive`) is held
+      against the others of one process only.
     * Nothing finds the sessions of one user, and nothing sweeps what has expired: that is the class's own task, for
       which it has `get_expiry_age`.
 

@@ -16,11 +16,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from limpet._core.marks import is_mark
 from limpet._core.protocols import DONE
 from limpet._core.record import Contents, CorruptPayload, Record, pack, unpack
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._keys import read_keys
-from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.errors import ConfigurationError, SessionEnded, StoreUnavailable
 from limpet.manager import SessionManager, system_clock
 from limpet.serializers.msgpack import MsgpackSerializer
 
@@ -82,12 +83,15 @@ class FileSessionInterface(_Documented):
 
         Raises:
             UnstorableValue: A value would not come back as it is.
+            SessionEnded: An application has just ended the session, or given it another id.
             StoreUnavailable: The folder cannot be written, or others write the same session all the time.
         """
         given = session.get_session_key()
         key = _store_key(given)
         if session.deleted:
-            await self._store.delete(key)
+            there = await self._store.load(key)
+            if there is not None and not is_mark(there.payload):  # what says that it has ended stays
+                await self._store.delete(key)
             session.session_key = None
             return ""
         now, life = self.clock(), session.get_expiry_age()
@@ -98,6 +102,11 @@ class FileSessionInterface(_Documented):
                 session.session_key = given
                 return str(given)
             if isinstance(outcome, Record):
+                if is_mark(outcome.payload) and now < outcome.expires:
+                    raise SessionEnded(
+                        "this session was ended, or given another id, a moment ago: save into a new one, "
+                        "create_session()"
+                    )
                 contents = self._read(outcome) or Contents(now)
                 contents.data = dict(session._session_cache)  # what is noted beside the data stays
                 record = self._record(contents, life)._replace(subject=outcome.subject)

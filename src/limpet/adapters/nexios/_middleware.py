@@ -14,6 +14,7 @@ from limpet._core.protocols import ClientStore, Store, supports
 from limpet._core.session import Session as CoreSession
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import FAILED, REISSUE
+from limpet.adapters._answers import AnsweredInside
 from limpet.adapters.nexios._backend_store import BackendStore
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._config import Found, MiddlewareOptions, Section, SessionConfig, section
@@ -90,7 +91,7 @@ class SessionMiddleware:
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing is given, so that it says no more than any other."""
+        """Whether nothing is given, so that all such objects mean the same."""
         return not (self.options or self.exclude or self.lazy) and all(
             each is None for each in (self.config, self.manager, self.secret_key, self.close_sockets)
         )
@@ -113,7 +114,7 @@ class FileSessionMiddleware(SessionMiddleware):
     in_files = True
 
 
-class SessionLayer(asgi.SessionMiddleware):
+class SessionLayer(AnsweredInside):
     """`limpet.asgi.SessionMiddleware` with the settings, the words and the habits that Nexios documents.
 
     Args:

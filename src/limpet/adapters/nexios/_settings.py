@@ -148,7 +148,7 @@ def values(options: Mapping[str, Any], *, minutes: bool = False, notes: list[str
     Args:
         options: Names in any spelling.
         minutes: A number under ``session_expiration_time`` is minutes, as in the dict that ``get_application`` takes.
-        notes: Gets a sentence for whoever may be surprised.
+        notes: Gets a sentence for each setting that may surprise.
 
     Raises:
         ConfigurationError: A name is unknown, or two spellings of one setting disagree.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from limpet.adapters.nexios._words import Session, Words, zoned
+from limpet.adapters.nexios._mapping import Words, zoned
 
 __all__ = ["StandaloneSession"]
 
@@ -123,7 +123,3 @@ async def _answer(result: Any) -> Any:
 
 def _span(life: float | timedelta) -> timedelta:
     return life if isinstance(life, timedelta) else timedelta(seconds=life)
-
-
-_sessions: Any = Session  # an abstract base class, as every mapping is, which not every type checker knows
-_sessions.register(StandaloneSession)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
@@ -10,38 +10,11 @@ import limpet
 from limpet._core.cookies import MAX_AGE
 from limpet._core.record import NEVER
 from limpet._core.session import backend_of, state_of
+from limpet.adapters.nexios._mapping import Words, zoned
+from limpet.adapters.nexios._standalone import StandaloneSession
 from limpet.errors import ConfigurationError
 
-__all__ = ["Session", "UnusableSession", "Words", "zoned"]
-
-
-class Words(MutableMapping[str, Any]):
-    """Another name for each operation of a mapping."""
-
-    __slots__ = ()
-
-    def set_session(self, key: str, value: Any) -> None:
-        """Set a key."""
-        self[key] = value
-
-    def get_session(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key, or the default."""
-        return self.get(key, default)
-
-    def delete_session(self, key: str) -> None:
-        """Remove a key; an absent one is no error."""
-        self.pop(key, None)
-
-    set = set_session
-    delete = delete_session
-
-    def get_all(self) -> ItemsView[str, Any]:
-        """Return what is in it, as ``items`` does."""
-        return self.items()
-
-    def is_empty(self) -> bool:
-        """Return whether there is nothing in it."""
-        return not len(self)
+__all__ = ["Session", "UnusableSession"]
 
 
 class Session(Words, limpet.Session):
@@ -56,8 +29,6 @@ class Session(Words, limpet.Session):
     def __new__(cls, interface: Any, session_key: str | None = None) -> Any:
         """Return a session of a request, or one that stands alone."""
         if hasattr(interface, "create_session"):
-            from limpet.adapters.nexios._standalone import StandaloneSession
-
             return StandaloneSession(interface, session_key)
         return super().__new__(cls)
 
@@ -127,19 +98,6 @@ class Session(Words, limpet.Session):
         return limit is not None and limit <= engine.clock()
 
 
-def zoned(moment: datetime) -> datetime:
-    """Return a time that has a zone.
-
-    Raises:
-        ConfigurationError: It has none.
-    """
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise ConfigurationError(
-            f"{moment!r} is no time with a zone: give datetime.now(UTC) + timedelta(minutes=30), or its like"
-        )
-    return moment
-
-
 class UnusableSession(MutableMapping[str, Any]):
     """Stands where the session would be, and says at first use why there is none."""
 
@@ -171,3 +129,7 @@ class UnusableSession(MutableMapping[str, Any]):
 
     def __getattr__(self, name: str) -> Any:
         self.refuse()
+
+
+_sessions: Any = Session  # an abstract base class, as every mapping is, which not every type checker knows
+_sessions.register(StandaloneSession)

@@ -185,7 +185,7 @@ class Batching(Generic[Q, A]):
         return None
 
     async def _send_batch(self, task: asyncio.Task[Any], kind: str, batch: list[_Asked[Q, A]]) -> None:
-        # The oldest question's deadline, so that nobody waits longer than the timeout.
+        # The oldest question's deadline, so that no caller waits longer than the timeout.
         deadline = self._deadlines.begin(self._loop, task, batch[0][2])
         try:
             answers = await self._send(kind, [question for question, _, _ in batch])

@@ -19,7 +19,7 @@ from limpet.errors import StoreUnavailable
 __all__ = ["STALE", "TEMPORARY", "Folder", "Irregular", "unavailable"]
 
 STALE: Final = 3600
-"""Seconds after which a temporary file or an index entry without a record is nobody's any more."""
+"""Seconds after which a temporary file or an index entry without a record is left over from a process that died."""
 TEMPORARY: Final = ".tmp"
 _CHUNK: Final = 1 << 20
 _READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -81,8 +81,8 @@ class Folder:
     def locked(self, name: str) -> Iterator[int | None]:
         """Hold the only lock on the file that has this name; None when there is none.
 
-        The lock is on the record's own file, so that no lock files are left behind. Who replaces a file takes the
-        locked one's name away: so a lock counts only when its file still has the name once the lock is held.
+        The lock is on the record's own file, so that no lock files are left behind. A write replaces the
+        file and so takes the locked one's name away: a lock counts only if its file still has the name once it is held.
 
         Raises:
             Irregular: It is a symbolic link, a pipe or a device.
@@ -125,7 +125,7 @@ class Folder:
         self._sync_folder(self.path)
 
     def remove(self, name: str) -> None:
-        """Delete a file for good. The caller holds its lock."""
+        """Delete a file, durably. The caller holds its lock."""
         os.unlink(self.at(name))
         self._sync_folder(self.path)
 

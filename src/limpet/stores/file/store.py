@@ -281,7 +281,7 @@ class FileStore:
             self._folder.remove(name)
             return DONE
         if current.subject is not None:
-            # The key was random and is not used again: nobody is about to make a record that needs this entry.
+            # The key was random and is not used again: no record that needs this entry is about to be made.
             self._subjects.remove(current.subject, key)
         return DONE
 

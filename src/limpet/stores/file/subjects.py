@@ -1,7 +1,7 @@
 """Which session files belong to a subject: one folder per subject, one empty file per key.
 
-An entry may lack its record, a record never lacks its entry: the entry is made first and removed last, and whoever
-finds one without a record, or with the record of somebody else, removes it.
+An entry may lack its record, a record never lacks its entry: the entry is made first and removed last. A
+search that finds one without a record, or with the record of another subject, removes it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Connector:
     the one that takes writes.
 
     ``statement_timeout`` and ``lock_timeout`` are set with the connection, unless the URL sets them: the store waits no
-    longer for an answer, and the server should not go on with what nobody waits for. The limit for locks is the shorter
+    longer for an answer, and the server should not go on with what was given up. The limit for locks is the shorter
     one, so that a lock is reported as such, over a connection that stays usable.
 
     Args:

@@ -3,9 +3,10 @@
 When a server shuts down, fails over or becomes read-only, all connections that idle lead nowhere. So the first one that
 says so ends the others, and what it was asked is asked again over a new one. A read can be asked twice. A write can be
 asked twice if it leaves its version behind: if that is what is there then, the first attempt had landed. If another
-version is there, nobody can tell whether the first attempt had landed before it, and the caller hears that. A deletion
-leaves nothing behind, so it is asked again only where it has certainly not happened. Where a connection broke without a
-word from the server, a write is not asked again here: the engine does that, for every store, once.
+version is there, it cannot be told whether the first attempt had landed before it, and the caller gets an error that
+says so. A deletion leaves nothing behind, so it is asked again only where it has certainly not happened. Where a
+connection broke without a word from the server, a write is not asked again here: the engine does that, for every store,
+once.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ _OPTIONS: Final = {
     "connect_timeout": seconds,
     "max_connections": integer,
 }
-_MIGRATING: Final = 30.0  # seconds; nobody waits so long for it, and it goes on when they gave up
+_MIGRATING: Final = 30.0  # seconds; callers give up earlier, and it goes on without them
 _MANY: Final = 250  # keys that one caller may ask for in one statement
 
 

@@ -45,7 +45,7 @@ class IdleConnections:
                     replies.append(await connection.read_response())
                 except ResponseError as error:
                     replies.append(error)
-        except BaseException:  # cancelled, too: nobody will read what is still to come
+        except BaseException:  # cancelled, too: the replies that are still to come are not read
             await self._discard(connection)
             raise
         if self._others:
@@ -115,7 +115,7 @@ class IdleConnections:
 
 
 _is_readable = methodcaller("can_read" if hasattr(AbstractConnection, "can_read") else "can_read_destructive")
-"""Asks a connection that idled whether there is something to read: its end, or a reply that nobody waited for."""
+"""Asks a connection that idled whether there is something to read: its end, or a reply that is no longer waited for."""
 
 
 def _packer() -> Callable[[tuple[Any, ...]], bytes] | None:

@@ -90,7 +90,7 @@ def digest(subject: str) -> str:
 
 
 def life(expires: int, now: int) -> int | str:
-    """Return how long a record lives from now on, in milliseconds, or nothing when it is kept for good."""
+    """Return how long a record lives from now on, in milliseconds, or nothing when it is kept for ever."""
     if expires == NEVER or expires - now >= _FOREVER:
         return ""
     return max(expires - now, 1)

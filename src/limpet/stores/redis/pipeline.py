@@ -48,7 +48,7 @@ class Pipeline:
     async def send(self, kind: str, commands: Sequence[Command]) -> list[Any]:
         """Send these commands together; return replies, with an exception in the place of one that failed."""
         wait = self._wait if kind == CONFIRMED else 0
-        # Who waits for replicas sends scripts in full, and so never waits for the replicas of a script unknown.
+        # Scripts that replicas must confirm go in full: one that the server does not know would wait in vain first.
         replies = await self._sent([command.in_full() if wait else command.words for command in commands], wait)
         return replies if _USUAL.issuperset(map(type, replies)) else await self._settled(commands, replies, wait)
 

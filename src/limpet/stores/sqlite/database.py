@@ -1,7 +1,7 @@
 """One SQLite file: opening it, one reader, one writer, and what its errors mean.
 
-Writes are queued and carried out by whoever holds the lock: the writer thread when an event loop waits, the calling
-thread when there is none. All that is queued at that moment shares one transaction and one sync.
+Writes are queued and carried out by the thread that holds the lock: the writer thread when an event loop waits, the
+calling thread when there is none. All that is queued at that moment shares one transaction and one sync.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class Database:
     def _begin(self, connection: sqlite3.Connection) -> None:
         """Get the write lock.
 
-        SQLite's own waiting sleeps ever longer, up to 100 ms, and whoever came first may never get a turn.
+        SQLite's own waiting sleeps ever longer, up to 100 ms, and the one that came first may never get a turn.
         """
         deadline = time.monotonic() + self.busy_timeout
         pause = 0.0005
@@ -333,7 +333,7 @@ def _tell(batch: Sequence[_Job[Any]]) -> None:
             try:
                 loop.call_soon_threadsafe(_wake, futures)
             except RuntimeError:
-                if not loop.is_closed():  # closed just now: nobody waits there any more
+                if not loop.is_closed():  # closed just now: nothing waits there any more
                     raise
 
 

@@ -71,7 +71,7 @@ class Handler:
             self.visit.asked_only = False
         match name:
             case "save":
-                await self._saving(self.session.save, self.group)
+                await self.saving(self.session.save, self.group)
             case "refresh":
                 await self.session.refresh()
                 self._look()
@@ -110,7 +110,7 @@ class Handler:
         had = seen is not None and seen.public_id is not None
         self.lost = self.lost or (had and not self.fresh and self.session.public_id is None)
 
-    async def _saving(self, save: Any, group: Group, *, last: bool = False) -> None:
+    async def saving(self, save: Any, group: Group, *, last: bool = False) -> None:
         """Save, and settle what became of what was written."""
         began = len(self.visit.events)
         self.bare(failed=False)
@@ -151,7 +151,7 @@ class Handler:
                 self._look()
                 begun = self.stage.tick()
                 hold = Hold("job", begun, None)
-                self._append()
+                self.append()
                 await pause()
                 if self.session.public_id is not None and not self.fresh:
                     self.visit.holds.append(Hold(hold.name, begun, self.stage.tick()))
@@ -168,12 +168,12 @@ class Handler:
 
     async def _both(self) -> None:
         self.visit.both = True
-        await self._saving(self.session.save, self.group)
+        await self.saving(self.session.save, self.group)
 
         async def task() -> None:
             for _ in range(2):
                 group = self._group()
-                for write in (self._append, self._count):
+                for write in (self.append, self._count):
                     self.group = group
                     write()
                     await pause()
@@ -207,7 +207,7 @@ class Handler:
         number = self._note()
         self.session[f"k{number}"] = number
 
-    def _append(self) -> None:
+    def append(self) -> None:
         self.session.setdefault("log", []).append(self._note())
 
     def _count(self) -> None:

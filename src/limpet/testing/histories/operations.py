@@ -1,8 +1,8 @@
 """Every operation, with every call of the store that it makes failing in every way, one after the other.
 
 What must hold afterwards is what must hold in any history: the browser opens the old session or the new one, whole.
-One thing nobody can mend: a process that dies after the last write of a change of id, and before the answer, leaves a
-browser with an id that is replaced.
+No order of writes can mend one case: a process that dies after the last write of a change of id, and before the
+answer, leaves a browser with an id that is replaced.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _TIMES: Final = {"tick": 5, "wait": 1_200, "half": IDLE // 2, "long": IDLE * 7 /
 _FOR_GOOD: Final = 1_000 * 86_400
 """Seconds after which nothing of a history may be left in its store."""
 _KEPT: Final = 2
-"""Records that may be there for good, however much happened."""
+"""Records that may be there for ever, however much happened."""
 
 
 class Play:
@@ -185,7 +185,7 @@ class Play:
             if group.state == "open":
                 handler.settle(group, began, failed=True)
         else:
-            await handler._saving(lambda: manager.commit(session), group, last=True)
+            await handler.saving(lambda: manager.commit(session), group, last=True)
         token = cookie_of(manager.header(session), manager.cookie_name)
         visit.sends = visit.error is None and visit.act.ends != "raises"
         visit.out = token if visit.sends else None
@@ -224,7 +224,7 @@ class Play:
                     handler = self._handler(visit, session)
                     group = handler.group
                     group.state = "unknown"  # until it is saved
-                    handler._append()
+                    handler.append()
                     await pause()
                 handler.settle(group, len(visit.events))
             case "revoke" if pid is not None:
@@ -273,11 +273,11 @@ class Play:
         """Let everything expire: what is then left is never removed."""
         worker.clock.advance(_FOR_GOOD)
         await worker.manager.sweep()
-        if isinstance(self.store, Scans):
+        if supports(self.store, Scans):
             left, _ = await self.store.scan(None, 100)
             late = [record for _, record in left if record.expires < NEVER]
             if late or len(left) > _KEPT:
-                self.history.problems.append(f"{len(left)} records are left for good after everything has expired")
+                self.history.problems.append(f"{len(left)} records are left for ever after everything has expired")
 
     async def _see(self, worker: Worker, token: str, headers: list[tuple[bytes, bytes]]) -> None:
         visit = self._visit(Act(steps=("ask",)))

@@ -232,7 +232,7 @@ class SteppedRuntime:
     """The `Runtime` of a manager on a stage: no time limits, since no time passes; turns and waits are pauses.
 
     Args:
-        stage: Where tasks are put that nobody waits for.
+        stage: Where tasks are put that are not waited for.
         queues: Commits of one session queue. False: they go ahead at once, as after waiting in vain.
     """
 

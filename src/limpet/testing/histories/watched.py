@@ -33,7 +33,7 @@ WRITES: Final = frozenset({"create", "update", "replace", "touch", "delete"})
 
 
 class Caller(Protocol):
-    """Who is calling a store: a request, or an operator.
+    """What is calling a store: a request, or an operator.
 
     Attributes:
         calls: The names of its calls so far.

@@ -1,0 +1,39 @@
+"""The headers that hand out the token of a session, or take it back."""
+
+from __future__ import annotations
+
+from limpet._core import plan
+from limpet._core.context import Context
+from limpet._core.protocols import Header
+from limpet._core.state import SessionState
+
+__all__ = ["headers"]
+
+
+def headers(engine: Context, state: SessionState) -> list[Header]:
+    """Return the headers that this response needs for the token; once."""
+    token, line = state.out, state.line
+    clears, state.clears = state.clears, False
+    if token is None:
+        return []
+    state.out = state.line = state.created = None
+    found: list[Header] = []
+    if line is not None and line[0] == token:
+        found.append(line[1])
+    elif token:
+        found.append(engine.transport.write(token, _max_age_of(engine, state)))
+    else:
+        cleared = engine.transport.clear()
+        if cleared is not None:
+            found.append(cleared)
+    others = getattr(engine.transport, "clear_others", None) if clears else None
+    if others is not None:
+        found.extend(others())
+    return found
+
+
+def _max_age_of(engine: Context, state: SessionState) -> int | None:
+    if state.draft is None or state.read is None:
+        return None
+    deadline = plan.cookie_deadline(state.draft, state.read.record.accessed, engine.policy)
+    return plan.max_age(deadline, engine.clock(), engine.rules)

@@ -1,0 +1,85 @@
+"""What the steps of a load or commit need of the engine that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from limpet._core import events
+from limpet._core.cookie_revocation import Revocation
+from limpet._core.ids import Ids
+from limpet._core.plan import Plan, Rules
+from limpet._core.policy import SessionPolicy
+from limpet._core.protocols import ClientStore, Importer, Reader, Runtime, Serializer, Transport
+from limpet._core.record import Contents
+from limpet._core.state import Leaving, SessionState
+from limpet._core.storage import Storage
+from limpet._core.watch import Watch
+
+__all__ = ["Context"]
+
+
+class Context(Protocol):
+    """An engine, as the steps see it; `limpet._core.engine.Engine` is the one there is.
+
+    Attributes:
+        storage: Calls the store.
+        ids: Turns ids into tokens and keys.
+        rules: What the policy comes to.
+        policy: The policy.
+        serializer: Turns values into bytes.
+        transport: Carries the token.
+        clock: Returns milliseconds since 1970.
+        client: The store, where it is one that keeps the session in the cookie.
+        is_server_side: The store keeps records.
+        persistent: Cookies carry a Max-Age.
+        importers: Readers of another library's sessions.
+        reader: Finds and unseals the cookie of nearly every request in one go; None: there is no such shortcut.
+        revocation: How cookie sessions are ended; None: they are not.
+        watch: What this process has seen of locks that others hold.
+        unfinished: Old ids that may live, by the key of the new one.
+    """
+
+    storage: Storage
+    ids: Ids
+    rules: Rules
+    policy: SessionPolicy
+    serializer: Serializer
+    transport: Transport
+    clock: Callable[[], int]
+    client: ClientStore
+    is_server_side: bool
+    persistent: bool
+    importers: Sequence[Importer]
+    reader: Reader | None
+    revocation: Revocation | None
+    watch: Watch
+    unfinished: dict[str, list[Leaving]]
+
+    @property
+    def runtime(self) -> Runtime:
+        """What is needed of an event loop."""
+
+    def emit(self, kind: type[events.Event], key: str | None = None, **facts: Any) -> None:
+        """Send an event to the listeners."""
+
+    def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
+        """Return what a commit would do now."""
+
+    def pack(self, state: SessionState) -> bytes:
+        """Return the payload of a session as it is now."""
+
+    def same(self, payload: bytes, base: bytes) -> bool:
+        """Tell whether two payloads hold equal contents."""
+
+    def base(self, state: SessionState) -> Mapping[str, Any]:
+        """Return the keys and values as they were read."""
+
+    def describe(self, state: SessionState, draft: Contents, flags: int) -> bool:
+        """Note what the application wants to know of the client."""
+
+    def note_ambiguous(self, state: SessionState) -> None:
+        """Note that a request presented two live sessions."""
+
+    def warn_of_copies(self) -> None:
+        """Warn once that a cookie session cannot be ended where a copy of its cookie is."""

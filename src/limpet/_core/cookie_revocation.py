@@ -1,0 +1,180 @@
+"""How cookie sessions are ended, where that was asked for: by marks in a server-side store.
+
+With ``denylist`` there is one mark (`limpet._core.marks`) for each login, named by the *lineage* that all its cookies
+have in common: it says that the login was ended, or how often its id was changed, so that cookies from before the last
+change are dead. With ``epoch`` sessions of a subject are ended together, by the numbers of `limpet._core.positions`. A
+cookie is believed only after the mark was looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from limpet._core import marks
+from limpet._core.policy import slack_ms
+from limpet._core.positions import JOURNAL, number_of, subject_key
+from limpet._core.record import NEVER, Contents
+from limpet.errors import LimpetError
+
+if TYPE_CHECKING:
+    from limpet._core.protocols import Store
+    from limpet._core.storage import Storage
+
+__all__ = ["Ended", "Mode", "Revocation", "require"]
+
+Mode: TypeAlias = Literal["none", "epoch", "denylist"]
+
+_LONGEST: Final = 400 * 86_400_000  # milliseconds that a browser keeps a cookie at most
+_REMEMBERED: Final = 10_000  # answers that the cache holds at most
+
+
+class Ended(NamedTuple):
+    """What ending a session came to.
+
+    Attributes:
+        number: The number of the revocation that was written for it; 0: none.
+        before: What the mark said before.
+    """
+
+    number: int = 0
+    before: Sequence[marks.Facts] = ()
+
+
+class Revocation:
+    """How cookie sessions are ended.
+
+    Args:
+        mode: ``"epoch"`` or ``"denylist"``.
+        store: Where the marks are kept.
+        cache_ms: So long an answer of the store is believed without asking again. 0: not at all.
+    """
+
+    def __init__(self, mode: Mode, store: Store, cache_ms: int) -> None:
+        self.mode = mode
+        self.store = store
+        self._cache_ms = cache_ms
+        self._answers: dict[str, tuple[int, int]] = {}
+
+    async def limit(self, storage: Storage, key: str) -> int:
+        """Return what a cookie has to have seen at least, as the mark of this key says.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        now = storage.clock()
+        known = self._answers.get(key)
+        if known is not None and 0 <= now - known[0] < self._cache_ms:
+            return known[1]
+        if self.mode == "epoch":
+            record, journal = await storage.load_many((key, JOURNAL))
+            storage.positions.take(journal)
+        else:
+            record = await storage.load(key)
+        facts = {} if record is None else marks.read(record.payload)
+        # A damaged mark ends what it is about: trouble in the store never logs anybody in.
+        if facts is None or facts.get("ended"):
+            limit = NEVER
+        elif self.mode == "epoch":
+            limit = number_of(record, storage.positions.seq)
+        else:
+            limit = int(facts.get("turn", 0))
+        if self._cache_ms:
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            self._answers[key] = now, limit
+        return limit
+
+    def forget(self, key: str) -> None:
+        """Ask for this mark again, as this process has just written it."""
+        self._answers.pop(key, None)
+
+    def key_of(self, contents: Contents, subject: str | None) -> str | None:
+        """Return the key of the mark that would end this session, or None: it has no lineage, so nothing can end it."""
+        if self.mode == "epoch" and subject is not None:
+            return subject_key(subject)
+        return None if contents.lineage is None else marks.mark_key("cookie", contents.lineage)
+
+    async def is_live(self, storage: Storage, contents: Contents, subject: str | None) -> bool:
+        """Tell whether the session of a cookie was not ended.
+
+        Raises:
+            StoreUnavailable: The store does not answer, so that it cannot be told.
+        """
+        key = self.key_of(contents, subject)
+        if key is None:
+            return False  # one from before revocation was switched on could never be ended
+        of_subject = self.mode == "epoch" and subject is not None
+        return await self.limit(storage, key) <= (contents.seen if of_subject else contents.turn)
+
+    async def end(self, storage: Storage, key: str, subject: str | None) -> Ended:
+        """End one session, and with ``epoch`` all of its subject.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        if self.mode == "epoch" and subject is not None:
+            before: list[marks.Facts] = []
+            number = await storage.positions.advance(key, note=before.append)
+            self.forget(key)
+            return Ended(number, before)
+        await self.end_lineage(storage, key)
+        return Ended()
+
+    async def end_lineage(self, storage: Storage, key: str) -> None:
+        """Write the mark that ends a login.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        until = _longest(storage)
+
+        def ended(facts: marks.Facts) -> tuple[marks.Facts, int]:
+            kept = max(until, int(facts.get("until", 0)))
+            return {**facts, "ended": 1, "until": kept}, kept
+
+        await marks.amend(storage, key, ended)
+        self.forget(key)
+
+    async def turn(self, storage: Storage, key: str, draft: Contents) -> bool:
+        """Make every cookie of this lineage from before now dead; False: somebody else has done so, or ended it.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        turn, until, stands = draft.turn, _longest(storage), True
+
+        def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
+            nonlocal stands
+            stands = not facts.get("ended") and facts.get("turn", 0) <= turn
+            kept = max(until, int(facts.get("until", 0)))
+            return ({**facts, "turn": turn + 1, "until": kept} if stands else facts), kept
+
+        await marks.amend(storage, key, next_)
+        if stands:
+            draft.turn = turn + 1
+        self.forget(key)
+        return stands
+
+
+def require(revocation: Revocation | None, mode: Mode) -> Revocation:
+    """Check that cookie sessions are ended in this way; return how.
+
+    Raises:
+        LimpetError: They are not; the message says which setting would do it.
+    """
+    if revocation is None or revocation.mode != mode:
+        what = "a single cookie session" if mode == "denylist" else "all cookie sessions of a subject"
+        raise LimpetError(f"{what} can be ended with CookieStore(revocation={mode!r}, revocation_store=...) only")
+    return revocation
+
+
+def _longest(storage: Storage) -> int:
+    """Return when every cookie that exists now is dead, whatever session it is of and whatever policy sealed it."""
+    policy = storage.policy
+    spans = [policy.absolute_ms if policy.absolute_ms is not None else policy.idle_ms]
+    spans += [policy.remember_ms] if policy.remember_ms is not None else []
+    lasting = [span for span in spans if span is not None]
+    if len(lasting) < len(spans):
+        return NEVER
+    return storage.clock() + max(_LONGEST, 2 * max(lasting)) + slack_ms(None)

@@ -1,0 +1,52 @@
+"""Session ids: the tokens that clients have of them, and the keys that stores have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from limpet._core import tokens
+from limpet._core.protocols import Sealer
+
+__all__ = ["Ids"]
+
+
+class Ids:
+    """Turns ids into tokens and keys.
+
+    Args:
+        namespace: What keys are derived under.
+        sealer: Signs ids; None: they go out as they are.
+        unsigned_until: Until then, in milliseconds since 1970, ids that go without a signature are accepted.
+        clock: Returns milliseconds since 1970.
+    """
+
+    __slots__ = ("_key_prefix", "_sealer", "_unsigned_until", "clock")
+
+    def __init__(self, namespace: str, sealer: Sealer | None, unsigned_until: int, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self._key_prefix = tokens.key_prefix(namespace)
+        self._sealer = sealer
+        self._unsigned_until = unsigned_until
+
+    def verify(self, token: str) -> bytes | None:
+        """Return the raw id in a token, or None for anything that was not handed out here."""
+        if self._sealer is None:
+            raw = tokens.decode_id(token)
+            return tokens.id_of_signed(token) if raw is None else raw
+        raw = self._sealer.open(token)
+        if raw is None and self._unsigned_until and self.clock() < self._unsigned_until:
+            return tokens.decode_id(token)
+        return raw if raw is not None and len(raw) == tokens.ID_BYTES else None
+
+    def present(self, raw: bytes) -> str:
+        """Return the token that a client is given for an id."""
+        return tokens.encode_id(raw) if self._sealer is None else self._sealer.seal(raw)
+
+    def key_of(self, raw: bytes) -> str:
+        """Return the store key of an id."""
+        return sha256(self._key_prefix + raw).hexdigest()
+
+    def current(self, token: str) -> bool:
+        """Return whether the token is signed under the newest key, if at all."""
+        return self._sealer is None or self._sealer.current(token)

@@ -1,0 +1,83 @@
+"""Steps that change the state of a session by what a handler does to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limpet._core.record import Contents, Found
+from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, Read, SessionState
+
+__all__ = ["adopt", "begin", "check_text", "expose", "forget_key", "own"]
+
+
+def adopt(state: SessionState, found: Found) -> None:
+    """Let a session stand for what was found in the store."""
+    state.read = Read(found.raw, found.key, found.record, found.contents.ends)
+    state.draft, state.data, state.subject = found.contents, found.contents.data, found.record.subject
+    state.met = True
+    if found.forwarded:
+        state.flags |= FORWARDED | REISSUE
+
+
+def begin(state: SessionState, now: int) -> None:
+    """Start over with empty contents."""
+    state.draft = Contents(now)
+    state.data = state.draft.data
+    state.subject = None
+    state.flags &= ~(LOGIN | REGENERATE | EXPOSED)
+    state.increments = state.views = state.loans = state.owned = state.assigned = None
+
+
+def forget_key(state: SessionState, key: str) -> None:
+    """Drop what was noted about a key whose value was replaced."""
+    if state.increments is not None:
+        state.increments.pop(key, None)
+    if state.views is not None:
+        state.views.pop(key, None)
+    if state.loans is not None:
+        state.loans = [loan for loan in state.loans if loan[0] != key] or None
+
+
+def expose(state: SessionState, key: str, value: Any) -> None:
+    """Note that a container goes out, and which containers in it are the engine's own."""
+    state.flags |= EXPOSED
+    if state.assigned is None:
+        state.assigned = set()
+    if key in state.assigned:
+        return
+    state.assigned.add(key)
+    if state.owned is None:
+        state.owned = {}
+    own(state.owned, value)
+
+
+def own(owned: dict[int, Any], value: Any) -> None:
+    """Add every container in a decoded value to those that the engine may change in place."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is dict:
+            owned[id(each)] = each
+            waiting.extend(item for item in each.values() if type(item) not in FROZEN)
+        elif kind is list:
+            owned[id(each)] = each
+            waiting.extend(item for item in each if type(item) not in FROZEN)
+        elif kind is set:
+            owned[id(each)] = each
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse what not every store can keep.
+
+    Raises:
+        ValueError: It is no text that UTF-8 can encode, or holds a NUL character.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the {what} {text!r} is no text: it holds half of a surrogate pair, which UTF-8 cannot encode"
+        ) from error
+    if "\x00" in text:
+        raise ValueError(f"the {what} {text!r} holds a NUL character, which not every store can keep: leave it out")

@@ -1,0 +1,35 @@
+"""What is asked of a session while its request runs: the answers change nothing, and can be had twice."""
+
+from __future__ import annotations
+
+from copy import copy
+
+from limpet._core.context import Context
+from limpet._core.plan import Step
+from limpet._core.record import pack
+from limpet._core.settle import settle_views
+from limpet._core.state import SessionState
+
+__all__ = ["differs", "pack_as_it_will_be"]
+
+
+def differs(engine: Context, state: SessionState) -> bool:
+    """Return whether the session has something to save."""
+    read = state.read
+    todo = engine.decide(state, read.record.accessed if read is not None else engine.clock())
+    if todo.step is Step.RENEW:
+        return read is not None and bool(todo.payload) and not engine.same(todo.payload, read.record.payload)
+    return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.EMPTY, Step.MOVE)
+
+
+def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:
+    """Return the payload of a session with typed objects and lent containers, as a commit would settle them."""
+    assert state.draft is not None
+    draft = state.draft.copy({})
+    copied = SessionState(state.began)
+    draft.data = copied.data = dict(state.data)
+    # Settling notes what it has settled: in copies, as this is only a question.
+    copied.views = None if state.views is None else {key: copy(view) for key, view in state.views.items()}
+    copied.loans = None if state.loans is None else [(key, copy(loan)) for key, loan in state.loans]
+    settle_views(engine, copied)
+    return pack(draft, engine.serializer)

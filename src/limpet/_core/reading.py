@@ -1,0 +1,121 @@
+"""Reading a session: when a request begins, and again while it runs."""
+
+from __future__ import annotations
+
+from limpet._core import conflict, cookie_session, importing, plan, questions, record, rotation
+from limpet._core.attempt import Attempt
+from limpet._core.context import Context
+from limpet._core.cookie_session import Opened
+from limpet._core.notes import adopt
+from limpet._core.plan import NO_PLAN
+from limpet._core.record import Found
+from limpet._core.state import ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, Gone, SessionState
+from limpet.errors import StoreUnavailable
+
+__all__ = ["find", "is_live", "refresh"]
+
+
+async def find(engine: Context, state: SessionState) -> None:
+    """Look for the session of the ids that a request presented, and let the state stand for it.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    found: Found | Opened | None = None
+    gone: Gone | None = None
+    if not engine.is_server_side:
+        found = await cookie_session.find(engine, state) if state.ids else None
+    else:
+        live: list[Found] = []
+        for token in state.ids:
+            raw = engine.ids.verify(token)
+            each = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
+            if isinstance(each, Gone):
+                gone = each
+            elif each is not None and all(each.key != other.key for other in live):
+                live.append(each)
+                if not engine.ids.current(token):
+                    state.flags |= REISSUE
+        if len(live) == 1:
+            found = live[0]
+        elif live:
+            state.rivals = live
+            engine.note_ambiguous(state)
+    if state.loaded == READY:
+        return  # another task of the same request was faster
+    if found is None and not state.rivals and gone is None and state.old is not None:
+        await importing.read(engine, state, state.old)
+    state.loaded = READY
+    if isinstance(found, Found):
+        adopt(state, found)
+        if found.key in engine.unfinished:
+            await rotation.finish_later(engine, state)
+        await _keep_for_this_request(engine, state)
+    elif found is not None:
+        cookie_session.adopt(engine, state, found)
+    elif gone is not None and not state.rivals:
+        state.gone = gone
+        state.flags |= OVER
+
+
+async def _keep_for_this_request(engine: Context, state: SessionState) -> None:
+    """Note the use now where the session could end while the request runs: a use counts from its beginning.
+
+    That is so once an eighth of the idle timeout has passed; busier sessions are touched when the response starts.
+    """
+    read, draft = state.read, state.draft
+    if read is None or draft is None or not engine.policy.rolling or draft.ends is not None or state.flags & PASSIVE:
+        return
+    idle = plan.idle_timeout(draft, engine.policy)
+    now = used = engine.clock()
+    if idle is None or now - read.record.accessed <= idle // 8 or not read.raw:
+        return
+    if plan.cookie_slides(draft, engine.rules, now):  # a touch by a request that uses the session stays due
+        used -= engine.policy.touch_after(idle) or 0
+    if used <= read.record.accessed:
+        return
+    expires = plan.forget_at(draft, used, engine.policy)
+    try:
+        there = await engine.storage.touch(read.key or "", used, expires)
+    except StoreUnavailable:
+        return  # said as an event; the session is alive, and the commit touches again
+    if there:
+        renewed = read.record._replace(accessed=used, expires=max(read.record.expires, expires))
+        state.read = read._replace(record=renewed)
+
+
+async def is_live(engine: Context, state: SessionState) -> bool:
+    """Return whether the store still has a session that was loaded, and its deadlines have not passed.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    read = state.read
+    if read is None or state.flags & (ENDED | OVER):
+        return False
+    if not engine.is_server_side:
+        contents = record.unpack(read.record.payload, engine.serializer, sealed=True)
+        return await cookie_session.is_live(engine, contents, read.record.subject)
+    found = await engine.storage.locate(read.raw, read.key or "", met=True)
+    if not isinstance(found, Found):
+        if state.read is read:  # a save from now on has to look again: there is no slack for it
+            state.read = read._replace(record=read.record._replace(expires=0))
+        return False
+    if found.forwarded and state.read is read:  # so that a long-lived socket never has many renewals to follow
+        state.read = read._replace(raw=found.raw, key=found.key)
+        state.flags |= FORWARDED | REISSUE
+    return True
+
+
+async def refresh(engine: Context, state: SessionState) -> None:
+    """Read the record of a loaded session again and merge unsaved changes over it; the caller has its only turn.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    read, draft = state.read, state.draft
+    if engine.is_server_side and read is not None and draft is not None and not state.flags & ENDED:
+        found = await engine.storage.locate(read.raw, read.key or "", met=True)
+        differs = questions.differs(engine, state)
+        attempt = Attempt(engine, state, NO_PLAN, engine.clock())
+        conflict.rebase(attempt, found, differs)

@@ -1,0 +1,35 @@
+"""What marks and revocations need of the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+from limpet._core.record import Record
+
+__all__ = ["InTheWay", "Records"]
+
+InTheWay: TypeAlias = Record | Literal[False] | None
+"""What a conditional write meets: None: nothing, it has happened; a record; False: there is no record."""
+
+
+class Records(Protocol):
+    """Reads and writes single records of a store, as `limpet._core.storage.Storage` does."""
+
+    has_marks: bool
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """Returns milliseconds since 1970."""
+
+    async def load(self, key: str) -> Record | None:
+        """Return the record of a key."""
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        """Return the records of several keys."""
+
+    async def create(self, key: str, record: Record, *, insist: bool = False) -> InTheWay:
+        """Write a record where there is none."""
+
+    async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
+        """Replace the record of a version."""
