@@ -29,7 +29,11 @@ OPERATIONS: dict[str, tuple[Callable[[Session], Any], str | None, list[str] | No
     "login anew, saved": (steps(lambda session: session.login("ann"), lambda session: session.save()), "ann", CART),
     "login of somebody else": (lambda session: session.login("bob"), "bob", None),
     "logout": (lambda session: session.logout(), None, None),
-    "logout, then a write": (steps(lambda session: session.logout(), lambda session: session.update(cart=[])), None, []),
+    "logout, then a write": (
+        steps(lambda session: session.logout(), lambda session: session.update(cart=[])),
+        None,
+        [],
+    ),
 }
 
 
@@ -124,7 +128,9 @@ async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Site,
             return
 
 
-_BREAKS_OFF = pytest.mark.xfail(strict=True, reason="an id whose end cannot be told is handed out without what others saved")
+_BREAKS_OFF = pytest.mark.xfail(
+    strict=True, reason="an id whose end cannot be told is handed out without what others saved"
+)
 
 
 @pytest.mark.parametrize(

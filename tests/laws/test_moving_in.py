@@ -1,0 +1,155 @@
+"""Sessions of another library that move in are judged as logins of their time, once for each old cookie."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import itsdangerous
+import pytest
+
+from limpet import SessionManager
+from limpet.csrf import CSRFMiddleware
+from limpet.importers import StarletteCookies
+from limpet.transports import HeaderTransport
+from tests.laws.site import Browser, Site, items, look
+
+OLD = "the old starlette secret"
+
+
+class _Signer(itsdangerous.TimestampSigner):
+    """Signs as of a time that a test chose."""
+
+    moment = 0
+
+    def get_timestamp(self) -> int:
+        return self.moment
+
+
+def _old(site: Site, user: str = "ann", age: float = 0, **more: Any) -> Browser:
+    signer = _Signer(OLD)
+    signer.moment = round(site.clock.now / 1000 - age)
+    data = base64.b64encode(json.dumps({"user": user, **more}).encode())
+    return Browser({"session": signer.sign(data).decode()}, header=site.header)
+
+
+def _importers(*, forget: bool, max_age: int = 14 * 86_400) -> dict[str, Any]:
+    until = date(2030, 1, 31)
+    return {
+        "importers": [StarletteCookies(OLD, until=until, subject="user", forget=forget, max_age=max_age)],
+    }
+
+
+ENDS: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
+    "revoke_all": lambda manager: manager.revoke_all("ann"),
+    "revoke_everyone": lambda manager: manager.revoke_everyone(),
+}
+
+
+@pytest.mark.parametrize("forget", [True, False])
+@pytest.mark.parametrize("moved", [True, False], ids=["after a click", "before any click"])
+@pytest.mark.parametrize("how", ENDS)
+async def test_an_old_cookie_does_not_revive_what_was_revoked(site: Site, how: str, moved: bool, forget: bool) -> None:
+    """The old cookie was there before the revocation: it opens nothing afterwards, on any worker."""
+    settings = _importers(forget=forget)
+    shop, other = site.worker(**settings), site.worker(**settings)
+    old = _old(site, age=60)
+    if moved:
+        assert (await old.copy().ask(shop, look)).result == "ann"
+    site.clock.advance(1)
+    await ENDS[how](shop.manager)
+    site.clock.advance(1)
+    for worker in (shop, other, shop):
+        assert (await old.copy().ask(worker, look)).result is None
+    assert await shop.manager.sessions_of("ann") == []
+
+
+async def test_an_old_cookie_does_not_pass_a_limit(site: Site) -> None:
+    """Where one session is allowed and taken, an old cookie does not make a second one."""
+    settings = _importers(forget=False)
+    policy = {"max_sessions": 1, "when_full": "refuse"}
+    shop = site.worker(policy=policy, **settings)
+    ann = await site.browser().login(shop)
+    for _ in range(3):
+        await _old(site, age=60).ask(shop, look)
+    assert (await ann.ask(shop, look)).result == "ann"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+async def test_an_old_cookie_moves_in_once(site: Site) -> None:
+    """Copies of one old cookie end as one session, not as one for each click."""
+    settings = _importers(forget=False)
+    shop = site.worker(**settings)
+    old = _old(site, age=60, cart=["tea"])
+    assert (await old.ask(shop, items)).result["cart"] == ["tea"]
+    for _ in range(3):
+        assert (await old.ask(shop, look)).result == "ann"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+@pytest.mark.parametrize("forget", [True, False])
+async def test_a_logout_ends_what_moved_in(site: Site, forget: bool) -> None:
+    """After a logout the old cookie, which the browser may still have, does not log its user in again."""
+    shop = site.worker(**_importers(forget=forget))
+    old = _old(site, age=60)
+    copy = old.copy()
+    await old.ask(shop, lambda session: session.update(note=1))
+    await old.ask(shop, lambda session: session.logout())
+    for browser in (old, copy):
+        assert (await browser.ask(shop, look)).result is None
+
+
+@pytest.mark.parametrize("forget", [True, False])
+async def test_a_session_that_moved_in_and_expired_is_not_revived(site: Site, forget: bool) -> None:
+    """Neither the browser that still has the old cookie nor a copy of it opens the session again after its deadline."""
+    shop, other = site.worker(policy={"idle_timeout": 1800}, **_importers(forget=forget)), site.worker()
+    old = _old(site, age=60)
+    copy = old.copy()
+    assert (await old.ask(shop, look)).result == "ann"
+    site.clock.advance(31 * 60)
+    for browser in (old, copy):
+        assert (await browser.ask(shop, look)).result is None
+    assert await other.manager.sessions_of("ann") == []
+
+
+async def test_an_old_cookie_that_is_too_old_opens_nothing(site: Site) -> None:
+    """What the old library would not have read any more does not move in."""
+    shop = site.worker(**_importers(forget=False, max_age=86_400))
+    assert (await _old(site, age=86_400 + 60).ask(shop, look)).result is None
+    assert (await _old(site, age=86_400 - 60).ask(shop, look)).result == "ann"
+
+
+@pytest.mark.parametrize("origin", ["cross-site", "same-site"])
+async def test_an_old_cookie_is_no_header(site: Site, origin: str) -> None:
+    """With the id in a header, a cross-site POST that brings only the old cookie is refused; the header passes."""
+    site.header = "x-session-id"
+    shop = site.worker(transport=HeaderTransport(), around=CSRFMiddleware, **_importers(forget=False))
+    foreign = {"sec-fetch-site": origin, "origin": "https://evil.example", "content-type": "text/plain"}
+    victim = _old(site, age=60)
+    ran: list[str] = []
+    answer = await victim.ask(shop, lambda session: ran.append(str(session.subject)), headers=foreign)
+    assert (answer.status, ran) == (403, [])
+    browser = await site.browser().login(shop)
+    answer = await browser.ask(shop, look, headers=foreign)
+    assert (answer.status, answer.result) == (200, "ann")
+
+
+async def test_ids_without_a_signature_are_read_until_a_date(site: Site) -> None:
+    """Adding a secret to a running store logs nobody out where the operator gave a date; later they are anonymous."""
+    secret = "one secret of all workers, long enough 0123456789"
+    until = datetime.fromtimestamp(site.clock.now / 1000, UTC) + timedelta(days=2)
+    before = site.worker()
+    after = site.worker(secret=secret, unsigned_until=until)
+    strict = site.worker(secret=secret)
+    ann = await site.browser().login(before)
+    await ann.ask(before, lambda session: session.update(cart=["tea"]))
+    left = ann.copy()
+    assert (await ann.copy().ask(strict, look)).result is None
+    assert (await ann.ask(after, items)).result == {"cart": ["tea"]}
+    assert (await ann.ask(after, look)).result == "ann"
+    assert (await ann.ask(strict, look)).result == "ann", "the id was not signed with the next response"
+    site.clock.advance(3 * 86_400)
+    assert (await left.ask(after, look)).result is None
