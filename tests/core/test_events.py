@@ -178,10 +178,10 @@ async def test_corrupt(site: Site) -> None:
     """A record that cannot be read is told with the reason."""
     cookie = await site.login("ann")
     key = await key_of(site, cookie)
-    record = await site.manager.store.load(key)
+    record = await site.manager.engine.storage.server.load(key)
     assert record is not None
     damaged = record._replace(version=record.version ^ 1, payload=record.payload[:-1] + b"\0")
-    await site.manager.store.update(key, damaged, record.version, now=site.manager.clock())
+    await site.manager.engine.storage.server.update(key, damaged, record.version, now=site.manager.clock())
     assert await site.whose(cookie) is None
     assert "checksum" in only(site, events.CorruptRecord).reason
 

@@ -132,7 +132,7 @@ async def test_a_revoked_session_stays_revoked(store: Store) -> None:
         site.held(nothing, token),
         site.held(lambda session: session.regenerate(), token) as regenerating,
     ):
-        await site.manager.store.delete(public)
+        await site.manager.engine.storage.server.delete(public)
     assert regenerating.reply.token is None
     assert await site.rows() == []
 

@@ -229,7 +229,9 @@ async def test_a_list_does_not_count_a_renewal_twice(site: Site) -> None:
     contents = unpack(record.payload, site.manager.engine.serializer)
     contents.previous = key
     payload = pack(contents, site.manager.engine.serializer)
-    await site.manager.store.create("f" * 64, record._replace(payload=payload), now=site.manager.clock())
+    await site.manager.engine.storage.server.create(
+        "f" * 64, record._replace(payload=payload), now=site.manager.clock()
+    )
     assert [info.public_id for info in await site.manager.sessions_of("ann")] == [key]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ REQUESTS = 500  # a second
 
 async def fill(site: Site, count: int) -> list[str]:
     """Create so many records, every second one expired; return the cookies of some live ones."""
-    manager, store = site.manager, site.manager.store
+    manager, store = site.manager, site.manager.engine.storage.server
     now, cookies = manager.clock(), []
     payload = pack(Contents(now, {"n": 0, "blob": os.urandom(200)}), manager.engine.serializer)
     raws = [new_id() for _ in range(count)]
@@ -110,9 +111,10 @@ def p99(lags: list[float]) -> float:
 
 async def count_of(manager: SessionManager) -> int:
     """Return how many records there are that are no marks."""
+    store: Any = manager.store
     counted, cursor = 0, None
     while True:
-        page, cursor = await manager.store.scan(cursor, 5_000)  # type: ignore[attr-defined]
+        page, cursor = await store.scan(cursor, 5_000)
         counted += sum(not marks.is_mark(record.payload) for _, record in page)
         if cursor is None:
             return counted

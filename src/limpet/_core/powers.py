@@ -41,6 +41,7 @@ class Powers:
         self.pages: Pages | None = store if store is not None and supports(store, Pages) else None
         self.finds: Finds | None = store if store is not None and supports(store, Finds) else None
         scans = store is not None and supports(store, Scans)
-        self.is_findable = self.many is not None or self.finds is not None or scans
+        looks_up = self.many is not None or self.finds is not None or self.pages is not None
+        self.is_findable = looks_up or scans
         settles = store is not None and supports(store, Settles)
         self.settles_within: float | None = getattr(store, "settles_within", None) if settles else None

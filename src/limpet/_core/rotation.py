@@ -229,10 +229,9 @@ async def finish_later(engine: Context, state: SessionState) -> None:
                 conflict.merge_in(attempt, found, base)
                 await conflict.update(attempt)
             raw, key, version, base = found.raw, found.key, found.record.version, found.record.payload
-        waiting = [other for other in engine.unfinished.get(new, ()) if other is not leaving]
-        engine.unfinished[new] = waiting
-        if not waiting:
-            del engine.unfinished[new]
+        left = engine.unfinished.pop(new, [])
+        if len(left) > 1:
+            engine.unfinished[new] = [other for other in left if other is not leaving]
 
 
 class _Fate(enum.Enum):

@@ -354,7 +354,7 @@ class Storage:
             raise LimpetError(NO_RECORDS)
         if self._finds is None and self._pages is None:
             raise LimpetError(
-                f"{type(self.store).__name__} cannot find sessions by subject: it has no find(), see Finds"
+                f"{type(self.store).__name__} cannot find sessions by subject: it has neither find() nor find_page(), see Finds and Pages"
             )
 
     async def page_of(
