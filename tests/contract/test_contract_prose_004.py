@@ -105,7 +105,7 @@ def test_p_23_clear_ends_the_session() -> None:
         browser.get("/clear?then=1")
         assert browser.get("/keys").json() == ["b"]
         assert browser.cookies["session_id"] != before
-        assert len(store._records) == 1
+        assert len(asyncio.run(sessions_of(store))) == 1
 
 
 def test_p_24_tokens_belong_to_the_session() -> None:

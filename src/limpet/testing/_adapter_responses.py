@@ -11,7 +11,7 @@ import pytest
 from limpet._core.policy import SessionPolicy
 from limpet.errors import answer_to
 from limpet.testing._adapter_site import Site
-from limpet.testing.adapter_app import ANSWERED
+from limpet.testing.adapter_app import ANSWERED, Boom
 from limpet.testing.clients import WebSocketClosed
 
 __all__ = ["ResponseRules"]
@@ -91,6 +91,35 @@ class ResponseRules:
         assert answer is not None
         assert response.status_code == answer.status
         assert (await site.replay(token, "/facts"))["subject"] is None
+
+    @pytest.mark.parametrize("error", ANSWERED)
+    async def test_an_error_of_the_session_closes_a_websocket(self, anywhere: Opener, error: str) -> None:
+        """Such an error before the acceptance closes the WebSocket with the code that it has."""
+        site = await anywhere()
+        answer = answer_to(ANSWERED[error]())
+        assert answer is not None
+        with pytest.raises(WebSocketClosed) as closed:
+            async with site.first.websocket_connect(f"/socket?first=fail&error={error}"):
+                pytest.fail("the WebSocket was accepted")
+        assert closed.value.code == answer.close_code
+
+    async def test_a_websocket_whose_handler_fails_drops_writes(self, server: Opener) -> None:
+        """What a handler wrote in an open WebSocket and then raised goes nowhere; a logout holds."""
+        site = await server()
+        await site.get("/write", key="b", value="1")
+        await self._fail_in_a_websocket(site, "boom?first=write&key=a&value=1")
+        assert await site.get("/keys") == ["b"]
+        await self._fail_in_a_websocket(site, "boom?first=logout")
+        assert await site.get("/keys") == []
+
+    async def _fail_in_a_websocket(self, site: Site, message: str) -> None:
+        async def converse() -> None:
+            async with site.first.websocket_connect("/socket") as socket:
+                await socket.send(message)
+                await socket.receive()
+
+        with pytest.raises((WebSocketClosed, Boom)):  # some frameworks hand the exception on to the server
+            await converse()
 
     @pytest.mark.parametrize("change", ["regenerate", "login"])
     async def test_an_exception_leaves_the_old_id_alive(self, anywhere: Opener, change: str) -> None:

@@ -257,6 +257,10 @@ class _Routes:
             await outcome
         raise ANSWERED[self._query["error"]]() if "error" in self._query else Boom
 
+    def fail(self) -> Any:
+        """Raise ``error``."""
+        raise ANSWERED[self._query["error"]]()
+
     def status(self) -> Any:
         """Do what ``first`` says, then answer with a status."""
         getattr(self, self._query["first"])()

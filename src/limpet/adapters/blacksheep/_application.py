@@ -19,13 +19,12 @@ from limpet._core.policy import CookiePolicy, SessionPolicy
 from limpet._core.protocols import ClientStore, Serializer, Store, Transport
 from limpet._core.session import state_of
 from limpet._core.state import STARTED
+from limpet.adapters._sockets import HandlerFailed, run_socket
 from limpet.adapters.blacksheep._managed import ManagedSessionStore
 from limpet.adapters.blacksheep._middleware import (
     ERROR_HANDLERS,
-    HandlerFailed,
     Middleware,
     SocketMiddleware,
-    run_socket,
 )
 from limpet.adapters.blacksheep._session import Session
 from limpet.adapters.blacksheep._settings import check_signer, make_manager, refuse

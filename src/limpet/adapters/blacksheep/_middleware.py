@@ -15,26 +15,15 @@ from blacksheep.sessions.abc import SessionStore
 from limpet._core.session import state_of
 from limpet._core.state import STARTED
 from limpet.adapters._answers import TEXT, AnsweredInside, extra_headers, refuse
+from limpet.adapters._sockets import note_failure
 from limpet.adapters.blacksheep._session import Session
-from limpet.asgi import ASGIApp, Message, Receive, Scope, Send
+from limpet.asgi import Scope
 from limpet.errors import ANSWERED
 from limpet.transports import CookieTransport
 
-__all__ = ["ERROR_HANDLERS", "HandlerFailed", "Middleware", "SocketMiddleware", "run_socket"]
+__all__ = ["ERROR_HANDLERS", "Middleware", "SocketMiddleware"]
 
 log = logging.getLogger("limpet")
-
-_FAILURE: Final = "limpet.failure"
-
-
-class HandlerFailed(Exception):
-    """The handler of a WebSocket raised; BlackSheep has logged it.
-
-    Attributes:
-        close: What BlackSheep sends then, to be sent once the session knows of the failure.
-    """
-
-    close: Message | None = None
 
 
 class Middleware(AnsweredInside):
@@ -81,32 +70,10 @@ class SocketMiddleware:
         except WebSocketDisconnectError:
             raise  # the client hung up, which is no failure
         except Exception as error:
+            note_failure(scope, error)
             if isinstance(error, ANSWERED) and not request.accepted:
-                scope[_FAILURE] = error
                 return None  # closed by the one outside, with the code that such an error has
-            scope[_FAILURE] = HandlerFailed()
             raise
-
-
-async def run_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run BlackSheep on a WebSocket, and raise if its handler did, which BlackSheep keeps to itself.
-
-    Raises:
-        HandlerFailed: The handler raised.
-        LimpetError: It did so before it accepted, with one of `limpet.errors.ANSWERED`.
-    """
-
-    async def hold_back(message: Message) -> None:
-        failure = scope.get(_FAILURE)
-        if isinstance(failure, HandlerFailed) and message["type"] == "websocket.close":
-            failure.close = message
-        else:
-            await send(message)
-
-    await app(scope, receive, hold_back)
-    failure = scope.pop(_FAILURE, None)
-    if failure is not None:
-        raise failure
 
 
 async def _answer(app: Any, request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.exceptions import LitestarException
 from litestar.middleware import DefineMiddleware
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.types import Scope
@@ -16,6 +17,7 @@ from litestar.types import Scope
 from limpet import asgi
 from limpet._core.session import Session
 from limpet.adapters._answers import AnsweredInside
+from limpet.adapters._sockets import HandlerFailed, note_failure, run_socket
 from limpet.adapters.litestar._config import SessionConfig
 from limpet.adapters.litestar._errors import ANSWERS
 from limpet.adapters.litestar._visit import Visit, outside
@@ -101,7 +103,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
             app_config.middleware.insert(0, self.middleware)
         app_config.dependencies.setdefault(self._key, Provide(session))
         app_config.lifespan.append(self._lifespan)
-        app_config.after_exception.append(self._answer_probe)
+        app_config.after_exception.append(self._note_exception)
         app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         for error, answer in ANSWERS.items():
             app_config.exception_handlers.setdefault(error, cast("Any", answer))
@@ -131,11 +133,15 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
     async def _begin(self, visit: Visit, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Run a route with a session; what stood in the place of the session outside stands there again afterwards."""
         before, scope[self._mark] = scope.get(self._mark), visit
-        if scope.get(self._key) is None:
-            await self._sessions(scope, receive, send)
-        else:
-            with outside(scope, self._key, send) as sending:
-                await self._sessions(scope, receive, sending)
+        try:
+            if scope.get(self._key) is None:
+                await self._sessions(scope, receive, send)
+            else:
+                with outside(scope, self._key, send) as sending:
+                    await self._sessions(scope, receive, sending)
+        except HandlerFailed as failure:
+            if failure.close is not None:
+                await send(failure.close)
         scope[self._mark] = before
 
     def _at_handler(self, app: asgi.ASGIApp) -> asgi.ASGIApp:
@@ -165,7 +171,10 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         """Run the route, with an eye on what it puts in the place of the session."""
         visit: Visit = scope[self._mark]
         visit.session = asgi.session_in(scope, self.manager)
-        await visit.app(scope, receive, visit.settling(scope, send))
+        if scope["type"] == "websocket":
+            await run_socket(visit.app, scope, receive, visit.settling(scope, send))
+        else:
+            await visit.app(scope, receive, visit.settling(scope, send))
         await visit.settle(scope)
 
     @asynccontextmanager
@@ -176,8 +185,13 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         finally:
             await self._sessions.shutdown()
 
-    async def _answer_probe(self, error: Exception, scope: Scope) -> None:
-        """Tell `limpet.testing.client` the manager. What it asks has no route, which is an exception here."""
+    async def _note_exception(self, error: Exception, scope: Scope) -> None:
+        """Note how the handler of a WebSocket ended, which Litestar keeps to itself.
+
+        And tell `limpet.testing.client` the manager: what it asks has no route, which is an exception here.
+        """
         asked = cast("dict[str, Any]", scope)
         if asked["type"] == asgi.PROBE:
             asked["managers"].append(self.manager)
+        elif asked["type"] == "websocket" and not isinstance(error, LitestarException) and self._mark in asked:
+            note_failure(asked, error)  # a LitestarException is a refusal, or a client that hung up

@@ -12,11 +12,12 @@ from nexios.config import get_config
 from nexios.config.base import MakeConfig
 
 from limpet.adapters._answers import extra_headers, refuse
+from limpet.adapters._sockets import HandlerFailed, run_socket
 from limpet.adapters.nexios._config import BaseConfig, Config, declared_in, find
 from limpet.adapters.nexios._middleware import SessionLayer, SessionMiddleware
 from limpet.adapters.nexios._requests import Request
 from limpet.adapters.nexios._responses import Response
-from limpet.adapters.nexios._routes import with_ours
+from limpet.adapters.nexios._routes import noting, with_ours
 from limpet.adapters.nexios._settings import read
 from limpet.adapters.nexios._words import UnusableSession
 from limpet.asgi import PROBE, Message, Receive, Scope, Send
@@ -100,7 +101,11 @@ class NexiosApp(nexios.NexiosApp):
             scope["session"] = UnusableSession(problem)
             await self._run(scope, receive, send)
         else:
-            await layer(scope, receive, send)
+            try:
+                await layer(scope, receive, send)
+            except HandlerFailed as failure:
+                if failure.close is not None:
+                    await send(failure.close)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the framework's application."""
@@ -108,7 +113,29 @@ class NexiosApp(nexios.NexiosApp):
             Response(Request(scope, receive, send))  # the framework keeps one response for each request: let it be ours
         if self._layer is not None:
             await self._layer.refresh(scope)
-        await super().__call__(scope, receive, send)
+        if scope["type"] == "websocket":
+            await run_socket(super().__call__, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def add_ws_route(self, route: Any = None, path: str | None = None, handler: Any = None) -> None:
+        """Add a WebSocket route, as ``nexios.NexiosApp`` does."""
+        if route is not None:
+            route.handler = handler = noting(route.handler)
+        elif handler is not None:
+            handler = noting(handler)
+        super().add_ws_route(route, path, handler)
+
+    def ws_route(self, path: str, handler: Any = None) -> Any:
+        """Add the handler of a WebSocket, or decorate it, as ``nexios.NexiosApp`` does."""
+        if handler is not None:
+            return super().ws_route(path, noting(handler))
+
+        def decorate(given: Any) -> Any:
+            self.ws_route(path, given)
+            return given
+
+        return decorate
 
     def _ready(self) -> SessionLayer:
         """Return the sessions, read from the configuration as it is now if that has not happened."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
 import nexios
+from nexios.exceptions import WebSocketException
+from nexios.websockets import WebSocketDisconnect
 
+from limpet.adapters._sockets import note_failure
 from limpet.adapters.nexios._requests import Request
 
-__all__ = ["Route", "Router", "with_ours"]
+__all__ = ["Route", "Router", "noting", "with_ours"]
 
 
 class Route(nexios.Route):
@@ -31,6 +35,30 @@ class Router(nexios.Router):
 
     def __init__(self, prefix: str | None = None, *, route_class: type[nexios.Route] = Route, **options: Any) -> None:
         super().__init__(prefix, route_class=with_ours(route_class), **options)
+
+    def add_ws_route(self, route: Any = None, path: str | None = None, handler: Any = None) -> None:
+        """Add a WebSocket route, as ``nexios.Router`` does."""
+        if route is not None:
+            route.handler = noting(route.handler)
+        elif handler is not None:
+            handler = noting(handler)
+        super().add_ws_route(route, path, handler)
+
+
+def noting(handler: Any) -> Any:
+    """Return the handler of a WebSocket that notes what it raises, since the framework does not hand it on."""
+
+    @functools.wraps(handler)
+    async def noted(websocket: Any) -> None:
+        try:
+            await handler(websocket)
+        except (WebSocketException, WebSocketDisconnect):
+            raise  # a refusal in the framework's words, and a client that hung up
+        except Exception as error:
+            note_failure(websocket.scope, error)
+            raise
+
+    return noted
 
 
 def with_ours(given: type[nexios.Route]) -> type[nexios.Route]:
