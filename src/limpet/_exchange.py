@@ -206,6 +206,7 @@ class Socket(Exchange):
 
     _gone = False  # the client hung up, or was made to
     _cut = False  # it was made to, because the session ended
+    _refused = False  # the application refused the connection, so that no cookie can be handed out
     _watch: asyncio.Task[None] | None = None
     _next: asyncio.Future[Message] | None = None
     _receive: Receive
@@ -264,16 +265,22 @@ class Socket(Exchange):
                 return
         elif message["type"] == "websocket.close":
             # Before the acceptance, this refuses the connection, and nothing can hand out a cookie.
-            refused, self._started, self._state.phase = not self._started, True, STARTED
+            self._refused = self._refused or not self._started
+            self._started, self._state.phase = True, STARTED
             try:
                 await self._save_late()
             except SessionClosed:
-                if not refused:
+                if not self._refused:
                     raise
                 self._middleware.manager.engine.drop_write(
                     self._state, "the WebSocket was refused, so that a new session could not be handed out"
                 )
         await self._send(message)
+
+    async def end(self) -> None:
+        """A connection that was refused is settled: what could be saved is, and the rest was reported."""
+        if not self._refused:
+            await super().end()
 
     async def stop(self) -> None:
         """Stop watching over the session."""

@@ -280,7 +280,7 @@ class SessionManager:
             StoreUnavailable: The store does not answer.
         """
         self.use_running_loop()
-        return locks.hold(self.engine, "name", name, life=life, wait=wait)
+        return locks.Lock(self.engine, "name", name, life=life, wait=wait)
 
     def use_running_loop(self) -> None:
         """Run on asyncio from now on, if this is called on an event loop of its; the middleware does it by itself."""

@@ -46,11 +46,14 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
     state = state_of(session)
     adopt(state, found)
     state.phase = STARTED
+    failure: BaseException | None = None
     try:
         yield session
-    except BaseException:
+    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
         await engine.commit(session, failed=True)
-        raise
+        raise failure
     await engine.save(session)
     if state.flags & OVER:
         raise SessionEnded(f"session {public_id[:8]!r}... was ended while it was open: what was written is not saved")

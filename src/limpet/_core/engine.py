@@ -355,7 +355,7 @@ class Engine:
 
     def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hold a lock of one session."""
-        return locks.exclusive(self, session, name, life=life, wait=wait)
+        return locks.SessionLock(self, session, name, life=life, wait=wait)
 
     # -- notes
 

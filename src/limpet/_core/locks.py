@@ -8,9 +8,7 @@ only one does. The clocks of two hosts are never compared, but for a lock that i
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from limpet._core import marks, tokens
 from limpet._core.record import Record
@@ -19,7 +17,7 @@ from limpet.errors import SessionBusy, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["Renewable", "acquire", "exclusive", "hold", "release"]
+__all__ = ["Lock", "Renewable", "SessionLock", "acquire", "release"]
 
 
 class Renewable(Protocol):
@@ -96,41 +94,98 @@ async def release(engine: Context, key: str, version: int) -> None:
         log.warning("a lock was held for longer than its life, and another may have held it too: give it a longer life")
 
 
-@asynccontextmanager
-async def hold(engine: Context, *about: str, life: float, wait: float) -> AsyncIterator[None]:
-    """Hold the only lock of a name, over all processes that use the store.
+class Lock:
+    """The only lock of a name, over all processes that use the store; for ``async with``.
 
     Raises:
         SessionBusy: Others held it all the time.
         StoreUnavailable: The store does not answer.
     """
-    key = marks.mark_key("lock", *about)
-    async with engine.runtime.turn(f"lock {key}"):  # those of one process queue, and do not ask the store again
-        version = await acquire(engine, key, life, wait)
-        if version is None:
-            raise SessionBusy(
-                f"the lock {about[-1]!r} was held by others for {wait:g} s: try again, or wait longer (wait=...)"
-            )
+
+    __slots__ = ("_engine", "_key", "_life", "_name", "_turn", "_version", "_wait")
+
+    def __init__(self, engine: Context, *about: str, life: float, wait: float) -> None:
+        self._engine = engine
+        self._name = about[-1]
+        self._key = marks.mark_key("lock", *about)
+        self._life = life
+        self._wait = wait
+        # Those of one process queue, and do not ask the store again.
+        self._turn = engine.runtime.turn(f"lock {self._key}")
+        self._version: int | None = None
+
+    async def __aenter__(self) -> None:
+        await self._turn.__aenter__()
+        failure: BaseException | None = None
         try:
-            yield
-        finally:
-            await release(engine, key, version)
+            self._version = await acquire(self._engine, self._key, self._life, self._wait)
+        except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+            failure = error
+        if failure is None and self._version is None:
+            failure = SessionBusy(
+                f"the lock {self._name!r} was held by others for {self._wait:g} s: try again, or wait longer (wait=...)"
+            )
+        if failure is not None:
+            await self._turn.__aexit__(None, None, None)
+            raise failure
+
+    async def __aexit__(self, *raised: object) -> None:
+        assert self._version is not None
+        failure: BaseException | None = None
+        try:
+            await release(self._engine, self._key, self._version)
+        except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+            failure = error
+        await self._turn.__aexit__(None, None, None)
+        if failure is not None:
+            raise failure
 
 
-@asynccontextmanager
-async def exclusive(engine: Context, session: S, name: str, *, life: float, wait: float) -> AsyncIterator[S]:
-    """Hold a lock of one session; what its last holder saved is there to be read, and what this one writes is saved.
+class SessionLock(Generic[S]):
+    """A lock of one session: what its last holder saved is there to be read, and what this one writes is saved.
 
     A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
     what is written to it goes nowhere.
     """
-    await session.refresh()
-    while (key := session.public_id) is not None:
-        async with hold(engine, "session", key, name, life=life, wait=wait):
-            await session.refresh()
-            if session.public_id != key:  # renewed or ended while this waited
-                continue
-            yield session
-            await session.save()
+
+    __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_wait")
+
+    def __init__(self, engine: Context, session: S, name: str, *, life: float, wait: float) -> None:
+        self._engine = engine
+        self._session = session
+        self._name = name
+        self._life = life
+        self._wait = wait
+        self._lock: Lock | None = None
+
+    async def __aenter__(self) -> S:
+        session = self._session
+        await session.refresh()
+        while (key := session.public_id) is not None:
+            lock = Lock(self._engine, "session", key, self._name, life=self._life, wait=self._wait)
+            await lock.__aenter__()
+            failure: BaseException | None = None
+            try:
+                await session.refresh()
+            except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+                failure = error
+            if failure is None and session.public_id == key:
+                self._lock = lock
+                break
+            await lock.__aexit__()  # renewed or ended while this waited
+            if failure is not None:
+                raise failure
+        return session
+
+    async def __aexit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        lock, failure = self._lock, None
+        if lock is None:
             return
-    yield session
+        if kind is None:
+            try:
+                await self._session.save()
+            except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+                failure = error
+        await lock.__aexit__()
+        if failure is not None:
+            raise failure

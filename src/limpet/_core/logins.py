@@ -49,7 +49,7 @@ async def insert(attempt: Attempt) -> bool:
     if limit is None:
         return await _insert_login(attempt, subject)
     if engine.policy.when_full == "refuse" or limit < 1:
-        async with locks.hold(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
+        async with locks.Lock(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
             places = await _places_of_this_browser(engine, state, attempt.replaces)
             if not await has_room(engine, subject, limit, places):
                 engine.emit(events.LimitReached, subject=subject, refused=True)

@@ -259,9 +259,15 @@ class SessionMapping(MutableMapping[str, Any]):
     def _is_closed(self) -> bool:
         """Tell whether a write to a key would be refused because of how far the response is."""
         state = self._state
-        if not state.phase or state.loaded:
+        if not state.phase:
             return False
-        return state.phase == CLOSED or state.read is None or not self._backend.is_server_side or _is_ended(state)
+        if state.phase == CLOSED:
+            return True
+        if state.loaded == SEALED:
+            self._open(state)
+        if state.loaded:
+            return False
+        return state.read is None or not self._backend.is_server_side or _is_ended(state)
 
     def _refuse_late_write(self, state: SessionState, new_id: bool) -> None:
         if state.phase == CLOSED:

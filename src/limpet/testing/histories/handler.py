@@ -151,7 +151,7 @@ class Handler:
                 self._look()
                 begun = self.stage.tick()
                 hold = Hold("job", begun, None)
-                self.append()
+                self._append()
                 await pause()
                 if self.session.public_id is not None and not self.fresh:
                     self.visit.holds.append(Hold(hold.name, begun, self.stage.tick()))
@@ -173,7 +173,7 @@ class Handler:
         async def task() -> None:
             for _ in range(2):
                 group = self._group()
-                for write in (self.append, self._count):
+                for write in (self._append, self._count):
                     self.group = group
                     write()
                     await pause()
@@ -208,6 +208,10 @@ class Handler:
         self.session[f"k{number}"] = number
 
     def append(self) -> None:
+        """Append to the log, as a job does that has opened the session."""
+        self._append()
+
+    def _append(self) -> None:
         self.session.setdefault("log", []).append(self._note())
 
     def _count(self) -> None:
