@@ -41,7 +41,7 @@ def _connect(kind: str, request: pytest.FixtureRequest) -> Connect:
             return lambda: RedisStore(fixture("redis_url"), prefix=fixture("redis_prefix"))
         case "postgres":
             url, schema = fixture("postgres_url"), fixture("postgres_schema")
-            return lambda: PostgresStore(url, schema=schema, max_connections=2)
+            return lambda: PostgresStore(url, schema=schema, max_connections=2, timeout=5.0)
         case _:
             raise AssertionError(kind)
 
@@ -65,17 +65,25 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     await made.close()
 
 
-@pytest.fixture(params=["eager", "lazy", "header", "signed ids"])
-def any_site(site: Site, request: pytest.FixtureRequest) -> Site:
-    """A site over each kind of server-side store, set up in each way."""
-    if request.param == "lazy":
-        site.middleware = {"lazy": True}
-    elif request.param == "header":
-        site.header = "x-session-id"
-        site.settings = {"transport": HeaderTransport()}
-    elif request.param == "signed ids":
-        site.settings = {"secret": secrets.token_urlsafe(32)}
-    return site
+SETUPS: Final = [(kind, "eager") for kind in SERVER_SIDE] + [
+    (kind, setup) for kind in ("waiting", "sqlite") for setup in ("lazy", "header", "signed ids")
+]
+
+
+@pytest.fixture(params=SETUPS, ids="-".join)
+async def any_site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """A site over each kind of server-side store, and set up in each way over two of them."""
+    kind, setup = request.param
+    made = Site(kind, _connect(kind, request))
+    if setup == "lazy":
+        made.middleware = {"lazy": True}
+    elif setup == "header":
+        made.header = "x-session-id"
+        made.settings = {"transport": HeaderTransport()}
+    elif setup == "signed ids":
+        made.settings = {"secret": secrets.token_urlsafe(32)}
+    yield made
+    await made.close()
 
 
 @pytest.fixture(params=COOKIES)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from limpet import Session, SessionBusy, SessionManager
+from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock
+from tests.laws.conftest import cookie_store
 from tests.laws.site import Site, look
 
 REVOKE: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
@@ -49,7 +51,7 @@ async def test_a_revocation_ends_what_was_there_before(site: Site, how: str, ske
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("how", REVOKE)
 async def test_a_login_after_a_revocation_counts(site: Site, how: str, skew: float) -> None:
-    """Nobody is answered 200 for a login that is void: a login on one host just after a revocation on the other holds."""
+    """Nobody is answered 200 for a login that is void: one just after a revocation on another host holds."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
     await site.browser().login(there, tags={"device": "phone"})
@@ -165,10 +167,7 @@ async def test_cookie_sessions_of_two_hosts(cookie_site: Site, skew: float) -> N
 
 @pytest.mark.parametrize("skew", [-45, -5, 5, 45])
 async def test_all_devices_of_cookie_sessions_of_two_hosts(skew: float) -> None:
-    """``revoke_all`` on one host ends the cookies that another host gave out, and those that it gives out later hold."""
-    from limpet.stores.memory import MemoryStore
-    from tests.laws.conftest import cookie_store
-
+    """``revoke_all`` on one host ends the cookies that another gave out, and those that it gives out later hold."""
     notes = MemoryStore()
     site = Site("epoch", lambda: cookie_store("epoch", notes))
     site.settings = {"secret": "one secret of all workers, long enough 0123456789"}

@@ -11,7 +11,7 @@ import pytest
 from limpet import Session, StoreUnavailable
 from limpet.asgi import SessionMiddleware
 from limpet.stores.memory import MemoryStore
-from tests.laws.site import Browser, Shop, Site
+from tests.laws.site import Browser, Handler, Shop, Site
 
 
 def _deep(depth: int, kilobytes: int) -> dict[str, Any]:
@@ -27,16 +27,19 @@ async def _merge(site: Site, depth: int, kilobytes: int, together: int) -> float
     browser = await site.browser().begin(shop, draft=_deep(depth, kilobytes))
     gate, waiting = asyncio.Event(), asyncio.Semaphore(0)
 
-    async def edit(session: Session, n: int) -> None:
-        place = session["draft"]
-        while "in" in place:
-            place = place["in"]
-        place[f"n{n}"] = n
-        waiting.release()
-        await gate.wait()
+    def edit(n: int) -> Handler:
+        async def handler(session: Session) -> None:
+            place = session["draft"]
+            while "in" in place:
+                place = place["in"]
+            place[f"n{n}"] = n
+            waiting.release()
+            await gate.wait()
+
+        return handler
 
     tabs = [browser.copy() for _ in range(together)]
-    tasks = [asyncio.create_task(tab.ask(shop, lambda session, n=n: edit(session, n))) for n, tab in enumerate(tabs)]
+    tasks = [asyncio.create_task(tab.ask(shop, edit(n))) for n, tab in enumerate(tabs)]
     for _ in tasks:
         await waiting.acquire()
     begun = time.process_time()
@@ -56,7 +59,7 @@ async def _merge(site: Site, depth: int, kilobytes: int, together: int) -> float
 
 
 async def test_a_merge_costs_by_size_and_not_by_depth(site: Site) -> None:
-    """A draft of 400 KB, changed at its bottom by five requests at once: two hundred levels cost little more than two."""
+    """Five requests at once change the bottom of a draft of 400 KB: two hundred levels cost little more than two."""
     flat = min([await _merge(site, 2, 400, 5) for _ in range(2)])
     deep = min([await _merge(site, 200, 400, 5) for _ in range(2)])
     assert deep < 4 * flat + 0.25

@@ -57,10 +57,7 @@ async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: 
         assert (await tab.ask(shop, lambda session: (session.subject, dict(session)))).result == ("bob", {})
 
 
-_WRITTEN_AFTER = pytest.mark.xfail(strict=True, reason="what was written after the end comes along into the login")
-
-
-@pytest.mark.parametrize("learn", [pytest.param("exclusive", marks=_WRITTEN_AFTER), "save", "refresh"])
+@pytest.mark.parametrize("learn", ["exclusive", "save", "refresh"])
 async def test_only_a_login_leaves_an_ended_session_behind(site: Site, learn: str) -> None:
     """A request whose session was ended can log somebody in; nothing of the ended session comes along."""
     shop, other = site.worker(), site.worker()

@@ -1,4 +1,4 @@
-"""An object of the application that was put into a session stays the application's, and what was handed out is saved."""
+"""An object that the application put into a session stays the application's, and what was handed out is saved."""
 
 from __future__ import annotations
 
@@ -128,8 +128,12 @@ async def test_keys_come_back_in_the_order_in_which_they_were_written(any_site: 
     shop = any_site.worker()
     ann = any_site.browser()
     for name in names:
-        await ann.ask(shop, lambda session, name=name: session.setdefault("cart", {}).update({name: 1}))
-        await ann.ask(shop, lambda session, name=name: session.__setitem__(f"top-{name}", 1))
+
+        def put(session: Session, name: str = name) -> None:
+            session.setdefault("cart", {})[name] = 1
+            session[f"top-{name}"] = 1
+
+        await ann.ask(shop, put)
     stored = (await ann.ask(shop, items)).result
     assert list(stored["cart"]) == list(names)
     assert [key for key in stored if key != "cart"] == [f"top-{name}" for name in names]
