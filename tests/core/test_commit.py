@@ -271,6 +271,7 @@ async def test_a_change_of_id_that_fails_can_be_tried_again() -> None:
         reply = await site.request(twice, token)
         assert reply.status == 200
         assert await site.read(reply.token) == {"x": 2 if handler is write else 1}
+        assert (await site.read(token) is None) is (handler is not write), "the id that regenerate changed is dead"
 
 
 async def test_the_grace_begins_although_the_store_failed() -> None:

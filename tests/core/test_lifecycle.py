@@ -148,6 +148,9 @@ async def test_expire_in() -> None:
     await site.request(lambda session: session.expire_in(None), token)
     site.clock.advance(61)
     assert await site.read(token) is not None
+    await site.request(lambda session: session.expire_in(60), token)
+    site.clock.advance(60)
+    assert await site.read(token) is None
 
 
 async def test_expire_in_sends_the_cookie_again() -> None:

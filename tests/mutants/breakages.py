@@ -124,7 +124,7 @@ TOKENS: Final = (
         "TokenSealer.reader.read",
         "rest is not None or __X__",
         "__X__",
-        "core/test_plain.py",
+        f"{SEC}s19_duplicates.py",
     ),
     Breakage(
         "the straight way in does not look whether the name comes again",
@@ -132,7 +132,7 @@ TOKENS: Final = (
         "TokenSealer.reader.read",
         "rest is None or rest.find(name) >= 0",
         "rest is None",
-        "core/test_plain.py",
+        f"{SEC}s19_duplicates.py",
     ),
     Breakage(
         "the straight way in takes a cookie whose name only ends like ours",
@@ -140,7 +140,7 @@ TOKENS: Final = (
         "TokenSealer.reader.read",
         "rest is not None or __X__",
         "rest is not None",
-        "core/test_plain.py",
+        f"{SEC}s20_disguised_names.py",
     ),
 )
 """Of signatures, encryption, keys, and the cookies that carry them."""
@@ -241,7 +241,7 @@ RECORDS: Final = (
     Breakage(
         "what is not encrypted is read at rest",
         "stores/encrypted.py",
-        "EncryptedStore._opened",
+        "EncryptedStore.from_store",
         "self._sealer.open(key, record) or record._replace(payload=_UNREADABLE)",
         "self._sealer.open(key, record) or record",
         "stores/test_encrypted.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.security.site import NAME, Site
+from tests.security.site import NAME, SECRET, Site
 
 DISGUISES = [
     b"\xa0",
@@ -26,9 +26,11 @@ DISGUISES = [
 ]
 
 
+@pytest.mark.parametrize("store", [None, "cookie:"], ids=["server", "cookie"])
 @pytest.mark.parametrize("disguise", DISGUISES, ids=repr)
-async def test_what_is_in_front_of_the_name_belongs_to_it(site: Site, disguise: bytes) -> None:
+async def test_what_is_in_front_of_the_name_belongs_to_it(disguise: bytes, store: str | None) -> None:
     """No white space but space and tab is dropped, in front of the name or behind it."""
+    site = Site(store=store, secret=None if store is None else SECRET)
     token = (await site.ask("/write")).token.encode()
     name = NAME.encode()
     for cookie in (disguise + name + b"=" + token, b"a=b; " + disguise + name + b"=" + token):
