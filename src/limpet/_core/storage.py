@@ -354,7 +354,8 @@ class Storage:
             raise LimpetError(NO_RECORDS)
         if self._finds is None and self._pages is None:
             raise LimpetError(
-                f"{type(self.store).__name__} cannot find sessions by subject: it has neither find() nor find_page(), see Finds and Pages"
+                f"{type(self.store).__name__} cannot find sessions by subject: "
+                "it has neither find() nor find_page(), see Finds and Pages"
             )
 
     async def page_of(
