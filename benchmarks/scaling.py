@@ -23,9 +23,9 @@ import starsessions
 from benchmarks.drive import Call, asgi_call, seeded
 from benchmarks.plain import starsessions_around
 from limpet import SessionManager
-from limpet._core.record import Record
 from limpet._core.tokens import new_id, new_version, store_key
 from limpet.asgi import SessionMiddleware
+from limpet.contract import Record
 from limpet.stores.memory import MemoryStore
 from limpet.stores.sqlite import SQLiteStore
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import cast
 
 from limpet._core.marks import is_mark
-from limpet._core.protocols import Scans, Store
+from limpet.contract import Scans, Store
 from limpet.stores import open_store
 
 __all__ = ["kept_in", "sessions_of"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet._core import events
+from limpet import events
 from limpet.audit import JSONAuditLog
 from tests.subjects.site import opened
 

@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from limpet import SessionManager, SessionPolicy
-from limpet._core.keyring import generate_secret
 from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.csrf import CSRFMiddleware, csrf_token
+from limpet.keyring import generate_secret
 from limpet.testing import FakeClock, SessionClient, async_client, client
 from tests.csrf_app import HEADER, build, change, form, plain, post, token_of
 

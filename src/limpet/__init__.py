@@ -33,11 +33,11 @@ from limpet.errors import (
 )
 
 if TYPE_CHECKING:
-    from limpet._core.keyring import Key, Keyring
     from limpet._core.merge import MISSING
-    from limpet._core.policy import CookiePolicy, SessionPolicy
     from limpet._core.session import Session
+    from limpet.keyring import Key, Keyring
     from limpet.manager import SessionManager
+    from limpet.policy import CookiePolicy, SessionPolicy
 
 __all__ = [
     "MISSING",
@@ -70,12 +70,12 @@ __version__ = "0.1.0"
 
 _PLACES: Final = {
     "MISSING": "_core.merge",
-    "CookiePolicy": "_core.policy",
-    "Key": "_core.keyring",
-    "Keyring": "_core.keyring",
+    "CookiePolicy": "policy",
+    "Key": "keyring",
+    "Keyring": "keyring",
     "Session": "_core.session",
     "SessionManager": "manager",
-    "SessionPolicy": "_core.policy",
+    "SessionPolicy": "policy",
 }
 
 if not TYPE_CHECKING:  # a type checker is to know every name, and no others

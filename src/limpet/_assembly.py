@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from limpet import environment
-from limpet._core.keyring import Keyring
-from limpet._core.protocols import ClientStore, Store, supports
+from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
+from limpet.keyring import Keyring
 
 __all__ = ["encrypted", "keyring_of", "moment", "store_of"]
 

@@ -7,9 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
+from limpet._caching import mark_response
 from limpet._core import importing
-from limpet._core.caching import mark_response
-from limpet._core.protocols import Header
 from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, ENDED, EXPOSED, OVER, PASSIVE, READ_ONLY, STARTED, WRITTEN
 from limpet.errors import (
@@ -20,6 +19,7 @@ from limpet.errors import (
     answer_to,
 )
 from limpet.manager import SessionManager
+from limpet.protocols import Header
 
 __all__ = ["ASGIApp", "Exchange", "Http", "Message", "Receive", "Scope", "Send", "Socket"]
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from limpet._core.inline import Inline
-from limpet._core.protocols import ClientStore, Store, Sweeps, supports
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
+from limpet._inline import Inline
+from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager, warn_about_http
 from limpet.runtime import AsyncioRuntime

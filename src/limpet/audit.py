@@ -18,7 +18,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import IO
 
-from limpet._core.events import Event
+from limpet.events import Event
 
 __all__ = ["JSONAuditLog"]
 

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from limpet._core import form_tokens, tokens
-from limpet._core.policy import TOKEN
 from limpet._core.session import Session, backend_of, state_of
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, path_patterns, route_path, session_in
 from limpet.errors import ConfigurationError, MissingDependency
+from limpet.policy import TOKEN
 
 if TYPE_CHECKING:
     from limpet.manager import SessionManager

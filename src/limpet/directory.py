@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from limpet._core import events, listing, marks, plan, tokens
+from limpet import events
+from limpet._core import listing, marks, plan, tokens
 from limpet._core.cookie_revocation import require
-from limpet._core.detached import is_key, open_session
 from limpet._core.engine import Engine
 from limpet._core.listing import Kept
 from limpet._core.positions import subject_key
-from limpet._core.protocols import Scans, supports
-from limpet._core.record import NEVER, Contents, Found, Record, pack
+from limpet._core.record import Contents, Found, pack
 from limpet._core.session import Session, state_of
 from limpet._core.state import LOGIN, Read
+from limpet._detached import is_key, open_session
+from limpet.contract import NEVER, Record, Scans, supports
 from limpet.devices import summary
 from limpet.errors import LimpetError
 

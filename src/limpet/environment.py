@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from limpet._core.keyring import generate_secret
 from limpet.errors import ConfigurationError
+from limpet.keyring import generate_secret
 
 __all__ = [
     "development_secret",

@@ -11,35 +11,20 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
-from limpet import environment
+from limpet import environment, events
 from limpet._assembly import encrypted, keyring_of, moment, store_of
-from limpet._core import events, locks, marks
+from limpet._core import locks, marks
 from limpet._core.engine import Engine
-from limpet._core.events import Listener
-from limpet._core.inline import Inline
-from limpet._core.keyring import Key, Keyring
-from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import (
-    Checks,
-    ClientStore,
-    Finds,
-    Header,
-    Immediate,
-    Importer,
-    Pages,
-    Reader,
-    Runtime,
-    Sealer,
-    Serializer,
-    Store,
-    Sweeps,
-    Transport,
-    supports,
-)
 from limpet._core.session import Session
+from limpet._inline import Inline
+from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
 from limpet.devices import DevicePolicy, warm_up
 from limpet.directory import Directory, SessionInfo
 from limpet.errors import ConfigurationError, LimpetWarning
+from limpet.events import Listener
+from limpet.keyring import Key, Keyring
+from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Transport
 
 __all__ = ["SessionManager", "system_clock"]
 

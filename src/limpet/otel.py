@@ -19,10 +19,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from limpet import __version__
-from limpet._core.events import Event
-from limpet._core.protocols import Tracer
 from limpet.errors import MissingDependency
+from limpet.events import Event
 from limpet.manager import SessionManager
+from limpet.protocols import Tracer
 
 try:
     from opentelemetry import metrics, trace

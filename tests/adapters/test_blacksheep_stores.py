@@ -25,11 +25,11 @@ from limpet import (
     StoreUnavailable,
     UnstorableValue,
 )
-from limpet._core.keyring import generate_secret
 from limpet.adapters.blacksheep import Application, get_session
 from limpet.adapters.blacksheep.sessions import Serializer
 from limpet.adapters.blacksheep.sessions.abc import Session, SessionStore
 from limpet.adapters.blacksheep.sessions.memory import InMemorySessionStore
+from limpet.keyring import generate_secret
 from limpet.testing import client
 from limpet.transports import HeaderTransport
 from tests.adapters.blacksheep_site import count, site

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from limpet import SessionManager
-from limpet._core import events
+from limpet import SessionManager, events
 from limpet.admin import census as census_module
 from limpet.admin.book import Book
 from limpet.admin.census import Census

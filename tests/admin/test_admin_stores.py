@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from limpet import StoreUnavailable
-from limpet._core.protocols import Outcome
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from tests.admin.operator import Operator, Site
 

@@ -9,9 +9,9 @@ import pytest
 
 from limpet._core import marks
 from limpet._core.positions import JOURNAL, subject_key
-from limpet._core.record import Record
 from limpet._core.tokens import new_version
 from limpet.cli._copied_marks import Marks
+from limpet.contract import Record
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, copy, logins, logout, site, using, whose
 from tests.subjects.site import Site

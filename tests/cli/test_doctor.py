@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet._core.keyring import generate_secret
+from limpet.keyring import generate_secret
 from tests.cli.running import Shell, in_process_of_its_own
 from tests.servers.process import free_port, scratch_folder
 from tests.servers.valkey import ValkeyServer

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 
-from limpet._core.protocols import DONE
+from limpet.contract import DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores import PostgresStore
 from tests.cli.running import Shell

@@ -10,8 +10,7 @@ import pytest
 from limpet import Session, StoreUnavailable, UnstorableValue
 from limpet._core import forward
 from limpet._core.marks import is_mark
-from limpet._core.protocols import Outcome
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
 from tests.races.site import Handler, Site, nothing

@@ -7,8 +7,7 @@ import asyncio
 import pytest
 
 from limpet import Session
-from limpet._core.protocols import Outcome
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
 from tests.races.site import Site

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from limpet._core.policy import CookiePolicy
 from limpet.errors import ConfigurationError
+from limpet.policy import CookiePolicy
 
 
 def cookie(**settings: object) -> CookiePolicy:

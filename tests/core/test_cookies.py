@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.cookies import MAX_AGE, CookieWriter, delete_cookie, find, set_cookie
-from limpet._core.policy import CookiePolicy
+from limpet._cookies import MAX_AGE, CookieWriter, delete_cookie, find, set_cookie
 from limpet.errors import ConfigurationError
+from limpet.policy import CookiePolicy
 
 NAME = b"__Host-sid"
 

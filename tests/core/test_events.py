@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from limpet import Session, SessionManager, SessionPolicy, StoreUnavailable
-from limpet._core import events
-from limpet._core.record import Record
+from limpet import Session, SessionManager, SessionPolicy, StoreUnavailable, events
+from limpet.contract import Record
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import Outcome
 from limpet.stores.memory import MemoryStore

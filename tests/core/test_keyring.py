@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from limpet._core.keyring import Key, Keyring, generate_secret
 from limpet.errors import ConfigurationError, LimpetWarning, WeakSecret
+from limpet.keyring import Key, Keyring, generate_secret
 
 GOOD = "Zk3v-8Qw1LrT5yXcB7nMp2aSd9fGh4jKe6uIo0_RtYE"
 OTHER = "EHYa3CWlVUKUU5XiBHv2T1EeUBygMfqlJGlvd5SxB7w"

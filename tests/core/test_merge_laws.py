@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limpet._core.merge import MISSING, Merged, Rule, merge
-from limpet._core.storable import DEEPEST
+from limpet._storable import DEEPEST
 from limpet.errors import SessionConflict, UnstorableValue
 from limpet.serializers import JSONSerializer, MsgpackSerializer
 from tests.core import merge_oracle

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from limpet._core.protocols import InOrder, Serializer, supports
 from limpet._core.record import Contents, pack, same, unpack
+from limpet.contract import supports
 from limpet.errors import UnstorableValue
+from limpet.protocols import InOrder, Serializer
 from limpet.serializers import JSONSerializer, MsgpackSerializer
 
 SERIALIZERS: list[Any] = [MsgpackSerializer(), JSONSerializer()]

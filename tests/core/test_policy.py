@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from limpet._core import plan
-from limpet._core.policy import SessionPolicy, slack_ms
 from limpet._core.record import Contents
 from limpet.errors import ConfigurationError
+from limpet.policy import SessionPolicy, slack_ms
 
 HOUR = 3_600_000
 

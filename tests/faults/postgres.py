@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
-from limpet._core.protocols import DONE
-from limpet._core.record import Record
+from limpet.contract import DONE, Record
 from limpet.stores.postgres import PostgresStore
 from tests.faults.records import NOW, a_key, a_record, tries_again
 from tests.servers.postgres import PostgresServer

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from limpet._core.protocols import Store
-from limpet._core.record import Record
+from limpet.contract import Record, Store
 from limpet.errors import StoreUnavailable
 
 __all__ = ["NOW", "a_key", "a_record", "every_call", "fails_within", "tries_again"]

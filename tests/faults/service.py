@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
 from tests.counts import LONG, count

@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio as client_library
 
 import limpet.errors
-from limpet._core.protocols import DONE, Store
+from limpet.contract import DONE, Store
 from limpet.errors import ConfigurationError
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from limpet import Session
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from limpet.stores import FileStore, MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from tests.faults.service import read, session_key
 from tests.races.site import Site

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from limpet._core.protocols import DONE
+from limpet.contract import DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores.postgres import PostgresStore
 from tests.faults.postgres import READ_ONLY, WRITABLE, behind, ready, say

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from limpet._core.protocols import DONE
+from limpet.contract import DONE
 from limpet.stores.postgres import PostgresStore
 from tests.faults.postgres import administrator, ready, say
 from tests.faults.records import NOW, a_key, a_record, fails_within, tries_again

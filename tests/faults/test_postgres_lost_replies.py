@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from limpet._core.protocols import ABSENT, DONE
+from limpet.contract import ABSENT, DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores.postgres import PostgresStore
 from tests.faults.postgres import behind, ready

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from limpet._core.protocols import ABSENT, DONE
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Record
 from limpet.errors import StoreUnavailable
 from limpet.stores.postgres import PostgresStore
 from tests.faults.records import NOW, a_key, a_record, every_call, fails_within, tries_again

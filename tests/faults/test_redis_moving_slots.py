@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.crc import key_slot
 
-from limpet._core.protocols import ABSENT, DONE
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Record
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
 from tests.servers.topologies import ClusterSetup

@@ -9,8 +9,7 @@ import time
 import pytest
 import redis.asyncio as client_library
 
-from limpet._core.protocols import ABSENT, DONE
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Record
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record, every_call, fails_within, tries_again

@@ -25,7 +25,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from limpet._core.protocols import Importer
 from limpet.importers import (
     BlackSheepCookies,
     DjangoCache,
@@ -36,6 +35,7 @@ from limpet.importers import (
     NexiosFiles,
     StarletteCookies,
 )
+from limpet.protocols import Importer
 
 __all__ = ["DATA", "ORIGINS", "OTHER_SECRET", "SECRET", "SIGNED", "UNTIL", "Made"]
 

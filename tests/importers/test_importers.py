@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, CookiePolicy, Session, SessionManager
-from limpet._core.events import SessionImported
-from limpet._core.protocols import Importer
+from limpet.events import SessionImported
 from limpet.importers import StarletteCookies
 from limpet.manager import system_clock
+from limpet.protocols import Importer
 from limpet.testing import FakeClock
 from tests.importers.origins import ORIGINS, OTHER_SECRET, SIGNED, Made
 from tests.importers.origins import SECRET as OLD

@@ -20,8 +20,8 @@ from typing import Any, Self
 import httpx
 
 from limpet import Session, SessionManager, SessionPolicy
-from limpet._core.events import Event
 from limpet.asgi import Receive, Scope, Send, SessionMiddleware
+from limpet.events import Event
 from limpet.testing import FakeClock
 
 __all__ = ["Answer", "Browser", "Handler", "Shop", "Site", "items", "look", "steps"]

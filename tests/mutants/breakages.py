@@ -112,7 +112,7 @@ TOKENS: Final = (
     ),
     Breakage(
         "a weak secret is taken",
-        "_core/keyring.py",
+        "keyring.py",
         "_read",
         "not allow_weak",
         "False",
@@ -148,7 +148,7 @@ TOKENS: Final = (
 RESPONSES: Final = (
     Breakage(
         "a response with a cookie may be cached",
-        "_core/caching.py",
+        "_caching.py",
         "mark_response",
         "_PRIVATE if token is None else _NO_STORE",
         "_PRIVATE",
@@ -156,7 +156,7 @@ RESPONSES: Final = (
     ),
     Breakage(
         "Vary is left out",
-        "_core/caching.py",
+        "_caching.py",
         "mark_response",
         'marked.append((b"vary", vary))',
         "",
@@ -164,7 +164,7 @@ RESPONSES: Final = (
     ),
     Breakage(
         "white space of any kind is dropped around a cookie's name",
-        "_core/cookies.py",
+        "_cookies.py",
         "_collect",
         'header[before:at].strip(b" \\t")',
         'header[before:at].decode("latin-1").strip()',
@@ -172,7 +172,7 @@ RESPONSES: Final = (
     ),
     Breakage(
         "a deletion leaves the attributes out",
-        "_core/cookies.py",
+        "_cookies.py",
         "CookieWriter.__init__",
         'f"{name}=; Max-Age=0; Expires={_EPOCH}; {static}"',
         'f"{name}=; Max-Age=0; Expires={_EPOCH}; Path=/"',

@@ -175,7 +175,7 @@ HANDLERS: Final = (
     ),
     Breakage(
         "a task that waits for its turn without an event loop waits for ever",
-        "_core/inline.py",
+        "_inline.py",
         "YieldingSignal.set",
         "self._is_set = True",
         "self._is_set = False",

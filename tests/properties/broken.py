@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from limpet._core.protocols import ABSENT, DONE, Outcome, Store
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Outcome, Record, Store
 from limpet.stores.memory import MemoryStore
 
 __all__ = ["BROKEN", "EndedLives", "LateExpiry", "LostCheck", "SwallowedFailure", "TouchRevives", "Upsert"]

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 from limpet import SessionManager
-from limpet._core.protocols import Header
 from limpet._core.session import Session
 from limpet.errors import StoreUnavailable
+from limpet.protocols import Header
 from limpet.serializers.msgpack import MsgpackSerializer
 
 __all__ = ["BROKEN_MANAGERS", "SwallowsFailures"]

@@ -10,8 +10,7 @@ from typing import Final
 
 import pytest
 
-from limpet._core.protocols import DONE, Outcome, Store
-from limpet._core.record import Record
+from limpet.contract import DONE, Outcome, Record, Store
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from limpet._core.protocols import Outcome, Store
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record, Store
 from limpet.stores.memory import MemoryStore
 from limpet.testing.interleave import OPERATIONS, Operation, Race, every_order, pause, some_orders
 from tests.counts import count

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore

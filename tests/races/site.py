@@ -17,11 +17,10 @@ from http.cookies import SimpleCookie
 from typing import Any, Self, TypeAlias
 
 from limpet import Session, SessionManager, SessionPolicy
-from limpet._core.events import Event
 from limpet._core.marks import is_mark
-from limpet._core.protocols import Immediate, LoadsMany, Outcome, Replaces, Store, supports
-from limpet._core.record import Record
 from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
+from limpet.contract import Immediate, LoadsMany, Outcome, Record, Replaces, Store, supports
+from limpet.events import Event
 from limpet.testing.clock import FakeClock
 
 __all__ = ["Counting", "Gate", "Handler", "Held", "Reply", "Site", "nothing"]

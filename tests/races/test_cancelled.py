@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import Session
-from limpet._core.protocols import Outcome
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from tests.races.site import Site
 

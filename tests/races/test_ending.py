@@ -8,7 +8,7 @@ import random
 import pytest
 
 from limpet import Session
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from tests.counts import count
 from tests.races.site import Site, nothing
 

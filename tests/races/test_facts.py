@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from limpet import Session
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from tests.races.site import Handler, Site
 
 HOUR = 3_600

@@ -8,7 +8,7 @@ import pytest
 
 from limpet import Session
 from limpet._core import forward
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from tests.races.site import Site, nothing
 
 INTERVAL = 300

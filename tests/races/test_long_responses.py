@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, Session, SessionClosed, StoreUnavailable
-from limpet._core.protocols import Store
 from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
+from limpet.contract import Store
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
 from tests.races.site import Handler, Reply, Site, nothing

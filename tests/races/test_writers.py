@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from limpet import Session, SessionConflict, StoreUnavailable
-from limpet._core.protocols import Outcome, Store
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record, Store
 from limpet.testing.machine import FailingStore
 from tests.races.site import Handler, Site
 

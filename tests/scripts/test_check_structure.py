@@ -205,8 +205,8 @@ def test_friends_may_and_only_as_long_as_they_do(tree: Tree) -> None:
 )
 def test_powers_are_not_asked_for_with_isinstance(tree: Tree, use: str) -> None:
     protocols = "@runtime_checkable\nclass Finds: ...\nclass Plain: ..."
-    package = tree(a=f"isinstance(x, Plain), supports(x, Finds)\n{use}", _core__in__protocols=protocols)
-    said = list(power_problems(modules(package), {"_core.protocols"}))
+    package = tree(a=f"isinstance(x, Plain), supports(x, Finds)\n{use}", protocols=protocols)
+    said = list(power_problems(modules(package), {"protocols"}))
     assert len(said) == 1
     assert "ask for Finds with supports()" in said[0]
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from limpet._core.record import Record
+from limpet.contract import Record
 from tests.security.site import ANONYMOUS, OTHER, SECRET, Site
 
 NOW: Final = 1_800_000_000_000

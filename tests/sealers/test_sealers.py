@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.keyring import Key, Keyring
 from limpet._core.tokens import b64decode, b64encode
+from limpet.keyring import Key, Keyring
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer
 

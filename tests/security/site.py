@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from limpet import Session, SessionManager
-from limpet._core.events import Event
 from limpet._core.marks import is_mark
-from limpet._core.protocols import Outcome
-from limpet._core.record import Record
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
+from limpet.contract import Outcome, Record
+from limpet.events import Event
 from limpet.stores import ClientStore, MemoryStore, Store
 from limpet.testing import FakeClock
 from tests.counts import LONG, count

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from limpet import Session, SessionPolicy
-from limpet._core.events import WriteAfterEnd
+from limpet.events import WriteAfterEnd
 from tests.security.site import ANONYMOUS, Site, count
 
 

@@ -7,7 +7,7 @@ import json
 from functools import partial
 
 from limpet import Session, SessionPolicy
-from limpet._core.events import ValueOverwritten
+from limpet.events import ValueOverwritten
 from tests.security.site import Handler, Site
 
 

@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from limpet import SessionPolicy, UnstorableValue
-from limpet._core.events import CorruptRecord
-from limpet._core.protocols import Serializer
+from limpet.events import CorruptRecord
+from limpet.protocols import Serializer
 from limpet.serializers.json import JSONSerializer
 from limpet.serializers.msgpack import MsgpackSerializer
 from tests.security.hostile import Witness

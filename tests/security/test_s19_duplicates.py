@@ -6,8 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from limpet._core.events import AmbiguousCookie
 from limpet._core.tokens import encode_id, new_id
+from limpet.events import AmbiguousCookie
 from tests.security.site import ANONYMOUS, NAME, SECRET, Site
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import limpet
-from limpet._core.record import Record
+from limpet.contract import Record
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 SOURCES = sorted(Path(limpet.__file__).parent.rglob("*.py"))

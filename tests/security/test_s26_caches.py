@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from limpet import Session, SessionManager
-from limpet._core.caching import mark_response
+from limpet._caching import mark_response
 from limpet.asgi import SessionMiddleware
 from tests.security.site import Site
 from tests.security.web import caching_proxy, served

@@ -10,8 +10,7 @@ import pytest
 
 import limpet
 from limpet import LimpetError, SessionPolicy, StoreUnavailable
-from limpet._core.protocols import Outcome
-from limpet._core.record import Record
+from limpet.contract import Outcome, Record
 from tests.security.site import OLDER, SECRET, Handler, Site, Watched
 
 VALUE = "4111-1111-1111-1111"

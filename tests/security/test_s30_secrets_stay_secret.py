@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from limpet import LimpetError, Session, SessionPolicy, StoreUnavailable
-from limpet._core.record import Record
+from limpet.contract import Record
 from tests.security.site import NAME, OLDER, SECRET, Answer, Site, Watched
 
 VALUE = "4111-1111-1111-1111"

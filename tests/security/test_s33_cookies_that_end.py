@@ -10,9 +10,9 @@ import pytest
 
 from limpet import ConfigurationError, LimpetError, Session, SessionPolicy, StoreUnavailable
 from limpet._core import marks
-from limpet._core.events import SessionReused, WriteAfterEnd
 from limpet._core.positions import JOURNAL
 from limpet.asgi import SessionMiddleware
+from limpet.events import SessionReused, WriteAfterEnd
 from limpet.stores import CookieStore, MemoryStore, SQLiteStore, open_store
 from tests.security.site import ANONYMOUS, NAME, SECRET, Site, Watched, count, request
 

@@ -12,11 +12,11 @@ from starlette.datastructures import Secret
 
 import limpet
 from limpet import ConfigurationError, Keyring, SessionManager, WeakSecret
-from limpet._core.keyring import Key, generate_secret, looks_like_a_store
 from limpet.adapters import fastmvc, nexios
 from limpet.adapters.blacksheep.sessions.cookies import CookieSessionStore
 from limpet.importers import BlackSheepCookies, DjangoCookies, DjangoDatabase, FlaskCookies, NexiosCookies
 from limpet.importers.starlette import StarletteCookies
+from limpet.keyring import Key, generate_secret, looks_like_a_store
 from limpet.stores import CookieStore, open_store
 
 GOOD = "Zk3v-8Qw1LrT5yXcB7nMp2aSd9fGh4jKe6uIo0_RtYE"

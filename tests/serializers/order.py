@@ -10,9 +10,10 @@ from uuid import UUID
 import pytest
 from hypothesis import strategies as st
 
-from limpet._core.protocols import InOrder, supports
 from limpet._core.record import Contents, pack, same, unpack
+from limpet.contract import supports
 from limpet.errors import UnstorableValue
+from limpet.protocols import InOrder
 from tests.serializers.values import OfASerializer
 from tests.serializers.values import same as same_value
 

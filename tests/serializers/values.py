@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from limpet._core.protocols import InOrder, Serializer
+from limpet.protocols import InOrder, Serializer
 
 __all__ = ["OfASerializer", "OurSerializer", "damage", "same", "values"]
 

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.keyring import Key, Keyring
-from limpet._core.protocols import ClientStore, Store
-from limpet._core.record import NEVER, Record
 from limpet._core.tokens import b64decode, b64encode
+from limpet.contract import NEVER, ClientStore, Record, Store
 from limpet.errors import ConfigurationError
+from limpet.keyring import Key, Keyring
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer
 from limpet.stores.cookie import CookieStore

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, Key, Keyring, Session, SessionEnded, SessionManager, SessionPolicy
-from limpet._core.events import CorruptRecord, SessionMerged
 from limpet._core.marks import is_mark
-from limpet._core.record import SEALED, Record
+from limpet._core.record import SEALED
+from limpet.contract import Record
+from limpet.events import CorruptRecord, SessionMerged
 from limpet.sealers.at_rest import AtRestSealer
 from limpet.stores import MemoryStore, SQLiteStore, Store
 from limpet.stores.encrypted import EncryptedStore

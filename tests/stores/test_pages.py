@@ -15,8 +15,7 @@ import asyncpg
 import pytest
 import redis.asyncio as client_library
 
-from limpet._core.protocols import DONE, Pages
-from limpet._core.record import Record
+from limpet.contract import DONE, Pages, Record
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from limpet import Session, SessionManager
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from limpet.stores.postgres import PostgresStore
 from limpet.testing.suite_store import StoreSuite
 from tests.races.site import Site

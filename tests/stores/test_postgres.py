@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from limpet._core.protocols import ABSENT, DONE, Checks, Finds, Scans, Store, Sweeps
-from limpet._core.record import NEVER, Record
+from limpet.contract import ABSENT, DONE, NEVER, Checks, Finds, Record, Scans, Store, Sweeps
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.stores.postgres import PostgresStore
 from limpet.testing.suite_store import StoreSuite

@@ -13,8 +13,7 @@ import redis.asyncio as client_library
 import trustme
 from redis.cluster import LoadBalancingStrategy
 
-from limpet._core.protocols import ABSENT, DONE, Checks, Finds, Scans, Store
-from limpet._core.record import NEVER, Record
+from limpet.contract import ABSENT, DONE, NEVER, Checks, Finds, Record, Scans, Store
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.stores import open_store
 from limpet.stores.redis import RedisStore

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 import pytest
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 
-from limpet._core.protocols import ABSENT, DONE, Store
-from limpet._core.record import NEVER, Record
+from limpet.contract import ABSENT, DONE, NEVER, Record, Store
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
 from limpet.testing.suite_store import StoreSuite

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from limpet._core.protocols import DONE
+from limpet.contract import DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
@@ -143,7 +143,7 @@ async def test_a_reply_that_never_comes(proxy: TcpProxy) -> None:
 _WITHOUT_HIREDIS = """
 import asyncio, sys
 sys.modules["hiredis"] = None
-from limpet._core.record import Record
+from limpet.contract import Record
 from limpet.stores.redis import RedisStore
 
 async def main():

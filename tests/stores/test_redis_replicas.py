@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from limpet import Session
-from limpet._core.protocols import DONE
+from limpet.contract import DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from limpet import Keyring, SessionManager
-from limpet._core.protocols import (
+from limpet.contract import (
     DONE,
     Checks,
     Finds,
@@ -19,6 +19,7 @@ from limpet._core.protocols import (
     LoadsMany,
     Outcome,
     Pages,
+    Record,
     Replaces,
     Scans,
     Settles,
@@ -27,7 +28,6 @@ from limpet._core.protocols import (
     members,
     supports,
 )
-from limpet._core.record import Record
 from limpet.sealers.at_rest import AtRestSealer
 from limpet.stores import FileStore, MemoryStore, PostgresStore, RedisStore, SQLiteStore, WrappingStore
 from limpet.stores._connections import Pooled

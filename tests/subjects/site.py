@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from limpet import Session, SessionManager
-from limpet._core import events
+from limpet import Session, SessionManager, events
 from limpet.testing import FakeClock
 
 __all__ = ["STORES", "Site", "doing", "opened"]

@@ -14,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from limpet import SessionManager, SessionPolicy, StoreUnavailable
-from limpet._core import events
-from limpet._core.record import Record
+from limpet import SessionManager, SessionPolicy, StoreUnavailable, events
 from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.contract import Record
 from limpet.importers.starlette import StarletteCookies
 from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock, async_client

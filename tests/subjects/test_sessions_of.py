@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from limpet import LimpetError, Session, SessionManager, SessionPolicy
-from limpet._core import events
-from limpet._core.keyring import generate_secret
+from limpet import LimpetError, Session, SessionManager, SessionPolicy, events
 from limpet._core.record import pack, unpack
 from limpet._core.session import state_of
 from limpet.devices import DevicePolicy, summary
+from limpet.keyring import generate_secret
 from limpet.testing import FakeClock
 from tests.subjects.site import STORES, Site, doing, opened
 

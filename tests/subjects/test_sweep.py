@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from limpet import SessionManager
-from limpet._core import events, locks, marks
-from limpet._core.record import Contents, Record, pack
+from limpet import SessionManager, events
+from limpet._core import locks, marks
+from limpet._core.record import Contents, pack
 from limpet._core.tokens import new_id, new_version
+from limpet.contract import Record
 from limpet.runtime import AsyncioRuntime
 from limpet.testing import FakeClock
 from tests.subjects.site import Site, opened

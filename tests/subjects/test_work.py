@@ -99,7 +99,7 @@ async def test_exclusive_without_an_id(site: Site) -> None:
 async def test_waiting_needs_an_event_loop(site: Site) -> None:
     """Without an event loop a lock that is free works, and one that is held says what is missing."""
     key = marks.mark_key("lock", "name", "report")
-    from limpet._core.inline import Inline
+    from limpet._inline import Inline
 
     site.manager.runtime = Inline()
     assert await locks.acquire(site.manager.engine, key, 30, 1) is not None

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from limpet._core.policy import CookiePolicy
-from limpet._core.protocols import Transport
 from limpet.errors import ConfigurationError
+from limpet.policy import CookiePolicy
+from limpet.protocols import Transport
 from limpet.transports import CookieTransport, HeaderTransport
 
 TOKEN = "AVMtoken-of_43" * 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from limpet._core import plan
 from limpet._core.context import Context
-from limpet._core.protocols import Header
 from limpet._core.state import SessionState
+from limpet.protocols import Header
 
 __all__ = ["headers"]
 

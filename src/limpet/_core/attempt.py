@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from limpet._core import form_tokens, plan, tokens
 from limpet._core.merge import diff_keys
 from limpet._core.plan import Plan
-from limpet._core.record import Contents, Record, unpack
+from limpet._core.record import Contents, unpack
 from limpet._core.settle import settle_views
 from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
+from limpet.contract import Record
 from limpet.errors import SessionConflict, UnstorableValue
 
 if TYPE_CHECKING:

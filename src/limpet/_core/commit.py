@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from limpet._core import conflict, cookie_session, events, importing, logins, marks, plan, rotation, tokens
+from limpet import events
+from limpet._core import conflict, cookie_session, importing, logins, marks, plan, rotation, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.cookie_revocation import Ended
 from limpet._core.plan import Plan, Step

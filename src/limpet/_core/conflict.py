@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from limpet._core import events, flashes, form_tokens
+from limpet import events
+from limpet._core import flashes, form_tokens
 from limpet._core.merge import merge
-from limpet._core.record import FACTS, Contents, CorruptPayload, Found, Record, pack, unpack
+from limpet._core.record import FACTS, Contents, CorruptPayload, Found, pack, unpack
 from limpet._core.records import InTheWay
 from limpet._core.settle import settle, settle_views
 from limpet._core.state import (
@@ -28,6 +29,7 @@ from limpet._core.state import (
     Read,
     SessionState,
 )
+from limpet.contract import Record
 from limpet.errors import SessionEnded, StoreUnavailable
 
 if TYPE_CHECKING:

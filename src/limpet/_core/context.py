@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from limpet._core import events
+from limpet import events
 from limpet._core.cookie_revocation import Revocation
 from limpet._core.ids import Ids
 from limpet._core.plan import Plan, Rules
-from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import ClientStore, Importer, Reader, Runtime, Serializer, Transport
 from limpet._core.record import Contents
 from limpet._core.state import Leaving, SessionState
 from limpet._core.storage import Storage
 from limpet._core.watch import Watch
+from limpet.contract import ClientStore
+from limpet.policy import SessionPolicy
+from limpet.protocols import Importer, Reader, Runtime, Serializer, Transport
 
 __all__ = ["Context"]
 

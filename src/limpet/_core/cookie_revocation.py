@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from limpet._core import marks
-from limpet._core.policy import slack_ms
 from limpet._core.positions import JOURNAL, number_of, subject_key
-from limpet._core.record import NEVER, Contents
+from limpet._core.record import Contents
+from limpet.contract import NEVER
 from limpet.errors import LimpetError
+from limpet.policy import slack_ms
 
 if TYPE_CHECKING:
-    from limpet._core.protocols import Store
     from limpet._core.storage import Storage
+    from limpet.contract import Store
 
 __all__ = ["Ended", "Mode", "Revocation", "require"]
 

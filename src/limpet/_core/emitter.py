@@ -6,8 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from limpet._core import events, tokens
-from limpet._core.protocols import Runtime, Tracer
+from limpet import events
+from limpet._core import tokens
+from limpet.protocols import Runtime, Tracer
 
 __all__ = ["Emitter"]
 

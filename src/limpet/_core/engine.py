@@ -12,28 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-from limpet._core import answer, cookie_session, events, importing, locks, plan, questions, reading, record
+from limpet import events
+from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record
 from limpet._core import commit as commits
 from limpet._core.cookie_revocation import Revocation
 from limpet._core.emitter import Emitter
 from limpet._core.ids import Ids
-from limpet._core.inline import Inline
 from limpet._core.mapping import SessionMapping, state_of
 from limpet._core.plan import Plan, Rules
-from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import (
-    ClientStore,
-    Header,
-    Importer,
-    Reader,
-    Runtime,
-    Sealer,
-    Serializer,
-    Store,
-    Tracer,
-    Transport,
-    supports,
-)
 from limpet._core.record import Contents
 from limpet._core.redact import redact
 from limpet._core.session import Session
@@ -54,7 +40,11 @@ from limpet._core.state import (
 )
 from limpet._core.storage import Storage
 from limpet._core.watch import Watch
+from limpet._inline import Inline
+from limpet.contract import ClientStore, Store, supports
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
+from limpet.policy import SessionPolicy
+from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Tracer, Transport
 
 __all__ = ["Engine"]
 

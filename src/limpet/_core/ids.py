@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from limpet._core import tokens
-from limpet._core.protocols import Sealer
+from limpet.protocols import Sealer
 
 __all__ = ["Ids"]
 

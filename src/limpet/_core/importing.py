@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from limpet._core import conflict, events, logins, marks, tokens
+from limpet import events
+from limpet._core import conflict, logins, marks, tokens
 from limpet._core.notes import adopt
 from limpet._core.positions import names_of
-from limpet._core.protocols import Header, Imported, Importer
-from limpet._core.record import Contents, Found, Record, pack
+from limpet._core.record import Contents, Found, pack
 from limpet._core.state import ACCESSED, EXPOSED, LOGIN, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
+from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
+from limpet.protocols import Header, Imported, Importer
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core import marks, plan
-from limpet._core.record import Contents, CorruptPayload, Record, unpack
+from limpet._core.record import Contents, CorruptPayload, unpack
+from limpet.contract import Record
 
 if TYPE_CHECKING:
     from limpet._core.context import Context

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from limpet._core import marks, tokens
-from limpet._core.record import Record
+from limpet.contract import Record
 from limpet.errors import SessionBusy, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from limpet._core import conflict, events, locks, marks, plan
+from limpet import events
+from limpet._core import conflict, locks, marks, plan
 from limpet._core.listing import live
 from limpet._core.record import unpack
 from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState

@@ -15,8 +15,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from limpet._core import tokens
-from limpet._core.record import Record
 from limpet._core.state import Gone
+from limpet.contract import Record
 
 if TYPE_CHECKING:
     from limpet._core.records import Records

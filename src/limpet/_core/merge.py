@@ -28,7 +28,7 @@ all else: other or unlike types, a deletion  mine, because it commits later; its
 
 An absent base counts as empty. A base of another type than mine and theirs does not: that key was replaced by both,
 not added to. What both deleted is gone, and no rule is asked. A value of mine that is stored as its base type
-(`limpet._core.storable`) is merged as that.
+(`limpet._storable`) is merged as that.
 
 Order: the keys of a dict that both changed stand as theirs do, then those that mine added.
 
@@ -50,7 +50,7 @@ from decimal import Decimal
 from math import isclose
 from typing import Any, Final, Literal, TypeAlias
 
-from limpet._core.storable import DEEPEST, ROOT, copied, is_plain
+from limpet._storable import DEEPEST, ROOT, copied, is_plain
 from limpet.errors import SessionConflict, UnstorableValue
 
 __all__ = ["MISSING", "Encode", "Merged", "Number", "Rule", "diff_keys", "merge"]

@@ -9,8 +9,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from limpet._core.policy import slack_ms
-from limpet._core.record import NEVER, Contents
+from limpet._core.record import Contents
 from limpet._core.state import (
     ACCESSED,
     CROSS_SITE,
@@ -28,9 +27,11 @@ from limpet._core.state import (
     SessionState,
     View,
 )
+from limpet.contract import NEVER
+from limpet.policy import slack_ms
 
 if TYPE_CHECKING:
-    from limpet._core.policy import SessionPolicy
+    from limpet.policy import SessionPolicy
 
 __all__ = [
     "NO_PLAN",

@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._core import marks, tokens
 from limpet._core.marks import Facts
-from limpet._core.record import NEVER, Contents, Record
+from limpet._core.record import Contents
+from limpet.contract import NEVER, Record
 from limpet.errors import SessionConflict
 
 if TYPE_CHECKING:
-    from limpet._core.policy import SessionPolicy
     from limpet._core.records import Records
     from limpet._core.state import SessionState
+    from limpet.policy import SessionPolicy
 
 __all__ = ["JOURNAL", "Positions", "names_of", "number_of", "subject_key"]
 

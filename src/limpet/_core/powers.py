@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from limpet._core.contract import Finds, Immediate, LoadsMany, Pages, Replaces, Scans, Settles, Store, supports
+from limpet.contract import Finds, Immediate, LoadsMany, Pages, Replaces, Scans, Settles, Store, supports
 from limpet.errors import LimpetError
 
 __all__ = ["NO_RECORDS", "NoRecords", "Powers"]

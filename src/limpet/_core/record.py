@@ -11,21 +11,18 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from limpet._core.contract import NEVER, Record, make_record
+from limpet.contract import Record
 from limpet.errors import UnstorableValue
 
 if TYPE_CHECKING:
-    from limpet._core.protocols import Serializer
+    from limpet.protocols import Serializer
 
 __all__ = [
-    "NEVER",
     "SEALED",
     "Contents",
     "CorruptPayload",
     "ForeignPayload",
     "Found",
-    "Record",
-    "make_record",
     "pack",
     "same",
     "unpack",

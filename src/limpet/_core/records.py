@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeAlias
 
-from limpet._core.record import Record
+from limpet.contract import Record
 
 __all__ = ["InTheWay", "Records"]
 

@@ -12,13 +12,15 @@ import enum
 import logging
 from typing import TYPE_CHECKING, Final
 
-from limpet._core import conflict, events, forward, logins, marks, tokens
+from limpet import events
+from limpet._core import conflict, forward, logins, marks, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
-from limpet._core.record import Found, Record, unpack
+from limpet._core.record import Found, unpack
 from limpet._core.records import InTheWay
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
+from limpet.contract import Record
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:

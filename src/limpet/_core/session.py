@@ -15,7 +15,6 @@ from typing import Any, Self
 from limpet._core import flashes, notes
 from limpet._core.flashes import Flash
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
-from limpet._core.record import NEVER
 from limpet._core.standalone import Standalone
 from limpet._core.state import (
     ACCESSED,
@@ -31,6 +30,7 @@ from limpet._core.state import (
     WRITTEN,
     View,
 )
+from limpet.contract import NEVER
 
 __all__ = ["Backend", "Session", "backend_of", "state_of"]
 

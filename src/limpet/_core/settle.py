@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from limpet._core import events
+from limpet import events
 from limpet._core.context import Context
 from limpet._core.merge import MISSING, merge
 from limpet._core.notes import own

@@ -11,10 +11,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from limpet._core.record import Contents, Found, Record
+from limpet._core.record import Contents, Found
+from limpet.contract import Record
 
 if TYPE_CHECKING:
-    from limpet._core.protocols import Header, Imported, Importer, Signal
+    from limpet.protocols import Header, Imported, Importer, Signal
 
 __all__ = [
     "ACCESSED",

@@ -12,8 +12,7 @@ from collections import OrderedDict
 from typing import Final
 
 from limpet._core.marks import is_mark
-from limpet._core.protocols import ABSENT, DONE, Outcome
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["DocumentStore"]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from limpet._core.inline import Inline
+from limpet._inline import Inline
 from limpet.admin import guard
 from limpet.admin.views import STRANGER, Views, Visit
 from limpet.asgi import Receive, Scope, Send

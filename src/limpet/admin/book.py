@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from limpet._core import form_tokens, forward, listing, marks, plan
-from limpet._core.detached import is_key
 from limpet._core.listing import Kept
-from limpet._core.protocols import Finds, Pages, Scans, supports
-from limpet._core.record import Found, Record
+from limpet._core.record import Found
+from limpet._detached import is_key
+from limpet.contract import Finds, Pages, Record, Scans, supports
 from limpet.directory import SessionInfo
 from limpet.manager import SessionManager
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
-from limpet._core import events
-from limpet._core.protocols import Tracer
+from limpet import events
+from limpet.protocols import Tracer
 
 __all__ = ["History", "Span"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from limpet._core.keyring import generate_secret
 from limpet.errors import MissingDependency
+from limpet.keyring import generate_secret
 
 __all__ = ["main"]
 

@@ -14,9 +14,9 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from limpet._core.cookies import MAX_COOKIE
-from limpet._core.policy import TOKEN, CookiePolicy
+from limpet._cookies import MAX_COOKIE
 from limpet.cli._findings import Finding, fine, mend, note
+from limpet.policy import TOKEN, CookiePolicy
 
 __all__ = ["Attributes", "explain", "of_policy", "parse_set_cookie"]
 

@@ -12,15 +12,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from limpet import environment
-from limpet._core.keyring import Keyring
-from limpet._core.protocols import DONE, ClientStore, Immediate, Store, supports
-from limpet._core.record import Record
 from limpet._core.tokens import new_version
 from limpet.cli._files import missing_file, missing_folder, path_of, path_problems
 from limpet.cli._findings import Finding, fine, mend, note
 from limpet.cli._scale import Scale, check_connections, check_sharing
 from limpet.cli.options import operator
+from limpet.contract import DONE, ClientStore, Immediate, Record, Store, supports
 from limpet.errors import ConfigurationError, StoreError, StoreUnavailable
+from limpet.keyring import Keyring
 from limpet.manager import SessionManager
 from limpet.stores import open_store
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from limpet._core.record import Record
 from limpet.cli.group import Failure
+from limpet.contract import Record
 
 __all__ = ["Copied", "State"]
 

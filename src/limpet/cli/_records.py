@@ -20,12 +20,13 @@ import click
 
 from limpet import SessionManager, environment
 from limpet._core import forward, marks
-from limpet._core.protocols import ClientStore, Scans, Serializer, Store, supports
-from limpet._core.record import NEVER, SEALED, Contents, CorruptPayload, Record, unpack
+from limpet._core.record import SEALED, Contents, CorruptPayload, unpack
 from limpet.cli._files import missing_file
 from limpet.cli.group import Failure
 from limpet.cli.options import operator
+from limpet.contract import NEVER, ClientStore, Record, Scans, Store, supports
 from limpet.devices import summary
+from limpet.protocols import Serializer
 from limpet.serializers.json import JSONSerializer
 from limpet.serializers.msgpack import MsgpackSerializer
 from limpet.stores import open_store

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from limpet import SessionManager, SessionPolicy
 from limpet._core import listing, marks
-from limpet._core.detached import is_key
-from limpet._core.keyring import generate_secret
+from limpet._detached import is_key
 from limpet.cli._files import missing_file
 from limpet.cli._records import contents_of, is_live, is_revoked, is_sealed, kind_of, milliseconds, pages, stands
 from limpet.cli.group import Failure
 from limpet.cli.options import PATIENCE
+from limpet.keyring import generate_secret
 from limpet.runtime import AsyncioRuntime
 from limpet.stores.cookie import CookieStore
 

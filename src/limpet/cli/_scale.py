@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
-from limpet._core.protocols import Immediate, Store, supports
 from limpet.cli._files import path_of
 from limpet.cli._findings import Finding, fine, mend, note
+from limpet.contract import Immediate, Store, supports
 from limpet.manager import SessionManager
 from limpet.stores._connections import Connections, Pooled
 

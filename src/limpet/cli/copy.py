@@ -10,13 +10,12 @@ import click
 
 from limpet import SessionManager
 from limpet._core import marks
-from limpet._core.protocols import DONE, Outcome, Scans, Store, supports
-from limpet._core.record import Record
 from limpet.cli._copied import Copied, State
 from limpet.cli._copied_marks import Marks, is_tombstone
 from limpet.cli._records import PAGE, milliseconds, progress, server_store
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, operator, print_json, run
+from limpet.contract import DONE, Outcome, Record, Scans, Store, supports
 
 __all__ = ["command"]
 

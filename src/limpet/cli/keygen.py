@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from limpet._core.keyring import generate_secret
 from limpet.cli.options import json_option, print_json
+from limpet.keyring import generate_secret
 
 __all__ = ["command"]
 

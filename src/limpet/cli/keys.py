@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from limpet import environment
-from limpet._core.keyring import Keyring, generate_secret
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json
+from limpet.keyring import Keyring, generate_secret
 
 __all__ = ["command"]
 

@@ -6,10 +6,10 @@ from typing import Protocol, runtime_checkable
 
 import click
 
-from limpet._core.protocols import Checks, Store, supports
 from limpet.cli._configuration import shown
 from limpet.cli._records import server_store
 from limpet.cli.options import json_option, operator, print_json, run, store_option
+from limpet.contract import Checks, Store, supports
 
 __all__ = ["command"]
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from limpet import SessionManager, SessionPolicy
-from limpet._core.keyring import generate_secret
-from limpet._core.protocols import ClientStore, Store
+from limpet.contract import ClientStore, Store
+from limpet.keyring import generate_secret
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["PATIENCE", "json_option", "operator", "print_json", "run", "store_option"]

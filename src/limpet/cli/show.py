@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from limpet._core import forward
-from limpet._core.detached import is_key
-from limpet._core.record import Record
+from limpet._detached import is_key
 from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option
+from limpet.contract import Record
 
 __all__ = ["command"]
 

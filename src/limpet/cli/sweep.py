@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from limpet import environment
-from limpet._core.protocols import ClientStore, Store, Sweeps, supports
 from limpet.cli._files import missing_file
 from limpet.cli._records import progress
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, operator, print_json, run, store_option
+from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.stores import open_store
 
 __all__ = ["command"]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, TypeAlias
 
-from limpet._core.cookies import delete_cookie, find
-from limpet._core.policy import CookiePolicy
-from limpet._core.protocols import Header, Imported
+from limpet._cookies import delete_cookie, find
 from limpet._core.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
+from limpet.policy import CookiePolicy
+from limpet.protocols import Header, Imported
 
 __all__ = ["Convert", "CookieImporter", "Opened", "Unsigned", "unsigned"]
 
@@ -44,7 +44,7 @@ class Unsigned(NamedTuple):
 
 
 class CookieImporter(ABC):
-    """Base of the importers. An `limpet._core.protocols.Importer`.
+    """Base of the importers. An `limpet.protocols.Importer`.
 
     Args:
         until: From then on nothing is read any more: a date (its first moment in UTC) or a time with a zone.

@@ -6,9 +6,9 @@ import hashlib
 from datetime import date
 from typing import Any
 
-from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
+from limpet.keyring import refuse_store_url
 
 __all__ = ["BlackSheepCookies"]
 

@@ -15,9 +15,9 @@ from datetime import date
 from hashlib import sha256
 from typing import Any, Final
 
-from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, Opened
 from limpet.importers._text import from_base64, from_json, inflated
+from limpet.keyring import refuse_store_url
 
 __all__ = ["DjangoCache", "DjangoCookies", "DjangoDatabase"]
 

@@ -9,9 +9,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
+from limpet.keyring import refuse_store_url
 
 __all__ = ["NexiosCookies", "NexiosFiles"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from limpet._core.keyring import refuse_store_url
 from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json
+from limpet.keyring import refuse_store_url
 
 __all__ = ["StarletteCookies"]
 

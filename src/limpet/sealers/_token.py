@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
-from limpet._core.keyring import Keyring
-from limpet._core.protocols import Header
 from limpet._core.tokens import b64decode, b64encode, b64read
+from limpet.keyring import Keyring
+from limpet.protocols import Header
 
 __all__ = ["MAX_TOKEN", "TokenSealer"]
 

@@ -14,8 +14,9 @@ import os
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from limpet._core.keyring import KEY_ID_BYTES, Keyring
-from limpet._core.record import SEALED, Record
+from limpet._core.record import SEALED
+from limpet.contract import Record
+from limpet.keyring import KEY_ID_BYTES, Keyring
 from limpet.sealers.encrypted import XAES256GCM
 
 __all__ = ["AtRestSealer"]

@@ -7,7 +7,7 @@ from datetime import datetime, time
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
-from limpet._core.storable import ROOT, base_of
+from limpet._storable import ROOT, base_of
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import datetime_to_text, time_to_text
 

@@ -18,7 +18,7 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from limpet._core.storable import ROOT
+from limpet._storable import ROOT
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import (
     datetime_from_text,
@@ -45,7 +45,7 @@ class JSONSerializer:
     """Keeps session values as compact UTF-8 JSON.
 
     The zone key of a ``zoneinfo`` time zone is kept; every other kind of time zone is kept as its offset. NaN and the
-    infinities are refused (RFC 8259, section 6). `limpet._core.storable` lists what is taken as its base type.
+    infinities are refused (RFC 8259, section 6). `limpet._storable` lists what is taken as its base type.
     """
 
     __slots__ = ()

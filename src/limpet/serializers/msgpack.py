@@ -26,7 +26,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from limpet._core.storable import DEEPEST, ROOT, is_storable
+from limpet._storable import DEEPEST, ROOT, is_storable
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import (
     datetime_from_text,
@@ -99,7 +99,7 @@ class MsgpackSerializer:
     """Keeps session values as MessagePack.
 
     The zone key of a ``zoneinfo`` time zone is kept; every other kind of time zone is kept as its offset. NaN and the
-    infinities are kept. `limpet._core.storable` lists what is taken as its base type.
+    infinities are kept. `limpet._storable` lists what is taken as its base type.
     """
 
     __slots__ = ("_default", "_ordered", "_packb", "_sorted", "_unpackb")

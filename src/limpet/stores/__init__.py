@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limpet._core.protocols import (
+from limpet._lazy import lazily
+from limpet.contract import (
     ABSENT,
     DONE,
+    NEVER,
     Checks,
     ClientStore,
     Finds,
@@ -19,6 +21,7 @@ from limpet._core.protocols import (
     LoadsMany,
     Outcome,
     Pages,
+    Record,
     Replaces,
     Scans,
     Settles,
@@ -26,8 +29,6 @@ from limpet._core.protocols import (
     Sweeps,
     supports,
 )
-from limpet._core.record import NEVER, Record
-from limpet._lazy import lazily
 from limpet.stores._opening import CLASSES, EXTRAS, open_store
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from typing import Any, Final
 
-from limpet._core.protocols import ClientStore, Store
+from limpet.contract import ClientStore, Store
 from limpet.errors import ConfigurationError, MissingDependency
 
 __all__ = ["CLASSES", "EXTRAS", "open_store"]

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from limpet._core.cookie_revocation import Mode, Revocation
-from limpet._core.keyring import Keyring
-from limpet._core.protocols import ClientStore, Reader, Store, supports
-from limpet._core.record import Record, make_record
+from limpet.contract import ClientStore, Record, Store, make_record, supports
 from limpet.errors import ConfigurationError
+from limpet.keyring import Keyring
+from limpet.protocols import Reader
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer
 

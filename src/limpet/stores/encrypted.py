@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from limpet._core import marks
-from limpet._core.protocols import Store
-from limpet._core.record import SEALED, Record
+from limpet._core.record import SEALED
+from limpet.contract import Record, Store
 from limpet.stores.wrapping import WrappingStore
 
 __all__ = ["EncryptedStore", "RecordSealer"]

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final, Literal
 
-from limpet._core.protocols import ABSENT, DONE, Outcome
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._url import integer, options
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
-from limpet._core.protocols import (
+from limpet.contract import (
     Checks,
     Finds,
     LoadsMany,
     Outcome,
     Pages,
+    Record,
     Replaces,
     Scans,
     Store,
@@ -18,7 +19,6 @@ from limpet._core.protocols import (
     members,
     supports,
 )
-from limpet._core.record import Record
 from limpet.stores._connections import Connections, Pooled
 
 __all__ = ["WrappingStore"]

@@ -6,8 +6,8 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 
-from limpet._core.policy import CookiePolicy
 from limpet._core.tokens import encode_id, new_id
+from limpet.policy import CookiePolicy
 from limpet.testing._adapter_site import Site
 from limpet.transports.header import HeaderTransport
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from limpet._core.policy import SessionPolicy
-from limpet._core.record import NEVER, Record
 from limpet._core.tokens import store_key
+from limpet.contract import NEVER, Record
+from limpet.policy import SessionPolicy
 from limpet.testing._adapter_site import Site
 
 __all__ = ["LifetimeRules"]

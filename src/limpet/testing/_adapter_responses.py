@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from limpet._core.policy import SessionPolicy
 from limpet.errors import answer_to
+from limpet.policy import SessionPolicy
 from limpet.testing._adapter_site import Site
 from limpet.testing.adapter_app import ANSWERED, Boom
 from limpet.testing.clients import WebSocketClosed

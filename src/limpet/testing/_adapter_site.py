@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limpet._core.keyring import generate_secret
-from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Outcome, Store, Transport
-from limpet._core.record import Record
 from limpet.asgi import ASGIApp, SessionMiddleware
+from limpet.contract import ClientStore, Outcome, Record, Store
 from limpet.csrf import CSRFMiddleware
 from limpet.errors import StoreUnavailable
+from limpet.keyring import generate_secret
 from limpet.manager import SessionManager
+from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.protocols import Transport
 from limpet.stores.wrapping import WrappingStore
 from limpet.testing._asgi import Lifespan
 from limpet.testing.adapter_app import AppSpec, Gate

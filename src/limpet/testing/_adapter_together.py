@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from limpet._core.policy import SessionPolicy
+from limpet.policy import SessionPolicy
 from limpet.testing._adapter_site import Site
 
 __all__ = ["TogetherRules"]

@@ -16,11 +16,11 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import Scans, Store, supports
 from limpet._core.session import Session
+from limpet.contract import Scans, Store, supports
 from limpet.errors import SessionEnded
 from limpet.manager import SessionManager
+from limpet.policy import SessionPolicy
 from limpet.testing.clock import FakeClock
 from limpet.testing.histories.facts import cookie_of
 from limpet.testing.histories.stage import pause

@@ -21,11 +21,10 @@ from typing import Any, Final, TypeAlias
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from limpet._core.events import Event
-from limpet._core.protocols import Finds, Outcome, Pages, Store, Sweeps, supports
-from limpet._core.record import Record
 from limpet._core.session import Session
+from limpet.contract import Finds, Outcome, Pages, Record, Store, Sweeps, supports
 from limpet.errors import StoreUnavailable
+from limpet.events import Event
 from limpet.manager import SessionManager
 from limpet.testing._drivers import Build, Driver, EngineDriver, Failure, HttpDriver, plain
 from limpet.testing.clock import FakeClock

@@ -61,8 +61,8 @@ pytest.register_assert_rewrite(
     "limpet.testing._adapter_together",
 )
 
-from limpet._core.protocols import ClientStore  # noqa: E402 - after the line above, which says how these are imported
 from limpet.asgi import ASGIApp  # noqa: E402
+from limpet.contract import ClientStore  # noqa: E402 - after the line above, which says how these are imported
 from limpet.testing._adapter_cookies import CookieRules  # noqa: E402
 from limpet.testing._adapter_forms import FormRules  # noqa: E402
 from limpet.testing._adapter_lifetimes import LifetimeRules  # noqa: E402

@@ -21,8 +21,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from limpet._core.protocols import ABSENT, DONE, Finds, Store, supports
-from limpet._core.record import NEVER, Record
+from limpet.contract import ABSENT, DONE, NEVER, Finds, Record, Store, supports
 from limpet.errors import StoreUnavailable
 from limpet.testing.suite_store_paging import PagingSuite
 from limpet.testing.suite_store_powers import PowersSuite

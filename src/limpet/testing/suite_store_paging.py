@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from limpet._core.protocols import LoadsMany, Pages, Store, supports
-from limpet._core.record import Record
+from limpet.contract import LoadsMany, Pages, Record, Store, supports
 from limpet.testing.suite_store_steps import StoreSteps, new_key, same, together
 
 __all__ = ["PagingSuite"]

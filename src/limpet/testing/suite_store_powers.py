@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from limpet._core.protocols import Checks, Finds, Scans, Store, Sweeps, supports
-from limpet._core.record import NEVER, Record
+from limpet.contract import NEVER, Checks, Finds, Record, Scans, Store, Sweeps, supports
 from limpet.testing.suite_store_steps import CROWD, HOUR, StoreSteps, new_key, new_version, same, together
 
 __all__ = ["PowersSuite"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from limpet._core.protocols import ABSENT, DONE, Finds, Pages, Replaces, Store, Sweeps, supports
-from limpet._core.record import NEVER, Record
+from limpet.contract import ABSENT, DONE, NEVER, Finds, Pages, Record, Replaces, Store, Sweeps, supports
 from limpet.testing.suite_store_steps import CROWD, StoreSteps, new_key, new_version, same, together
 
 __all__ = ["ReplacingSuite"]

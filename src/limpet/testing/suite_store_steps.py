@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from limpet._core.protocols import DONE, Store
-from limpet._core.record import Record
+from limpet.contract import DONE, Record, Store
 from limpet.testing._fixtures import asyncio_fixture
 
 __all__ = ["CROWD", "HOUR", "StoreSteps", "new_key", "new_version", "same", "short", "together"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from limpet._core.cookies import CookieWriter, find
-from limpet._core.policy import CookiePolicy
-from limpet._core.protocols import Header
+from limpet._cookies import CookieWriter, find
+from limpet.policy import CookiePolicy
+from limpet.protocols import Header
 
 __all__ = ["CookieTransport"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limpet._core.cookies import MAX_CANDIDATES, is_value
-from limpet._core.policy import TOKEN
-from limpet._core.protocols import Header
+from limpet._cookies import MAX_CANDIDATES, is_value
 from limpet.errors import ConfigurationError
+from limpet.policy import TOKEN
+from limpet.protocols import Header
 
 __all__ = ["HeaderTransport"]
 

@@ -14,9 +14,6 @@ from blacksheep.sessions.abc import SessionStore as BlackSheepStore
 from blacksheep.sessions.cookies import CookieSessionStore as BlackSheepCookies
 
 from limpet._core import session as core
-from limpet._core.keyring import Keyring
-from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Serializer, Store, Transport
 from limpet._core.session import state_of
 from limpet._core.state import STARTED
 from limpet.adapters._sockets import HandlerFailed, run_socket
@@ -31,8 +28,12 @@ from limpet.adapters.blacksheep._settings import check_signer, make_manager, ref
 from limpet.adapters.blacksheep._signer import Signer
 from limpet.adapters.blacksheep.sessions.abc import SessionSerializer, SessionStore
 from limpet.asgi import PROBE, Receive, Scope, Send
+from limpet.contract import ClientStore, Store
 from limpet.errors import ConfigurationError
+from limpet.keyring import Keyring
 from limpet.manager import SessionManager
+from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.protocols import Serializer, Transport
 
 __all__ = ["Application", "get_session", "use_sessions"]
 

@@ -11,8 +11,8 @@ from blacksheep.server.websocket import WebSocket
 from blacksheep.sessions import SessionMiddleware as BlackSheepMiddleware
 from blacksheep.sessions.abc import SessionStore as BlackSheepStore
 
-from limpet._core.caching import mark_response
-from limpet._core.inline import Inline
+from limpet._caching import mark_response
+from limpet._inline import Inline
 from limpet.adapters._answers import has_failed
 from limpet.adapters.blacksheep._abc import SessionStore
 from limpet.adapters.blacksheep._session import Session

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from blacksheep.sessions.abc import SessionSerializer as BlackSheepSerializer
 
-from limpet._core.protocols import Serializer
 from limpet.adapters.blacksheep._session import Session
 from limpet.adapters.blacksheep.sessions.json import JSONSerializer
 from limpet.errors import ConfigurationError, UnstorableValue
+from limpet.protocols import Serializer
 from limpet.serializers import JSONSerializer as TypedJSON
 from limpet.serializers import MsgpackSerializer
 

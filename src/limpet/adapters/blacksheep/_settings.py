@@ -6,11 +6,12 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from limpet._core.keyring import Keyring, generate_secret, looks_like_a_store, refuse_store_url
-from limpet._core.policy import CookiePolicy, SessionPolicy
-from limpet._core.protocols import ClientStore, Store, Transport, supports
+from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
+from limpet.keyring import Keyring, generate_secret, looks_like_a_store, refuse_store_url
 from limpet.manager import SessionManager
+from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.protocols import Transport
 
 __all__ = ["check_signer", "cookie_manager", "document_cookie", "make_manager", "refuse", "server_policy"]
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 from itsdangerous import BadData
 
-from limpet._core.record import Record
+from limpet.contract import Record
 
 __all__ = ["Signer", "SignerStore"]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import cast
 
-from limpet._core.keyring import Keyring, Secrets
-from limpet._core.policy import CookiePolicy, SameSite, SessionPolicy
 from limpet.errors import ConfigurationError, WeakSecret
+from limpet.keyring import Keyring, Secrets
+from limpet.policy import CookiePolicy, SameSite, SessionPolicy
 
 __all__ = ["SessionConfig"]
 

@@ -11,13 +11,13 @@ from typing import Any
 import limpet.asgi
 import limpet.csrf
 from limpet import environment
-from limpet._core.keyring import Keyring, Secrets
-from limpet._core.protocols import ClientStore, Store
 from limpet.adapters.fastmvc._config import SessionConfig
 from limpet.adapters.fastmvc._session import Session
 from limpet.adapters.fastmvc._store import OwnStore, SessionStore, driven
 from limpet.asgi import ASGIApp
+from limpet.contract import ClientStore, Store
 from limpet.errors import ConfigurationError
+from limpet.keyring import Keyring, Secrets
 from limpet.manager import SessionManager, system_clock
 from limpet.serializers.json import JSONSerializer
 

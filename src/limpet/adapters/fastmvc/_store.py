@@ -9,10 +9,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable
 from typing import Any, Final, Self, TypeVar
 
-from limpet._core.cookies import MAX_AGE
-from limpet._core.record import NEVER, Record
+from limpet._cookies import MAX_AGE
 from limpet.adapters._documents import DocumentStore
 from limpet.adapters.fastmvc._session import Session
+from limpet.contract import NEVER, Record
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.serializers.json import JSONSerializer
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from litestar.config.app import AppConfig
     from litestar.routes import BaseRoute
 
-    from limpet._core.protocols import ClientStore, Store
+    from limpet.contract import ClientStore, Store
 
 __all__ = ["SessionPlugin"]
 

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from limpet._core.cookies import MAX_AGE
-from limpet._core.protocols import Serializer
-from limpet._core.record import FACTS, NEVER, Contents, CorruptPayload, Record, pack, unpack
+from limpet._cookies import MAX_AGE
+from limpet._core.record import FACTS, Contents, CorruptPayload, pack, unpack
 from limpet.adapters._documents import DocumentStore
 from limpet.adapters.nexios._backends import BaseSessionInterface
+from limpet.contract import NEVER, Record
 from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.protocols import Serializer
 
 __all__ = ["BackendStore"]
 

@@ -17,10 +17,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from limpet._core.marks import is_mark
-from limpet._core.protocols import DONE
-from limpet._core.record import Contents, CorruptPayload, Record, pack, unpack
+from limpet._core.record import Contents, CorruptPayload, pack, unpack
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._keys import read_keys
+from limpet.contract import DONE, Record
 from limpet.errors import ConfigurationError, SessionEnded, StoreUnavailable
 from limpet.manager import SessionManager, system_clock
 from limpet.serializers.msgpack import MsgpackSerializer

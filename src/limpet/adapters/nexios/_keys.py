@@ -6,8 +6,8 @@ import logging
 import warnings
 from typing import Any, cast
 
-from limpet._core.keyring import Keyring
 from limpet.errors import ConfigurationError, WeakSecret
+from limpet.keyring import Keyring
 
 __all__ = ["read_keys"]
 

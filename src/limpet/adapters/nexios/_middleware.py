@@ -10,7 +10,6 @@ from typing import Any, ClassVar, NoReturn, Unpack
 from nexios.config.base import MakeConfig
 
 from limpet import asgi
-from limpet._core.protocols import ClientStore, Store, supports
 from limpet._core.session import Session as CoreSession
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import FAILED, REISSUE
@@ -22,6 +21,7 @@ from limpet.adapters.nexios._interfaces import FileSessionInterface, SignedSessi
 from limpet.adapters.nexios._keys import read_keys
 from limpet.adapters.nexios._settings import Settings, read, values
 from limpet.adapters.nexios._words import Session
+from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager, system_clock
 from limpet.serializers.msgpack import MsgpackSerializer

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from limpet._core.policy import CookiePolicy, Duration, SessionPolicy
 from limpet.errors import ConfigurationError
+from limpet.policy import CookiePolicy, Duration, SessionPolicy
 
 __all__ = ["NAMES", "Settings", "canonical", "known", "read", "values"]
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 import limpet
-from limpet._core.cookies import MAX_AGE
-from limpet._core.record import NEVER
+from limpet._cookies import MAX_AGE
 from limpet._core.session import backend_of, state_of
 from limpet.adapters.nexios._mapping import Words, zoned
 from limpet.adapters.nexios._standalone import StandaloneSession
+from limpet.contract import NEVER
 from limpet.errors import ConfigurationError
 
 __all__ = ["Session", "UnusableSession"]

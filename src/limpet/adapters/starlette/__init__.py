@@ -24,7 +24,7 @@ from limpet.adapters.starlette._showing import Showing
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
 
-    from limpet._core.protocols import ClientStore, Store
+    from limpet.contract import ClientStore, Store
     from limpet.manager import SessionManager
 
 __all__ = ["Session", "SessionMiddleware", "get_session"]

@@ -8,7 +8,7 @@ import json
 import zlib
 from typing import Any, Final
 
-from limpet._core.record import Record
+from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
 __all__ = ["damaged", "deadline", "decode", "encode"]

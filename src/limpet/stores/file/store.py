@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 from urllib.parse import unquote
 
-from limpet._core.protocols import ABSENT, DONE, Outcome
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._aio.threads import Threads
 from limpet.stores._url import boolean, options, seconds, text

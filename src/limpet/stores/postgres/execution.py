@@ -17,8 +17,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from limpet._core.protocols import ABSENT, DONE
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Record
 from limpet.errors import StoreUnavailable
 from limpet.stores.postgres.connections import Connections
 from limpet.stores.postgres.errors import FAILURES, Explains, TurnedReadOnly, is_lost, is_refused, is_told

@@ -17,8 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
-from limpet._core.protocols import ABSENT, Outcome
-from limpet._core.record import Record
+from limpet.contract import ABSENT, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop

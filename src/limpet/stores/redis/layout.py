@@ -31,7 +31,7 @@ import hashlib
 import struct
 from typing import Final, NamedTuple
 
-from limpet._core.record import NEVER, Record
+from limpet.contract import NEVER, Record
 
 __all__ = [
     "CREATE",

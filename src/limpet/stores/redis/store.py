@@ -28,8 +28,7 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import RedisCluster
 
-from limpet._core.protocols import ABSENT, DONE, Outcome
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop

@@ -17,8 +17,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from limpet._core.protocols import ABSENT, DONE, Outcome
-from limpet._core.record import Record
+from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._url import boolean, options, seconds
 from limpet.stores.sqlite.database import Database, NotReadyError

@@ -18,7 +18,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from limpet._core.protocols import Store
+from limpet.contract import Store
 from limpet.manager import SessionManager
 from limpet.testing.histories.facts import History
 from limpet.testing.histories.judge import Problem, judge

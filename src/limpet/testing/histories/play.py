@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
-from limpet._core.events import Event
-from limpet._core.protocols import Finds, Importer, Pages, Scans, Store, supports
-from limpet._core.record import NEVER
 from limpet._core.session import Session
+from limpet.contract import NEVER, Finds, Pages, Scans, Store, supports
 from limpet.errors import LimpetError
+from limpet.events import Event
 from limpet.manager import SessionManager
+from limpet.protocols import Importer
 from limpet.testing.histories.facts import CONSTANT, History, Seen, Visit, cookie_of
 from limpet.testing.histories.handler import IDLE, Handler, Numbers
 from limpet.testing.histories.plans import Act, Plan

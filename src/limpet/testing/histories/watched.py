@@ -7,8 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from limpet._core.protocols import Finds, LoadsMany, Outcome, Pages, Replaces, Scans, Store, Sweeps, supports
-from limpet._core.record import Record
+from limpet.contract import Finds, LoadsMany, Outcome, Pages, Record, Replaces, Scans, Store, Sweeps, supports
 from limpet.errors import StoreUnavailable
 from limpet.testing.histories.stage import never, pause
 

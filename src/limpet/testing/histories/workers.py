@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, TypeAlias
 
-from limpet._core.events import Event
-from limpet._core.policy import SessionPolicy
-from limpet._core.protocols import Importer, Store
+from limpet.contract import Store
+from limpet.events import Event
 from limpet.manager import SessionManager
+from limpet.policy import SessionPolicy
+from limpet.protocols import Importer
 from limpet.stores.cookie import CookieStore
 from limpet.testing.clock import FakeClock
 from limpet.testing.histories.facts import Visit

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from blacksheep.sessions.abc import SessionSerializer as BlackSheepSerializer
 
-from limpet._core.keyring import Keyring
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.blacksheep._managed import ManagedSessionStore
 from limpet.adapters.blacksheep._settings import cookie_manager, document_cookie
 from limpet.adapters.blacksheep._signer import Signer
 from limpet.adapters.blacksheep.sessions.abc import SessionSerializer
+from limpet.keyring import Keyring
 
 __all__ = ["CookieSessionStore"]
 

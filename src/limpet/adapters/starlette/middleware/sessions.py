@@ -19,18 +19,19 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from limpet._core.keyring import Keyring
-from limpet._core.policy import CookiePolicy, SessionPolicy
 from limpet.adapters import starlette
 from limpet.adapters.starlette._dict import DictSession as Session
 from limpet.asgi import ASGIApp
 from limpet.errors import ConfigurationError, WeakSecret
 from limpet.importers import StarletteCookies
+from limpet.keyring import Keyring
 from limpet.manager import SessionManager
+from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.transports.cookie import CookieTransport
 
 if TYPE_CHECKING:
-    from limpet._core.protocols import ClientStore, Header, Store
+    from limpet.contract import ClientStore, Store
+    from limpet.protocols import Header
 
 __all__ = ["Session", "SessionMiddleware"]
 

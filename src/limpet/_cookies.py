@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from limpet.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from limpet._core.policy import CookiePolicy
-    from limpet._core.protocols import Header
+    from limpet.policy import CookiePolicy
+    from limpet.protocols import Header
 
 __all__ = [
     "COOKIE_OCTETS",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from limpet._core.protocols import Header
+from limpet.protocols import Header
 
 __all__ = ["mark_response"]
 

@@ -6,57 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from limpet._core.contract import (
-    ABSENT,
-    DONE,
-    Checks,
-    ClientStore,
-    Finds,
-    Immediate,
-    LoadsMany,
-    Outcome,
-    Pages,
+from limpet.contract import (
     Record,
-    Replaces,
-    Scans,
-    Settles,
-    Store,
-    Sweeps,
-    members,
-    supports,
 )
 
 if TYPE_CHECKING:
     pass
 
 __all__ = [
-    "ABSENT",
-    "DONE",
-    "Checks",
-    "ClientStore",
-    "Finds",
     "Header",
-    "Immediate",
     "Imported",
     "Importer",
     "InOrder",
-    "LoadsMany",
-    "Outcome",
-    "Pages",
     "Reader",
-    "Replaces",
     "Runtime",
-    "Scans",
     "Sealer",
     "Serializer",
-    "Settles",
     "Signal",
-    "Store",
-    "Sweeps",
     "Tracer",
     "Transport",
-    "members",
-    "supports",
 ]
 
 T = TypeVar("T")
