@@ -85,7 +85,6 @@ async def test_a_write_of_the_visitor_in_between_ends_neither(site: Site) -> Non
     assert len(await shop.manager.sessions_of("ann")) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a cookie session leaves the other cookie of its name in the browser")
 @pytest.mark.parametrize("end", ["login", "logout"])
 async def test_two_cookie_sessions(cookie_site: Site, end: str) -> None:
     """Sessions that live in their cookies: a login is the only one afterwards, a logout takes both."""

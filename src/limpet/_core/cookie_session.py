@@ -99,11 +99,16 @@ def _open(engine: Context, state: SessionState) -> Opened | None:
         found = None if record is None else _judge(engine, token, record, now)
         if found is None:
             continue
-        if opened is not None and opened.record.payload != found.record.payload:
+        if opened is not None and not _same(opened.record, found.record):
             engine.note_ambiguous(state)
             return None
         opened = found
     return opened
+
+
+def _same(one: Record, other: Record) -> bool:
+    """Tell whether two cookies hold the same session; one of them may have been sent again since."""
+    return one.payload == other.payload and one.subject == other.subject
 
 
 def _judge(engine: Context, token: str, record: Record, now: int) -> Opened | None:
@@ -165,6 +170,7 @@ async def seal(attempt: Attempt, todo: Plan, ended: Ended) -> None:
     attempt.saved(b"", key, record)
     state.flags &= ~REISSUE
     if attempt.flags & LOGIN:
+        state.clears = len(state.ids) > 1
         engine.warn_of_copies()
         engine.emit(events.SessionLoggedIn, subject=state.subject)
 
@@ -175,19 +181,15 @@ async def end(engine: Context, state: SessionState) -> Ended:
     Raises:
         StoreUnavailable: The store of revocations does not answer.
     """
-    found = [_stood(engine, state)]
-    if found[0] is None:
-        now = engine.clock()
-        records = [(token, engine.client.unseal(token)) for token in state.ids]
-        found = [_judge(engine, token, record, now) for token, record in records if record is not None]
     ended = Ended()
     if engine.revocation is not None:
-        for opened in found:
-            key = None if opened is None else key_of(engine, opened.contents, opened.record.subject)
-            if opened is not None and key is not None:
+        for opened in _presented(engine, state):
+            key = key_of(engine, opened.contents, opened.record.subject)
+            if key is not None:
                 ended = await engine.revocation.end(engine.storage, key, opened.record.subject)
     subject = state.read.record.subject if state.read is not None else None
     engine.emit(events.SessionLoggedOut, subject=subject)
+    state.clears = len(state.ids) > 1
     state.read, state.ids = None, ()
     if not state.phase:
         state.out, state.line = "", None
@@ -229,6 +231,11 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
             engine.emit(events.SessionRevoked, subject=state.subject)
             return False
         draft.seen = positions.seq
+    if stood is None and signs_in:  # of two that came at once, neither is left beside the login
+        for other in _presented(engine, state):
+            key = key_of(engine, other.contents, other.record.subject)
+            if key is not None and (one or key != key_of(engine, draft, state.subject)):
+                await revocation.end(engine.storage, key, other.record.subject)
     if stood is not None:
         key = key_of(engine, stood.contents, stood.record.subject)
         if signs_in or flags & DISPLACED:
@@ -245,6 +252,17 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
         draft.lineage, draft.turn = tokens.b64encode(tokens.new_id()[:16]), 0
     attempt.encode()
     return True
+
+
+def _presented(engine: Context, state: SessionState) -> list[Opened]:
+    """Return the session that the request came with, or all of several that came under one name."""
+    stood = _stood(engine, state)
+    if stood is not None:
+        return [stood]
+    records = [(token, engine.client.unseal(token)) for token in state.ids]
+    now = engine.clock()
+    found = [_judge(engine, token, record, now) for token, record in records if record is not None]
+    return [opened for opened in found if opened is not None]
 
 
 def _stood(engine: Context, state: SessionState) -> Opened | None:

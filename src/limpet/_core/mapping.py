@@ -14,6 +14,7 @@ from limpet._core import notes
 from limpet._core.locks import Renewable
 from limpet._core.state import (
     ACCESSED,
+    AMBIGUOUS,
     CLOSED,
     CROSS_SITE,
     ENDED,
@@ -213,7 +214,7 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.rivals or (state.gone is not None and state.met) or state.flags & READ_ONLY:
+        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY) or (state.gone is not None and state.met):
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
