@@ -60,6 +60,17 @@ async def test_f11_the_absolute_deadline_does_not_move(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_f11_a_record_of_the_day_after_tomorrow(tmp_path: Path) -> None:
+    """A record may be 25 hours from the future; beyond that nobody is let in with it, and it stays where it is."""
+    store: Any = open_store(f"sqlite:///{tmp_path / 'sessions.db'}")
+    site = Site(store)
+    token = await site.session(n=0)
+    for back, found in ((25 * HOUR, {"n": 0}), (1, {}), (-1, {"n": 0})):
+        site.clock.advance(-back)
+        assert (await site.request(read, token)).result == found
+    await store.close()
+
+
 async def test_f11_hosts_that_differ_by_a_minute(service: Service) -> None:
     """Two workers whose clocks are 60 s apart serve one session, and neither moves its deadlines back."""
     ahead, behind = await service.site(), await service.site()

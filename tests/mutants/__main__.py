@@ -81,8 +81,11 @@ def main(words: Sequence[str]) -> int:
         for each in BREAKAGES
         if not words or any(word in f"{each.what} {each.file} {each.where} {each.test}" for word in words)
     ]
+    if not chosen:
+        print("no breakage has one of these words")
+        return 1
     began = time.monotonic()
-    width = max((len(each.what) for each in chosen), default=0)
+    width = max(len(each.what) for each in chosen)
     with tempfile.TemporaryDirectory(prefix="limpet-mutants-") as scratch:
         trees: Queue[Path] = Queue()
         for number in range(WORKERS):
@@ -109,7 +112,7 @@ def main(words: Sequence[str]) -> int:
             outcomes = list(pool.map(judge, chosen))
     left = [result for result in outcomes if not result.startswith("killed")]
     print(f"{len(chosen) - len(left)} of {len(chosen)} killed in {time.monotonic() - began:.0f} s")
-    return bool(left) or not chosen
+    return bool(left)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tests.mutants.pattern import replaced
 
-__all__ = ["Breakage"]
+__all__ = ["Breakage", "known"]
 
 
 class Breakage(NamedTuple):
@@ -35,3 +35,8 @@ class Breakage(NamedTuple):
             Stale: The pattern does not match exactly once there.
         """
         return replaced(source, self.where, self.old, self.new)
+
+
+def known(history: str) -> str:
+    """Return the test of one short history."""
+    return f"properties/test_histories_known.py::test_what_went_wrong_once[{history}]"

@@ -209,7 +209,7 @@ RECORDS: Final = (
     Breakage(
         "a record whose deadline is text is read",
         "_core/record.py",
-        "_check",
+        "_take",
         "type(value) is not kind",
         "kind is None",
         f"{SEC}s14_bombs.py",
