@@ -72,7 +72,7 @@ async def test_a_cancellation_of_somebody_else_stays_one() -> None:
         time.sleep(0.01)
         loop.call_soon(limited.cancel)
 
-    loop.call_at(loop.time() + 0.0199, cancel_when_it_is_time)
+    loop.call_at(loop.time() + 0.015, cancel_when_it_is_time)
     await asyncio.wait([limited])
     assert limited.cancelled()
     assert limited.cancelling() == 1

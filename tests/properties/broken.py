@@ -11,11 +11,24 @@ __all__ = ["BROKEN", "EndedLives", "LateExpiry", "LostCheck", "SwallowedFailure"
 
 
 class Upsert(MemoryStore):
-    """Its update creates what is absent: a request under way writes a session back to life."""
+    """Its update creates what is absent or was replaced: a request under way writes a session back to life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._replaced: set[str] = set()
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        if key in self._replaced:
+            self._replaced.remove(key)
+            await super().delete(key)
         outcome = await super().update(key, record, expected, now=now)
         return await self.create(key, record, now=now) if outcome is ABSENT else outcome
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        outcome = await super().replace(key, record, expected, now=now)
+        if outcome is DONE:
+            self._replaced.add(key)
+        return outcome
 
 
 class LostCheck(MemoryStore):
@@ -47,30 +60,39 @@ class LateExpiry(MemoryStore):
 
 
 class TouchRevives(MemoryStore):
-    """Its touch brings back what was deleted."""
+    """Its touch brings back what was deleted or replaced."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._deleted: dict[str, Record] = {}
+        self._ended: dict[str, Record] = {}
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
-        record = await self.load(key)
-        outcome = await super().delete(key, version)
-        if outcome is DONE and record is not None:
-            self._deleted[key] = record
-        return outcome
+        return self._note(key, await self.load(key), await super().delete(key, version))
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        return self._note(key, await self.load(key), await super().replace(key, record, expected, now=now))
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        if await self.load(key) is None and key in self._deleted:
-            await self.create(key, self._deleted[key], now=now)
+        ended = self._ended.pop(key, None)
+        if ended is not None:
+            await super().delete(key)
+            await self.create(key, ended, now=now)
         return await super().touch(key, accessed, expires, now=now)
+
+    def _note(self, key: str, before: Record | None, outcome: Outcome) -> Outcome:
+        if outcome is DONE and before is not None:
+            self._ended[key] = before
+        return outcome
 
 
 class EndedLives(MemoryStore):
-    """Acknowledges a delete by version and keeps the record."""
+    """Acknowledges a delete by version and a replacement, and keeps the record."""
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         return await super().delete(key) if version is None else DONE
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        return DONE
 
 
 BROKEN: Final[tuple[type[Store], ...]] = (Upsert, LostCheck, SwallowedFailure, LateExpiry, TouchRevives, EndedLives)

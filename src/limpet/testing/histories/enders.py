@@ -45,7 +45,8 @@ class Enders:
         limit = self.rules.max_sessions
         if self.server and limit is not None and not self.rules.refuses:
             newer = self._newer_logins(session, before)
-            if len(newer) >= limit:
+            at_once = self._at_once(newer, before)
+            if len(newer) + at_once >= limit:
                 yield newer[-1]
 
     def _can_end(self, visit: Visit, session: str) -> bool:
@@ -56,7 +57,8 @@ class Enders:
         moves, ends = visit.tries
         anonymous = families.subject(session) is None or len(sent) > 1  # with two cookies the handler's is a third one
         empties = any(group.removes for group in visit.groups) and anonymous
-        if session in sent and (ends or empties or (moves and _takes_effect(visit))):
+        half = len(sent) > 1 and (visit.died or bool(visit.faults))  # it has perhaps ended one of the two
+        if session in sent and (ends or empties or (moves and (half or _takes_effect(visit)))):
             return True
         origins = sent & {edge.parent for edge in families.chain(session)}
         if origins and (ends or (moves and self._imported() in origins)):
@@ -81,6 +83,9 @@ class Enders:
         if families.kin(session) in {families.kin(other) for other in sent}:
             return True
         subject = families.subject(session)
+        logins = {group.login for group in visit.groups if group.login}
+        if self.rules.mode == "epoch" and len(logins) > 1 and subject in logins:
+            return True  # who is displaced within a request is logged out, and with that everywhere
         return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
 
     def revoked_since(self, session: str, since: Visit, before: int) -> bool:
@@ -131,6 +136,16 @@ class Enders:
     def _newer_logins(self, session: str, before: int) -> list[Visit]:
         """Return the logins that can count as newer than that of a session, one for each browser."""
         return self._newer(self.families.birth(session), self.families.subject(session), before)
+
+    def _at_once(self, newer: list[Visit], before: int) -> int:
+        """Return how many more sessions there were while two logins of one browser were under way."""
+        acts = self.families.acts
+        return sum(
+            there is not one and there.sent < before and there.sent < one.end and one.sent < there.end
+            for one in newer
+            for there in acts
+            if set(one.tokens) & set(there.tokens) and any(group.login for group in there.groups)
+        )
 
     def _newer(self, birth: Visit, subject: str | None, before: int) -> list[Visit]:
         families, together, newer = self.families, Union(), {}
@@ -207,6 +222,8 @@ class Enders:
         sent = families.presented(visit)
         if any(group.state == "told" for group in visit.groups) and not visit.over:
             return False  # its login was void in the end, so the browser keeps what it had
+        if len(sent) > 1 and visit.faults:
+            return False  # what could not be ended is ended by the next request with the new id
         if met is None:
             planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
             logs_in = visit.moved and any(group.login for group in visit.groups)

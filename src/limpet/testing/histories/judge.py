@@ -156,6 +156,8 @@ class _Verdict:
                     continue
                 if writer.failed and any(earlier.login for earlier in writer.groups):
                     continue  # the login was dropped, and with it what was saved into its session
+                if any(told.state == "told" for told in writer.groups):
+                    continue  # it has learned that the session was ended: a login of its own leaves that behind
                 if group.state == "saved" and group.ended < visit.sent and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
                 elif found & set(group.atoms) and not writer.both:
@@ -240,7 +242,12 @@ class _Verdict:
             for there in families.acts
             if there is not visit and not isinstance(there.error, SessionLimitReached)
         )
-        return self.rules.max_sessions is not None and len(taken) + lost >= self.rules.max_sessions
+        twins = sum(
+            there.sent < visit.end and visit.sent < there.end and bool(near & set(there.tokens))
+            for there in families.acts
+            if there is not visit and any(group.login == subject for group in there.groups)
+        )  # of two logins of one browser at once, either may be refused because of the other
+        return self.rules.max_sessions is not None and len(taken) + lost + twins >= self.rules.max_sessions
 
     def cookies_have_a_reason(self) -> Iterator[str]:
         """A new cookie goes to who logged in, asked for a new id, or began a session; its deletion to who ended one."""
@@ -274,6 +281,8 @@ class _Verdict:
             yield f"#{visit.number} only wrote, and was given a new cookie"
         if met is not None or not self.rules.exact or ends or any(group.login for group in visit.groups):
             return
+        if len(visit.tokens) > 1:
+            return  # it is anonymous because it cannot be told apart, and not because an id has ended
         for session in self.families.presented(visit):
             for other in self.families.acts:
                 recent = other is not visit and other.sent < visit.loaded and visit.elapsed - other.elapsed < _MINUTE
