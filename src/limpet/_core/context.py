@@ -60,27 +60,36 @@ class Context(Protocol):
     @property
     def runtime(self) -> Runtime:
         """What is needed of an event loop."""
+        ...
 
     def emit(self, kind: type[events.Event], key: str | None = None, **facts: Any) -> None:
         """Send an event to the listeners."""
+        ...
 
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
         """Return what a commit would do now."""
+        ...
 
     def pack(self, state: SessionState) -> bytes:
         """Return the payload of a session as it is now."""
+        ...
 
     def same(self, payload: bytes, base: bytes) -> bool:
         """Tell whether two payloads hold equal contents."""
+        ...
 
     def base(self, state: SessionState) -> Mapping[str, Any]:
         """Return the keys and values as they were read."""
+        ...
 
     def describe(self, state: SessionState, draft: Contents, flags: int) -> bool:
         """Note what the application wants to know of the client."""
+        ...
 
     def note_ambiguous(self, state: SessionState) -> None:
         """Note that a request presented two live sessions."""
+        ...
 
     def warn_of_copies(self) -> None:
         """Warn once that a cookie session cannot be ended where a copy of its cookie is."""
+        ...

@@ -49,36 +49,47 @@ class Backend(Protocol):
     @property
     def clock(self) -> Callable[[], int]:
         """Returns milliseconds since 1970."""
+        ...
 
     def open_sealed(self, state: SessionState) -> None:
         """Open a session that lives in its cookie."""
+        ...
 
     def note_login(self, state: SessionState) -> None:
         """Note which revocations are known now, for a login that was just called."""
+        ...
 
     def differs(self, state: SessionState) -> bool:
         """Tell whether there is something to save."""
+        ...
 
     def deadline_of(self, state: SessionState) -> int | None:
         """Return when the session ends if nobody uses it, in milliseconds since 1970; None if there is none."""
+        ...
 
     def drop_flash(self, state: SessionState) -> None:
         """Say that a message could not be kept."""
+        ...
 
     async def load(self, session: SessionMapping) -> None:
         """Read the session from the store, once."""
+        ...
 
     async def save(self, session: SessionMapping) -> None:
         """Save the session now."""
+        ...
 
     async def refresh(self, session: SessionMapping) -> None:
         """Read the record again and merge unsaved changes over it."""
+        ...
 
     async def is_live(self, session: SessionMapping) -> bool:
         """Ask the store whether the session still exists."""
+        ...
 
     def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hold a lock of this session."""
+        ...
 
 
 class SessionMapping(MutableMapping[str, Any]):

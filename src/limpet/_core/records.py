@@ -21,15 +21,20 @@ class Records(Protocol):
     @property
     def clock(self) -> Callable[[], int]:
         """Returns milliseconds since 1970."""
+        ...
 
     async def load(self, key: str) -> Record | None:
         """Return the record of a key."""
+        ...
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of several keys."""
+        ...
 
     async def create(self, key: str, record: Record, *, insist: bool = False) -> InTheWay:
         """Write a record where there is none."""
+        ...
 
     async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
         """Replace the record of a version."""
+        ...

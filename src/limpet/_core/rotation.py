@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from limpet import events
 from limpet._core import conflict, forward, logins, marks, tokens
@@ -146,13 +146,13 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
             failure, met = error, False
         if failure is not None:
             fate = await _look(engine, key, grave, version)
-            if fate is _UNKNOWN:
+            if fate is _Fate.UNKNOWN:
                 # The new record is there for good, and the old one may be dead: the new id goes out. The next request
                 # with it ends the old one, if this process serves it.
                 left = leaving._replace(read=old)
                 engine.unfinished.setdefault(attempt.stored().key or "", []).append(left)
                 break
-            if fate is _UNTOUCHED:
+            if fate is _Fate.UNTOUCHED:
                 if standing is None:
                     state.leaving = leaving._replace(read=old)
                     await abandon(engine, state)
@@ -243,21 +243,17 @@ class _Fate(enum.Enum):
     UNKNOWN = "it cannot be told"
 
 
-_UNTOUCHED: Final = _Fate.UNTOUCHED
-_UNKNOWN: Final = _Fate.UNKNOWN
-
-
 async def _look(engine: Context, key: str, written: Record, version: int) -> InTheWay | _Fate:
     """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`."""
     try:
         there = await engine.storage.load(key)
     except StoreUnavailable:
         log.warning("session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
-        return _UNKNOWN
+        return _Fate.UNKNOWN
     if there is None:
         return False
     if there.version == version:
-        return _UNTOUCHED
+        return _Fate.UNTOUCHED
     return None if there.version == written.version else there
 
 
@@ -301,7 +297,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         if failure is not None:
             fate = await _look(engine, key, mark, version)
             if isinstance(fate, _Fate):
-                attempt.uncertain = fate is _UNKNOWN
+                attempt.uncertain = fate is _Fate.UNKNOWN
                 raise failure
             met = fate
         if met is None:
