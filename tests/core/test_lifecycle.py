@@ -375,3 +375,17 @@ async def test_created_and_expiry_are_told() -> None:
     await site.request(nothing, token)
     found = await ask(site, token)
     assert found["expires"] - found["created"] == timedelta(hours=1.5)
+
+
+@pytest.mark.parametrize("ends", ["login", "logout"])
+async def test_a_touch_does_not_send_the_cookie_of_an_id_that_has_ended(ends: str) -> None:
+    """A sliding cookie of a request that another one has overtaken would take the place of the new cookie."""
+    site = Site(MemoryStore(), absolute_timeout=None, idle_timeout=HOUR, anonymous_timeout=None)
+    token = await site.session(x=1)
+    site.clock.advance(HOUR / 2)
+    held = site.held(nothing, token)
+    async with held:
+        site.clock.advance(HOUR / 4)
+        other = await site.request(login if ends == "login" else Session.logout, token)
+        assert other.token is not None
+    assert held.reply.token is None

@@ -113,6 +113,8 @@ async def _steps(
             # First, so that a failure leaves the note of it in the record, and the next request begins the grace.
             await rotation.begin_grace(engine, todo.grace, attempt.now)
         await _write(attempt, step, final)
+        if step is Step.NOTHING and _goes_out_again(state) and not await _may_go_out_again(attempt):
+            state.flags &= ~REISSUE
     elif step is Step.DROP:
         _drop(engine, state, taken)
     reissue(engine, state)
@@ -228,13 +230,36 @@ async def _touch(attempt: Attempt) -> None:
         there = await engine.storage.touch(read.key or "", attempt.now, expires)
     except StoreUnavailable:
         return  # said as an event; nothing of the user's is lost, and the next request touches again
-    if not there:  # somebody ended the session meanwhile
+    if not there:  # no record is left
+        state.flags &= ~REISSUE
+        return
+    if plan.cookie_slides(attempt.draft, engine.rules, attempt.now):
+        state.flags |= REISSUE
+    if state.flags & REISSUE and not await _may_go_out_again(attempt):
         state.flags &= ~REISSUE
         return
     record = read.record._replace(accessed=attempt.now, expires=max(read.record.expires, expires))
     state.read = read._replace(record=record)
-    if plan.cookie_slides(attempt.draft, engine.rules, attempt.now):
-        state.flags |= REISSUE
+
+
+def _goes_out_again(state: SessionState) -> bool:
+    """Tell whether the token of a stored session will be handed out though nothing was written."""
+    flags, read = state.flags, state.read
+    due = flags & REISSUE and flags & (ACCESSED | FORWARDED) and state.out is None and not state.phase
+    return bool(due) and read is not None and bool(read.raw)
+
+
+async def _may_go_out_again(attempt: Attempt) -> bool:
+    """Look whether the id still is the session's: a touch cannot tell, since a tombstone counts as a record.
+
+    The cookie of an id that a login or logout has ended meanwhile would take the place of theirs in the browser.
+    """
+    key = attempt.stored().key or ""
+    try:
+        record = await attempt.engine.storage.load(key)
+    except StoreUnavailable:
+        return False
+    return record is not None and not marks.is_mark(record.payload)
 
 
 async def _still_there(attempt: Attempt) -> bool:

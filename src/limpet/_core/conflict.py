@@ -181,7 +181,7 @@ def end_state(state: SessionState) -> None:
     """Let a session be over: anonymous, with nothing of what it held."""
     state.flags = (state.flags | OVER) & ~(NOTED | EXPOSED | REISSUE | FORWARDED)
     state.read = state.draft = state.out = state.line = None
-    state.leaving = state.grace_of = state.created = None
+    state.leaving = state.created = None
     state.data, state.subject = {}, None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
 

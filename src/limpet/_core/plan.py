@@ -55,7 +55,7 @@ __all__ = [
 
 
 class Step(enum.Enum):
-    """The one write that a commit makes beside ending a session."""
+    """The one change that a commit makes beside ending a session; a new id takes several calls of the store."""
 
     NOTHING = "nothing"
     DROP = "drop"  # what was written goes nowhere: somebody else ended the session

@@ -60,7 +60,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
 
     Raises:
         SessionLimitReached: The policy refuses a login; the session is as it was.
-        StoreUnavailable: The store does not answer; the session is as it was.
+        StoreUnavailable: The store does not answer; the stored session is as it was, and the change stays noted.
     """
     standing, old, flags = _Standing(attempt), attempt.stored(), attempt.flags
     failure: BaseException | None = None

@@ -1,6 +1,7 @@
 """The state of one session during one request: data only, no behaviour.
 
-`Session` writes notes into it, `plan` reads it, `commit` carries out what the plan says. Nothing else changes it.
+`reading` fills it, `Session` writes notes into it, `plan` reads it; `commit` and the modules that it calls carry out
+what the plan says and note what came of it.
 """
 
 from __future__ import annotations
@@ -257,7 +258,6 @@ class SessionState:
         met: The request met its session alive.
         old: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
-        grace_of: The key of the forward record whose grace this request begins; None: none.
         position: The revocations that this process knew of when the login was noted; see `limpet._core.positions`.
         login_at: When the login was noted, on this host's monotonic clock, in nanoseconds.
         out: The token that the response hands out; "": it takes the token back; None: neither.
@@ -279,7 +279,6 @@ class SessionState:
         "error",
         "flags",
         "gone",
-        "grace_of",
         "ids",
         "increments",
         "leaving",
@@ -327,7 +326,6 @@ class SessionState:
         self.met: bool = False
         self.old: Old | None = None
         self.error: Exception | None = None
-        self.grace_of: str | None = None
         self.position: int = 0
         self.login_at: int = 0
         self.out: str | None = None

@@ -1,7 +1,7 @@
 """The only caller of stores: time limits, retries, lost replies, renewed and replaced ids, events about the store.
 
 A conditional write returns None when it has happened for good, now or in an attempt whose reply was lost, as its
-version token shows. Else it returns what stands in its way: the record that is there now, or `ABSENT`.
+version token shows. Else it returns what stands in its way: the record that is there now, or False if there is none.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ class Storage:
         return await self._try("replace", step, key, record.version)
 
     async def _try(self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int) -> InTheWay:
+        """Do as `write` does; the record of somebody else, met after a reply was lost, is no error."""
         if self.immediate:
             return _met(await self.call(name, attempt(), key), version)
         return await self.call(name, self._insist(attempt, version), key)
