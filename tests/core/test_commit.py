@@ -333,3 +333,19 @@ async def test_a_listener_can_not_break_a_request() -> None:
 
     site.manager.listen(broken)
     assert (await site.request(write)).status == 200
+
+
+async def test_a_login_that_was_saved_keeps_its_subject_beside_a_write() -> None:
+    """What another request saves under the old id after `save()` is merged into the login, and not whose it was."""
+    site = Site(MemoryStore())
+    token = await site.session(x=0)
+
+    async def login(session: Session) -> None:
+        session.login("ann")
+        await session.save()
+        await site.request(lambda other: other.update(y=1), token)
+
+    reply = await site.request(login, token)
+    found = site.begin(reply.token)
+    await site.manager.load(found)
+    assert (found.subject, dict(found)) == ("ann", {"x": 0, "y": 1})

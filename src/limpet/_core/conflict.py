@@ -145,7 +145,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         # A renewal by another request counts for this one too, and so does the grace that it owes to the id before.
         if getattr(mine, fact) == getattr(base, fact) or (fact in _RENEWAL and there != getattr(base, fact)):
             setattr(mine, fact, there)
-    if not attempt.flags & LOGIN:
+    if not attempt.flags & LOGIN and base_payload is None:  # under a new id it is whose it was made for
         state.subject = found.record.subject
     settle(engine, state, result.data)
     if base_payload is None:
