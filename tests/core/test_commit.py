@@ -349,3 +349,17 @@ async def test_a_login_that_was_saved_keeps_its_subject_beside_a_write() -> None
     found = site.begin(reply.token)
     await site.manager.load(found)
     assert (found.subject, dict(found)) == ("ann", {"x": 0, "y": 1})
+
+
+async def test_a_login_ends_both_of_two_sessions_after_a_save_too() -> None:
+    """Two cookies of one name, and a handler that saves before it logs in: neither session is left."""
+    site = Site(MemoryStore())
+    tokens = [await site.session(x=number) for number in range(2)]
+    cookies = "; ".join(f"{site.manager.cookie_name}={token}" for token in tokens)
+    session = site.manager.begin([(b"cookie", cookies.encode())])
+    await site.manager.load(session)
+    session["y"] = 1
+    await session.save()
+    session.login("ann")
+    await site.manager.commit(session)
+    assert [await site.read(token) for token in tokens] == [None, None]

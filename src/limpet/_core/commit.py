@@ -140,6 +140,9 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
+            if attempt.flags & LOGIN and state.rivals and not state.flags & OVER:
+                state.clears = len(state.ids) > 1
+                await _end_others(attempt, attempt.stored().key)
         case Step.RENEW:
             attempt.prepare()
             await rotation.renew(attempt)
