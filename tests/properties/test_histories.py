@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from limpet.contract import DONE, Outcome, Record, Store
+from limpet.contract import Record, Store
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore
@@ -33,6 +33,7 @@ from limpet.testing.histories import (
 )
 from limpet.testing.histories.plans import Mode
 from limpet.testing.histories.stage import Stage, Stuck, pause
+from tests.properties.broken import LostCheck, SwallowedFailure
 from tests.properties.broken_managers import BROKEN_MANAGERS, SwallowsFailures
 
 SEED: Final = int(os.environ.get("LIMPET_SEED", "0"))
@@ -119,26 +120,6 @@ async def test_many_histories_on_every_store(store: Callable[[], Store]) -> None
 
 
 # -- what is broken is found out
-
-
-class LostCheck(MemoryStore):
-    """Its update does not look at the version."""
-
-    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        current = await self.load(key)
-        return await super().update(key, record, current.version if current else expected, now=now)
-
-
-class SwallowedFailure(MemoryStore):
-    """Every third update is acknowledged and not made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._updates = 0
-
-    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        self._updates += 1
-        return DONE if self._updates % 3 == 0 else await super().update(key, record, expected, now=now)
 
 
 class ForgetsSubjects(MemoryStore):

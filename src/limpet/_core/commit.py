@@ -113,8 +113,6 @@ async def _steps(
             # First, so that a failure leaves the note of it in the record, and the next request begins the grace.
             await rotation.begin_grace(engine, todo.grace, attempt.now)
         await _write(attempt, step, final)
-        if step is Step.NOTHING and _goes_out_again(state) and not await _may_go_out_again(attempt):
-            state.flags &= ~REISSUE
     elif step is Step.DROP:
         _drop(engine, state, taken)
     reissue(engine, state)
@@ -142,7 +140,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             await rotation.move(attempt, final=final)
             if attempt.flags & LOGIN and state.rivals and not state.flags & OVER:
                 state.clears = len(state.ids) > 1
-                await _end_others(attempt, attempt.stored().key)
+                await _end_others(attempt)
         case Step.RENEW:
             attempt.prepare()
             await rotation.renew(attempt)
@@ -177,18 +175,13 @@ async def _create(attempt: Attempt) -> None:
     engine.emit(events.SessionCreated, key, subject=state.subject)
     if attempt.flags & LOGIN:
         engine.emit(events.SessionLoggedIn, key, subject=state.subject)
-        try:
-            await _end_others(attempt, key)
-        except StoreUnavailable:
-            log.warning(
-                "session %s began, and not every other that its request presented could be ended", tokens.tag(key or "")
-            )
+        await _end_others(attempt)
     await importing.close(attempt)
 
 
-async def _end_others(attempt: Attempt, key: str | None) -> None:
-    """End what the request of a login presented beside the session that it began."""
-    engine, state = attempt.engine, attempt.state
+async def _end_others(attempt: Attempt) -> None:
+    """End what the request of a login presented beside the session that it began; that stands, whatever fails here."""
+    engine, state, key = attempt.engine, attempt.state, attempt.stored().key
     for rival in state.rivals:
         try:
             await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
@@ -197,10 +190,15 @@ async def _end_others(attempt: Attempt, key: str | None) -> None:
             engine.unfinished.setdefault(key or "", []).append(left)
     state.rivals = ()
     gone, state.gone = state.gone, None
-    if gone is not None:
+    if gone is None:
+        return
+    try:
         await logins.take_place(engine, state, gone)
-        grave = marks.tombstone("login", attempt.now, key)
-        await engine.storage.replace(gone.key, grave, gone.record.version)
+        await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, key), gone.record.version)
+    except StoreUnavailable:
+        log.warning(
+            "session %s began, and not every other that its request presented could be ended", tokens.tag(key or "")
+        )
 
 
 async def _empty(attempt: Attempt) -> None:
@@ -243,13 +241,6 @@ async def _touch(attempt: Attempt) -> None:
         return
     record = read.record._replace(accessed=attempt.now, expires=max(read.record.expires, expires))
     state.read = read._replace(record=record)
-
-
-def _goes_out_again(state: SessionState) -> bool:
-    """Tell whether the token of a stored session will be handed out though nothing was written."""
-    flags, read = state.flags, state.read
-    due = flags & REISSUE and flags & (ACCESSED | FORWARDED) and state.out is None and not state.phase
-    return bool(due) and read is not None and bool(read.raw)
 
 
 async def _may_go_out_again(attempt: Attempt) -> bool:
