@@ -26,6 +26,13 @@ def durable_postgres(clean_temp_root: None) -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def second_postgres(clean_temp_root: None) -> Iterator[PostgresServer]:
+    """Return another server, which may be treated as the first one may."""
+    with PostgresServer() as server:
+        yield server
+
+
 @pytest.fixture(params=["redis", "postgres"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
     """Return each service in turn, with a proxy before it; it is running again when the test ends."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,13 +16,6 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.proxies import tcp_proxy
 
 pytestmark = pytest.mark.xdist_group("postgres-faults")
-
-
-@pytest.fixture(scope="module")
-def second_postgres(clean_temp_root: None) -> Iterator[PostgresServer]:
-    """Return another server, which may be treated as the first one may."""
-    with PostgresServer() as server:
-        yield server
 
 
 @pytest.mark.parametrize("end", ["demoted", "stopped", "crashed", "frozen", "gone"])

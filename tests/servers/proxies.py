@@ -21,6 +21,7 @@ class TcpProxy:
     """Forwards bytes both ways.
 
     Attributes:
+        host: The address where it listens.
         port: Where it listens.
         target: The port that new connections are led to.
         delay: Seconds by which each answer of the server is late.
@@ -34,8 +35,11 @@ class TcpProxy:
         most: Connections that were open at once.
     """
 
-    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
-        self.port = free_port()
+    def __init__(
+        self, target: int, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int | None = None
+    ) -> None:
+        self.host = host
+        self.port = free_port() if port is None else port
         self.delay = 0.0
         self.cut: Callable[[bytes], bool] | None = None
         self.swallow: Callable[[bytes], bool] | None = None
@@ -50,7 +54,7 @@ class TcpProxy:
 
     async def start(self) -> None:
         """Listen (again)."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self._tls)
 
     async def refuse(self) -> None:
         """Stop listening and cut every connection."""
@@ -142,9 +146,11 @@ class TcpProxy:
 
 
 @asynccontextmanager
-async def tcp_proxy(target: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[TcpProxy]:
+async def tcp_proxy(
+    target: int, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int | None = None
+) -> AsyncIterator[TcpProxy]:
     """Run a proxy in front of a port of this machine; with ``tls`` it speaks TLS to clients and plain to the server."""
-    proxy = TcpProxy(target, tls)
+    proxy = TcpProxy(target, tls, host=host, port=port)
     await proxy.start()
     try:
         yield proxy

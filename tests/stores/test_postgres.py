@@ -339,3 +339,28 @@ async def test_check_names_what_is_dangerous(store: PostgresStore, postgres_url:
 async def test_a_server_that_is_set_up_well(store: PostgresStore) -> None:
     """PostgreSQL's own defaults are not complained about; the tests' server differs from them in fsync alone."""
     assert [sentence for sentence in await store.check() if not sentence.startswith("fsync is off")] == []
+
+
+async def test_touches_of_one_session_are_one(postgres_url: str, postgres_schema: str) -> None:
+    """Eighty requests of one browser that touch its session at once cost one statement; the latest times stand."""
+    async with tcp_proxy(port_of(postgres_url)) as proxy:
+        store = PostgresStore(through(proxy.port), schema=postgres_schema)
+        key, record, other = a_key(), a_record(), a_key()
+        assert await store.create(key, record, now=NOW) is DONE
+        assert await store.create(other, record, now=NOW) is DONE
+        for counted in (False, True):
+            before = proxy.requests
+            times = [*range(40), *range(39, -1, -1)]
+            touches = [store.touch(key, NOW + at, record.expires + 100 - at, now=NOW) for at in times]
+            found = await asyncio.gather(*touches, store.touch(other, NOW + 7, 0, now=NOW))
+            assert found == [DONE] * 81
+            assert proxy.requests - before == 1 or not counted
+        assert await store.load(key) == record._replace(accessed=NOW + 39, expires=record.expires + 100)
+        assert await store.load(other) == record._replace(accessed=NOW + 7)
+        nobody = [store.touch("0" * 64, NOW, NOW, now=NOW) for _ in range(3)]
+        assert await asyncio.gather(*nobody) == [ABSENT] * 3
+        await proxy.refuse()
+        failed = await asyncio.gather(*(store.touch(key, NOW, NOW, now=NOW) for _ in range(3)), return_exceptions=True)
+        assert [type(error) for error in failed] == [StoreUnavailable] * 3
+        assert len({id(error) for error in failed}) == 3
+        await store.close()

@@ -30,7 +30,8 @@ ALONE: Final = "alone"
 LOAD: Final = "load"
 _READS: Final = (ALONE, LOAD)
 _LEAVES_VERSION: Final = ("create", "update", "replace")
-_IDEMPOTENT: Final = (*_READS, "touch")
+_TOUCH: Final = "touch"
+_IDEMPOTENT: Final = (*_READS, _TOUCH)
 
 
 class _Batch:
@@ -41,6 +42,8 @@ class _Batch:
         todo: Which have none yet.
         under_way: Which the server was asked last, so that it may have answered them.
         unsure: Which may have been carried out before they were asked again.
+        same: Touches of one session are one, with the latest times of all: the place of each other one, and of the one
+            that is carried out for it.
     """
 
     def __init__(self, kind: str, asked: Sequence[tuple[Any, ...]]) -> None:
@@ -50,6 +53,19 @@ class _Batch:
         self.todo: Sequence[int] = range(len(asked))
         self.under_way: Sequence[int] = ()
         self.unsure: frozenset[int] = frozenset()
+        self.same: dict[int, int] = {}
+        if kind == _TOUCH and len(asked) > 1:
+            self._join_touches()
+
+    def _join_touches(self) -> None:
+        first: dict[bytes, int] = {}
+        asked = list(self.asked)
+        for at, (key, accessed, expires) in enumerate(asked):
+            place = first.setdefault(key, at)
+            if place != at:
+                self.same[at] = place
+                asked[place] = key, max(accessed, asked[place][1]), max(expires, asked[place][2])
+        self.asked, self.todo = asked, list(first.values())
 
     def may_be_asked_again(self, error: BaseException) -> bool:
         if is_refused(error):
@@ -93,6 +109,9 @@ class Execution:
         if error is not None:
             for at in batch.todo:
                 batch.answers[at] = self._explain(error)
+        for at, place in batch.same.items():
+            failed = error is not None and place in batch.todo  # each caller gets an error of its own
+            batch.answers[at] = self._explain(error) if failed else batch.answers[place]  # type: ignore[arg-type]
         return batch.answers
 
     async def _attempt(self, batch: _Batch) -> BaseException | None:
@@ -147,7 +166,7 @@ class Execution:
     def _outcome(self, kind: str, row: Any) -> Any:
         if row is None:
             return ABSENT
-        if kind == "touch" or row["done"]:
+        if kind == _TOUCH or row["done"]:
             return DONE
         return ABSENT if row["version"] is None else record_of(row)
 
