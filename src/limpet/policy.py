@@ -201,9 +201,20 @@ class CookiePolicy:
     def derive_name(self, label: str | None = None, dev: bool = False) -> str:
         """Return the cookie's name: the one that was given, else the strongest prefix that the attributes allow.
 
+        | Attributes | Name |
+        | --- | --- |
+        | Secure, Path=/, no Domain, HttpOnly | ``__Host-Http-session`` |
+        | Secure, Path=/, no Domain | ``__Host-session`` |
+        | Secure | ``__Secure-session`` |
+        | not Secure, as in development | ``limpet-session`` |
+
+        A script cannot plant the first in a browser that knows the prefix (draft-ietf-httpbis-layered-cookies,
+        "Cookie Name Prefixes"); the others take it for a ``__Host-`` name, which no other host can plant (RFC 6265bis,
+        section 4.1.3.2). The last has no prefix that browsers protect, and is none that other libraries use.
+
         Args:
             label: Tells managers of one host apart, whose cookies would else overwrite each other (cookies do not
-                separate ports): ``"admin"`` gives ``__Host-session-admin``. A name that was given stays as it is.
+                separate ports): ``"admin"`` gives ``__Host-Http-session-admin``. A name that was given stays as it is.
             dev: Development over plain http, where a prefix cannot be.
 
         Raises:
@@ -213,11 +224,11 @@ class CookiePolicy:
         if policy.name is not None:
             return policy.name
         if not policy.secure:
-            prefix = ""
-        elif policy.path == "/" and policy.domain is None:
-            prefix = "__Host-"
-        else:
+            prefix = "limpet-"
+        elif policy.path != "/" or policy.domain is not None:
             prefix = "__Secure-"
+        else:
+            prefix = "__Host-Http-" if policy.http_only else "__Host-"
         name = f"{prefix}session" if label is None else f"{prefix}session-{label}"
         if label is not None and not _is_token(label):
             raise ConfigurationError(f"label={label!r} is no token: use letters, digits, `-` and `_`, such as admin")
@@ -269,7 +280,8 @@ class CookiePolicy:
                         )
 
 
-# What a browser demands of a cookie whose name begins so. The last two are of the successor of RFC 6265bis.
+# What a browser demands of a cookie whose name begins so. A name that begins with the last begins with the second too.
+# The last two are of the successor of RFC 6265bis (draft-ietf-httpbis-layered-cookies).
 _PREFIXES: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
     {
         "__secure-": {"secure": True},

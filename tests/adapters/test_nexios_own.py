@@ -252,7 +252,7 @@ def test_a_manager_brings_its_settings() -> None:
 
     response = client(app).get("/")
     assert app.session_manager is manager
-    assert response.headers["set-cookie"].startswith("__Host-session-shop=")
+    assert response.headers["set-cookie"].startswith("__Host-Http-session-shop=")
     assert response.json() == 86_400
 
 

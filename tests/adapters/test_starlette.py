@@ -119,7 +119,7 @@ async def test_several_managers_in_one_application() -> None:
     async with async_client(app) as c:
         response = await c.get("/")
         names = sorted(line.partition("=")[0] for line in response.headers.get_list("set-cookie"))
-        assert names == ["__Host-session", "__Host-session-admin"]
+        assert names == ["__Host-Http-session", "__Host-Http-session-admin"]
         assert response.headers.get_list("vary") == ["Cookie"]
         async with c.session(shop) as session:
             assert dict(session) == {"where": "shop"}

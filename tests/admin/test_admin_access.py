@@ -195,7 +195,7 @@ async def test_a_token_of_another_browser_is_worth_nothing(site: Site, operator:
     """It is tied to a secret in a cookie, which scripts cannot read and other hosts cannot plant."""
     await asked(site, operator)
     [held] = [cookie for cookie in operator.http.cookies.jar if cookie.name.endswith("limpet-admin")]
-    assert (held.name, held.secure, held.path) == ("__Host-limpet-admin", True, "/")
+    assert (held.name, held.secure, held.path) == ("__Host-Http-limpet-admin", True, "/")
     operator.http.cookies.delete(held.name)
     assert (await operator.send()).status_code == 403
     assert await site.ids("ann")

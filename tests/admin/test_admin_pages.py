@@ -174,7 +174,7 @@ async def test_no_page_shows_what_could_be_sent_as_a_cookie(site: Site, operator
         await operator.look(path)
         assert cookie[:16] not in operator.page
     thief = site.browser()
-    thief.cookies.set("__Host-session", public_id)
+    thief.cookies.set("__Host-Http-session", public_id)
     assert (await thief.get("/whoami")).text == "nobody"
 
 

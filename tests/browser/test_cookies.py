@@ -145,7 +145,7 @@ async def test_s18_the_default_cookie(started: Any, context: BrowserContext) -> 
     tab = await context.new_page()
     assert await world.get("/write", tab=tab) == 1
     (cookie,) = await context.cookies()
-    assert (cookie.get("name"), cookie.get("domain"), cookie.get("path")) == ("__Host-session", APP, "/")
+    assert (cookie.get("name"), cookie.get("domain"), cookie.get("path")) == ("__Host-Http-session", APP, "/")
     assert (cookie.get("httpOnly"), cookie.get("secure"), cookie.get("sameSite")) == (True, True, "Lax")
     assert await tab.evaluate("document.cookie") == ""
     assert await world.get("/sent", SIBLING) == ""
@@ -157,11 +157,11 @@ async def test_s18_the_default_cookie(started: Any, context: BrowserContext) -> 
 @pytest.mark.parametrize(
     "line",
     [
-        "__Host-session=evil; Domain=example.test; Path=/; Secure",
-        "__Host-session=evil; Domain=example.test; Path=/read; Secure",
+        "__Host-Http-session=evil; Domain=example.test; Path=/; Secure",
+        "__Host-Http-session=evil; Domain=example.test; Path=/read; Secure",
         "__host-session=evil; Domain=example.test; Path=/; Secure",
-        "\xa0__Host-session=evil; Domain=example.test; Path=/; Secure",
-        "=__Host-session=evil; Domain=example.test; Path=/; Secure",
+        "\xa0__Host-Http-session=evil; Domain=example.test; Path=/; Secure",
+        "=__Host-Http-session=evil; Domain=example.test; Path=/; Secure",
     ],
 )
 async def test_s19_s20_a_prefix_stops_a_sibling(started: Any, context: BrowserContext, line: str) -> None:

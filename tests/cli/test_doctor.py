@@ -37,7 +37,7 @@ def test_a_good_configuration_is_fine(shell: Shell) -> None:
     found = shell.diagnose("--url", "https://shop.example.com/")
     assert found.mends == []
     assert "written, read back and deleted" in found.says("fine", "store")
-    assert found.says("fine", "cookie") == "__Host-session; Secure; HttpOnly; SameSite=Lax; Path=/"
+    assert found.says("fine", "cookie") == "__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/"
     assert "sends it back" in found.says("fine", "browser")
 
 

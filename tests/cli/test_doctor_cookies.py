@@ -83,7 +83,7 @@ def test_development_mode_is_for_this_machine_alone(shell: Shell) -> None:
     assert "unset LIMPET_DEV" in judge(shell, None, "--url", "http://shop.example.com/").says("mend", "browser")
     found = judge(shell, None, "--url", "http://127.0.0.1:8000/")
     assert found.ok
-    assert found.says("fine", "cookie") == "session; HttpOnly; SameSite=Lax; Path=/"
+    assert found.says("fine", "cookie") == "limpet-session; HttpOnly; SameSite=Lax; Path=/"
 
 
 @pytest.mark.parametrize(

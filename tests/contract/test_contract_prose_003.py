@@ -61,7 +61,7 @@ def test_p_16_cookies_and_headers() -> None:
     store = MemoryStore()
     pages = Site(count, SessionManager(store, namespace="shop"))
     calls = Site(count, SessionManager(store, namespace="shop", transport=HeaderTransport("X-Session-ID")))
-    token = cookie_in(pages.first.get("/"), "__Host-session").value
+    token = cookie_in(pages.first.get("/"), "__Host-Http-session").value
     assert calls.first.get("/", headers={"X-Session-ID": token}).text == "2"
     assert pages.first.get("/").text == "3"
 

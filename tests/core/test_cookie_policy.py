@@ -28,24 +28,26 @@ def test_s18_the_defaults_are_the_safest() -> None:
         "partitioned": False,
         "persistent": True,
     }
-    assert CookiePolicy().derive_name() == "__Host-session"
+    assert CookiePolicy().derive_name() == "__Host-Http-session"
 
 
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({}, "__Host-session"),
+        ({}, "__Host-Http-session"),
+        ({"http_only": False}, "__Host-session"),
+        ({"http_only": False, "path": "/app"}, "__Secure-session"),
         ({"path": "/app"}, "__Secure-session"),
         ({"domain": "example.com"}, "__Secure-session"),
-        ({"secure": False}, "session"),
-        ({"secure": False, "path": "/app"}, "session"),
+        ({"secure": False}, "limpet-session"),
+        ({"secure": False, "path": "/app"}, "limpet-session"),
     ],
 )
 def test_a_name_is_derived_from_the_attributes(settings: dict[str, object], name: str) -> None:
     """The strongest prefix that they allow, and the label behind it."""
     assert cookie(**settings).derive_name() == name
     assert cookie(**settings).derive_name("admin") == f"{name}-admin"
-    assert cookie(**settings).derive_name("admin", dev=True) == "session-admin"
+    assert cookie(**settings).derive_name("admin", dev=True) == "limpet-session-admin"
 
 
 def test_a_name_that_was_given_is_never_changed() -> None:
@@ -154,6 +156,9 @@ def test_s16_nothing_spills_into_another_attribute(name: str, value: object) -> 
         ({"name": "__Http-sid", "http_only": False}, "http_only=True"),
         ({"name": "__Host-Http-sid", "http_only": False}, "http_only=True"),
         ({"name": "__Host-Http-sid", "path": "/app"}, "path='/'"),
+        ({"name": "__host-HTTP-sid", "http_only": False}, "http_only=True"),
+        ({"name": "__Host-Http-sid", "domain": "example.com"}, "domain=None"),
+        ({"name": "__Host-Http-sid", "secure": False}, "secure=True"),
     ],
 )
 def test_s17_what_browsers_drop_is_refused_with_the_cure(settings: dict[str, object], cure: str) -> None:

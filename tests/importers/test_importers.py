@@ -63,7 +63,7 @@ async def ask(moved: Moved, path: str, made: Made, token: str | None = None, val
 
 def new_token(answer: Answer) -> str:
     """Return the token of the new session that an answer hands out."""
-    (line,) = (line for line in answer.cookies if line.startswith("__Host-session="))
+    (line,) = (line for line in answer.cookies if line.startswith("__Host-Http-session="))
     return line.partition(";")[0].partition("=")[2]
 
 

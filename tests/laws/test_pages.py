@@ -190,10 +190,7 @@ def test_middleware_outside_sees_what_the_endpoint_put_into_the_state() -> None:
     assert seen == ["ann", "ann"]
 
 
-_NAME = pytest.mark.xfail(strict=True, reason="in development the cookie has the name that all others take")
-
-
-@pytest.mark.parametrize("dev", [False, pytest.param(True, marks=_NAME)], ids=["production", "development"])
+@pytest.mark.parametrize("dev", [False, True], ids=["production", "development"])
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_a_mounted_application_with_plain_sessions_keeps_its_own(dev: bool) -> None:
     """An application inside that uses Starlette's sessions, and ours around it, do not take each other's cookie."""

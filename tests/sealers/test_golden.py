@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import pytest
 
+from limpet import CookiePolicy
 from limpet.contract import Record
 from tests.security.site import ANONYMOUS, OTHER, SECRET, Site
 
 NOW: Final = 1_800_000_000_000
+NAMED: Final = CookiePolicy(name="__Host-session")  # tokens and keys are bound to it
 HELD: Final = {"n": 1, "name": "Zoë", "tree": {"a": [1, None]}}
 
 COOKIES: Final = {
@@ -71,8 +73,8 @@ async def found(site: Site, token: str) -> tuple[dict[str, Any], str]:
 @pytest.mark.parametrize("store", COOKIES)
 async def test_a_cookie_of_the_first_version_opens(store: str) -> None:
     """Encrypted and signed: what it held, whose it was; and with another secret nothing."""
-    assert await found(Site(store=store, secret=SECRET), COOKIES[store]) == (HELD, '"ann"')
-    other = Site(store=store, secret=OTHER)
+    assert await found(Site(store=store, secret=SECRET, cookie=NAMED), COOKIES[store]) == (HELD, '"ann"')
+    other = Site(store=store, secret=OTHER, cookie=NAMED)
     assert (await other.ask("/dump", COOKIES[store])).text == ANONYMOUS
 
 
@@ -80,7 +82,7 @@ async def test_a_cookie_of_the_first_version_opens(store: str) -> None:
 async def test_a_record_of_the_first_version_opens(encrypt: bool) -> None:
     """The signed id leads to the same key, and the payload, plain or sealed for that key, is read."""
     token, key, record = RECORDS[encrypt]
-    site = Site(secret=SECRET, encrypt=encrypt)
+    site = Site(secret=SECRET, encrypt=encrypt, cookie=NAMED)
     site.rows[key] = record
     assert await found(site, token) == (HELD, '"ann"')
     assert site.events == []

@@ -20,7 +20,7 @@ from tests.counts import LONG, count
 
 __all__ = ["ANONYMOUS", "LONG", "NAME", "OLDER", "OTHER", "SECRET", "Answer", "Handler", "Site", "Watched", "count"]
 
-NAME: Final = "__Host-session"
+NAME: Final = "__Host-Http-session"
 SECRET: Final = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5"
 OLDER: Final = "Wn3pYx8Lq-1vKzRt6Bm9HcJd4SfGa7Ue2oXiT0"
 OTHER: Final = "Cj5rUe9Wb-2mXpLy7Kt4NqZs1DhVg6Ra8oFiQ3"

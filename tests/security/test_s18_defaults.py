@@ -9,10 +9,10 @@ from tests.security.site import SECRET, Site
 
 @pytest.mark.parametrize("store", [None, "cookie:"], ids=["server", "cookie"])
 async def test_the_default_cookie_has_every_protection(store: str | None) -> None:
-    """The whole line: ``__Host-``, Path=/, no Domain, HttpOnly, Secure, SameSite=Lax, fourteen days."""
+    """The whole line: ``__Host-Http-``, Path=/, no Domain, HttpOnly, Secure, SameSite=Lax, fourteen days."""
     (line,) = (await Site(store=store, secret=SECRET).ask("/write")).cookies
     name, _, rest = line.partition("=")
-    assert name == "__Host-session"
+    assert name == "__Host-Http-session"
     assert rest.partition("; ")[2] == "Max-Age=1209600; Path=/; HttpOnly; Secure; SameSite=Lax"
 
 
@@ -22,6 +22,6 @@ async def test_only_the_switch_makes_it_weaker(tmp_path: object, monkeypatch: py
     (line,) = (await Site().ask("/write", scheme="http")).cookies
     assert "; Secure" in line
     (line,) = (await Site(dev=True).ask("/write", scheme="http")).cookies
-    assert line.startswith("session=")
+    assert line.startswith("limpet-session=")
     assert "Secure" not in line
     assert "; HttpOnly; SameSite=Lax" in line

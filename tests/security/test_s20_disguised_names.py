@@ -39,7 +39,9 @@ async def test_what_is_in_front_of_the_name_belongs_to_it(disguise: bytes, store
         assert (await site.ask("/read", cookies=[name + disguise + b"=" + token])).text == "null"
 
 
-@pytest.mark.parametrize("name", ["__host-session", "__HOST-SESSION", "__Host-Session", "__Host-session-x", "session"])
+@pytest.mark.parametrize(
+    "name", [NAME.lower(), NAME.upper(), "__Host-http-session", f"{NAME}-x", "__Host-session", "session"]
+)
 async def test_names_are_compared_byte_by_byte(site: Site, name: str) -> None:
     """Another case, a longer or a shorter name is another cookie."""
     token = (await site.ask("/write")).token

@@ -172,10 +172,10 @@ def test_logging_out_of_band_removes_the_cookie() -> None:
     """A session ended in the block leaves the client without its cookie."""
     c = client(build(SessionManager("memory:")))
     c.get("/count")
-    assert "__Host-session" in c.cookies
+    assert "__Host-Http-session" in c.cookies
     with c.session() as session:
         session.logout()
-    assert "__Host-session" not in c.cookies
+    assert "__Host-Http-session" not in c.cookies
 
 
 def test_a_manager_is_found_from_its_middleware_and_given_where_it_cannot_be() -> None:
@@ -190,7 +190,7 @@ def test_a_manager_is_found_from_its_middleware_and_given_where_it_cannot_be() -
             raise AssertionError("never entered")
     with c.session(manager=second) as session:
         session["role"] = "admin"
-    assert "__Host-session-admin" in c.cookies
+    assert "__Host-Http-session-admin" in c.cookies
     with client(build(first, second), second).session() as session:
         assert session.is_new
 

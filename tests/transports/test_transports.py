@@ -18,7 +18,7 @@ TOKEN = "AVMtoken-of_43" * 3
 def transport(request: pytest.FixtureRequest) -> Transport:
     """Return one of each kind."""
     if request.param == "cookie":
-        return CookieTransport("__Host-session", CookiePolicy())
+        return CookieTransport("__Host-Http-session", CookiePolicy())
     return HeaderTransport()
 
 

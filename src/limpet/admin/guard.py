@@ -37,7 +37,7 @@ class Seal:
 
     def __init__(self, request: Request, *, secure: bool) -> None:
         # The prefix keeps other hosts of the same domain from planting one (RFC 6265bis, section 4.1.3.2).
-        self._name = "__Host-limpet-admin" if secure else "limpet-admin"
+        self._name = "__Host-Http-limpet-admin" if secure else "limpet-admin"
         self._secure = secure
         held = request.cookies.get(self._name, "")
         self._is_new = len(held) != _SECRET or not held.isascii()

@@ -26,7 +26,7 @@ class CookieRules:
         assert response.status_code == 200
         [line] = response.headers.get_list("set-cookie")
         pair, *attributes = line.split("; ")
-        assert pair.startswith("__Host-session=")
+        assert pair.startswith("__Host-Http-session=")
         assert sorted(attributes) == ["HttpOnly", "Max-Age=1209600", "Path=/", "SameSite=Lax", "Secure"]
         assert await site.get("/read", key="a") == "1"
 
