@@ -1,31 +1,22 @@
-"""The settings of a manager: how long sessions live and how they change (`SessionPolicy`), what the cookie is
-like (`CookiePolicy`).
-
-Both are frozen and checked once, at construction: a setting that cannot work is refused with a sentence that says
-what to write instead.
-"""
+"""`SessionPolicy`: how long sessions live, when their id changes, and what happens when two requests meet."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import flag, one_of
 
-__all__ = ["TOKEN", "CookiePolicy", "Duration", "Merge", "SameSite", "SessionPolicy", "slack_ms"]
+__all__ = ["Duration", "Merge", "SessionPolicy", "slack_ms"]
 
 Duration: TypeAlias = float | timedelta
 """Seconds, or a `timedelta`."""
 Merge: TypeAlias = Callable[[Any, Any, Any], Any]
 """``(base, mine, theirs) -> merged``: what a key is when two requests changed it."""
-SameSite: TypeAlias = Literal["lax", "strict", "none"]
-
-TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""A token as RFC 9110, section 5.6.2, spells it: what a cookie's or a header's name consists of."""
 
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
@@ -33,7 +24,6 @@ DAY: Final = 24 * HOUR
 _CENTURY_MS: Final = 36_525 * DAY * 1000
 _MAX_TOUCH_MS: Final = 60_000
 _MAX_SLACK_MS: Final = 60_000
-_MAX_ATTRIBUTE: Final = 1024  # RFC 6265bis, section 5.6: browsers ignore a longer attribute
 
 
 def slack_ms(idle_ms: int | None) -> int:
@@ -123,10 +113,10 @@ class SessionPolicy:
         put(self, "rotate_on", _keys("rotate_on", self.rotate_on))
         put(self, "merge", _rules(self.merge))
         for name in ("save_on_error", "strict_merge", "rolling"):
-            _flag(name, getattr(self, name))
-        _one_of("on_ended", self.on_ended, ("drop", "raise"))
-        _one_of("on_load_error", self.on_load_error, ("raise", "anonymous"))
-        _one_of("when_full", self.when_full, ("oldest_out", "refuse"))
+            flag(name, getattr(self, name))
+        one_of("on_ended", self.on_ended, ("drop", "raise"))
+        one_of("on_load_error", self.on_load_error, ("raise", "anonymous"))
+        one_of("when_full", self.when_full, ("oldest_out", "refuse"))
         _count("max_size", self.max_size, "bytes")
         _count("merge_attempts", self.merge_attempts, "attempts")
         if self.max_sessions is not None and not callable(self.max_sessions):
@@ -154,142 +144,6 @@ class SessionPolicy:
         if self.touch_interval is not None:
             return self.touch_ms
         return None if idle_ms is None else min(_MAX_TOUCH_MS, idle_ms // 10)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CookiePolicy:
-    """What the session cookie is like. The defaults are the safest that work on one host.
-
-    Attributes:
-        name: The cookie's name, sent exactly so. None: derived, see `derive_name`.
-        path: Below which path the browser sends it.
-        domain: None: to this host alone. A domain: to all its subdomains too.
-        secure: Over https only.
-        http_only: Scripts cannot read it.
-        same_site: ``"lax"``, ``"strict"`` or ``"none"``, in any case.
-        partitioned: One cookie for each top-level site (CHIPS), for embedded pages.
-        persistent: It survives the closing of the browser, as long as the session can live.
-
-    Raises:
-        ConfigurationError: A browser would drop such a cookie (RFC 6265bis, sections 4.1.3 and 5.7), or a value
-            would spill into another attribute.
-    """
-
-    name: str | None = None
-    path: str = "/"
-    domain: str | None = None
-    secure: bool = True
-    http_only: bool = True
-    same_site: SameSite = "lax"
-    partitioned: bool = False
-    persistent: bool = True
-
-    def __post_init__(self) -> None:
-        for flag in ("secure", "http_only", "partitioned", "persistent"):
-            _flag(flag, getattr(self, flag))
-        object.__setattr__(self, "same_site", _same_site(self.same_site))
-        _check_path(self.path)
-        if self.domain is not None:
-            _check_domain(self.domain)
-        if not self.secure:
-            for what, given in (('same_site="none"', self.same_site == "none"), ("partitioned=True", self.partitioned)):
-                if given:
-                    raise ConfigurationError(f"browsers drop a cookie with {what} that is not Secure: set secure=True")
-        if self.name is not None:
-            self.check_name(self.name)
-
-    def derive_name(self, label: str | None = None, dev: bool = False) -> str:
-        """Return the cookie's name: the one that was given, else the strongest prefix that the attributes allow.
-
-        | Attributes | Name |
-        | --- | --- |
-        | Secure, Path=/, no Domain, HttpOnly | ``__Host-Http-session`` |
-        | Secure, Path=/, no Domain | ``__Host-session`` |
-        | Secure | ``__Secure-session`` |
-        | not Secure, as in development | ``limpet-session`` |
-
-        A script cannot plant the first in a browser that knows the prefix (draft-ietf-httpbis-layered-cookies,
-        "Cookie Name Prefixes"); the others take it for a ``__Host-`` name, which no other host can plant (RFC 6265bis,
-        section 4.1.3.2). The last has no prefix that browsers protect, and is none that other libraries use.
-
-        Args:
-            label: Tells managers of one host apart, whose cookies would else overwrite each other (cookies do not
-                separate ports): ``"admin"`` gives ``__Host-Http-session-admin``. A name that was given stays as it is.
-            dev: Development over plain http, where a prefix cannot be.
-
-        Raises:
-            ConfigurationError: The label is no token, or the given name cannot be used in development.
-        """
-        policy = self.for_development() if dev else self
-        if policy.name is not None:
-            return policy.name
-        if not policy.secure:
-            prefix = "limpet-"
-        elif policy.path != "/" or policy.domain is not None:
-            prefix = "__Secure-"
-        else:
-            prefix = "__Host-Http-" if policy.http_only else "__Host-"
-        name = f"{prefix}session" if label is None else f"{prefix}session-{label}"
-        if label is not None and not _is_token(label):
-            raise ConfigurationError(f"label={label!r} is no token: use letters, digits, `-` and `_`, such as admin")
-        return name
-
-    def for_development(self) -> CookiePolicy:
-        """Return this policy for plain http: not Secure, and so neither partitioned nor ``SameSite=None``.
-
-        Raises:
-            ConfigurationError: The name that was given has a prefix that demands Secure.
-        """
-        if not self.secure:
-            return self
-        try:
-            return replace(
-                self,
-                secure=False,
-                partitioned=False,
-                same_site="lax" if self.same_site == "none" else self.same_site,
-            )
-        except ConfigurationError as error:
-            raise ConfigurationError(
-                f"the cookie name {self.name!r} cannot be used in development mode, over plain http: "
-                "leave name=None (the prefix then comes and goes with Secure) or choose a name without a prefix"
-            ) from error
-
-    def check_name(self, name: str) -> None:
-        """Check that a cookie of this name and these attributes is one that browsers keep.
-
-        Prefixes count in any case, as in browsers (RFC 6265bis, section 5.7).
-
-        Raises:
-            ConfigurationError: It is not.
-        """
-        if not _is_token(name):
-            raise ConfigurationError(
-                f"cookie name {name!r} is no token (RFC 6265, section 4.1.1): use letters, digits, `-` and `_`"
-            )
-        if len(name) > _MAX_ATTRIBUTE:
-            raise ConfigurationError(f"a cookie name of {len(name)} bytes leaves no room for its value: shorten it")
-        lower = name.lower()
-        for prefix, demands in _PREFIXES.items():
-            if lower.startswith(prefix):
-                for attribute, demanded in demands.items():
-                    if getattr(self, attribute) != demanded:
-                        raise ConfigurationError(
-                            f"browsers drop a cookie named {name!r} unless {attribute}={demanded!r}: "
-                            f"set that, or leave name=None for a name that fits"
-                        )
-
-
-# What a browser demands of a cookie whose name begins so. A name that begins with the last begins with the second too.
-# The last two are of the successor of RFC 6265bis (draft-ietf-httpbis-layered-cookies).
-_PREFIXES: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
-    {
-        "__secure-": {"secure": True},
-        "__host-": {"secure": True, "path": "/", "domain": None},
-        "__http-": {"secure": True, "http_only": True},
-        "__host-http-": {"http_only": True},
-    }
-)
 
 
 def _touch_ms(policy: SessionPolicy) -> int | None:
@@ -341,16 +195,6 @@ def _optional_ms(name: str, value: object) -> int | None:
         raise ConfigurationError(f"{error}, or None for none") from None
 
 
-def _flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name}={value!r} is neither True nor False: give one of them")
-
-
-def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigurationError(f"{name}={value!r} is unknown: give one of {', '.join(map(repr, choices))}")
-
-
 def _count(name: str, value: object, unit: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{name}={value!r} is no positive whole number: give the number of {unit}")
@@ -376,35 +220,3 @@ def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:
                 f"merge has {key!r}: {rule!r}: a session key goes with 'strict' or a function (base, mine, theirs)"
             )
     return MappingProxyType(cast("dict[str, Merge | Literal['strict']]", rules))
-
-
-def _is_token(value: object) -> bool:
-    return isinstance(value, str) and TOKEN.fullmatch(value) is not None
-
-
-def _same_site(value: object) -> str:
-    value = value.lower() if isinstance(value, str) else value
-    _one_of("same_site", value, ("lax", "strict", "none"))
-    return cast("str", value)
-
-
-def _check_path(path: object) -> None:
-    if not isinstance(path, str) or not re.fullmatch(r"/[ -:<-~]*", path):
-        raise ConfigurationError(
-            f"cookie path {path!r} is not one: it begins with `/` and has no `;`, control or non-ASCII characters; "
-            "percent-encode those"
-        )
-    if len(path) > _MAX_ATTRIBUTE:
-        raise ConfigurationError(f"browsers ignore a cookie path over {_MAX_ATTRIBUTE} bytes ({len(path)}): shorten it")
-
-
-def _check_domain(domain: object) -> None:
-    if (
-        not isinstance(domain, str)
-        or not re.fullmatch(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", domain)
-        or len(domain) > _MAX_ATTRIBUTE
-    ):
-        raise ConfigurationError(
-            f"cookie domain {domain!r} is not one: give a host name alone, such as example.com (no scheme, port or "
-            "path; a name with other letters in its xn-- form), or None for this host"
-        )
