@@ -11,7 +11,11 @@ a subclass of dict or list that shows what it holds          that dict or list
 a named tuple, or another subclass of tuple                  that tuple (JSON would make a list of it)
 a subclass of UUID, as database drivers have it              that UUID
 a dict key that is an int, a float, a bool or None           the text that ``json.dumps`` writes for it
+text that is made on demand, as translations are             the text, as Markup where it says that it is HTML
 ===========================================================  ======================================================
+
+``Markup`` of the package markupsafe (templates do not escape it) comes back as ``Markup`` where that is installed, and
+as text elsewhere.
 
 All else is refused, since it would come back with another meaning: an `enum.Enum` that is none of these, bytearrays,
 objects, subclasses of datetime, two keys that would become one.
@@ -20,6 +24,7 @@ objects, subclasses of datetime, two keys that would become one.
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
@@ -30,7 +35,7 @@ from uuid import UUID
 
 from limpet.errors import UnstorableValue
 
-__all__ = ["DEEPEST", "ROOT", "STORABLE", "base_of", "copied", "is_plain", "is_storable"]
+__all__ = ["DEEPEST", "ROOT", "STORABLE", "base_of", "copied", "is_markup", "is_plain", "is_storable", "markup_of"]
 
 DEEPEST: Final = 255
 """How many containers may stand inside each other, in any format."""
@@ -62,7 +67,7 @@ def is_storable(value: Any) -> bool:
             found += item.values()
         elif kind is list or kind is tuple or kind is set or kind is frozenset:
             found += item
-        elif kind not in STORABLE:
+        elif kind not in STORABLE and not is_markup(kind):
             return False
     return True
 
@@ -82,9 +87,27 @@ def is_plain(value: Any) -> bool:
             found += item.values()
         elif kind is list or kind is tuple or kind is set or kind is frozenset:
             found += item
-        elif kind not in STORABLE:
+        elif kind not in STORABLE and not is_markup(kind):
             return False
     return True
+
+
+def is_markup(kind: type) -> bool:
+    """Tell whether this is the class of text that templates do not escape; nothing is imported for it."""
+    return kind.__name__ == "Markup" and kind is _markup_class()
+
+
+def markup_of(text: str) -> str:
+    """Return the text as one that templates do not escape; as it is where markupsafe is not installed."""
+    try:
+        from markupsafe import Markup
+    except ModuleNotFoundError:
+        return text
+    return Markup(text)  # noqa: S704 - the application stored it as Markup
+
+
+def _markup_class() -> Any:
+    return getattr(sys.modules.get("markupsafe"), "Markup", None)
 
 
 def base_of(value: Any) -> Any:
@@ -101,11 +124,13 @@ def base_of(value: Any) -> Any:
             if type(key) is not str:
                 return _under_text(value.items())
         return value
-    if kind in STORABLE:
+    if kind in STORABLE or is_markup(kind):
         return value
     for base, build in _BASES:
         if issubclass(kind, base):  # not isinstance: a proxy claims to be what it stands for
             return build(value)
+    if _makes_text(value):
+        return _made(value)
     raise TypeError(_refusal(value))
 
 
@@ -175,12 +200,46 @@ def _from_tuple(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(_from_sequence(value, tuple))
 
 
+def _from_str(value: str) -> str:
+    markup = _markup_class()
+    text = str.__str__(value)
+    return text if markup is None or not issubclass(type(value), markup) else markup(text)
+
+
+def _makes_text(value: Any) -> bool:
+    """Tell whether an object stands for text that is made when it is needed, such as a translation.
+
+    Its class says so, and it has the methods of a text. A proxy of anything else does not.
+    """
+    kind = type(value)
+    if not hasattr(kind, "__html__") and not hasattr(kind, "casefold"):
+        return False
+    try:
+        return hasattr(value, "casefold")
+    except Exception:  # noqa: BLE001 - it may be anybody's code
+        return False
+
+
+def _made(value: Any) -> str:
+    """Return the text that an object stands for.
+
+    Raises:
+        TypeError: It cannot be made now.
+    """
+    try:
+        return markup_of(str(value.__html__())) if hasattr(value, "__html__") else str(value)
+    except Exception as error:  # it may be anybody's code
+        raise TypeError(
+            f"the text that {_name(type(value))} stands for cannot be made now ({type(error).__name__}): store str(...)"
+        ) from error
+
+
 def _from_uuid(value: UUID) -> UUID:
     return UUID(int=value.int)
 
 
 _BASES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
-    (str, str.__str__),
+    (str, _from_str),
     (int, int.__int__),
     (float, float.__float__),
     (dict, _from_dict),

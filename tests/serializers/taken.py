@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict, UserString, defaultdict
 from copy import deepcopy
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -70,6 +70,45 @@ class Share(float):
         return -1.0
 
 
+class Emphasis(Markup):
+    """A subclass of Markup."""
+
+    __slots__ = ()
+
+
+class Translation:
+    """Text that is looked up when it is shown, as flask-babel's: what it lacks, the text has."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(str(self), name)
+
+    def __str__(self) -> str:
+        if self.text == "nowhere":
+            raise LookupError("secret")
+        return self.text
+
+    def __html__(self) -> str:
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: object) -> Translation:
+        return Translation(self.text)
+
+
+class Field:
+    """Something that is shown as HTML and is no text."""
+
+    def __html__(self) -> str:
+        return "<input>"
+
+
 class Items(list[Any]): ...
 
 
@@ -119,7 +158,11 @@ TAKEN: dict[str, tuple[Any, Any]] = {
     "int subclass": (Count(7), 7),
     "int subclass, big": (Count(-(2**70)), -(2**70)),
     "float subclass": (Share(0.25), 0.25),
-    "Markup": (Markup("<b>x</b>"), "<b>x</b>"),
+    "Markup": (Markup("<b>x</b>"), Markup("<b>x</b>")),
+    "Markup subclass": (Emphasis("<b>x</b>"), Markup("<b>x</b>")),
+    "Markup in a set": ({Markup("<b>"), Theme.DARK}, {Markup("<b>"), "dark"}),
+    "a translation": (Translation("hello"), Markup("hello")),
+    "text made on demand": (UserString("x"), "x"),
     "list subclass": (Items([1, Name("x")]), [1, "x"]),
     "named tuple": (Point(1, [Level.LOW]), (1, [1])),
     "OrderedDict": (moved(), {"b": 2, "c": 3, "a": 1}),
@@ -153,9 +196,13 @@ NOT_TAKEN: dict[str, tuple[Any, str]] = {
     "list that shows other items": (Backwards([1, 2]), "holds other items than it shows"),
     "list that fails": (Broken([1, 2]), "failed with LookupError"),
     "proxy of a dict": (LocalProxy(lambda: {"a": 1}), "LocalProxy has no stored form"),
+    "proxy of a text": (LocalProxy(lambda: "x"), "LocalProxy has no stored form"),
+    "a field of a form": (Field(), "Field has no stored form"),
+    "a translation that fails": (Translation("nowhere"), "has no stored form"),
     "members of one text": ({Theme.DARK, type("Odd", (str,), {"__hash__": lambda s: 1})("dark")}, "would become one"),
     "subclass inside": (OrderedDict(a=[object()]), "object has no stored form"),
     "surrogate in a subclass": (Name("\ud800"), "lone surrogate"),
+    "surrogate in Markup": (Markup("\ud800"), "lone surrogate"),
     "surrogate in a subclass as key": ({Name("\ud800"): 1}, "key with a lone surrogate"),
 }
 

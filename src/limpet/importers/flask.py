@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from uuid import UUID
 
+from limpet._storable import markup_of
 from limpet.importers._base import CookieImporter, Opened, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 from limpet.keyring import refuse_store_url
@@ -17,7 +18,7 @@ __all__ = ["FlaskCookies"]
 
 
 class FlaskCookies(CookieImporter):
-    """Reads Flask's cookie sessions. ``Markup`` comes as plain text.
+    """Reads Flask's cookie sessions.
 
     Args:
         secret: The application's ``SECRET_KEY``; or several, as ``SECRET_KEY_FALLBACKS`` makes them.
@@ -82,7 +83,7 @@ _TAGS: Final[dict[str, Any]] = {
     " di": _from_dict,
     " t": tuple,
     " b": b64decode,
-    " m": str,
+    " m": markup_of,
     " u": UUID,
     " d": parsedate_to_datetime,
 }

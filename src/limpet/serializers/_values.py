@@ -7,7 +7,7 @@ from datetime import datetime, time
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
-from limpet._storable import ROOT, base_of
+from limpet._storable import ROOT, base_of, is_markup
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import datetime_to_text, time_to_text
 
@@ -142,7 +142,7 @@ def _checked(value: Any, limits: Limits) -> Any:
             time_to_text(base)
     except TypeError as error:
         raise _Refused(str(error)) from error
-    if kind is str and not _is_text(base):
+    if (kind is str or is_markup(kind)) and not _is_text(base):
         raise _Refused("it has a lone surrogate and is no text: store bytes instead")
     if kind is dict and not all(map(_is_text, base)):
         raise _Refused("it has a key with a lone surrogate, which is no text")

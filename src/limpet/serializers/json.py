@@ -18,7 +18,7 @@ from math import isfinite
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
-from limpet._storable import ROOT
+from limpet._storable import ROOT, is_markup, markup_of
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import (
     datetime_from_text,
@@ -118,6 +118,8 @@ def _tag(value: Any, depth: int) -> Any:
         # A set has no order that all processes share, but its encoded members do.
         members = sorted((_tag(item, depth - 1) for item in value), key=_sorted)
         return {"$set" if kind is set else "$frozenset": members}
+    if is_markup(kind):
+        return {"$markup": str.__str__(value)}
     raise TypeError("no form in JSON")
 
 
@@ -161,6 +163,7 @@ _TAGS: Final[dict[str, tuple[type, Callable[[Any], Any]]]] = {
     "$timedelta": (int, timedelta_from_microseconds),
     "$uuid": (str, UUID),
     "$decimal": (str, Decimal),
+    "$markup": (str, markup_of),
     "$int": (str, _int_from_hex),
     "$tuple": (list, tuple),
     "$set": (list, set),

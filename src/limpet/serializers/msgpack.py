@@ -10,6 +10,7 @@ Extension codes (a number once given is never given again):
 5     UUID: 16 bytes
 6     Decimal: its text
 7     int outside of 64 bits: two's complement, big-endian
+8     Markup of markupsafe: its text
 127   the first element of an array that is none: ``t`` tuple, ``s`` set, ``f`` frozenset
 ====  =============================================================================
 
@@ -26,7 +27,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from limpet._storable import DEEPEST, ROOT, is_storable
+from limpet._storable import DEEPEST, ROOT, is_markup, is_storable, markup_of
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import (
     datetime_from_text,
@@ -47,6 +48,7 @@ MAX_DEPTH: Final = DEEPEST
 """How many containers may stand inside each other: the limit of ``ormsgpack``, met again in the decoder."""
 
 _MARK: Final = 127
+_MARKUP: Final = 8
 _BINARY: Final = bytes(0xFF if 0xC4 <= byte <= 0xC9 or 0xD4 <= byte <= 0xD8 else 0 for byte in range(256))
 """Maps the bytes that binary data (0xc4-0xc6) and extensions (0xc7-0xc9, 0xd4-0xd8) begin with to 0xff."""
 _TIMES: Final = re.compile(rb"[\x80-\x8f](?:\xadauthenticated\xcf.{8}|\xa7created\xcf.{8}){1,2}", re.DOTALL)
@@ -87,6 +89,7 @@ _FROM_BYTES: Final[dict[int, Callable[[bytes], Any]]] = {
     5: lambda data: UUID(bytes=data),
     6: lambda data: Decimal(data.decode()),
     7: _int_from_bytes,
+    _MARKUP: lambda data: markup_of(data.decode()),
     _MARK: {b"t": _Marker(tuple), b"s": _Marker(set), b"f": _Marker(frozenset)}.__getitem__,
 }
 
@@ -215,6 +218,8 @@ def _default(ormsgpack: ModuleType, options: int) -> Callable[[Any], Any]:
             return [set_mark, *members(value)]
         if kind is frozenset:
             return [frozenset_mark, *members(value)]
+        if is_markup(kind):
+            return ext(_MARKUP, str.encode(value))
         code, to_bytes = _TO_BYTES[kind]
         return ext(code, to_bytes(value))
 

@@ -9,7 +9,7 @@ from starlette.middleware import sessions as starlettes
 
 from limpet import asgi
 from limpet._core.session import Session
-from limpet.adapters.starlette._dict import DictSession
+from limpet.adapters._dict import DictSession
 
 __all__ = ["Showing"]
 

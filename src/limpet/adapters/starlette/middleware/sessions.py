@@ -20,7 +20,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from limpet.adapters import starlette
-from limpet.adapters.starlette._dict import DictSession as Session
+from limpet.adapters._dict import DictSession as Session
 from limpet.asgi import ASGIApp
 from limpet.errors import ConfigurationError, WeakSecret
 from limpet.importers import StarletteCookies
