@@ -44,8 +44,9 @@ class Middleware(Protocol):
     manager: SessionManager
     close_sockets: float | None
 
-    async def save(self, session: Session, failed: bool) -> None:
+    def save(self, session: Session, failed: bool) -> Awaitable[None]:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
+        ...
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
@@ -68,8 +69,8 @@ class Exchange:
         self._state = state_of(session)
         self._send = send
 
-    async def _save(self) -> bool:
-        """Commit; False if an error was sent in place of this response."""
+    async def _save_and_start(self, message: Message) -> bool:
+        """Commit and start the response; False if an error was sent in its place."""
         refused: LimpetError | None = None
         try:
             await self._middleware.save(self._session, self._failed)
@@ -79,7 +80,10 @@ class Exchange:
             refused = error
         if refused is not None:
             await self._refuse(refused)
-        return refused is None
+            return False
+        self._begin(message)
+        await self._send(message)
+        return True
 
     def _begin(self, message: Message) -> None:
         """Add the headers that this response needs; from now on it has started."""
@@ -143,7 +147,7 @@ class Exchange:
 class Http(Exchange):
     """An http request."""
 
-    def send(self, message: Message) -> Awaitable[None]:
+    def send(self, message: Message) -> Awaitable[object]:
         """Return what sends the message: the server's own coroutine, unless something is to be waited for first."""
         state = self._state
         kind = message["type"]
@@ -169,11 +173,6 @@ class Http(Exchange):
     async def receive_after_end(self, receive: Receive) -> Message:
         """Return the next message; after an error was sent in place of the response, the client has gone."""
         return {"type": "http.disconnect"} if self._replaced else await receive()
-
-    async def _save_and_start(self, message: Message) -> None:
-        if await self._save():
-            self._begin(message)
-            await self._send(message)
 
     async def _save_and_end(self, message: Message) -> None:
         await self._save_late()
@@ -256,14 +255,14 @@ class Socket(Exchange):
         if self._cut:
             raise ConnectionAbortedError("the session has ended, and its WebSocket was closed")
         if message["type"] == "websocket.accept":
-            if not await self._start(message, 101):
-                return
-            if self._middleware.close_sockets is not None and self._middleware.manager.engine.is_server_side:
-                self._watch = asyncio.create_task(self._watch_over(self._middleware.close_sockets))
-        elif message["type"] == "websocket.http.response.start":
-            if not await self._start(message, message["status"]):
-                return
-        elif message["type"] == "websocket.close":
+            watched = self._middleware.close_sockets is not None and self._middleware.manager.engine.is_server_side
+            if await self._start(message, 101) and watched:
+                self._watch = asyncio.create_task(self._watch_over(self._middleware.close_sockets or 0.0))
+            return
+        if message["type"] == "websocket.http.response.start":
+            await self._start(message, message["status"])
+            return
+        if message["type"] == "websocket.close":
             # Before the acceptance, this refuses the connection, and nothing can hand out a cookie.
             self._refused = self._refused or not self._started
             self._started, self._state.phase = True, STARTED
@@ -300,9 +299,10 @@ class Socket(Exchange):
 
     async def _start(self, message: Message, status: int) -> bool:
         self._failed = status >= 500
-        if not self._middleware.manager.engine.is_idle(self._session) and not await self._save():
-            return False
+        if not self._middleware.manager.engine.is_idle(self._session):
+            return await self._save_and_start(message)
         self._begin(message)
+        await self._send(message)
         return True
 
     async def _refuse(self, error: LimpetError) -> None:

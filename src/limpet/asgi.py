@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -237,14 +237,13 @@ class SessionMiddleware:
                 self.manager.cookie_name,
             )
 
-    async def save(self, session: Session, failed: bool) -> None:
+    def save(self, session: Session, failed: bool) -> Awaitable[None]:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
         engine = self.manager.engine
         runtime = engine.runtime
         if engine.storage.immediate or engine.kept is None or not isinstance(runtime, AsyncioRuntime):
-            await engine.commit(session, failed=failed)
-        else:
-            await runtime.finish(engine.commit(session, failed=failed))
+            return engine.commit(session, failed=failed)
+        return runtime.finish(engine.commit(session, failed=failed))
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""

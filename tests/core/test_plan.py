@@ -57,7 +57,7 @@ def state(
         has: What the handler has; None: the same.
         age: Milliseconds since it began and was used last.
     """
-    made = SessionState(NOW)
+    made = SessionState()
     made.flags, made.subject, made.phase = flags, subject, phase
     if stored is not None:
         payload = pack(Contents(NOW - age, dict(stored)), SERIALIZER)
@@ -88,7 +88,7 @@ def planned(of: SessionState, *, failed: bool = False, policy: SessionPolicy = P
     first, second = ask(), ask()
     assert first == second
     assert {name: getattr(of, name) for name in SessionState.__slots__} == before
-    if is_quiet(of, rules, NOW):
+    if is_quiet(of, rules, lambda: NOW):
         assert (first.end, first.step) == (False, Step.NOTHING)
     return first
 

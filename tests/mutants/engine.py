@@ -164,8 +164,8 @@ HANDLERS: Final = (
     Breakage(
         "two tasks of one request save at once",
         "_core/engine.py",
-        "Engine._enter",
-        "while state.working:\n    __MORE__",
+        "Engine.commit",
+        "if state.working:\n    __MORE__",
         "",
         known("two tasks of one request"),
     ),

@@ -10,7 +10,7 @@ from limpet._core.plan import Plan
 from limpet._core.record import Contents, unpack
 from limpet._core.settle import settle_views
 from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
-from limpet.contract import Record
+from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class Attempt:
             if plan_.rotates == "appeared":
                 draft.created = self.now
             stale = True
-        if self.changes_identity and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
+        moves = bool(self.flags & LOGIN) or plan_.step is plan.Step.MOVE
+        if moves and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
         stale = engine.describe(self.state, draft, self.flags) or stale
         if self.state.views is not None or self.state.loans is not None:
@@ -87,11 +88,6 @@ class Attempt:
             self.encode()
         else:
             self.check_size()
-
-    @property
-    def changes_identity(self) -> bool:
-        """Whether somebody logs in or out, or asks for a new id."""
-        return bool(self.flags & LOGIN) or self.plan.step is plan.Step.MOVE
 
     def base_data(self) -> dict[str, Any]:
         """Return the keys and values as they were read, decoded anew."""
@@ -154,7 +150,9 @@ class Attempt:
 
     def record(self) -> Record:
         """Return the encoded contents as a record, under a version of its own."""
-        return Record(tokens.new_version(), self.payload, self.used_at(), self.expires(), self.state.subject)
+        used, draft = self.used_at(), self.draft
+        expires = plan.forget_at(draft, used, self.engine.policy)
+        return make_record((tokens.new_version(), self.payload, used, expires, self.state.subject))
 
     # -- what was written
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from limpet import events
 from limpet._core import conflict, cookie_session, importing, logins, marks, plan, rotation, tokens
 from limpet._core.attempt import Attempt
-from limpet._core.cookie_revocation import Ended
 from limpet._core.plan import Plan, Step
 from limpet._core.record import Found
 from limpet._core.state import (
@@ -74,7 +73,10 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
     taken = state.flags & conflict.NOTED
     state.flags &= ~taken
     try:
-        await _steps(engine, state, todo, attempt, final, taken)
+        if engine.is_server_side or attempt is None or todo.step is Step.DROP:
+            await _steps(engine, state, todo, attempt, final, taken)
+        else:
+            await cookie_session.seal(attempt, todo)
     except BaseException as error:
         if not state.flags & OVER and not isinstance(error, SessionLimitReached):
             state.flags |= taken
@@ -86,22 +88,12 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
 async def _steps(
     engine: Context, state: SessionState, todo: Plan, attempt: Attempt | None, final: bool, taken: int
 ) -> None:
-    ended = Ended()
-    now = engine.clock() if attempt is None else attempt.now
     if todo.end:
-        ended = await _end(engine, state, now)
+        await _end(engine, state, engine.clock() if attempt is None else attempt.now)
     step = todo.step
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed("a new id cannot be handed out any more: the response has started")
-        if not engine.is_server_side:
-            if step is Step.EMPTY:
-                await cookie_session.end(engine, state)
-            elif step is not Step.NOTHING:
-                if step is not Step.TOUCH:
-                    attempt.prepare()
-                await cookie_session.seal(attempt, todo, ended)
-            return
         read = state.read
         late = read is not None and not todo.end and attempt.now >= read.record.expires
         if late and step is not Step.NOTHING:
@@ -271,13 +263,14 @@ async def _still_there(attempt: Attempt) -> bool:
     return True
 
 
-async def _end(engine: Context, state: SessionState, now: int) -> Ended:
+async def _end(engine: Context, state: SessionState, now: int) -> None:
     """End every session that the request presented, and let the client forget the token.
 
     A failure on the way leaves the rest to the next try: what was ended stays so.
     """
     if not engine.is_server_side:
-        return await cookie_session.end(engine, state)
+        await cookie_session.end(engine, state)
+        return
     ended = False
     targets: list[Read] = []
     if state.read is not None:
@@ -315,7 +308,6 @@ async def _end(engine: Context, state: SessionState, now: int) -> Ended:
         state.ids = ()
         if not state.phase:
             state.out, state.line = "", None
-    return Ended()
 
 
 def _drop(engine: Context, state: SessionState, taken: int) -> None:

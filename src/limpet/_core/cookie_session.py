@@ -33,6 +33,7 @@ COOKIE_LIMIT: Final = 4096
 front ends drop the line when all of it is longer, so the line is held to the same number."""
 
 _FUTURE: Final = 60_000  # milliseconds by which a sealed cookie may be from the future
+_NOTHING_ENDED: Final = Ended()
 _LATE: Final = "this session lives in its cookie, which can no longer be set: the response has started"
 
 
@@ -139,21 +140,25 @@ def adopt(engine: Context, state: SessionState, found: Opened) -> None:
 # -- writing
 
 
-async def seal(attempt: Attempt, todo: Plan, ended: Ended) -> None:
-    """Seal the session into its cookie.
-
-    Args:
-        ended: What a logout in the same request has written.
+async def seal(attempt: Attempt, todo: Plan) -> None:
+    """Carry out a plan: end what the request came with, seal the session into its cookie, or end it.
 
     Raises:
         StoreUnavailable: The store of revocations does not answer; nothing is handed out.
         SessionClosed: The response has started.
         CookieTooLarge: The cookie would not be kept by browsers; the old one stays valid.
     """
-    engine, state, draft = attempt.engine, attempt.state, attempt.draft
-    if state.phase:
-        if todo.step is not Step.TOUCH:
+    engine, state, draft, step = attempt.engine, attempt.state, attempt.draft, todo.step
+    ended = await end(engine, state) if todo.end else _NOTHING_ENDED
+    if step is Step.NOTHING or step is Step.EMPTY:
+        if step is Step.EMPTY:
+            await end(engine, state)
+        return
+    if step is not Step.TOUCH:
+        if state.phase:
             raise SessionClosed(_LATE)
+        attempt.prepare()
+    elif state.phase:
         return
     if engine.revocation is not None and not await _settle(attempt, todo, ended):
         return

@@ -224,13 +224,14 @@ class Engine:
 
     def is_idle(self, session: SessionMapping) -> bool:
         """Return whether a commit would find nothing to do: nothing noted, handed out or due."""
-        return plan.is_quiet(state_of(session), self.rules, self.clock())
+        return plan.is_quiet(state_of(session), self.rules, self.clock)
 
-    async def commit(self, session: SessionMapping, *, failed: bool = False) -> None:
+    async def commit(self, session: SessionMapping, *, failed: bool = False, final: bool = True) -> None:
         """Carry out what was noted on the session; what is to be sent is then in `headers`.
 
         Args:
             failed: The request ended in an exception or a status of 500 and more.
+            final: The response starts, or has started; else the handler goes on (`Session.save`).
 
         Raises:
             StoreUnavailable: The store does not answer; nothing is reported as saved.
@@ -241,11 +242,11 @@ class Engine:
         """
         state = state_of(session)
         failed = failed and not self.policy.save_on_error
-        if (failed and state.created is not None) or not plan.is_quiet(state, self.rules, self.clock()):
-            await self._commit(state, failed=failed, final=True)
-
-    async def _commit(self, state: SessionState, *, failed: bool, final: bool) -> None:
-        await self._enter(state)
+        if plan.is_quiet(state, self.rules, self.clock) and not (failed and state.created is not None):
+            return
+        if state.working:
+            await self._wait(state)
+        state.working = True
         try:
             if self.emitter.tracer is None:
                 await commits.commit(self, state, failed=failed, final=final)
@@ -266,10 +267,9 @@ class Engine:
             raise SessionClosed(
                 "this session lives in its cookie, which can no longer be set: the response has started"
             )
-        if not plan.is_quiet(state, self.rules, self.clock()):
-            await self._commit(state, failed=False, final=state.phase != 0)
+        await self.commit(session, final=state.phase != 0)
 
-    async def _enter(self, state: SessionState) -> None:
+    async def _wait(self, state: SessionState) -> None:
         """Wait until no other task decides, writes or refreshes this session."""
         while state.working:
             signal = self.runtime.signal()
@@ -277,7 +277,6 @@ class Engine:
                 state.waiting = []
             state.waiting.append(signal)
             await signal.wait()
-        state.working = True
 
     def _leave(self, state: SessionState) -> None:
         state.working = False
@@ -334,7 +333,9 @@ class Engine:
         """Read the record again and merge unsaved changes over it."""
         await self.load(session)
         state = state_of(session)
-        await self._enter(state)
+        if state.working:
+            await self._wait(state)
+        state.working = True
         try:
             await reading.refresh(self, state)
         except LimpetError as error:

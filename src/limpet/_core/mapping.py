@@ -99,7 +99,7 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def __init__(self, backend: Backend, state: SessionState | None = None) -> None:
         self._backend = backend
-        self._state = SessionState(backend.clock()) if state is None else state
+        self._state = SessionState() if state is None else state
 
     def __getitem__(self, key: str) -> Any:
         state = self._state

@@ -127,7 +127,7 @@ _NAMES: Final = ("id", "sub", "user_id", "uid", "pk", "username", "email")  # wh
 _WROTE: Final = WRITTEN | EXPOSED
 
 
-def is_quiet(state: SessionState, rules: Rules, now: int) -> bool:
+def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> bool:
     """Tell whether a commit would find nothing to do: nothing noted, handed out or due.
 
     The answer for most requests, without making a plan.
@@ -139,6 +139,7 @@ def is_quiet(state: SessionState, rules: Rules, now: int) -> bool:
     read, draft = state.read, state.draft
     if read is None or draft is None:
         return True
+    now = clock()
     if now - read.record.accessed >= rules.quiet_ms and not state.flags & PASSIVE:
         return False
     if state.flags & FORWARDED:

@@ -26,7 +26,7 @@ def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:
     """Return the payload of a session with typed objects and lent containers, as a commit would settle them."""
     assert state.draft is not None
     draft = state.draft.copy({})
-    copied = SessionState(state.began)
+    copied = SessionState()
     draft.data = copied.data = dict(state.data)
     # Settling notes what it has settled: in copies, as this is only a question.
     copied.views = None if state.views is None else {key: copy(view) for key, view in state.views.items()}

@@ -40,7 +40,7 @@ class Standalone:
     ) -> None:
         self._encode = encode or _looks
         self._before = self._encode(data)
-        self.state = SessionState(0)
+        self.state = SessionState()
         self.state.draft = Contents(0, data)
         self.state.data = data
         if public_id is not None:

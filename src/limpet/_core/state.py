@@ -238,7 +238,6 @@ class SessionState:
         loaded: How far it has been read: `READY`, `PENDING`, `SEALED` or `FAILED`.
         phase: How far the response is: `OPEN`, `STARTED` or `CLOSED`.
         flags: One bit for each thing that happened.
-        began: When the request began, in milliseconds since 1970.
         read: What was read or written last; None: nothing is stored.
         draft: The contents as the handler has them; None before the first write of a new session.
         data: The handler's mapping: ``draft.data``, or an empty dict.
@@ -270,7 +269,6 @@ class SessionState:
 
     __slots__ = (
         "assigned",
-        "began",
         "clears",
         "context",
         "created",
@@ -302,11 +300,10 @@ class SessionState:
         "working",
     )
 
-    def __init__(self, began: int) -> None:
+    def __init__(self) -> None:
         self.loaded: int = READY
         self.phase: int = OPEN
         self.flags: int = 0
-        self.began: int = began
         self.read: Read | None = None
         self.draft: Contents | None = None
         self.data: dict[str, Any] = {}
