@@ -128,14 +128,7 @@ async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Site,
             return
 
 
-_BREAKS_OFF = pytest.mark.xfail(
-    strict=True, reason="an id whose end cannot be told is handed out without what others saved"
-)
-
-
-@pytest.mark.parametrize(
-    "how", [how if not how.startswith("dies") else pytest.param(how, marks=_BREAKS_OFF) for how in HOW]
-)
+@pytest.mark.parametrize("how", HOW)
 async def test_two_requests_of_which_one_fails_half_way(site: Site, how: How) -> None:
     """What another tab saved while a change of id broke off is still there."""
     store = Unlucky(site.connect())

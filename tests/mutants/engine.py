@@ -181,9 +181,9 @@ HANDLERS: Final = (
         "a change of id that was left open is not finished",
         "_core/reading.py",
         "find",
-        "if found.key in engine.unfinished:\n    __MORE__",
+        "if isinstance(found, Found) and found.contents.predecessors:\n    __MORE__",
         "",
-        "core/test_commit.py::test_a_store_that_fails_during_a_change_of_id_costs_nothing",
+        "laws/test_predecessors.py",
     ),
     Breakage(
         "a use counts from the end of its request only",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from limpet._core import form_tokens, plan, tokens
 from limpet._core.merge import diff_keys
 from limpet._core.plan import Plan
-from limpet._core.record import Contents, unpack
+from limpet._core.record import Contents, Predecessor, pack, unpack
 from limpet._core.settle import settle_views
-from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
+from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 
@@ -29,6 +29,7 @@ class Attempt:
         increments: What was added to numbers, by key.
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, if it did.
+        repairs: It carries on what another process left: no handler is there that could be told of a limit or conflict.
         replaces: The key of the session whose id changes, if one does.
         uncertain: It cannot be told whether the old id leads to the new record, which therefore stays.
     """
@@ -43,6 +44,7 @@ class Attempt:
         "now",
         "payload",
         "plan",
+        "repairs",
         "replaces",
         "state",
         "uncertain",
@@ -62,6 +64,7 @@ class Attempt:
         self.made: tuple[str, int] | None = None
         self.replaces: str | None = None
         self.uncertain = False
+        self.repairs = False
         self.take_increments()
 
     # -- what is to be written
@@ -69,7 +72,9 @@ class Attempt:
     def prepare(self) -> None:
         """Let the contents say what the plan found out, and encode them."""
         plan_, draft, engine = self.plan, self.draft, self.engine
-        stale = not self.payload
+        stale = not self.payload or self.state.leaving is not None
+        if self.flags & BURIED:
+            draft.predecessors, stale = (), True
         if plan_.grace is not None:
             draft.previous, stale = None, True
         if plan_.rotates is not None and not self.flags & LOGIN:
@@ -100,9 +105,21 @@ class Attempt:
 
     def encode(self) -> None:
         """Encode the session as it is now, and hold it to the policy's size."""
+        self.take_increments()
+        self.name_predecessors()
         self.payload = self.engine.pack(self.state)
         self.check_size()
         self.take_increments()
+
+    def name_predecessors(self) -> None:
+        """Let the record name what it takes the place of, so that any process that reads it can end that."""
+        state = self.state
+        named = [] if state.leaving is None else [state.leaving.named(self.increments)]
+        if self.flags & LOGIN:
+            named += [Predecessor(rival.key, rival.record.version, "login", None, {}) for rival in state.rivals]
+        if named:
+            self.draft.predecessors = [each.row() for each in named]
+            state.flags &= ~BURIED
 
     def check_size(self) -> None:
         """Hold the payload to the policy's size.
@@ -110,13 +127,20 @@ class Attempt:
         Raises:
             UnstorableValue: It is larger; the error names the largest key.
         """
-        limit = self.engine.policy.max_size
-        if len(self.payload) > limit:
+        limit, draft = self.engine.policy.max_size, self.draft
+        if len(self.payload) <= limit or self.repairs:
+            return
+        if draft.predecessors:  # what they held is no part of the session
+            alone = draft.copy(draft.data)
+            alone.predecessors = ()
+            size = len(pack(alone, self.engine.serializer))
+        else:
+            size = len(self.payload)
+        if size > limit:
             key, size = self.largest()[0]
             raise UnstorableValue(
                 key,
-                f"the session has {len(self.payload)} bytes and SessionPolicy(max_size=...) allows {limit}; "
-                f"this key has {size}",
+                f"the session has {size} bytes and SessionPolicy(max_size=...) allows {limit}; this key has {size}",
             )
 
     def largest(self) -> tuple[tuple[str, int], ...]:

@@ -23,7 +23,6 @@ from limpet._core.state import (
     WATCHED,
     WRITTEN,
     Gone,
-    Leaving,
     Read,
     SessionState,
 )
@@ -150,11 +149,14 @@ async def _create(attempt: Attempt) -> None:
     failure: BaseException | None = None
     stands = False
     try:
+        if attempt.flags & LOGIN and state.rivals:
+            attempt.encode()  # the record of a login names them
         stands = await logins.insert(attempt)
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
         await attempt.drop_made()
+        attempt.draft.predecessors = ()
         if isinstance(failure, SessionLimitReached):
             logins.stand_as_before(engine, state, None)
         else:
@@ -177,9 +179,8 @@ async def _end_others(attempt: Attempt) -> None:
     for rival in state.rivals:
         try:
             await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
-        except StoreUnavailable:  # the next request with the new id ends it, if this process serves it
-            left = Leaving(Read(rival.raw, rival.key, rival.record), "login", False, {})
-            engine.unfinished.setdefault(key or "", []).append(left)
+        except StoreUnavailable:
+            continue  # the new record names it: the next request with the new id ends it
     state.rivals = ()
     gone, state.gone = state.gone, None
     if gone is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events
 from limpet._core import flashes, form_tokens
-from limpet._core.merge import merge
+from limpet._core.merge import Rule, merge
 from limpet._core.record import FACTS, Contents, CorruptPayload, Found, pack, unpack
 from limpet._core.records import InTheWay
 from limpet._core.settle import settle, settle_views
@@ -128,16 +128,20 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     base = _base(attempt, base_payload)
     attempt.take_increments()
     settle_views(engine, state)
+    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge}
+    if attempt.repairs:
+        rules = {key: rule for key, rule in rules.items() if rule != "strict"}
     result = merge(
         base.data,
         mine.data,
         theirs.data,
         encode=engine.serializer.encode,
         increments=attempt.increments,
-        rules={form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge},
-        strict=engine.policy.strict_merge,
+        rules=rules,
+        strict=engine.policy.strict_merge and not attempt.repairs,
     )
-    attempt.count(result.overwritten)
+    if not attempt.repairs:
+        attempt.count(result.overwritten)
     for fact in ("created", *FACTS):
         there = getattr(theirs, fact)
         if fact == "ends" and attempt.flags & LOGIN:
@@ -241,5 +245,5 @@ def _wrote(attempt: Attempt) -> bool:
         return bool(attempt.flags & WRITTEN)
     base = _base(attempt)
     plain = state.draft.copy(state.data)
-    plain.renewed, plain.previous = base.renewed, base.previous
+    plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.read.record.payload)

@@ -10,7 +10,7 @@ from limpet._core.cookie_revocation import Revocation
 from limpet._core.ids import Ids
 from limpet._core.plan import Plan, Rules
 from limpet._core.record import Contents
-from limpet._core.state import Leaving, SessionState
+from limpet._core.state import SessionState
 from limpet._core.storage import Storage
 from limpet._core.watch import Watch
 from limpet.contract import ClientStore
@@ -38,7 +38,6 @@ class Context(Protocol):
         reader: Finds and unseals the cookie of nearly every request in one go; None: there is no such shortcut.
         revocation: How cookie sessions are ended; None: they are not.
         watch: What this process has seen of locks that others hold.
-        unfinished: Old ids that may live, by the key of the new one.
     """
 
     storage: Storage
@@ -55,7 +54,6 @@ class Context(Protocol):
     reader: Reader | None
     revocation: Revocation | None
     watch: Watch
-    unfinished: dict[str, list[Leaving]]
 
     @property
     def runtime(self) -> Runtime:

@@ -35,7 +35,6 @@ from limpet._core.state import (
     READ_ONLY,
     READY,
     SEALED,
-    Leaving,
     SessionState,
 )
 from limpet._core.storage import Storage
@@ -118,7 +117,6 @@ class Engine:
         self.reads_cookies = bool(self.importers) or transport.vary.lower() == b"cookie"
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary = transport.vary + b", Cookie" if extra else transport.vary
-        self.unfinished: dict[str, list[Leaving]] = {}  # old ids that may live, by the key of the new one
         self._warned_of_copies = False
         self._warned_of_rivals = False
 

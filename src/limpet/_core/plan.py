@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from limpet._core.record import Contents
 from limpet._core.state import (
     ACCESSED,
+    BURIED,
     CROSS_SITE,
     DISPLACED,
     ENDED,
@@ -134,7 +135,7 @@ def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> boo
     """
     if state.loaded:
         return True  # nothing has read it
-    if state.flags & ~(ACCESSED | FORWARDED | PASSIVE) or state.leaving is not None or state.old is not None:
+    if state.flags & ~(ACCESSED | FORWARDED | PASSIVE | BURIED) or state.leaving is not None or state.old is not None:
         return False
     read, draft = state.read, state.draft
     if read is None or draft is None:
@@ -195,7 +196,7 @@ def decide(
     if changed or grace is not None:
         return Plan(False, Step.UPDATE, payload, None, grace)
     if _touch_due(state, rules, now):
-        return Plan(False, Step.TOUCH, payload)
+        return Plan(False, Step.UPDATE if flags & BURIED else Step.TOUCH, payload)
     return Plan(False, Step.NOTHING, payload)
 
 

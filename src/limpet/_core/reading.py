@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from limpet._core import conflict, cookie_session, importing, plan, questions, record, rotation
+from limpet._core import conflict, cookie_session, importing, plan, predecessors, questions, record
 from limpet._core.attempt import Attempt
 from limpet._core.context import Context
 from limpet._core.cookie_session import Opened
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
 from limpet._core.record import Found
-from limpet._core.state import ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, Gone, SessionState
+from limpet._core.state import BURIED, ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, Gone, SessionState
 from limpet.errors import StoreUnavailable
 
 __all__ = ["find", "is_live", "refresh"]
@@ -41,6 +41,9 @@ async def find(engine: Context, state: SessionState) -> None:
         elif live:
             state.rivals = live
             engine.note_ambiguous(state)
+    if isinstance(found, Found) and found.contents.predecessors:
+        now = await predecessors.end(engine, found)
+        found, gone = (None, now) if isinstance(now, Gone) else (now, None)
     if state.loaded == READY:
         return  # another task of the same request was faster
     if found is None and not state.rivals and gone is None and state.old is not None:
@@ -48,8 +51,8 @@ async def find(engine: Context, state: SessionState) -> None:
     state.loaded = READY
     if isinstance(found, Found):
         adopt(state, found)
-        if found.key in engine.unfinished:
-            await rotation.finish_later(engine, state)
+        if found.contents.predecessors:
+            state.flags |= BURIED
         await _keep_for_this_request(engine, state)
     elif found is not None:
         cookie_session.adopt(engine, state, found)

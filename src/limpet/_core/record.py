@@ -7,10 +7,11 @@ byte, a checksum and the serialized `Contents`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from limpet._core.tokens import b64decode, b64encode
 from limpet.contract import Record
 from limpet.errors import UnstorableValue
 
@@ -23,6 +24,7 @@ __all__ = [
     "CorruptPayload",
     "ForeignPayload",
     "Found",
+    "Predecessor",
     "pack",
     "same",
     "unpack",
@@ -36,6 +38,7 @@ _FACTS: Final[Mapping[str, type]] = {
     "ends": int,
     "remember": bool,
     "renewed": int,
+    "predecessors": list,
     "previous": str,
     "tags": dict,
     "device": dict,
@@ -47,7 +50,6 @@ _FACTS: Final[Mapping[str, type]] = {
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
 """What a `Contents` may say beside its creation time and data."""
-_LABELS: Final = frozenset({"tags", "device"})
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -69,6 +71,8 @@ class Contents:
         ends: The session's own deadline (`Session.expire_in`), if it has one.
         remember: True for a login with ``remember=True``.
         renewed: When the id was last renewed, if ever.
+        predecessors: The sessions that this one takes the place of, until they have ended: a row for each, see
+            `Predecessor`.
         previous: The store key of the forward record that a renewal left, until its grace began.
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
@@ -86,6 +90,7 @@ class Contents:
         "ends",
         "lineage",
         "order",
+        "predecessors",
         "previous",
         "remember",
         "renewed",
@@ -103,6 +108,7 @@ class Contents:
         ends: int | None = None,
         remember: bool = False,
         renewed: int | None = None,
+        predecessors: Sequence[list[Any]] = (),
         previous: str | None = None,
         tags: Mapping[str, str] = _NONE,
         device: Mapping[str, str] = _NONE,
@@ -117,6 +123,7 @@ class Contents:
         self.ends = ends
         self.remember = remember
         self.renewed = renewed
+        self.predecessors = predecessors
         self.previous = previous
         self.tags = tags
         self.device = device
@@ -147,6 +154,8 @@ class Contents:
             facts["lineage"] = self.lineage
         if self.order:
             facts["order"] = self.order
+        if self.predecessors:
+            facts["predecessors"] = list(self.predecessors)
         if self.previous is not None:
             facts["previous"] = self.previous
         if self.remember:
@@ -163,6 +172,39 @@ class Contents:
 
 
 _blank: Final = Contents.__new__
+
+
+class Predecessor(NamedTuple):
+    """A session that another one takes the place of, as the record of that one names it until this one has ended.
+
+    Attributes:
+        key: Its store key.
+        version: The version of its record that was read.
+        how: ``"login"`` or ``"regenerate"``.
+        base: The payload that was read: what others save into it meanwhile is merged into the new record. None: it
+            is not.
+        increments: What was added to numbers since it was read, by key, and is saved in the new record.
+    """
+
+    key: str
+    version: int
+    how: str
+    base: bytes | None
+    increments: dict[str, Any]
+
+    def row(self) -> list[Any]:
+        """Return it as it is stored."""
+        base = None if self.base is None else b64encode(self.base)
+        return [self.key, self.version, self.how, base, self.increments]
+
+    @classmethod
+    def of(cls, row: list[Any]) -> Self:
+        """Return what a row says."""
+        key, version, how, base, increments = row
+        return cls(key, version, how, None if base is None else b64decode(base), dict(increments))
+
+
+_ROW: Final = ((str,), (int,), (str,), (str, type(None)), (dict,))
 
 
 class Found(NamedTuple):
@@ -263,6 +305,7 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     contents.ends = contents.renewed = contents.previous = contents.lineage = None
     contents.remember = False
     contents.tags = contents.device = _NONE
+    contents.predecessors = ()
     contents.seen = contents.order = contents.turn = 0
     usual = type(created) is int and type(data) is dict
     if not usual or (len(document) > 2 and (len(document) > 3 or type(authenticated) is not int)):
@@ -281,7 +324,7 @@ def _take(document: dict[str, Any], contents: Contents) -> None:
         raise CorruptPayload("data or creation time is missing")
     for name, value in document.items():
         kind = _KINDS.get(name)
-        if type(value) is not kind or (name in _LABELS and not _is_text(document[name])):
+        if type(value) is not kind or (name in _CHECKS and not _CHECKS[name](document[name])):
             if kind is None:
                 raise ForeignPayload("it has fields of a later version")
             raise CorruptPayload(f"{name} is of another type")
@@ -290,6 +333,7 @@ def _take(document: dict[str, Any], contents: Contents) -> None:
     contents.ends = get("ends")
     contents.lineage = get("lineage")
     contents.order = get("order", 0)
+    contents.predecessors = get("predecessors", ())
     contents.previous = get("previous")
     contents.remember = get("remember", False)
     contents.renewed = get("renewed")
@@ -300,6 +344,18 @@ def _take(document: dict[str, Any], contents: Contents) -> None:
 
 def _is_text(labels: dict[str, Any]) -> bool:
     return all(type(value) is str for value in labels.values())
+
+
+def _are_rows(rows: list[Any]) -> bool:
+    return all(
+        type(row) is list
+        and len(row) == len(_ROW)
+        and all(type(part) in kinds for part, kinds in zip(row, _ROW, strict=True))
+        for row in rows
+    )
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {"tags": _is_text, "device": _is_text, "predecessors": _are_rows}
 
 
 def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:

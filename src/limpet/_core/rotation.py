@@ -17,7 +17,7 @@ from limpet._core import conflict, forward, logins, marks, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
-from limpet._core.record import Found, unpack
+from limpet._core.record import Found, pack, unpack
 from limpet._core.records import InTheWay
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
 from limpet.contract import Record
@@ -26,7 +26,7 @@ from limpet.errors import SessionLimitReached, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["abandon", "begin_grace", "bury", "finish", "finish_later", "move", "renew"]
+__all__ = ["abandon", "begin_grace", "bury", "finish", "move", "renew"]
 
 log = logging.getLogger("limpet")
 
@@ -34,22 +34,41 @@ log = logging.getLogger("limpet")
 class _Standing:
     """What a session stood on before its id was to change, to go back to."""
 
-    __slots__ = ("_flags", "_renewal", "_state", "read")
+    __slots__ = ("_created", "_facts", "_flags", "_leaving", "_out", "_state", "read")
 
     def __init__(self, attempt: Attempt) -> None:
-        state = attempt.state
+        state, draft = attempt.state, attempt.draft
         assert state.read is not None
         self._state, self.read, self._flags = state, state.read, state.flags & (FORWARDED | REISSUE)
-        self._renewal = attempt.draft.renewed, attempt.draft.previous
+        self._facts = draft.renewed, draft.previous, draft.predecessors
+        self._leaving, self._created = state.leaving, state.created
+        self._out = None if self._leaving is None else state.out
 
     async def restore(self, attempt: Attempt) -> None:
-        """Go back: nothing is handed out, and the new record is gone."""
-        state = self._state
+        """Go back: nothing is handed out but what an earlier save made, and the new record is gone."""
+        state, draft = self._state, attempt.draft
         await attempt.drop_made()
         state.read = self.read
         state.flags = (state.flags & ~(FORWARDED | REISSUE)) | self._flags
-        attempt.draft.renewed, attempt.draft.previous = self._renewal
-        state.out = state.line = state.leaving = None
+        draft.renewed, draft.previous, draft.predecessors = self._facts
+        self.put_back()
+
+    def take(self, leaving: Leaving) -> None:
+        """The draft holds what others saved under the old id: from now on it is compared with that."""
+        if self._leaving is None:
+            self.read = leaving.read
+        else:
+            self._leaving = self._leaving._replace(read=leaving.read)
+
+    def put_back(self) -> None:
+        """Let a change of id that an earlier save of this request began be under way again."""
+        state = self._state
+        state.leaving, state.created, state.out, state.line = self._leaving, self._created, self._out, None
+
+    async def drop_earlier(self, attempt: Attempt) -> None:
+        """Delete the record that an earlier save of this request made: its id goes out to nobody now."""
+        if self._leaving is not None:
+            await attempt.engine.storage.try_to_drop(self.read.key or "")
 
 
 async def move(attempt: Attempt, *, final: bool) -> None:
@@ -62,9 +81,17 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         SessionLimitReached: The policy refuses a login; the session is as it was.
         StoreUnavailable: The store does not answer; the stored session is as it was, and the change stays noted.
     """
-    standing, old, flags = _Standing(attempt), attempt.stored(), attempt.flags
+    state, standing, old, flags = attempt.state, _Standing(attempt), attempt.stored(), attempt.flags
+    how, merges = "login" if flags & LOGIN else "regenerate", not flags & DISPLACED
+    earlier = state.leaving
     failure: BaseException | None = None
     try:
+        if earlier is None:
+            state.leaving = Leaving(old, how, merges, {})
+        else:  # the id that was to change did not go out: what the browser has is the one before
+            state.leaving = earlier._replace(
+                how="login" if flags & LOGIN else earlier.how, merges=merges and earlier.merges
+            )
         _begin_anew(attempt)
         attempt.replaces = old.key
         stands = await logins.insert(attempt)
@@ -73,37 +100,36 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     if failure is not None:
         if isinstance(failure, SessionLimitReached):
             await attempt.drop_made()
-            logins.stand_as_before(attempt.engine, attempt.state, old)
+            logins.stand_as_before(attempt.engine, state, old)
+            standing.put_back()
         elif isinstance(failure, Exception):
             await standing.restore(attempt)
         else:  # cancelled: nothing more can be awaited, and an id that goes out to nobody leads nowhere
-            attempt.state.read, attempt.state.out = old, None
+            state.read, state.out, state.leaving = old, None, earlier
         raise failure
     if not stands:
         return  # revoked meanwhile
-    leaving = Leaving(old, "login" if flags & LOGIN else "regenerate", not flags & DISPLACED, dict(attempt.increments))
-    if not final:
-        attempt.state.leaving = leaving
-        return
-    failure = None
-    try:
-        await _end_old(attempt, leaving, standing)
-    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-        failure = error
-    if failure is not None:
-        if attempt.made is not None:
-            await standing.restore(attempt)
-        raise failure
+    leaving = state.leaving
+    assert leaving is not None
+    state.leaving = leaving._replace(increments=dict(leaving.named(attempt.increments).increments))
+    if final:
+        failure = None
+        try:
+            await _end_old(attempt, standing)
+        except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+            failure = error
+        if failure is not None:
+            if attempt.made is not None:
+                await standing.restore(attempt)
+            raise failure
+    await standing.drop_earlier(attempt)
 
 
 async def finish(attempt: Attempt) -> None:
     """End the old id of a change that `Session.save` began: the new one goes out now."""
-    leaving, attempt.state.leaving = attempt.state.leaving, None
-    if leaving is not None:
-        made = attempt.stored()
-        attempt.made = made.key or "", made.record.version
-        attempt.increments = dict(leaving.increments)  # what the old record has not
-        await _end_old(attempt, leaving, None)
+    made = attempt.stored()
+    attempt.made = made.key or "", made.record.version
+    await _end_old(attempt, None)
 
 
 async def abandon(engine: Context, state: SessionState) -> None:
@@ -117,23 +143,28 @@ async def abandon(engine: Context, state: SessionState) -> None:
     state.read = None if leaving is None else leaving.read
     if leaving is None or leaving.how != "regenerate" or made is None or leaving.read.key is None:
         return
-    if not engine.same(made.record.payload, leaving.read.record.payload):
+    draft = unpack(made.record.payload, engine.serializer)
+    draft.predecessors = ()
+    if not engine.same(pack(draft, engine.serializer), leaving.read.record.payload):
         # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
-        state.draft = unpack(made.record.payload, engine.serializer)
-        state.data = state.draft.data
+        state.draft, state.data = draft, draft.data
         await conflict.save_back(Attempt(engine, state, NO_PLAN, engine.clock()))
 
 
-async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | None) -> None:
+async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     """Replace the old record by a tombstone; what others saved into it meanwhile is merged into the new one.
 
-    If it cannot be told whether the old record was replaced, the new id goes out all the same.
+    If it cannot be told whether the old record was replaced, the new id goes out all the same: the new record names the
+    old one, so that the next request with it ends that.
 
     Raises:
         StoreUnavailable: The store does not answer, and the old record is as it was.
     """
-    engine, state, old = attempt.engine, attempt.state, leaving.read
-    login = leaving.how == "login"
+    engine, state, leaving = attempt.engine, attempt.state, attempt.state.leaving
+    assert leaving is not None
+    old, login = leaving.read, leaving.how == "login"
+    attempt.increments = dict(leaving.increments)  # what the old record has not
+    leaving = leaving._replace(increments={})
     base = old.record.payload
     assert old.key is not None
     grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
@@ -147,14 +178,9 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
         if failure is not None:
             fate = await _look(engine, key, grave, version)
             if fate is _Fate.UNKNOWN:
-                # The new record is there for good, and the old one may be dead: the new id goes out. The next request
-                # with it ends the old one, if this process serves it.
-                left = leaving._replace(read=old)
-                engine.unfinished.setdefault(attempt.stored().key or "", []).append(left)
-                break
+                break  # the new record is there for good, and the old one may be dead
             if fate is _Fate.UNTOUCHED:
                 if standing is None:
-                    state.leaving = leaving._replace(read=old)
                     await abandon(engine, state)
                 raise failure
             met = fate
@@ -191,8 +217,9 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
             attempt.count()
             conflict.merge_in(attempt, found, base)
             base, old = found.record.payload, Read(found.raw, found.key, found.record, found.contents.ends)
+            state.leaving = leaving._replace(read=old)
             if standing is not None:
-                standing.read = old  # the draft holds what was saved there
+                standing.take(state.leaving)
             attempt.draft.previous = None
             attempt.encode()
             if not await attempt.rewrite():
@@ -200,40 +227,13 @@ async def _end_old(attempt: Attempt, leaving: Leaving, standing: _Standing | Non
                 conflict.lost(attempt)
                 return
         raw, key, version = found.raw, found.key, found.record.version
+    state.leaving = None
     if leaving.merges:
         event = events.SessionLoggedIn if login else events.SessionRegenerated
         engine.emit(event, attempt.stored().key, subject=state.subject)
     else:
         engine.emit(events.SessionLoggedOut, key, subject=old.record.subject)
         engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
-
-
-async def finish_later(engine: Context, state: SessionState) -> None:
-    """End old ids of which it could not be told whether they were dead, now that their successor has come.
-
-    What others had saved under them meanwhile is merged into the session.
-
-    Raises:
-        StoreUnavailable: The store does not answer; the next request tries again.
-    """
-    assert state.read is not None
-    new = state.read.key or ""
-    for leaving in list(engine.unfinished.get(new, ())):
-        old, now = leaving.read, engine.clock()
-        key, raw, version, base = old.key or "", old.raw, old.record.version, old.record.payload
-        for _ in range(engine.policy.merge_attempts):
-            met = await engine.storage.replace(key, marks.tombstone(leaving.how, now, new), version)
-            found = await engine.storage.judge(raw, key, met, met=True) if isinstance(met, Record) else None
-            if not isinstance(found, Found):
-                break
-            if leaving.merges and found.record.payload != base:
-                attempt = Attempt(engine, state, NO_PLAN, now)
-                conflict.merge_in(attempt, found, base)
-                await conflict.update(attempt)
-            raw, key, version, base = found.raw, found.key, found.record.version, found.record.payload
-        left = engine.unfinished.pop(new, [])
-        if len(left) > 1:
-            engine.unfinished[new] = [other for other in left if other is not leaving]
 
 
 class _Fate(enum.Enum):
@@ -393,6 +393,5 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
 def _begin_anew(attempt: Attempt) -> None:
     """The new id has no id before it that still leads somewhere, and its renewal is due an interval from now."""
     draft, renews = attempt.draft, attempt.engine.policy.renewal_interval_ms is not None
-    if renews or draft.previous is not None:
-        draft.renewed, draft.previous = attempt.now if renews else draft.renewed, None
-        attempt.encode()
+    draft.renewed, draft.previous = attempt.now if renews else draft.renewed, None
+    attempt.encode()

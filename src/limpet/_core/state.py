@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from limpet._core.record import Contents, Found
+from limpet._core.record import Contents, Found, Predecessor
 from limpet.contract import Record
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCESSED",
     "AMBIGUOUS",
+    "BURIED",
     "CLOSED",
     "CROSS_SITE",
     "DISPLACED",
@@ -107,6 +108,9 @@ AMBIGUOUS: Final = 8192
 CROSS_SITE: Final = 16384
 """The request came from another site, without the cookie that it would have had from our own."""
 
+BURIED: Final = 32768
+"""What the record names as its predecessors has ended: the next write leaves it out."""
+
 
 class Read(NamedTuple):
     """What was read from the store or the cookie, or written there last; replaced as a whole.
@@ -162,6 +166,14 @@ class Leaving(NamedTuple):
     how: str
     merges: bool
     increments: dict[str, Any]
+
+    def named(self, increments: Mapping[str, Any]) -> Predecessor:
+        """Return how the record of the new id names it, with what is added to numbers beside."""
+        read, total = self.read, dict(self.increments)
+        for key, by in increments.items():
+            total[key] = total.get(key, 0) + by
+        base = read.record.payload if self.merges else None
+        return Predecessor(read.key or "", read.record.version, self.how, base, total)
 
     def __repr__(self) -> str:
         """Name the session without its id."""

@@ -179,8 +179,9 @@ class _Verdict:
             return True
         for edge in self.families.chain(session):
             mover = edge.mover
-            if mover is not writer and self.enders.may(edge.parent, mover.end, but=mover):
-                return False  # something else ended it at the same time: what the login found is all that it has
+            ended = self.enders.may(edge.parent, mover.end, but=mover)
+            if mover is not writer and (ended or self.enders.deadline(edge.parent, mover, own=True)):
+                return False  # it ended at the same time: what the login wrote is all that it has
             if edge.parent == home:
                 return True
         return False
@@ -300,15 +301,40 @@ class _Verdict:
             over = ("SessionExpired", "SessionRevoked")  # its record is cleared away
             expired = any(name in over for _, name in visit.events)
             if visit.act.kind == "request" and visit.asked_only and visit.seen is not None and not expired:
-                made = _WRITES & set(visit.calls)
+                made = _WRITES & set(visit.calls) - self._owed(visit)
                 if made or visit.out is not None:
                     yield f"#{visit.number} only asked; it made the calls {sorted(made)} and was sent {visit.out!r}"
+
+    def _owed(self, visit: Visit) -> set[str]:
+        """Return the calls in which a change of id may still be finished by who only asks.
+
+        The new record names the old one, until a write or a touch notes once that the old one has ended. If the store
+        failed during the change, the next request ends it.
+        """
+        changes = [
+            each for each in self.history.visits if each.out in visit.tokens and any(g.moves for g in each.groups)
+        ]
+        if any(name == "StoreFailed" for each in changes for _, name in each.events):
+            return {"update", "replace"}
+        noted = any(
+            set(other.tokens) & set(visit.tokens) and other.asked_only and "update" in other.calls
+            for other in self.history.visits
+            if other.act.kind == "request" and other.answered is not None and other.answered < visit.sent
+        )
+        return {"update"} if changes and not noted else set()
+
+    def _was_to_end(self, visit: Visit, later: Visit) -> bool:
+        """Tell whether the change of id that a later request finished was to end what this one came with."""
+        changes = [each for each in self.history.visits if each.out in later.tokens]
+        return later.number > visit.number and any(set(each.tokens) & set(visit.tokens) for each in changes)
 
     # -- lists, limits, locks
 
     def _usable(self) -> dict[str | None, set[str]]:
         """Return the public ids of what browsers can open at the end, by subject."""
-        settled = ((visit, session) for visit, session in self._alive() if visit.settled and visit.pid is not None)
+        looks = [(visit, session) for visit, session in self._alive() if visit.settled and visit.pid is not None]
+        ending = [visit for visit, _ in looks if "replace" in visit.calls]  # it ended what a change of id had left
+        settled = (each for each in looks if not any(self._was_to_end(each[0], visit) for visit in ending))
         last = {session: visit for visit, session in settled}  # this very look may have renewed it
         found: dict[str | None, set[str]] = {}
         for visit in last.values():

@@ -1,0 +1,80 @@
+"""A change of id that its process could not finish: any process that reads the new record does.
+
+The record of a new id names what it takes the place of (`limpet._core.record.Predecessor`) from its first write on.
+Nearly always that has ended when somebody comes with the new id; the next write then leaves the name out. Where the
+process died, or lost the store, what others saved under the old id meanwhile is merged first, and then it is ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from limpet._core import conflict, marks, tokens
+from limpet._core.attempt import Attempt
+from limpet._core.notes import adopt
+from limpet._core.plan import NO_PLAN
+from limpet._core.record import Found, Predecessor
+from limpet._core.state import Gone, SessionState
+from limpet.contract import Record
+from limpet.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from limpet._core.context import Context
+
+__all__ = ["end"]
+
+
+async def end(engine: Context, found: Found) -> Found | Gone | None:
+    """End what a record names as its predecessors, where the process that was to do so could not.
+
+    What others saved into them meanwhile is merged into the session first.
+
+    Returns:
+        The session as it is now, or what was found in its place.
+
+    Raises:
+        StoreUnavailable: The store does not answer; the next request tries again.
+    """
+    dead: set[str] = set()
+    for _ in range(engine.policy.merge_attempts):
+        living = await _living(engine, [row for row in found.contents.predecessors if row[0] not in dead])
+        if living is None:
+            return found
+        named, there = living
+        now = engine.clock()
+        if named.base is None or there.record.payload == named.base:
+            grave = marks.tombstone(named.how, now, found.key)
+            if await engine.storage.replace(there.key, grave, there.record.version) is None:
+                dead.add(named.key)
+            continue
+        state = SessionState(now)
+        adopt(state, found)
+        attempt = Attempt(engine, state, NO_PLAN, now)
+        attempt.repairs, attempt.increments = True, dict(named.increments)
+        conflict.merge_in(attempt, there, named.base)
+        now_named = named._replace(version=there.record.version, base=there.record.payload).row()
+        rows = attempt.draft.predecessors
+        attempt.draft.predecessors = [now_named if row[0] == named.key else row for row in rows]
+        record = found.record._replace(version=tokens.new_version(), payload=engine.pack(state))
+        met = await engine.storage.update(found.key, record, found.record.version)
+        if met is None:
+            found = found._replace(record=record, contents=attempt.draft)
+            continue
+        again = await engine.storage.judge(found.raw, found.key, met, met=True) if isinstance(met, Record) else None
+        if not isinstance(again, Found):
+            return again
+        found = again
+    raise StoreUnavailable("the session was written to so often meanwhile that its change of id could not be finished")
+
+
+async def _living(engine: Context, rows: Sequence[list[Any]]) -> tuple[Predecessor, Found] | None:
+    """Return the first of these predecessors that has not ended."""
+    named = [Predecessor.of(row) for row in rows]
+    if not named:
+        return None
+    for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
+        there = None if record is None else await engine.storage.judge(b"", each.key, record, met=True)
+        if isinstance(there, Found):
+            return each, there
+    return None

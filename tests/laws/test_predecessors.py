@@ -1,0 +1,238 @@
+"""A change of id that its process could not finish: any other process that reads the new record does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from limpet import Session
+from limpet.stores.memory import MemoryStore
+from tests.laws.site import Browser, Handler, Shop, Site, items, look, steps
+from tests.laws.unlucky import Unlucky
+
+END_OF_OLD = 2  # the write of a change of id that ends the old one; the first makes the new record
+
+
+def _regenerate(session: Session) -> None:
+    session.increment("n", 10)
+    session["log"].append("changed")
+    session.regenerate()
+
+
+def _other_tab(session: Session) -> None:
+    session.increment("n")
+    session["log"].append("other")
+    session["note"] = "gift"
+
+
+async def _break_off(site: Site, change: Handler = _regenerate, **settings: Any) -> tuple[Browser, Browser, Shop]:
+    """Lose the store while the old id is ended, and let another tab save.
+
+    Returns the browser, one that has the old id, and another worker.
+
+    In the store the old record is alive, and holds what the other tab saved.
+    """
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store, **settings), site.worker(**settings)
+    browser = await site.browser().login(other)
+    await browser.ask(other, lambda session: session.update(n=1, log=["begun"]))
+    old = browser.copy()
+    async with browser.held(shop, change) as answer:
+        store.arm("dies before", END_OF_OLD)
+    assert answer.status == 200
+    store.heal()
+    assert old.ids != browser.ids
+    await old.ask(other, _other_tab)
+    return browser, old, site.worker(**settings)
+
+
+async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: Site) -> None:
+    """The next request with the new id finds both sides' changes, each once, and the old id is dead from then on."""
+    browser, old, third = await _break_off(site)
+    found = (await browser.ask(third, items)).result
+    assert found == {"n": 12, "log": ["begun", "other", "changed"], "note": "gift"}
+    assert (await old.ask(third, look)).result is None
+    assert (await browser.ask(third, items)).result == found
+    assert len(await third.manager.sessions_of("ann")) == 1
+
+
+async def test_several_requests_that_finish_it_at_once_merge_once(site: Site) -> None:
+    """Requests with the new id that come at the same time, to several processes."""
+    browser, _, third = await _break_off(site)
+    fourth = site.worker()
+    async with browser.held(third, items) as one, browser.held(fourth, items) as another:
+        pass
+    found = {"n": 12, "log": ["begun", "other", "changed"], "note": "gift"}
+    assert one.result == another.result == (await browser.ask(third, items)).result == found
+
+
+async def test_a_strict_key_is_no_reason_to_fail_every_request(site: Site) -> None:
+    """No handler is there that could be told of the conflict: the change of id stands, and an event says so."""
+
+    def change(session: Session) -> None:
+        session["note"] = "mine"
+        session.regenerate()
+
+    browser, _, third = await _break_off(site, change, policy={"strict_merge": True})
+    answer = await browser.ask(third, items)
+    assert (answer.status, answer.result["note"], answer.result["n"]) == (200, "mine", 2)
+    assert "ValueOverwritten" in third.events()
+
+
+async def test_together_they_may_be_larger_than_a_session(site: Site) -> None:
+    """What was acknowledged on both sides is kept, and so is the limit for what a handler writes."""
+
+    def change(session: Session) -> None:
+        session["blob"] = "x" * 700
+        session.regenerate()
+
+    browser, old, third = await _break_off(site, change, policy={"max_size": 1000})
+    await old.ask(third, lambda session: session.update(note="y" * 700))
+    answer = await browser.ask(third, items)
+    assert (answer.status, len(answer.result["blob"]), len(answer.result["note"])) == (200, 700, 700)
+
+
+async def test_what_the_new_record_names_does_not_count_to_its_size(site: Site) -> None:
+    """A change of id fits wherever the session does."""
+    shop = site.worker(policy={"max_size": 1000})
+    browser = await site.browser().begin(shop, blob="x" * 900)
+    answer = await browser.ask(shop, lambda session: session.login("ann"))
+    assert (answer.status, (await browser.ask(shop, look)).result) == (200, "ann")
+
+
+async def test_a_login_of_somebody_else_takes_nothing_along(site: Site) -> None:
+    """The old session is ended by whoever reads the new record, and nothing of it is merged."""
+
+    def change(session: Session) -> None:
+        session.login("bob")
+
+    browser, old, third = await _break_off(site, change)
+    assert (await browser.ask(third, lambda session: (session.subject, dict(session)))).result == ("bob", {})
+    assert (await old.ask(third, look)).result is None
+
+
+async def test_of_two_cookies_a_login_ends_both_in_the_end(site: Site) -> None:
+    """A login that came with two sessions and could not end them: the next request in any process ends both."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    one = await site.browser().login(other, "one")
+    two = await site.browser().login(other, "two")
+    name = next(iter(one.cookies))
+    both = {"cookie": f"{name}={one.cookies[name]}; {name}={two.cookies[name]}"}
+    ann = site.browser()
+    store.arm("dies before", END_OF_OLD)
+    answer = await ann.ask(shop, lambda session: session.login("ann"), headers=both)
+    store.heal()
+    assert answer.status == 200
+    assert (await one.ask(other, look)).result == "one"
+    assert (await ann.ask(site.worker(), look)).result == "ann"
+    assert [(await each.ask(other, look)).result for each in (one, two)] == [None, None]
+
+
+class _Counting(Unlucky):
+    """Counts the calls that read and those that write."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self.calls: Counter[str] = Counter()
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        self.calls["reads" if name.startswith("load") else "writes"] += 1
+        return await super()._call(name, behind, given, more)
+
+    def take(self) -> tuple[int, int]:
+        """Return how many there were since the last time."""
+        taken, self.calls = self.calls, Counter()
+        return taken["reads"], taken["writes"]
+
+
+@pytest.fixture
+def counted() -> tuple[_Counting, Site]:
+    """A site over a store that counts."""
+    store = _Counting(MemoryStore())
+    return store, Site("counted", lambda: store)
+
+
+async def test_the_first_write_after_a_change_of_id_looks_once(counted: tuple[_Counting, Site]) -> None:
+    """It asks for the old id, finds it dead and leaves it out: from then on a write is two round trips again."""
+    store, site = counted
+    shop = site.worker()
+    browser = await site.browser().begin(shop, n=0)
+    await browser.ask(shop, lambda session: session.login("ann"))
+    store.take()
+    cost = []
+    for _ in range(3):
+        await browser.ask(shop, lambda session: session.increment("n"))
+        cost.append(store.take())
+    assert cost == [(2, 1), (1, 1), (1, 1)]
+    await site.close()
+
+
+async def test_who_only_reads_looks_until_the_next_touch(counted: tuple[_Counting, Site]) -> None:
+    """A reader writes nothing for it; the touch that is due anyhow writes down that the old id has ended."""
+    store, site = counted
+    shop = site.worker()
+    browser = await site.browser().begin(shop, n=0)
+    await browser.ask(shop, lambda session: session.login("ann"))
+    store.take()
+    cost = []
+    for seconds in (0, 0, 3600, 0):
+        site.clock.advance(seconds)
+        await browser.ask(shop, look)
+        cost.append(store.take())
+    assert cost[:2] == [(2, 0), (2, 0)]
+    assert cost[2][1] == 1
+    assert cost[3] == (1, 0)
+    await site.close()
+
+
+CHANGES: dict[str, Handler] = {
+    "regenerate": lambda session: session.regenerate(),
+    "login": lambda session: session.login("ann"),
+}
+
+
+@pytest.mark.parametrize("second", CHANGES)
+@pytest.mark.parametrize("first", CHANGES)
+@pytest.mark.parametrize("last_save", [False, True])
+async def test_two_changes_of_id_in_one_request_end_the_id_that_the_browser_had(
+    site: Site, first: str, second: str, last_save: bool
+) -> None:
+    """A save between them, and perhaps one after: one session is left, with what other tabs wrote meanwhile."""
+    shop = site.worker()
+    browser = await site.browser().login(shop)
+    await browser.ask(shop, lambda session: session.update(n=1))
+    thief = browser.copy()
+
+    async def other_tab(session: Session) -> None:
+        await thief.ask(shop, lambda there: (there.increment("n"), there.update(note="gift")))
+
+    save: Handler = lambda session: session.save()  # noqa: E731
+    grow: Handler = lambda session: session.increment("n", 10)  # noqa: E731
+    changes = [grow, CHANGES[first], save, other_tab, grow, CHANGES[second], *([save, grow] if last_save else [])]
+    assert (await browser.ask(shop, steps(*changes))).status == 200
+    assert (await thief.ask(shop, look)).result is None
+    assert (await browser.ask(shop, items)).result == {"n": 32 if last_save else 22, "note": "gift"}
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+async def test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id(site: Site) -> None:
+    """The browser has what it had, with what was saved."""
+    shop = site.worker()
+    browser = await site.browser().login(shop)
+
+    async def fails(session: Session) -> None:
+        session.regenerate()
+        session["n"] = 1
+        await session.save()
+        session.regenerate()
+        await session.save()
+        raise RuntimeError("a mistake")
+
+    before = browser.ids
+    assert (await browser.ask(shop, fails)).status == 500
+    assert browser.ids == before
+    assert (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result == ("ann", {"n": 1})
+    assert len(await shop.manager.sessions_of("ann")) == 1
