@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from limpet import Session, SessionEnded
+from limpet import Keyring, Session, SessionEnded
 from tests.laws.site import Browser, Shop, Site, items, look, steps
 
 END: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
@@ -17,6 +18,12 @@ END: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
     "revoke_all": lambda tab, shop: shop.manager.revoke_all("ann"),
     "revoke_everyone": lambda tab, shop: shop.manager.revoke_everyone(),
     "revoke by tag": lambda tab, shop: shop.manager.revoke(tag=("device", "phone")),
+}
+CHANGE: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
+    "logout": END["logout"],
+    "login of another user": END["login of another user"],
+    "login": lambda tab, shop: tab.login(shop),
+    "regenerate": lambda tab, shop: tab.ask(shop, lambda session: session.regenerate()),
 }
 LEARN: dict[str, Callable[[Session], Any]] = {
     "exclusive": lambda session: _refresh_token(session),
@@ -216,3 +223,24 @@ async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_who
         await tab.ask(other, lambda session: session.update(cart=["tea"]))
     stored = (await tab.ask(shop, items)).result
     assert stored == {"cart": ["tea"]}
+
+
+@pytest.mark.parametrize("how", CHANGE)
+@pytest.mark.parametrize("due", ["a renewed id", "a newer signing key"])
+async def test_an_id_that_has_ended_does_not_go_out_again(site: Site, due: str, how: str) -> None:
+    """A request that only reads would send its id once more, and another tab ends that id meanwhile: no cookie."""
+    if due == "a renewed id":
+        shop = site.worker(policy={"renewal_interval": 600})
+        ann = await site.browser().login(shop)
+        old = ann.copy()
+        site.clock.advance(601)
+        await ann.ask(shop)
+        assert ann.ids != old.ids
+    else:
+        first, second = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        ann = await site.browser().login(site.worker(secret=first))
+        shop, old = site.worker(secret=Keyring([second, first])), ann.copy()
+    assert (await old.copy().ask(shop)).cookies, "its id is due to go out again"
+    async with old.held(shop) as slow:
+        await CHANGE[how](ann, shop)
+    assert (slow.status, slow.cookies) == (200, [])

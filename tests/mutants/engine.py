@@ -186,6 +186,22 @@ HANDLERS: Final = (
         "laws/test_predecessors.py",
     ),
     Breakage(
+        "an id that has ended goes out again where nothing was written",
+        "_core/commit.py",
+        "_reissue",
+        "written or await __LOOK__",
+        "True",
+        "laws/test_ended_sessions.py::test_an_id_that_has_ended_does_not_go_out_again",
+    ),
+    Breakage(
+        "a write by version is followed by a look",
+        "_core/commit.py",
+        "_reissue",
+        "written or __LOOK__",
+        "__LOOK__",
+        "core/test_commit.py",
+    ),
+    Breakage(
         "a use counts from the end of its request only",
         "_core/reading.py",
         "_keep_for_this_request",

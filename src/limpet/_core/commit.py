@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, cookie_session, importing, logins, marks, plan, rotation, tokens
+from limpet._core import conflict, cookie_session, forward, importing, logins, marks, plan, rotation, tokens
 from limpet._core.attempt import Attempt
 from limpet._core.plan import Plan, Step
 from limpet._core.record import Found
@@ -31,7 +31,7 @@ from limpet.errors import SessionClosed, SessionEnded, SessionLimitReached, Stor
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["commit", "reissue"]
+__all__ = ["commit"]
 
 log = logging.getLogger("limpet")
 
@@ -56,7 +56,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         return
     if todo.step is Step.NOTHING and not todo.end and (state.leaving is None or not final):
         state.flags &= ~(WRITTEN | ENDED | WATCHED)
-        reissue(engine, state)
+        await _reissue(engine, state, written=False)
         return
     if not engine.is_server_side or engine.storage.immediate or todo.step in (Step.TOUCH, Step.DROP):
         await _carry_out(engine, state, todo, now, final)
@@ -87,6 +87,7 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
 async def _steps(
     engine: Context, state: SessionState, todo: Plan, attempt: Attempt | None, final: bool, taken: int
 ) -> None:
+    before = None if state.read is None else state.read.record.version
     if todo.end:
         await _end(engine, state, engine.clock() if attempt is None else attempt.now)
     step = todo.step
@@ -106,7 +107,7 @@ async def _steps(
         await _write(attempt, step, final)
     elif step is Step.DROP:
         _drop(engine, state, taken)
-    reissue(engine, state)
+    await _reissue(engine, state, written=state.read is not None and state.read.record.version != before)
 
 
 async def _write(attempt: Attempt, step: Step, final: bool) -> None:
@@ -229,24 +230,8 @@ async def _touch(attempt: Attempt) -> None:
         return
     if plan.cookie_slides(attempt.draft, engine.rules, attempt.now):
         state.flags |= REISSUE
-    if state.flags & REISSUE and not await _may_go_out_again(attempt):
-        state.flags &= ~REISSUE
-        return
     record = read.record._replace(accessed=attempt.now, expires=max(read.record.expires, expires))
     state.read = read._replace(record=record)
-
-
-async def _may_go_out_again(attempt: Attempt) -> bool:
-    """Look whether the id still is the session's: a touch cannot tell, since a tombstone counts as a record.
-
-    The cookie of an id that a login or logout has ended meanwhile would take the place of theirs in the browser.
-    """
-    key = attempt.stored().key or ""
-    try:
-        record = await attempt.engine.storage.load(key)
-    except StoreUnavailable:
-        return False
-    return record is not None and not marks.is_mark(record.payload)
 
 
 async def _still_there(attempt: Attempt) -> bool:
@@ -324,15 +309,33 @@ def _drop(engine: Context, state: SessionState, taken: int) -> None:
         engine.emit(events.WriteDropped, reason="the request came from another site, without the session's cookie")
 
 
-def reissue(engine: Context, state: SessionState) -> None:
-    """Hand the same token out again: under the newest key, with a new Max-Age, or in place of a renewed id."""
+async def _reissue(engine: Context, state: SessionState, *, written: bool) -> None:
+    """Hand the same token out again: under the newest key, with a new Max-Age, or in place of a renewed id.
+
+    Args:
+        written: A write by version has just shown that the id still is the session's.
+    """
     flags, read = state.flags, state.read
     if not flags & REISSUE or state.out is not None or state.phase:
         return
-    if read is not None:
-        if not engine.is_server_side:
-            if flags & ACCESSED:
-                state.out = engine.client.seal(read.record)
-        elif read.raw and flags & (ACCESSED | FORWARDED):
-            state.out = engine.ids.present(read.raw)
     state.flags &= ~REISSUE
+    if read is None:
+        return
+    if not engine.is_server_side:
+        if flags & ACCESSED:
+            state.out = engine.client.seal(read.record)
+    elif read.raw and flags & (ACCESSED | FORWARDED) and (written or await _is_current(engine, read.key or "")):
+        state.out = engine.ids.present(read.raw)
+
+
+async def _is_current(engine: Context, key: str) -> bool:
+    """Look whether an id still is its session's: a touch cannot tell, since a tombstone counts as a record.
+
+    The cookie of an id that a login, a logout or a renewal has ended meanwhile would take the place of theirs in the
+    browser.
+    """
+    try:
+        record = await engine.storage.load(key)
+    except StoreUnavailable:
+        return False
+    return record is not None and not marks.is_mark(record.payload) and not forward.is_forward(record.payload)
