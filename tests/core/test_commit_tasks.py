@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from types import coroutine
 
 import pytest
 
-from limpet import Session
+from limpet import Session, SessionManager
 from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
@@ -101,3 +103,37 @@ async def test_f18_a_cancelled_request_finishes_its_save() -> None:
     async with asyncio.timeout(5):
         while await site.read(token) != {"x": 1}:
             await asyncio.sleep(0)
+
+
+async def test_two_saves_at_once_without_an_event_loop() -> None:
+    """Two coroutines that a program drives by hand: the second gives way until the first has saved, and then saves."""
+    manager = SessionManager(Waits())
+    session = manager.begin([])
+    session["x"] = 1
+    saves = [session.save(), session.save()]
+    turns = 0
+    while saves:
+        turns += 1
+        assert turns < 100, "the second still waits"
+        for save in list(saves):
+            try:
+                save.send(None)
+            except StopIteration:
+                saves.remove(save)
+    assert session.public_id is not None
+    assert session["x"] == 1
+
+
+class Waits(MemoryStore):
+    """A store whose records take a few turns to be there."""
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        for _ in range(3):
+            await pause()
+        return await super().create(key, record, now=now)
+
+
+@coroutine
+def pause() -> Generator[None, None, None]:
+    """Give way once to whoever drives the coroutine."""
+    yield

@@ -244,3 +244,29 @@ async def test_an_id_that_has_ended_does_not_go_out_again(site: Site, due: str, 
     async with old.held(shop) as slow:
         await CHANGE[how](ann, shop)
     assert (slow.status, slow.cookies) == (200, [])
+
+
+@pytest.mark.parametrize("met", [True, False], ids=["met alive", "came too late"])
+async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_read_nothing(
+    site: Site, met: bool
+) -> None:
+    """What a handler writes that has read an ended session may be of that session; the next user does not get it."""
+    shop = site.worker()
+    ann = await site.browser().login(shop)
+    tab = ann.copy()
+    await ann.ask(shop, lambda session: session.update(card="of ann"))
+
+    async def handler(session: Session) -> None:
+        card = session.get("card")
+        if met:
+            await ann.ask(shop, lambda other: other.logout())
+            await session.refresh()
+        session["copied"] = card
+        session.login("bob")
+        session["after"] = True
+
+    if not met:
+        await ann.ask(shop, lambda other: other.logout())
+    assert (await tab.ask(shop, handler)).status == 200
+    found = (await tab.ask(shop, lambda session: (session.subject, dict(session)))).result
+    assert found == ("bob", {"after": True} if met else {"copied": None, "after": True})

@@ -153,3 +153,23 @@ async def test_ids_without_a_signature_are_read_until_a_date(site: Site) -> None
     assert (await ann.ask(strict, look)).result == "ann", "the id was not signed with the next response"
     site.clock.advance(3 * 86_400)
     assert (await left.ask(after, look)).result is None
+
+
+async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Site) -> None:
+    """Two tabs come with one old cookie, and the one logs out while the other has moved in."""
+    shop, other = site.worker(**_importers(forget=True)), site.worker(**_importers(forget=True))
+    old = _old(site, age=60)
+    tab = old.copy()
+    async with old.held(shop, lambda session: session.logout()):
+        assert (await tab.ask(other, look)).result == "ann"
+    assert (await tab.ask(other, look)).result is None
+    assert await shop.manager.sessions_of("ann") == []
+
+
+async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_cookie(site: Site) -> None:
+    """Who has copied the old cookie does not log its user in again."""
+    shop = site.worker(**_importers(forget=True))
+    old = _old(site, age=60)
+    copy = old.copy()
+    await old.ask(shop, lambda session: session.logout())
+    assert (await copy.ask(shop, look)).result is None

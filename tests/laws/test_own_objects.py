@@ -158,3 +158,45 @@ async def test_the_order_is_kept_when_two_tabs_add(site: Site) -> None:
         ["tea", "milk", "bread"],
         ["tea", "bread", "milk"],
     )
+
+
+async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: Site) -> None:
+    """A merge puts an object of the engine's own in its place; what the handler changes in its own still counts."""
+    shop = site.worker()
+    ann = await site.browser().begin(shop, begun=True)
+
+    async def pay(session: Session) -> None:
+        order = {"state": "open"}
+        session["order"] = order
+        await ann.copy().ask(shop, lambda other: other.setdefault("order", {"note": "gift"}))
+        await session.save()
+        order["state"] = "paid"
+
+    assert (await ann.ask(shop, pay)).status == 200
+    assert (await ann.ask(shop, items)).result["order"] == {"state": "paid", "note": "gift"}
+
+
+async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge_is_an_error(site: Site) -> None:
+    """What cannot be carried over is no silent loss."""
+    shop = site.worker()
+    ann = await site.browser().begin(shop, box={"orders": []})
+
+    async def pay(session: Session) -> None:
+        order = {"state": "open"}
+        session["box"]["order"] = order
+        await ann.copy().ask(shop, lambda other: other["box"].update(order={"note": "gift"}))
+        await session.save()
+        order["state"] = "paid"
+
+    answer = await ann.ask(shop, pay)
+    assert answer.status == 409
+    assert (await ann.ask(shop, items)).result["box"]["order"] == {"state": "open", "note": "gift"}
+
+
+async def test_one_object_that_a_handler_put_under_two_keys_is_merged_under_one(site: Site) -> None:
+    """Another tab's addition to the one key does not turn up under the other, though the engine made the object."""
+    shop = site.worker()
+    ann = await site.browser().begin(shop, cart=["tea"])
+    async with ann.held(shop, lambda session: session.update(wishes=session["cart"])):
+        await ann.ask(shop, lambda session: session["cart"].append("milk"))
+    assert (await ann.ask(shop, items)).result == {"cart": ["tea", "milk"], "wishes": ["tea"]}

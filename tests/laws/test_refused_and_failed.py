@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from limpet import Session, SessionLimitReached
+from limpet import Session, SessionLimitReached, UnstorableValue
 from tests.laws.site import Browser, Shop, Site, items, look, steps
 
 ONE = {"max_sessions": 1, "when_full": "refuse"}
@@ -261,3 +261,36 @@ async def test_many_sessions_of_one_user_are_ended_and_listed(site: Site, count:
     assert await shop.manager.revoke_all("bot") == count + 1
     assert await shop.manager.sessions_of("bot") == []
     assert (await first.ask(shop, look)).result is None
+
+
+async def test_an_increment_of_a_save_that_was_refused_counts_once_in_the_next(site: Site) -> None:
+    """The handler makes the session smaller and goes on; another tab adds to the number meanwhile."""
+    shop = site.worker(policy={"max_size": 1000})
+    ann = await site.browser().begin(shop, n=0)
+
+    async def handler(session: Session) -> None:
+        session.increment("n")
+        session["blob"] = "x" * 2000
+        with pytest.raises(UnstorableValue):
+            await session.save()
+        del session["blob"]
+        await ann.copy().ask(shop, lambda other: other.increment("n"))
+
+    assert (await ann.ask(shop, handler)).status == 200
+    assert (await ann.ask(shop, items)).result == {"n": 2}
+
+
+async def test_an_increment_before_a_refresh_counts_once(site: Site) -> None:
+    """Other tabs add to the number before the refresh and after it."""
+    shop = site.worker()
+    ann = await site.browser().begin(shop, n=0)
+
+    async def handler(session: Session) -> Any:
+        session.increment("n")
+        await ann.copy().ask(shop, lambda other: other.increment("n"))
+        await session.refresh()
+        await ann.copy().ask(shop, lambda other: other.increment("n"))
+        return session["n"]
+
+    assert (await ann.ask(shop, handler)).result == 2
+    assert (await ann.ask(shop, items)).result == {"n": 3}
