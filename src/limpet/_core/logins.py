@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._core import conflict, locks, marks, plan
-from limpet._core.listing import live
+from limpet._core.listing import Kept, live
 from limpet._core.record import unpack
 from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState
 from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
@@ -114,8 +114,7 @@ async def has_room(engine: Context, subject: str, limit: int, own: set[str]) -> 
     """Tell whether a subject may have one more session beside those that are this browser's own."""
     if limit < 1:
         return False
-    others = [kept for kept in await live(engine, subject) if kept.key not in own]
-    return len(others) < limit
+    return len(await _others(engine, subject, own)) < limit
 
 
 async def _places_of_this_browser(engine: Context, state: SessionState, old: str | None) -> set[str]:
@@ -170,7 +169,7 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
     engine, own = attempt.engine, attempt.stored().key
     # Those that this login takes the place of are ended in their own way.
     places = await _places_of_this_browser(engine, attempt.state, attempt.replaces) - {own}
-    sessions = [kept for kept in await live(engine, subject) if kept.key not in places]
+    sessions = await _others(engine, subject, places)
     newest = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
     stands = True
     for kept in newest[limit:]:
@@ -182,6 +181,17 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
         elif await engine.storage.end(kept.key, kept.record):
             engine.emit(events.LimitReached, kept.key, subject=subject)
     return stands
+
+
+async def _others(engine: Context, subject: str, own: set[str]) -> list[Kept]:
+    """Return the live sessions of a subject beside these; a change of id under way is one, its first record."""
+    sessions = [kept for kept in await live(engine, subject) if kept.key not in own]
+    keys = {kept.key for kept in sessions}
+    return [
+        kept
+        for kept in sessions
+        if kept.contents is None or keys.isdisjoint(row[0] for row in kept.contents.predecessors)
+    ]
 
 
 async def _count(engine: Context, subject: str) -> int:

@@ -48,7 +48,7 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
             if await engine.storage.replace(there.key, grave, there.record.version) is None:
                 dead.add(named.key)
             continue
-        state = SessionState(now)
+        state = SessionState()
         adopt(state, found)
         attempt = Attempt(engine, state, NO_PLAN, now)
         attempt.repairs, attempt.increments = True, dict(named.increments)
