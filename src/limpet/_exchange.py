@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -30,7 +29,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 # Each framework has types of its own for a scope and its messages, so that an application of any of them is one.
 ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
-log = logging.getLogger("limpet")
 
 _SESSION_ENDED: Final = 1008  # RFC 6455, section 7.4.1: policy violation
 
@@ -61,6 +59,7 @@ class Exchange:
     _started = False
     _failed = False
     _replaced = False
+    _unsaved = False
 
     def __init__(self, middleware: Middleware, scope: Scope, session: Session, send: Send) -> None:
         self._middleware = middleware
@@ -79,6 +78,7 @@ class Exchange:
                 raise
             refused = error
         if refused is not None:
+            self._unsaved = isinstance(refused, StoreUnavailable) and refused.waited
             await self._refuse(refused)
             return False
         self._begin(message)
@@ -131,10 +131,13 @@ class Exchange:
         self._failed = True
         state = self._state
         try:
-            if state.created is not None or not self._middleware.manager.engine.is_idle(self._session):
+            idle = state.created is None and self._middleware.manager.engine.is_idle(self._session)
+            if not idle and not self._unsaved:  # one time limit is enough
                 await self._middleware.save(self._session, True)
         except (StoreUnavailable, SessionConflict):
-            log.warning("a logout could not be carried out: the request failed, and the store too")
+            self._middleware.manager.engine.emitter.log.warning(
+                "logout", "a logout could not be carried out: the request failed, and the store too"
+            )
         if isinstance(error, LimpetError) and answer_to(error) is not None and not self._started:
             await self._refuse(error)
             return True

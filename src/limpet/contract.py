@@ -30,6 +30,7 @@ __all__ = [
     "Settles",
     "Store",
     "Sweeps",
+    "Urgent",
     "make_record",
     "members",
     "supports",
@@ -206,6 +207,15 @@ class Replaces(Protocol):
 
 
 @runtime_checkable
+class Urgent(Protocol):
+    """A store that can be full, and takes even then what ends sessions; its `Replaces.replace` does so too."""
+
+    async def create_urgently(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Do what `Store.create` does, also while the store is full: for small records that end sessions."""
+        ...
+
+
+@runtime_checkable
 class Scans(Protocol):
     """A store that can walk through all its records, for copying and statistics."""
 
@@ -277,4 +287,5 @@ _MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
     Settles: ("settles_within",),
     Store: ("open", "close", "load", "create", "update", "touch", "delete"),
     Sweeps: ("sweep",),
+    Urgent: ("create_urgently",),
 }

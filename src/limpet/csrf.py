@@ -15,7 +15,6 @@ Sources: OWASP Cross-Site Request Forgery Prevention Cheat Sheet; RFC 6454 (Orig
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections import deque
@@ -24,6 +23,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from limpet._bounded_log import BoundedLog
 from limpet._core import form_tokens, tokens
 from limpet._core.session import Session, backend_of, state_of
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, path_patterns, route_path, session_in
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CSRFMiddleware", "csrf_token"]
 
-log = logging.getLogger("limpet")
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 _FORMS: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
@@ -115,6 +114,7 @@ class CSRFMiddleware:
         scope_key: str = "session",
     ) -> None:
         self.app = app
+        self._log = BoundedLog()
         self._manager = manager
         self._scope_key = scope_key
         self._exempt = path_patterns(exempt, "exempt")
@@ -147,7 +147,8 @@ class CSRFMiddleware:
         if problem is None:
             await self.app(scope, receive, send)
         else:
-            log.warning("CSRF: %s %r was refused: %s", scope.get("method", "WebSocket"), scope["path"], problem)
+            asked = scope.get("method", "WebSocket"), scope["path"]
+            self._log.warning("CSRF", "CSRF: %s %r was refused: %s", *asked, problem)
             await _refuse(kind, problem, send)
 
     def _is_foreign(self, scope: Scope) -> bool:

@@ -300,7 +300,7 @@ class Directory:
             found.contents.seen = number
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)
-            if await engine.storage.update(found.key, record, found.record.version) is None:
+            if await engine.storage.update(found.key, record, found.record.version, insist=True) is None:
                 break
         draft = None if state is None else state.draft
         if state is not None and draft is not None:

@@ -88,11 +88,15 @@ class StoreUnavailable(StoreError):
 
     Attributes:
         retry_after: Seconds after which a client may try again (the ``Retry-After`` header).
+        waited: The time limit is used up, so that the same request does not wait for the store again.
     """
 
-    def __init__(self, message: str = "the session store did not answer", *, retry_after: int = 1) -> None:
+    def __init__(
+        self, message: str = "the session store did not answer", *, retry_after: int = 1, waited: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.waited = waited
 
 
 class SessionError(LimpetError):

@@ -6,11 +6,13 @@ hexadecimal digits of its store key.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 __all__ = [
+    "LOGGED",
     "AmbiguousCookie",
     "CorruptRecord",
     "Event",
@@ -173,3 +175,28 @@ class SessionsSwept(Event):
 
 Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
 """Called with every event; what it raises is logged and never reaches a request."""
+
+LOGGED: Final[Mapping[type[Event], tuple[int, str, tuple[str, ...]]]] = {
+    WriteAfterEnd: (
+        logging.WARNING,
+        "session %s: a request wrote after another one had ended the session; nothing was stored",
+        (),
+    ),
+    WriteDropped: (logging.WARNING, "session %s: what a request wrote was not kept: %s", ("reason",)),
+    AmbiguousCookie: (
+        logging.WARNING,
+        "session %s: a request presented two live sessions under one cookie name and was served as anonymous",
+        (),
+    ),
+    ValueOverwritten: (
+        logging.INFO,
+        "session %s: two requests gave a key different values and the later one stayed: %s",
+        ("keys",),
+    ),
+    SessionReused: (
+        logging.WARNING,
+        "session %s: a renewed id was presented after its grace: a copy of the cookie may be in other hands",
+        (),
+    ),
+}
+"""Events that explain to an operator what became of a write: level, message, and which facts it shows."""

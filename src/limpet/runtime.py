@@ -174,7 +174,7 @@ class _Turn:
 
 
 def _too_late(seconds: float) -> StoreUnavailable:
-    return StoreUnavailable(f"the session store did not answer within {seconds:g} s")
+    return StoreUnavailable(f"the session store did not answer within {seconds:g} s", waited=True)
 
 
 def _is_given(place: asyncio.Future[None]) -> bool:

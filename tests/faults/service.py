@@ -86,14 +86,15 @@ class Service:
             return f"redis://127.0.0.1:{self.server.port}?prefix={self.corner}:"
         return f"{self.server.url}?schema={self.corner}"
 
-    async def site(self, *, lazy: bool = False, direct: bool = False, **policy: Any) -> Site:
+    async def site(self, *, lazy: bool = False, direct: bool = False, counted: bool = True, **policy: Any) -> Site:
         """Return a site whose store is ready and whose statements the server knows."""
-        site = Site(self.store(direct=direct), lazy=lazy, **policy)
+        site = Site(self.store(direct=direct), lazy=lazy, counted=counted, **policy)
         await answered(lambda: site.request(lambda session: session.update(warm=1)))
         token = await site.session(warm=1)
         for handler in (add, read, lambda session: session.logout()):
             assert (await site.request(handler, token)).status == 200
-        site.take()
+        if counted:
+            site.take()
         return site
 
     def crash(self) -> None:

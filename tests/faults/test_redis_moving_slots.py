@@ -6,13 +6,17 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from redis.crc import key_slot
 
+from limpet import Session
+from limpet._core.positions import JOURNAL
 from limpet.contract import ABSENT, DONE, Record
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
+from tests.races.site import Handler, Reply, Site
 from tests.servers.topologies import ClusterSetup
 from tests.servers.valkey import ValkeyServer
 
@@ -118,4 +122,57 @@ async def test_slots_move(cluster: ClusterSetup, wait: int) -> None:
         found = await store.load(key)
         assert found is not None
         assert found.version == record.version
+    await store.close()
+
+
+async def test_no_visitor_notices(cluster: ClusterSetup) -> None:
+    """Through the middleware, with the settings that applications have: no 503, every count counts, logins and logouts
+    go through and hold, while the slots of the sessions, their indexes and the journal move."""
+    prefix = f"{a_key()}:"
+    store = RedisStore(cluster.url, prefix=prefix)
+    site = Site(store, counted=False)
+    names = [f"user {at}" for at in range(24)]
+    tokens = [(await site.request(partial(Session.login, subject=name))).token for name in names]
+    keys = [info.public_id for name in names for info in await site.manager.sessions_of(name)]
+    slots = [key_slot(f"{prefix}{JOURNAL}".encode()), *(key_slot(store._index(name).encode()) for name in names)]
+    slots += [key_slot(f"{prefix}{key}".encode()) for key in keys]
+    statuses, counts, slowest, going = Counter[int](), Counter[str](), [0.0], True
+
+    async def ask(handler: Handler, token: str | None) -> Reply:
+        begun = time.monotonic()
+        reply = await site.request(handler, token)
+        slowest[0] = max(slowest[0], time.monotonic() - begun)
+        statuses[reply.status] += 1
+        return reply
+
+    async def visit(name: str, token: str | None) -> None:
+        while going:
+            await ask(lambda session: session.increment("n"), token)
+            counts[name] += 1
+            other = (await ask(partial(Session.login, subject=name), None)).token
+            await ask(lambda session: session.logout(), other)
+            assert (await ask(lambda session: session.subject, other)).result is None, "a logout did not hold"
+            await asyncio.sleep(0.005)
+        assert (await ask(lambda session: session["n"], token)).result == counts[name], "a count was lost"
+
+    def reshard() -> int:
+        until = time.monotonic() + SECONDS
+        count = 0
+        for slot in dict.fromkeys(slots):
+            if time.monotonic() > until:
+                break
+            move(cluster, slot, prefix)
+            count += 1
+        return count
+
+    visitors = [asyncio.create_task(visit(name, token)) for name, token in zip(names, tokens, strict=True)]
+    try:
+        moved = await asyncio.to_thread(reshard)
+    finally:
+        going = False
+        await asyncio.gather(*visitors)
+    assert moved > 5
+    assert list(statuses) == [200], statuses
+    assert statuses[200] > 200
+    assert slowest[0] < 1
     await store.close()

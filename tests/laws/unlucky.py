@@ -12,7 +12,7 @@ __all__ = ["HOW", "How", "Slow", "Unlucky"]
 
 How = Literal["one reply lost", "all replies lost", "dies before", "dies after", "lands twice"]
 HOW: Final[tuple[How, ...]] = ("one reply lost", "all replies lost", "dies before", "dies after", "lands twice")
-_WRITES: Final = frozenset({"create", "update", "touch", "delete", "replace"})
+_WRITES: Final = frozenset({"create", "create_urgently", "update", "touch", "delete", "replace"})
 
 
 class Unlucky:

@@ -137,12 +137,21 @@ class Site:
     Args:
         store: Where the sessions are kept.
         lazy: As for the middleware.
+        counted: Count the calls of the store; sessions cannot be found by subject then.
         policy: Settings of the `SessionPolicy`; nothing is a login by its key, unless told.
     """
 
-    def __init__(self, store: Any, *, lazy: bool = False, manager: dict[str, Any] | None = None, **policy: Any) -> None:
+    def __init__(
+        self,
+        store: Any,
+        *,
+        lazy: bool = False,
+        counted: bool = True,
+        manager: dict[str, Any] | None = None,
+        **policy: Any,
+    ) -> None:
         self.clock = FakeClock()
-        self.counting = Counting(store) if isinstance(store, Store) else None
+        self.counting = Counting(store) if counted and isinstance(store, Store) else None
         policy = {"rotate_on": (), **policy}
         kept = self.counting or store
         self.manager = SessionManager(

@@ -349,6 +349,30 @@ def test_urls(url: str, shown: str) -> None:
     assert repr(store) == f"RedisStore({shown!r}, prefix='limpet:')"
 
 
+POLICIES = [
+    *(f"allkeys-{way}" for way in ("lru", "lfu", "random")),
+    *(f"volatile-{way}" for way in ("lru", "lfu", "random", "ttl")),
+]
+
+
+async def test_every_eviction_policy_is_judged(own_valkey: ValkeyServer) -> None:
+    """Of all policies that the server knows only noeviction is nothing to mend, whatever maxmemory is."""
+    store = RedisStore(own_valkey.url)
+    own_valkey.say("CONFIG", "SET", "appendonly", "yes")
+    for most in ("0", "100mb"):
+        own_valkey.say("CONFIG", "SET", "maxmemory", most)
+        for policy in POLICIES:
+            assert own_valkey.say("CONFIG", "SET", "maxmemory-policy", policy) == "+OK\r\n"
+            (said,) = [sentence for sentence in await store.check() if "maxmemory-policy" in sentence]
+            assert said.startswith(f"maxmemory-policy is {policy}: ")
+            assert "what was revoked is valid again; set noeviction" in said
+    assert "argument must be one of" not in own_valkey.say("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    known = own_valkey.say("CONFIG", "SET", "maxmemory-policy", "none-such")
+    assert len(POLICIES) + 1 == known.count("-lru") + known.count("-lfu") + known.count("-random") + 2, known
+    assert await store.check() == []
+    await store.close()
+
+
 async def test_check_names_what_is_dangerous(own_valkey: ValkeyServer) -> None:
     """A server that would lose or forget sessions is complained about; one that is set up well is not."""
     store = RedisStore(own_valkey.url, wait_replicas=1, max_connections=5)

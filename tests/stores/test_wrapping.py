@@ -25,6 +25,7 @@ from limpet.contract import (
     Settles,
     Store,
     Sweeps,
+    Urgent,
     members,
     supports,
 )
@@ -36,7 +37,7 @@ from limpet.testing import FakeClock, StoreSuite
 from tests.security.site import SECRET, Watched
 
 POWERS: Sequence[type[Any]] = (
-    *(Store, Checks, Finds, Immediate, LoadsMany, Pages, Pooled, Replaces, Scans, Settles, Sweeps),
+    *(Store, Checks, Finds, Immediate, LoadsMany, Pages, Pooled, Replaces, Scans, Settles, Sweeps, Urgent),
 )
 
 

@@ -244,6 +244,14 @@ class ScansTwice(MemoryStore):
         return ([(cursor, self._records[cursor]), *page] if cursor else page), following
 
 
+class UrgentlyOverwrites(MemoryStore):
+    """Takes no notice in `create_urgently` of what is there."""
+
+    async def create_urgently(self, key: str, record: Record, *, now: int) -> Outcome:
+        await self.delete(key)
+        return await self.create(key, record, now=now)
+
+
 class ReplacesLikeUpdate(MemoryStore):
     """Keeps the later times in `replace` too."""
 

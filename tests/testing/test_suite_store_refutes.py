@@ -51,6 +51,7 @@ from tests.testing.broken_stores import (
     TouchMovesBack,
     TouchRevives,
     Upserts,
+    UrgentlyOverwrites,
 )
 
 REFUTED: Sequence[tuple[Callable[[], MemoryStore], str, str]] = [
@@ -90,6 +91,7 @@ REFUTED: Sequence[tuple[Callable[[], MemoryStore], str, str]] = [
     (SweepsEverything, "test_sweep_deletes_what_has_expired", "sweep with a limit of 3 deleted 7"),
     (LosesTheIndex, "test_find_follows_every_write", "find after the subject changed gave 2 records, not 1"),
     (ScansTwice, "test_scan_walks_through_everything", "twice"),
+    (UrgentlyOverwrites, "test_create_urgently_is_create", "create_urgently where there is a record must return it"),
     (ReplacesLikeUpdate, "test_replace_takes_times_as_given", "load after replace: accessed is"),
     (ReplacesLikeUpdate, "test_sweep_follows_a_replace", "sweep did not delete a record that replace shortened"),
     (ReplacesAnything, "test_replace_needs_the_current_version", "an update was lost"),
@@ -221,4 +223,4 @@ def test_a_subclass_is_all_it_takes(tmp_path: Path, mark: str, backend: str, opt
     environment = {**os.environ, "PYTHONPATH": str(Path(limpet.errors.__file__).parents[1])}
     done = run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "51 passed" in done.stdout
+    assert "52 passed" in done.stdout

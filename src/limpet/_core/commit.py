@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from limpet import events
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from limpet._core.context import Context
 
 __all__ = ["commit"]
-
-log = logging.getLogger("limpet")
 
 
 async def commit(engine: Context, state: SessionState, *, failed: bool, final: bool) -> None:
@@ -190,8 +187,10 @@ async def _end_others(attempt: Attempt) -> None:
         await logins.take_place(engine, state, gone)
         await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, key), gone.record.version)
     except StoreUnavailable:
-        log.warning(
-            "session %s began, and not every other that its request presented could be ended", tokens.tag(key or "")
+        engine.storage.emitter.log.warning(
+            "rivals",
+            "session %s began, and not every other that its request presented could be ended",
+            tokens.tag(key or ""),
         )
 
 
@@ -257,6 +256,8 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
     if not engine.is_server_side:
         await cookie_session.end(engine, state)
         return
+    if isinstance(state.error, StoreUnavailable) and state.error.waited:  # one time limit is enough
+        raise state.error
     ended = False
     targets: list[Read] = []
     if state.read is not None:

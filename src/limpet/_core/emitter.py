@@ -1,4 +1,4 @@
-"""What a manager tells of itself: events to listeners, and what it does and how long to a tracer."""
+"""What a manager tells of itself: events to listeners and to the log, what it does and how long to a tracer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from limpet import events
+from limpet._bounded_log import BoundedLog
 from limpet._core import tokens
 from limpet.protocols import Runtime, Tracer
 
@@ -17,14 +18,21 @@ log = logging.getLogger("limpet")
 
 
 class Emitter:
-    """The part of an engine that tells.
+    """Sends events and traces, and logs what an operator would look for.
+
+    Args:
+        clock: Returns milliseconds since 1970.
+        runtime: Runs listeners that are coroutines.
+        monotonic: Returns nanoseconds, for the rate of log messages.
 
     Attributes:
         tracer: Told of each load, commit and store call as it runs, such as `limpet.otel` makes one.
+        log: Writes to the log, at a bounded rate.
     """
 
-    def __init__(self, clock: Callable[[], int], runtime: Runtime) -> None:
+    def __init__(self, clock: Callable[[], int], runtime: Runtime, monotonic: Callable[[], int]) -> None:
         self.clock = clock
+        self.log = BoundedLog(monotonic)
         self.runtime: Runtime = runtime
         self.tracer: Tracer | None = None
         self._listeners: list[events.Listener] = []
@@ -35,7 +43,12 @@ class Emitter:
         return listener
 
     def emit(self, kind: type[events.Event], key: str | None = None, **facts: Any) -> None:
-        """Tell the listeners."""
+        """Tell the listeners, and the log."""
+        logged = events.LOGGED.get(kind)
+        if logged is not None:
+            level, message, shown = logged
+            tag = tokens.tag(key) if key else "-"
+            self.log.write(level, kind.__name__, message, tag, *(facts[name] for name in shown))
         if not self._listeners:
             return
         event = kind(at=self.clock(), tag=tokens.tag(key) if key else None, **facts)

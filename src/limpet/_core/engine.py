@@ -83,7 +83,7 @@ class Engine:
         importers: Sequence[Importer] = (),
         reader: Reader | None = None,
     ) -> None:
-        self.emitter = Emitter(clock, runtime or Inline())
+        self.emitter = Emitter(clock, runtime or Inline(), monotonic)
         self.emit = self.emitter.emit
         self.clock = clock
         self.policy = policy
@@ -187,6 +187,7 @@ class Engine:
                 return
             state.loaded, state.error = FAILED, error
             raise
+        state.error = None
 
     def open_sealed(self, state: SessionState) -> None:
         """Open a session that lives in its cookie."""

@@ -7,7 +7,6 @@ only one does. The clocks of two hosts are never compared, but for a lock that i
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from limpet._core import marks, tokens
@@ -35,7 +34,6 @@ class Renewable(Protocol):
 
 
 S = TypeVar("S", bound=Renewable)
-log = logging.getLogger("limpet")
 
 _FIRST: Final = 0.005  # seconds of the first wait; each is half as long again as the one before
 _LONGEST: Final = 0.1
@@ -91,7 +89,9 @@ async def release(engine: Context, key: str, version: int) -> None:
     except StoreUnavailable:
         return  # said as an event
     if isinstance(met, Record):
-        log.warning("a lock was held for longer than its life, and another may have held it too: give it a longer life")
+        engine.storage.emitter.log.warning(
+            "lock", "a lock was held for longer than its life, and another may have held it too: give it a longer life"
+        )
 
 
 class Lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from limpet.contract import Finds, Immediate, LoadsMany, Pages, Replaces, Scans, Settles, Store, supports
+from limpet.contract import Finds, Immediate, LoadsMany, Pages, Replaces, Scans, Settles, Store, Urgent, supports
 from limpet.errors import LimpetError
 
 __all__ = ["NO_RECORDS", "NoRecords", "Powers"]
@@ -23,7 +23,8 @@ class Powers:
     """The optional powers of one store, or of none.
 
     Attributes:
-        many: Reads several records at once; None: it cannot. The same goes for the next three.
+        many: Reads several records at once; None: it cannot. The same goes for the next four.
+        urgent: Takes what ends sessions also while it is full.
         replaces: Shortens the life of a record.
         pages: Hands out the records of a subject by pages.
         finds: Hands out all records of a subject.
@@ -32,11 +33,12 @@ class Powers:
         settles_within: Seconds after which a read has ended by itself, or None.
     """
 
-    __slots__ = ("finds", "immediate", "is_findable", "many", "pages", "replaces", "settles_within")
+    __slots__ = ("finds", "immediate", "is_findable", "many", "pages", "replaces", "settles_within", "urgent")
 
     def __init__(self, store: Store | None) -> None:
         self.immediate = store is not None and supports(store, Immediate)
         self.many: LoadsMany | None = store if store is not None and supports(store, LoadsMany) else None
+        self.urgent: Urgent | None = store if store is not None and supports(store, Urgent) else None
         self.replaces: Replaces | None = store if store is not None and supports(store, Replaces) else None
         self.pages: Pages | None = store if store is not None and supports(store, Pages) else None
         self.finds: Finds | None = store if store is not None and supports(store, Finds) else None

@@ -9,7 +9,6 @@ version.
 from __future__ import annotations
 
 import enum
-import logging
 from typing import TYPE_CHECKING
 
 from limpet import events
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from limpet._core.context import Context
 
 __all__ = ["abandon", "begin_grace", "bury", "finish", "move", "renew"]
-
-log = logging.getLogger("limpet")
 
 
 class _Standing:
@@ -248,7 +245,8 @@ async def _look(engine: Context, key: str, written: Record, version: int) -> InT
     try:
         there = await engine.storage.load(key)
     except StoreUnavailable:
-        log.warning("session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
+        say = engine.storage.emitter.log.warning
+        say("old id", "session %s may still be alive under its old id: the store does not answer", tokens.tag(key))
         return _Fate.UNKNOWN
     if there is None:
         return False

@@ -6,7 +6,6 @@ version token shows. Else it returns what stands in its way: the record that is 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar, cast
@@ -27,7 +26,6 @@ from limpet.protocols import Serializer
 __all__ = ["Storage"]
 
 T = TypeVar("T")
-log = logging.getLogger("limpet")
 
 FUTURE: Final = 90_000_000
 """Milliseconds by which a record may be from the future: a clock wrong by a day, and an hour of summer time."""
@@ -75,6 +73,7 @@ class Storage:
         self.key_of = key_of
         powers = Powers(self.kept)
         self._many, self._replaces, self._pages, self._finds = powers.many, powers.replaces, powers.pages, powers.finds
+        self._urgent = powers.urgent
         self.immediate = powers.immediate
         self.has_marks = powers.is_findable if self.is_server_side else self.kept is not None
         within = powers.settles_within
@@ -101,8 +100,12 @@ class Storage:
             raise
 
     def _note_failure(self, name: str, error: StoreUnavailable, key: str | None) -> None:
-        log.warning("session store: %s failed: %s", name, error)
+        kind = "store " + name
+        self.emitter.log.warning(kind, "session store: %s failed: %s", name, error)
         self.emit(events.StoreFailed, key, call=name, reason=type(error.__cause__ or error).__name__)
+
+    def _warn(self, kind: str, message: str, key: str, *words: object) -> None:
+        self.emitter.log.warning(kind, message, tokens.tag(key), *words)
 
     async def write(
         self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
@@ -151,10 +154,13 @@ class Storage:
         """Write a record where there is none.
 
         Args:
-            insist: What is written can be written again, so that a reply that was lost is no error if another request
-                has written since.
+            insist: It is a mark: one that can be written again, so that a reply that was lost is no error if another
+                request has written since, and that a store which is full takes all the same, where it can.
         """
-        step = partial(self._kept().create, key, record, now=self.clock())
+        create = self._kept().create
+        if insist and self._urgent is not None:
+            create = self._urgent.create_urgently
+        step = partial(create, key, record, now=self.clock())
         return await (self._try if insist else self.write)("create", step, key, record.version)
 
     async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
@@ -163,6 +169,8 @@ class Storage:
         Args:
             insist: As for `create`.
         """
+        if insist and self._urgent is not None:
+            return await self.replace(key, record, expected)
         step = partial(self._kept().update, key, record, expected, now=self.clock())
         return await (self._try if insist else self.write)("update", step, key, record.version)
 
@@ -247,7 +255,7 @@ class Storage:
         try:
             contents = unpack(record.payload, self.serializer)
         except ForeignPayload as problem:  # other workers are newer, or older: to them it is a session
-            log.warning("session %s was left alone: %s", tokens.tag(key), problem)
+            self._warn("foreign", "session %s was left alone: %s", key, problem)
             self.emit(events.CorruptRecord, key, reason=str(problem))
             return None
         except CorruptPayload as problem:
@@ -259,7 +267,7 @@ class Storage:
                     await self.forget(key, record)
                 return None
             if record.accessed - now > FUTURE:
-                log.warning("session %s is from the future: the clocks of two hosts are out of order", tokens.tag(key))
+                self._warn("future", "session %s is from the future: the clocks of two hosts are out of order", key)
                 self.emit(events.CorruptRecord, key, reason="it is from the future")
                 return None
             if (
@@ -269,7 +277,7 @@ class Storage:
             ):
                 return None  # revoked, and not deleted yet
             return Found(raw, key, record, contents, hops > 0)
-        log.warning("session %s could not be read and was deleted: %s", tokens.tag(key), reason)
+        self._warn("corrupt", "session %s could not be read and was deleted: %s", key, reason)
         self.emit(events.CorruptRecord, key, reason=reason)
         await self.forget(key, record)
         return None
@@ -284,7 +292,7 @@ class Storage:
         else:
             target = forward.open_forward(record.payload, raw, key)
             if target is None:
-                log.warning("session %s leads nowhere and was deleted", tokens.tag(key))
+                self._warn("forward", "session %s leads nowhere and was deleted", key)
                 self.emit(events.CorruptRecord, key, reason="a forward record that its id does not open")
                 await self.forget(key, record)
                 return None
@@ -300,7 +308,7 @@ class Storage:
         try:
             await self.call("delete", self.server.delete(key, record.version), key)
         except StoreUnavailable:
-            log.warning("session %s is dead and its record could not be deleted now", tokens.tag(key))
+            self._warn("dead", "session %s is dead and its record could not be deleted now", key)
 
     async def end(self, key: str, record: Record) -> bool:
         """Delete a session, whatever is saved into it meanwhile and whatever id a renewal gives it; False: it was gone.

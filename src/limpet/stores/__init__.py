@@ -27,6 +27,7 @@ from limpet.contract import (
     Settles,
     Store,
     Sweeps,
+    Urgent,
     supports,
 )
 from limpet.stores._opening import CLASSES, EXTRAS, open_store
@@ -63,6 +64,7 @@ __all__ = [
     "Settles",
     "Store",
     "Sweeps",
+    "Urgent",
     "WrappingStore",
     "open_store",
     "supports",

@@ -16,6 +16,7 @@ from limpet.contract import (
     Scans,
     Store,
     Sweeps,
+    Urgent,
     members,
     supports,
 )
@@ -23,7 +24,7 @@ from limpet.stores._connections import Connections, Pooled
 
 __all__ = ["WrappingStore"]
 
-_METHODS: Final = (Checks, Finds, LoadsMany, Pages, Pooled, Replaces, Scans, Sweeps)
+_METHODS: Final = (Checks, Finds, LoadsMany, Pages, Pooled, Replaces, Scans, Sweeps, Urgent)
 """Powers that are one method, which is called as it is named in the protocol."""
 
 
@@ -32,8 +33,9 @@ class WrappingStore:
 
     Subclass it and override what is to be different. Override `to_store` and `from_store` to change records on their
     way in and out: every call goes through these two. Override a method to change one call, and then all that read or
-    write in the same way: `load_many`, `find`, `find_page` and `scan` beside `load`, and `replace` beside `update`. Any
-    other attribute is that of the store behind. Ask for a power with `limpet.stores.supports`, not with `isinstance`.
+    write in the same way: `load_many`, `find`, `find_page` and `scan` beside `load`, `replace` beside `update`, and
+    `create_urgently` beside `create`. Any other attribute is that of the store behind. Ask for a power with
+    `limpet.stores.supports`, not with `isinstance`.
 
     Args:
         store: The store behind.
@@ -81,6 +83,11 @@ class WrappingStore:
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Write a record where there is none; return `DONE`, or the record that is already there."""
         return self._outcome(key, await self.store.create(key, self.to_store(key, record), now=now))
+
+    async def create_urgently(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Do what `create` does, also while the store behind is full."""
+        behind = cast("Urgent", self.store)
+        return self._outcome(key, await behind.create_urgently(key, self.to_store(key, record), now=now))
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record whose version is ``expected``; return `DONE`, `ABSENT` or the record that is there."""

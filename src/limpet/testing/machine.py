@@ -47,7 +47,8 @@ _TIMES: Final = st.sampled_from((*_SHORT, IDLE * 500, IDLE * 1000, IDLE * 1001, 
 _PICK: Final = st.integers(0, 1_000)
 _FAILURES: Final[st.SearchStrategy[Failure]] = st.sampled_from(("no", "no", "no", "no", "answers 500", "raises"))
 _EVENTS: Final = st.sampled_from(("lose", "revoke", "sweep", "reopen", "down", "lossy", "up", "up", "up", "up"))
-_POWERS: Final = frozenset({"find", "find_page", "load_many", "replace", "scan", "sweep"})
+_POWERS: Final = frozenset({"create_urgently", "find", "find_page", "load_many", "replace", "scan", "sweep"})
+_VERSIONED: Final = frozenset({"create_urgently", "replace"})
 _RULES: Final = Rules(renews=True, touches=True)
 
 
@@ -102,7 +103,7 @@ class FailingStore:
 
         async def call(*given: Any, **more: Any) -> Any:
             outcome = await self._do(behind(*given, **more))
-            return self._lose((name, *given[:1], given[1].version), outcome) if name == "replace" else outcome
+            return self._lose((name, *given[:1], given[1].version), outcome) if name in _VERSIONED else outcome
 
         return call
 

@@ -1,8 +1,8 @@
-"""What a store promises that can shorten the life of a record: a part of `StoreSuite`."""
+"""What a store promises that takes the ends of sessions in ways of their own: a part of `StoreSuite`."""
 
 from __future__ import annotations
 
-from limpet.contract import ABSENT, DONE, NEVER, Finds, Pages, Record, Replaces, Store, Sweeps, supports
+from limpet.contract import ABSENT, DONE, NEVER, Finds, Pages, Record, Replaces, Store, Sweeps, Urgent, supports
 from limpet.testing.suite_store_steps import CROWD, StoreSteps, new_key, new_version, same, together
 
 __all__ = ["ReplacingSuite"]
@@ -12,6 +12,19 @@ MINUTE = 60_000
 
 class ReplacingSuite(StoreSteps):
     """Each test asks with `supports` whether the store has the power; without it there is nothing to promise."""
+
+    async def test_create_urgently_is_create(self, store: Store) -> None:
+        """Creating urgently writes a record where there is none, once, and returns the one that is there."""
+        if not supports(store, Urgent):
+            return
+        for record in (self.record(subject="ada"), self.record()._replace(expires=NEVER)):
+            key = new_key()
+            outcome = await store.create_urgently(key, record, now=self.now())
+            assert outcome is DONE, f"create_urgently of an absent key returned {outcome!r} instead of DONE"
+            same(await store.load(key), record, "load after create_urgently")
+            again = await store.create_urgently(key, self.record(), now=self.now())
+            same(again, record, "create_urgently where there is a record must return it")
+            same(await store.load(key), record, "create_urgently changed a record that was there")
 
     async def test_replace_takes_times_as_given(self, store: Store) -> None:
         """Replacing the current version takes every field as given, also times that are earlier."""

@@ -211,11 +211,11 @@ class Batching(Generic[Q, A]):
         self._deadlines.end(deadline)
 
     def _too_late(self) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._where} did not answer within {self._timeout:g} s")
+        return StoreUnavailable(f"{self._where} did not answer within {self._timeout:g} s", waited=True)
 
     def _fail(self, batch: list[_Asked[Q, A]], error: StoreUnavailable) -> None:
         for _, waiting, _ in batch:
             if not waiting.done():  # one exception object each: a traceback belongs to one task
-                failure = StoreUnavailable(str(error), retry_after=error.retry_after)
+                failure = StoreUnavailable(str(error), retry_after=error.retry_after, waited=error.waited)
                 failure.__cause__ = error.__cause__
                 waiting.set_exception(failure)

@@ -32,12 +32,30 @@ def _memory(info: Mapping[str, Any]) -> Iterator[str]:
     policy = str(info.get("maxmemory_policy", ""))
     most = int(info.get("maxmemory", 0))
     used = int(info.get("used_memory", 0))
-    if policy.startswith("allkeys-"):
-        yield f"maxmemory-policy is {policy}: when memory is short, people are logged out at random; set noeviction"
+    if policy != "noeviction":
+        yield f"maxmemory-policy is {policy or 'not said'}: {_evicted(policy)}; set noeviction"
     if not most:
         yield "maxmemory is 0: the kernel ends the server when the machine runs out of memory; set a limit below that"
     elif used > 0.9 * most:
         yield f"{used:,} of {most:,} bytes of maxmemory are used: soon no session can be saved; give it more"
+
+
+def _evicted(policy: str) -> str:
+    """Return what a server does when its memory is short.
+
+    Source: https://redis.io/docs/latest/develop/reference/eviction/
+    """
+    if policy.startswith("allkeys-"):
+        return (
+            "when memory is short, people are logged out at random, and the journal of revocations can go, so that "
+            "what was revoked is valid again"
+        )
+    if policy.startswith("volatile-"):
+        return (
+            "when memory is short, people are logged out, and notes of revocations can go, so that what was revoked "
+            "is valid again"
+        )
+    return "it is not known to keep what sessions need when memory is short"
 
 
 def _persistence(info: Mapping[str, Any]) -> Iterator[str]:

@@ -35,6 +35,7 @@ from limpet.contract import NEVER, Record
 
 __all__ = [
     "CREATE",
+    "CREATE_URGENTLY",
     "DELETE",
     "ENLIST",
     "ENLIST_AGAIN",
@@ -103,8 +104,8 @@ class Script(NamedTuple):
     sha: str
 
 
-# What moves a deadline, deletes, or takes the place of a record that ends takes hardly any memory, or frees some. A
-# server that is full with ``maxmemory-policy noeviction`` carries such a script out only if it says so.
+# What moves a deadline, deletes, notes an end, or takes the place of a record that ends takes hardly any memory, or
+# frees some. A server that is full with ``maxmemory-policy noeviction`` carries it out only if the script says so.
 # https://redis.io/docs/latest/develop/programmability/lua-api/#script_flags
 _ALLOW_OOM: Final = "allow-oom"
 
@@ -181,10 +182,7 @@ local function enlist(index, member, life, exactly)
 end
 """
 
-CREATE: Final = _script(
-    _READ,
-    _ENLIST,
-    """
+_CREATE: Final = """
 -- KEYS: record, index (optional). ARGV: value, life, member, 'confirm' or ''
 local there = read(KEYS[1])
 if type(there) == 'table' then return 2 end
@@ -199,8 +197,9 @@ else
 end
 if KEYS[2] then enlist(KEYS[2], ARGV[3], ARGV[2]) end
 return 1
-""",
-)
+"""
+CREATE: Final = _script(_READ, _ENLIST, _CREATE)
+CREATE_URGENTLY: Final = _script(_READ, _ENLIST, _CREATE, flags=_ALLOW_OOM)
 
 _UPDATE: Final = """
 -- KEYS: record, index (optional). ARGV: value, life, member, expected version, base of index keys, 'enlist first' or ''

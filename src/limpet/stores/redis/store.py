@@ -129,6 +129,13 @@ class RedisStore:
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Write a record where there is none; one round trip (in a cluster two, for a record with a subject)."""
+        return await self._create(layout.CREATE, key, record, now)
+
+    async def create_urgently(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Do what `create` does, also while the server's memory is full; one round trip."""
+        return await self._create(layout.CREATE_URGENTLY, key, record, now)
+
+    async def _create(self, script: layout.Script, key: str, record: Record, now: int) -> Outcome:
         opened = self._opened.here()
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
@@ -138,7 +145,7 @@ class RedisStore:
             else:
                 keys.append(self._index(record.subject))
         return _outcome(
-            await self._run(layout.CREATE, keys, layout.pack_record(record), life, key, self._confirm, confirmed=True)
+            await self._run(script, keys, layout.pack_record(record), life, key, self._confirm, confirmed=True)
         )
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
