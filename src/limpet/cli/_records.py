@@ -9,6 +9,7 @@ stays sealed: whose it is and its times are known, its keys, tags and device are
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -46,6 +47,7 @@ __all__ = [
     "moment",
     "pages",
     "progress",
+    "resolve",
     "server_store",
     "stands",
 ]
@@ -58,6 +60,7 @@ PAGE: Final = 500
 SEALED_NOTE: Final = "sealed by encrypt=True: this command has no key, so it knows neither keys, tags nor device"
 """What is said of sessions that only the application can open."""
 
+_SHORT: Final = re.compile("[0-9a-f]{8,63}")  # the beginning of a public id: logs and audit lines show eight digits
 _SERIALIZERS: Final[tuple[type[Serializer], ...]] = (MsgpackSerializer, JSONSerializer)
 
 
@@ -120,6 +123,33 @@ async def pages(manager: SessionManager) -> AsyncIterator[Sequence[tuple[str, Re
         yield page
         if cursor is None:
             return
+
+
+async def resolve(manager: SessionManager, given: Sequence[str], *, show: bool) -> dict[str, str]:
+    """Return the whole public id for each that was given by its first digits; what names no session is left out.
+
+    The store is walked through once, if any is not whole.
+
+    Raises:
+        Failure: Several sessions begin with these digits; the message names them.
+    """
+    whole = {one: one for one in given if not _SHORT.fullmatch(one)}
+    short = [one for one in given if one not in whole]
+    found: dict[str, set[str]] = {one: set() for one in short}
+    if short:
+        with progress("looking", show=show) as bar:
+            async for page in pages(manager):
+                bar.update(len(page))
+                for key, record in page:
+                    for one in short:
+                        if key.startswith(one) and kind_of(record) != "mark":
+                            found[one].add(key)
+    for one, keys in found.items():
+        if len(keys) > 1:
+            raise Failure(f"{len(keys)} sessions begin with {one}: give one of {', '.join(sorted(keys))}")
+        if keys:
+            whole[one] = keys.pop()
+    return whole
 
 
 def is_sealed(record: Record) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from limpet import SessionManager, environment
 from limpet.cli._configuration import shown
-from limpet.cli._records import looked_into, progress
+from limpet.cli._records import looked_into, progress, resolve
 from limpet.cli._revocation import Whose, count, count_sealed, end_cookies
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option
@@ -36,6 +38,8 @@ def command(
     as_json: bool,
 ) -> None:
     """End sessions: some by their public ids, all of a subject, all with a tag, or everybody's.
+
+    The first eight digits of a public id, as logs show them, are enough where only one session begins with them.
 
     It takes effect at once, for the next request in every process, and a login under way at the same time does not
     survive. The records are deleted after that, page by page: if that is interrupted, the sessions have ended all the
@@ -101,6 +105,9 @@ async def _revoke(url: str, whose: Whose, *, dry_run: bool, show: bool) -> tuple
     """Return how many ended, which public ids are unknown, and how many sessions could not be read to be counted."""
     async with looked_into(url) as manager:
         sealed = 0 if whose.tag is None else await count_sealed(manager, *whose.tag)
+        short = list(whose.public_ids)
+        known = await resolve(manager, short, show=show)
+        whose = replace(whose, public_ids=tuple(known.get(one, one) for one in short))
         if dry_run:
             return *await count(manager, whose), sealed
         if whose.everyone:

@@ -8,7 +8,7 @@ import click
 
 from limpet._core import forward
 from limpet._detached import is_key
-from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into
+from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into, resolve
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option
 from limpet.contract import Record
@@ -22,13 +22,13 @@ __all__ = ["command"]
 @click.option("--values", is_flag=True, help="Show the values too. They may be private.")
 @json_option
 def command(public_id: str, store: str | None, values: bool, as_json: bool) -> None:
-    """Show one session by its public id: times, device, tags, the names of its keys.
+    """Show one session by its public id, or by its first eight digits, as logs show them: times, device, tags, keys.
 
     Of one that is encrypted at rest, only whose it is and its times: the rest needs the application's keys.
 
     Exit code 1: there is no such session.
     """
-    found = run(_load(store, public_id))
+    found = run(_load(store, public_id.lower(), show=not as_json))
     if found is None:
         raise Failure(f"there is no session {public_id}: see `limpet list` for those there are")
     key, record = found
@@ -46,9 +46,10 @@ def command(public_id: str, store: str | None, values: bool, as_json: bool) -> N
         click.echo(f"{name:<14} {shown}")
 
 
-async def _load(store: str | None, public_id: str) -> tuple[str, Record] | None:
+async def _load(store: str | None, public_id: str, *, show: bool) -> tuple[str, Record] | None:
     async with looked_into(store) as manager:
-        key, record = public_id, None
+        known = await resolve(manager, [public_id], show=show)
+        key, record = known.get(public_id, ""), None
         while is_key(key):
             record = await manager.engine.storage.load(key)
             if record is None or not forward.is_forward(record.payload):
