@@ -19,6 +19,7 @@ __all__ = [
     "NEVER",
     "Checks",
     "ClientStore",
+    "Counts",
     "Finds",
     "Immediate",
     "LoadsMany",
@@ -225,6 +226,19 @@ class Scans(Protocol):
 
 
 @runtime_checkable
+class Counts(Protocol):
+    """A store that knows without walking through them about how many records it has."""
+
+    async def count(self) -> int:
+        """Return about how many records there are, for progress and gauges: marks and what has expired are counted too.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        ...
+
+
+@runtime_checkable
 class Checks(Protocol):
     """A store that can say whether it works and what about its configuration is dangerous."""
 
@@ -278,6 +292,7 @@ def members(power: type) -> Sequence[str]:
 _MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
     Checks: ("check",),
     ClientStore: ("seal", "unseal", "current"),
+    Counts: ("count",),
     Finds: ("find",),
     Immediate: ("immediate",),
     LoadsMany: ("load_many",),

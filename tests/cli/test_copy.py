@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
@@ -17,6 +18,8 @@ from limpet import Session, SessionManager
 from limpet.cli import copy as copying
 from limpet.cli._copied import State
 from limpet.cli.options import operator
+from limpet.contract import Outcome, Record
+from limpet.stores import FileStore
 from tests.cli.running import Shell
 from tests.subjects.site import Site
 
@@ -66,14 +69,15 @@ def logins(url: str, *names: str) -> list[str]:
 
 @contextmanager
 def killed_at(session: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a run be killed when it is about to write that session, counted from 1."""
+    """Let a run be killed when it is about to write that session, counted from 1, and those before it are there."""
     put, calls = copying._put, 0
 
     async def killed(*arguments: Any) -> None:
         nonlocal calls
         calls += 1
-        if calls == session:
-            raise KeyboardInterrupt
+        if calls >= session:
+            await asyncio.sleep(0.3 if calls == session else 60)
+            raise OSError("killed")
         await put(*arguments)
 
     with monkeypatch.context() as patch:
@@ -227,3 +231,40 @@ def test_the_state_of_another_copy(shell: Shell) -> None:
     (shell.folder / "letter.txt").write_text("Dear Ann")
     assert shell.run("copy", OLD, NEW, "--state", "letter.txt").exit_code == 1
     assert (shell.folder / "letter.txt").read_text() == "Dear Ann"
+
+
+def test_killed_between_a_write_and_its_note(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run has created and not noted is known to the next one as a copy, and brought up to date."""
+    cookies = logins(OLD, "ann", "bob", "eve")
+    with monkeypatch.context() as patch:
+
+        def killed(*arguments: Any) -> None:
+            raise OSError("killed")
+
+        patch.setattr("limpet.cli.copy.State.note", killed)
+        assert shell.run("copy", OLD, NEW).exit_code != 0
+    there = [cookie for cookie, who in zip(cookies, whose(NEW, cookies), strict=True) if who]
+    assert there
+    for cookie in cookies:
+        change(OLD, cookie, cart=["tea"])
+    counted = copy(shell)
+    assert "kept" not in counted
+    assert counted["updated"] == len(there)
+    assert [data(NEW, cookie) for cookie in cookies] == [{"cart": ["tea"]}] * 3
+
+
+def test_sessions_are_copied_side_by_side(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A destination that takes ten milliseconds for each write gets many at once."""
+    create, at_once = FileStore.create, Counter[str]()
+
+    async def slow(self: FileStore, key: str, record: Record, *, now: int) -> Outcome:
+        at_once["now"] += 1
+        at_once["most"] = max(at_once.values())
+        await asyncio.sleep(0.01)
+        at_once["now"] -= 1
+        return await create(self, key, record, now=now)
+
+    logins(OLD, *(f"user {at}" for at in range(300)))
+    monkeypatch.setattr(FileStore, "create", slow)
+    assert copy(shell)["copied"] == 300
+    assert 50 < at_once["most"] <= 128

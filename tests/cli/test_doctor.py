@@ -70,15 +70,17 @@ def test_a_store_that_is_not_there_is_said_to_be_absent(shell: Shell, store: str
     assert list(shell.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("store", ["file:typo/sessions", "sqlite:///typo/s.db"])
-def test_a_folder_that_is_not_there_is_to_be_mended(shell: Shell, store: str) -> None:
-    """In production, a path in a folder that does not exist is taken for a typo; in development it is made."""
+@pytest.mark.parametrize("store", ["file:first/sessions", "sqlite:///first/s.db"])
+def test_a_first_deployment(shell: Shell, store: str) -> None:
+    """A folder that does not exist yet is no failure, as the application makes it; it is named, should it be a typo."""
     found = shell.diagnose("--store", store)
-    assert found.code == 1
-    assert f"neither does its folder {shell.folder / 'typo'}" in found.says("mend", "files")
-    shell.set(LIMPET_DEV="1")
-    assert shell.diagnose("--store", store).code == 0
+    assert found.code == 0
+    assert f"nor does its folder {shell.folder / 'first'}" in found.says("note", "files")
     assert list(shell.folder.iterdir()) == []
+    assert shell.run("migrate", "--store", store).exit_code == 0
+    made = shell.folder / "first" / ("sessions" if store.startswith("file:") else "")
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert shell.diagnose("--store", store).ok
 
 
 def test_the_probe_is_gone_afterwards(shell: Shell) -> None:

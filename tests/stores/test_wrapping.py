@@ -14,6 +14,7 @@ from limpet import Keyring, SessionManager
 from limpet.contract import (
     DONE,
     Checks,
+    Counts,
     Finds,
     Immediate,
     LoadsMany,
@@ -31,13 +32,14 @@ from limpet.contract import (
 )
 from limpet.sealers.at_rest import AtRestSealer
 from limpet.stores import FileStore, MemoryStore, PostgresStore, RedisStore, SQLiteStore, WrappingStore
-from limpet.stores._connections import Pooled
+from limpet.stores._connections import Clocked, Pooled
 from limpet.stores.encrypted import EncryptedStore
 from limpet.testing import FakeClock, StoreSuite
 from tests.security.site import SECRET, Watched
 
 POWERS: Sequence[type[Any]] = (
-    *(Store, Checks, Finds, Immediate, LoadsMany, Pages, Pooled, Replaces, Scans, Settles, Sweeps, Urgent),
+    *(Store, Checks, Clocked, Counts, Finds, Immediate, LoadsMany, Pages, Pooled),
+    *(Replaces, Scans, Settles, Sweeps, Urgent),
 )
 
 

@@ -244,6 +244,13 @@ class ScansTwice(MemoryStore):
         return ([(cursor, self._records[cursor]), *page] if cursor else page), following
 
 
+class CountsNothing(MemoryStore):
+    """Has no idea how many records there are."""
+
+    async def count(self) -> int:
+        return 0
+
+
 class UrgentlyOverwrites(MemoryStore):
     """Takes no notice in `create_urgently` of what is there."""
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from limpet import environment
 from limpet._core.tokens import new_version
+from limpet.cli._clocks import check_clocks
 from limpet.cli._files import missing_file, missing_folder, path_of, path_problems
 from limpet.cli._findings import Finding, fine, mend, note
 from limpet.cli._scale import Scale, check_connections, check_sharing
@@ -23,7 +24,7 @@ from limpet.keyring import Keyring
 from limpet.manager import SessionManager
 from limpet.stores import open_store
 
-__all__ = ["check_mode", "check_secret", "check_store", "shown"]
+__all__ = ["check_kept", "check_mode", "check_secret", "check_store", "shown"]
 
 _PROBE_LIFE: Final = 60_000  # milliseconds after which a store may drop the probe, should this process die
 _DEVELOPMENT_STORE: Final = f"sqlite:///{environment.FOLDER}/sessions.db"
@@ -128,6 +129,12 @@ async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale |
         yield mend("store", str(error))
         return
     yield fine("store", f"{shown(url)}, by {type(store).__name__}")
+    async for finding in check_kept(store, write=write, scale=scale):
+        yield finding
+
+
+async def check_kept(store: Store | ClientStore, *, write: bool, scale: Scale | None = None) -> AsyncIterator[Finding]:
+    """Yield what is to be said of a store that is at hand; see `check_store`."""
     if supports(store, ClientStore):
         yield note(
             "store", "the session is in the browser: requests are not merged, and the server cannot end a session"
@@ -145,24 +152,20 @@ async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale |
             yield problem
         if problems:
             return
-        folder = missing_folder(path)
-        if not dev and folder is not None:  # development makes a folder of its own
-            yield mend(
-                "files",
-                f"{path} does not exist, and neither does its folder {folder}: mend the path if it is mistyped, "
-                "or make the folder, for the application's user",
-            )
-            return
         if missing_file(store) is not None:
+            folder = missing_folder(path)
+            both = f", nor does its folder {folder}" if folder is not None else ""
             yield note(
                 "files",
-                f"{path} does not exist, so nothing was looked into. The application makes it at first use, for its "
-                "user alone; if it has run already, this is not the path that it uses",
+                f"{path} does not exist{both}, so nothing was looked into. The application makes it at first use, for "
+                "its user alone; if it has run already, this is not the path that it uses",
             )
             return
     manager = operator(store)
     try:
         async for finding in _ask(manager, store, write):
+            yield finding
+        async for finding in check_clocks(manager, store):
             yield finding
         if scale is not None:
             async for finding in check_connections(manager, store, scale):

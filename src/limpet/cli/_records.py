@@ -248,12 +248,22 @@ def moment(at: int) -> str:
 
 
 @contextmanager
-def progress(label: str, *, show: bool) -> Iterator[Any]:
-    """Show a bar on the terminal while long work runs; its ``update(n)`` says that n more are done."""
+def progress(label: str, *, show: bool, total: int | None = None) -> Iterator[Any]:
+    """Show a bar on the terminal while long work runs; its ``update(n)`` says that n more are done.
+
+    Args:
+        label: What is done.
+        show: Show it, if there is a terminal.
+        total: About how many there are, so that the end can be estimated; None: nobody knows.
+    """
     if not show or not sys.stderr.isatty():
         yield _Silent()
         return
-    with click.progressbar(itertools.count(), label=label, show_pos=True, file=sys.stderr) as bar:
+    if total is None:
+        with click.progressbar(itertools.count(), label=label, show_pos=True, file=sys.stderr) as endless:
+            yield endless
+        return
+    with click.progressbar(length=total, label=label, show_pos=True, show_eta=True, file=sys.stderr) as bar:
         yield bar
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,8 +19,11 @@ from limpet.cli._records import PAGE, milliseconds, progress, server_store
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, operator, print_json, run
 from limpet.contract import DONE, Outcome, Record, Scans, Store, supports
+from limpet.contract import Counts as Countable
 
 __all__ = ["command"]
+
+_AT_ONCE: Final = 128  # sessions that are copied side by side
 
 
 @dataclass
@@ -88,16 +94,19 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
     others = Marks(source, reader.engine.storage, writer.engine.storage, place)
     before = counts.marks
     try:
+        await _adopt(writer, destination, place)
         await others.begin(show=show)
-        with progress("copying", show=show) as bar:
+        with progress("copying", show=show, total=await _total(source)) as bar:
             while True:
                 page, cursor = await reader.engine.storage.call("scan", source.scan(cursor, PAGE))
                 await others.keep_up()
+                sessions = dict[str, Record]()
                 for key, record in page:
                     if marks.is_mark(record.payload) and not is_tombstone(record):
                         await others.put(key, record)
                     else:
-                        await _put(writer, destination, key, record, counts, place)
+                        sessions[key] = record
+                await _put_all(writer, destination, sessions, counts, place)
                 bar.update(len(page))
                 counts.marks = before + others.written
                 if cursor is None:
@@ -111,6 +120,34 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
         await reader.shutdown()
         await writer.shutdown()
     return counts
+
+
+async def _total(source: Store) -> int | None:
+    return await source.count() if supports(source, Countable) else None
+
+
+async def _adopt(writer: SessionManager, destination: Store, place: State) -> None:
+    """Take what an interrupted run has created for the copies that they are."""
+    for key, version in place.pending():
+        there = await writer.engine.storage.call("load", destination.load(key))
+        if there is not None and there.version == version:
+            place.adopt(key, there)
+
+
+async def _put_all(
+    writer: SessionManager, destination: Store, records: dict[str, Record], counts: Counts, place: State
+) -> None:
+    """Copy these sessions side by side, so that stores which carry out concurrent writes together can do so."""
+    left = deque(records.items())
+
+    async def work() -> None:
+        while left:
+            await _put(writer, destination, *left.popleft(), counts, place)
+
+    place.begin(list(records.items()))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(_AT_ONCE, len(records))):
+            group.create_task(work())
 
 
 async def _put(

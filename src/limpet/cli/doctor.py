@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import click
 
 from limpet import CookiePolicy
+from limpet.cli._application import check_settings, load
 from limpet.cli._browser import Attributes, explain, of_policy, parse_set_cookie
-from limpet.cli._configuration import check_mode, check_secret, check_store, named_store
+from limpet.cli._configuration import check_kept, check_mode, check_secret, check_store, named_store
 from limpet.cli._findings import Finding, Level, fine
 from limpet.cli._scale import Scale
 from limpet.cli.options import json_option, print_json, run, store_option
@@ -54,6 +55,11 @@ def _set_cookie(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.command("doctor")
 @store_option
 @click.option(
+    "--app",
+    metavar="MODULE:NAME",
+    help="The application, or its SessionManager: check the settings that it gives in code instead of the environment.",
+)
+@click.option(
     "--url",
     metavar="URL",
     callback=_address,
@@ -86,6 +92,7 @@ def _set_cookie(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @json_option
 def command(
     store: str | None,
+    app: str | None,
     url: str | None,
     page: str | None,
     cookie: Attributes | None,
@@ -94,15 +101,19 @@ def command(
     read_only: bool,
     as_json: bool,
 ) -> None:
-    """Check LIMPET_STORE, LIMPET_SECRET and LIMPET_DEV, and the store that they name.
+    """Check LIMPET_STORE, LIMPET_SECRET and LIMPET_DEV, and the store that they name; or, with --app, an application.
 
-    Run it as the user that runs the application, in the folder where the application runs. What an application
-    gives SessionManager in its code is not seen here. Exit code 0: fine; 1: there is something to mend; 2: usage.
+    Run it as the user that runs the application, in the folder where the application runs. What an application gives
+    SessionManager in its code is seen with --app alone, which imports it.
+
+    Exit code 0: fine; 1: there is something to mend; 2: usage.
     """
     if page is not None and url is None:
         raise click.UsageError("--page says where a request comes from: give --url, where it goes to, as well")
+    if app is not None and store is not None:
+        raise click.UsageError("--app brings its store: leave out --store")
     scale = Scale(pods=pods or 1, workers=workers or 1) if pods or workers else None
-    findings = run(_diagnose(store, url, page, cookie, write=not read_only, scale=scale))
+    findings = run(_diagnose(store, app, url, page, cookie, write=not read_only, scale=scale))
     count = Counter(finding.level for finding in findings)
     if as_json:
         print_json({"ok": not count["mend"], "findings": [asdict(finding) for finding in findings]})
@@ -117,6 +128,7 @@ def command(
 
 async def _diagnose(
     store: str | None,
+    app: str | None,
     url: str | None,
     page: str | None,
     cookie: Attributes | None,
@@ -124,12 +136,20 @@ async def _diagnose(
     write: bool,
     scale: Scale | None,
 ) -> list[Finding]:
-    dev, mode = check_mode()
-    findings = [mode, *check_secret(dev, needed=_lives_in_cookie(store, dev))]
-    findings += [finding async for finding in check_store(store, dev, write=write, scale=scale)]
-    if cookie is None:
+    if app is not None:
+        manager = await load(app)
+        dev, policy, name = manager.dev, manager.cookie, manager.cookie_name
+        findings = list(check_settings(manager))
+        findings.append(fine("store", f"a {type(manager.store).__name__}, from {app}"))
+        findings += [finding async for finding in check_kept(manager.store, write=write, scale=scale)]
+    else:
+        dev, mode = check_mode()
         policy = CookiePolicy().for_development() if dev else CookiePolicy()
-        cookie = of_policy(policy, policy.derive_name(dev=dev))
+        name = policy.derive_name(dev=dev)
+        findings = [mode, *check_secret(dev, needed=_lives_in_cookie(store, dev))]
+        findings += [finding async for finding in check_store(store, dev, write=write, scale=scale)]
+    if cookie is None:
+        cookie = of_policy(policy, name)
     findings.append(fine("cookie", str(cookie)))
     findings += explain(cookie, url, page, dev=dev)
     return findings

@@ -105,7 +105,7 @@ async def _revoke(url: str, whose: Whose, *, dry_run: bool, show: bool) -> tuple
     """Return how many ended, which public ids are unknown, and how many sessions could not be read to be counted."""
     async with looked_into(url) as manager:
         sealed = 0 if whose.tag is None else await count_sealed(manager, *whose.tag)
-        short = list(whose.public_ids)
+        short = [one.lower() for one in whose.public_ids]
         known = await resolve(manager, short, show=show)
         whose = replace(whose, public_ids=tuple(known.get(one, one) for one in short))
         if dry_run:

@@ -1,10 +1,11 @@
-"""How many connections a store opens, and how many its server accepts."""
+"""What a store's server says of itself to an operator: how many connections it accepts, and what time it is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Connections", "Pooled"]
+__all__ = ["Clocked", "Connections", "Pooled"]
 
 
 class Connections(NamedTuple):
@@ -21,6 +22,19 @@ class Connections(NamedTuple):
     limit: int
     used: int
     setting: str
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A store whose servers have clocks of their own."""
+
+    async def clocks(self) -> Sequence[tuple[str, int]]:
+        """Return each server's name and its time, in milliseconds since 1970.
+
+        Raises:
+            StoreUnavailable: It does not answer.
+        """
+        ...
 
 
 @runtime_checkable

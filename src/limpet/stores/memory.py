@@ -186,6 +186,10 @@ class MemoryStore:
             page = [(key, self._records[key]) for key in islice(keys, limit)]
         return page, page[-1][0] if len(keys) > limit else None
 
+    async def count(self) -> int:
+        """Return how many records there are."""
+        return len(self._records)
+
     async def check(self) -> Sequence[str]:
         """Return a sentence when records had to make room for others."""
         if not self._warned:

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from limpet.contract import (
     Checks,
+    Counts,
     Finds,
     LoadsMany,
     Outcome,
@@ -20,11 +21,11 @@ from limpet.contract import (
     members,
     supports,
 )
-from limpet.stores._connections import Connections, Pooled
+from limpet.stores._connections import Clocked, Connections, Pooled
 
 __all__ = ["WrappingStore"]
 
-_METHODS: Final = (Checks, Finds, LoadsMany, Pages, Pooled, Replaces, Scans, Sweeps, Urgent)
+_METHODS: Final = (Checks, Clocked, Counts, Finds, LoadsMany, Pages, Pooled, Replaces, Scans, Sweeps, Urgent)
 """Powers that are one method, which is called as it is named in the protocol."""
 
 
@@ -115,6 +116,10 @@ class WrappingStore:
         """Delete at most ``limit`` expired records; return how many."""
         return await cast("Sweeps", self.store).sweep(now, limit)
 
+    async def count(self) -> int:
+        """Return about how many records there are."""
+        return await cast("Counts", self.store).count()
+
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the keys and records of that subject."""
         return self._pairs(await cast("Finds", self.store).find(subject))
@@ -134,6 +139,10 @@ class WrappingStore:
     async def check(self) -> Sequence[str]:
         """Ask the store behind what an operator should mend."""
         return await cast("Checks", self.store).check()
+
+    async def clocks(self) -> Sequence[tuple[str, int]]:
+        """Return what time it is for the servers of the store behind."""
+        return await cast("Clocked", self.store).clocks()
 
     async def connections(self) -> Connections:
         """Ask the store behind how many connections it opens, and how many its server accepts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet.contract import NEVER, Checks, Finds, Record, Scans, Store, Sweeps, supports
+from limpet.contract import NEVER, Checks, Counts, Finds, Record, Scans, Store, Sweeps, supports
 from limpet.testing.suite_store_steps import CROWD, HOUR, StoreSteps, new_key, new_version, same, together
 
 __all__ = ["PowersSuite"]
@@ -121,6 +121,15 @@ class PowersSuite(StoreSteps):
         if supports(store, Scans):
             page, cursor = await store.scan(None, 10)
             assert (list(page), cursor) == ([], None), f"scan of an empty store gave {page!r} and {cursor!r}"
+
+    async def test_count_is_about_right(self, store: Store) -> None:
+        """Counting finds at least what was created, unless more is there than a count would look at."""
+        if not supports(store, Counts):
+            return
+        for _ in range(7):
+            await self.stored(store)
+        count = await store.count()
+        assert count >= 7, f"count gave {count}, and there are 7 records at least"
 
     async def test_check_answers_in_sentences(self, store: Store) -> None:
         """Checking a store that works returns a sequence of sentences, perhaps none."""

@@ -186,6 +186,10 @@ class FileStore:
 
         return await self._run(call)
 
+    async def count(self) -> int:
+        """Return how many records there are, by the names of their files."""
+        return await self._run(lambda: sum(self._key(name) is not None for name in os.listdir(self.directory)))
+
     async def check(self) -> Sequence[str]:
         """Write and delete a file, and look at the permissions."""
 

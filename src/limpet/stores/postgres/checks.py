@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from limpet.stores.postgres.sql import MIGRATIONS
 
-__all__ = ["CONNECTIONS", "QUESTION", "complaints"]
+__all__ = ["CLOCK", "CONNECTIONS", "QUESTION", "complaints"]
 
 QUESTION: Final = """
     SELECT current_setting('server_version_num')::int AS server_version,
@@ -21,6 +21,8 @@ QUESTION: Final = """
            pg_is_in_recovery() AS in_recovery,
            (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass($1)) AS persistence
 """
+
+CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now"
 
 # reserved_connections exists since PostgreSQL 16.
 CONNECTIONS: Final = """

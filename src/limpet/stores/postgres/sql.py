@@ -142,6 +142,8 @@ class Statements:
         self.find = f"SELECT {_FIELDS} FROM {name} WHERE {_SUBJECT}"
         self.find_page = f"{self.find} AND key > $2 ORDER BY substring(sha256(subject) FROM 1 FOR 8), key LIMIT $3"
         self.scan = f"SELECT {_FIELDS} FROM {name} WHERE key > $1 ORDER BY key LIMIT $2"
+        self.counted = f"SELECT count(*) AS n FROM {name}"
+        self.estimated = "SELECT reltuples::bigint AS n FROM pg_class WHERE oid = to_regclass($1)"
         self.sweep = f"""
             WITH gone AS MATERIALIZED (
                 SELECT key FROM {name} WHERE expires_hour <= $1::bigint / 3600000 AND expires <= $1

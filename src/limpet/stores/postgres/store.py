@@ -44,6 +44,7 @@ _OPTIONS: Final = {
 }
 _MIGRATING: Final = 30.0  # seconds; callers give up earlier, and it goes on without them
 _MANY: Final = 250  # keys that one caller may ask for in one statement
+_COUNTED: Final = 50_000  # rows of a table that are counted; of a larger one the estimate is taken
 
 
 class _Open:
@@ -209,6 +210,13 @@ class PostgresStore:
         found = [(row["key"].hex(), record_of(row)) for row in rows]
         return found, found[-1][0] if len(found) == max(limit, 1) else None
 
+    async def count(self) -> int:
+        """Return how many records there are: of a large table, what the last vacuum or analysis found."""
+        rows = await self._ask(ALONE, "fetch", self._sql.estimated, self._table.name)
+        if not rows or rows[0]["n"] < _COUNTED:
+            rows = await self._ask(ALONE, "fetch", self._sql.counted)
+        return int(rows[0]["n"])
+
     async def check(self) -> Sequence[str]:
         """Ask the server about itself; return what an operator should mend.
 
@@ -218,6 +226,10 @@ class PostgresStore:
         state = (await self._ask(ALONE, "fetch", checks.QUESTION, self._table.name))[0]
         version = (await self._ask(ALONE, "fetch", self._sql.version))[0][0]
         return list(checks.complaints(state, version=version, connections=self._connections))
+
+    async def clocks(self) -> Sequence[tuple[str, int]]:
+        """Return what time it is for the server."""
+        return [(self._explain.where, int((await self._ask(ALONE, "fetch", checks.CLOCK))[0]["now"]))]
 
     async def connections(self) -> Counted:
         """Return how many connections a worker opens, and how many the server accepts; superusers' own do not count."""

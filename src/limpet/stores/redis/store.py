@@ -257,6 +257,12 @@ class RedisStore:
         pairs = zip(keys, await self.load_many(keys), strict=True)
         return [(key, record) for key, record in pairs if record is not None], following
 
+    async def count(self) -> int:
+        """Return how many keys the database has: indexes of subjects, and what others keep there, are counted too."""
+        database = 0 if self._address is None else int(self._address.settings.get("db", 0))
+        keys = [info.get(f"db{database}", {}).get("keys", 0) for _, info in await self._infos()]
+        return sum(int(number) for number in keys)
+
     async def check(self) -> Sequence[str]:
         """Ask the server about itself; return what an operator should mend.
 
@@ -267,6 +273,14 @@ class RedisStore:
             f"{name}: {sentence}" if name else sentence
             for name, info in await self._infos()
             for sentence in complaints(info, connections=self._connections, wait_replicas=self._wait)
+        ]
+
+    async def clocks(self) -> Sequence[tuple[str, int]]:
+        """Return what time it is for the server, in a cluster for each primary."""
+        return [
+            (name or self._where, int(info["server_time_usec"]) // 1000)
+            for name, info in await self._infos()
+            if "server_time_usec" in info
         ]
 
     async def connections(self) -> Connections:

@@ -205,6 +205,10 @@ class SQLiteStore:
         page = await self._database.run(lambda db: _pairs(db, _SCAN, (after, limit)))
         return page, page[-1][0] if len(page) == limit else None
 
+    async def count(self) -> int:
+        """Return how many records there are."""
+        return await self._database.look(lambda db: int(db.execute("SELECT count(*) FROM sessions").fetchone()[0]))
+
     async def check(self) -> Sequence[str]:
         """Read from the file, and look at its permissions and settings.
 

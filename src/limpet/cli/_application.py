@@ -1,0 +1,125 @@
+"""``limpet doctor --app module:manager``: the manager that an application makes, and what its settings come to."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from limpet import SessionManager
+from limpet._core.marks import TOMBSTONE_LIFE
+from limpet.asgi import PROBE
+from limpet.cli._findings import Finding, fine, mend, note
+from limpet.cli.group import Failure
+from limpet.contract import ClientStore, supports
+from limpet.errors import LimpetError
+
+__all__ = ["check_settings", "load"]
+
+_DAY = 86_400_000
+_LONGEST = 400 * _DAY
+"""How long a browser keeps a cookie at most.
+
+Source: RFC 6265bis, section 5.6 (the Max-Age attribute).
+"""
+_CROWD = 100  # ids that one session leaves in the store at once, over which it is worth a word
+
+
+async def load(name: str) -> SessionManager:
+    """Import what is named as ``module:attribute``; the folder where the command runs is searched first.
+
+    It is the manager, or an ASGI application, which is asked for its manager.
+
+    Raises:
+        Failure: There is no such thing, or importing it fails; the message says what to write.
+    """
+    module, colon, path = name.partition(":")
+    if not module or not colon or not path:
+        raise Failure(f"{name!r} names no manager: write --app module:attribute, such as --app shop.main:manager")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: object = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, LimpetError) as error:
+        raise Failure(f"--app {name}: {error}") from error
+    managers = [found] if isinstance(found, SessionManager) else await _managers_of(found)
+    if len(managers) != 1:
+        which = "nor an application with one" if not managers else f"but an application with {len(managers)}"
+        kind = type(found).__name__
+        raise Failure(f"--app {name} is a {kind}, no SessionManager {which}: name the manager itself, module:manager")
+    return managers[0]
+
+
+async def _managers_of(app: Any) -> list[SessionManager]:
+    """Ask an application for its managers, by a scope that only session middleware answers."""
+    scope: dict[str, Any] = {"type": PROBE, "managers": [], "path": "/", "headers": []}
+
+    async def nothing(*_: object) -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    with contextlib.suppress(Exception):  # what is behind the middleware does not know the scope and may say so
+        await app(scope, nothing, nothing)
+    return list({id(manager): manager for manager in scope["managers"]}.values())
+
+
+def check_settings(manager: SessionManager) -> Iterator[Finding]:
+    """Yield what is to be said of the settings that were given in code."""
+    yield fine("mode", "development: cookies without Secure" if manager.dev else "production: cookies are Secure")
+    yield from _secret(manager)
+    yield from _deadlines(manager)
+    yield from _cookie(manager)
+
+
+def _secret(manager: SessionManager) -> Iterator[Finding]:
+    if manager.keyring is not None:
+        count = len(manager.keyring)
+        more = "" if count == 1 else f"; {count} are listed, the first one seals and all of them open"
+        yield fine("secret", f"the application has a secret{more}")
+    else:
+        yield note("secret", "the application has no secret: ids are not signed, so a made-up cookie costs a read")
+
+
+def _deadlines(manager: SessionManager) -> Iterator[Finding]:
+    policy = manager.policy
+    spans = {"idle_timeout": policy.idle_ms, "absolute_timeout": policy.absolute_ms}
+    endless = [name for name, span in spans.items() if span is None]
+    if len(endless) == len(spans):
+        yield mend("policy", "idle_timeout and absolute_timeout are None: a stolen cookie is good for ever; set one")
+    elif endless:
+        yield note("policy", f"{endless[0]} is None: OWASP asks for both an idle and an absolute timeout")
+    else:
+        said = ", ".join(f"{name} {_said(span)}" for name, span in spans.items() if span is not None)
+        yield fine("policy", said)
+    if policy.remember_ms is not None and policy.remember_ms > _LONGEST:
+        yield note("policy", f"remember is {_said(policy.remember_ms)}, and browsers keep a cookie for 400 days")
+    if policy.on_load_error == "anonymous":
+        yield note("policy", 'on_load_error="anonymous": while the store is down, everybody looks logged out')
+    interval, grace = policy.renewal_interval_ms, policy.renewal_grace_ms
+    if interval is not None:
+        left = -(-(grace + TOMBSTONE_LIFE) // interval)
+        level = note if left > _CROWD else fine
+        yield level("policy", f"ids are renewed each {_said(interval)}: a busy session has up to {left + 1:,} records")
+    if supports(manager.store, ClientStore) and manager.engine.revocation is None:
+        yield note("policy", "cookie sessions without revocation: a copy of a cookie outlives the logout")
+
+
+def _cookie(manager: SessionManager) -> Iterator[Finding]:
+    cookie = manager.cookie
+    if not manager.dev and not cookie.secure:
+        yield mend("cookie", "secure=False in production: the cookie travels in the clear; set secure=True")
+    if not cookie.http_only:
+        yield mend("cookie", "http_only=False: a script that got into a page can read the cookie; set http_only=True")
+    if cookie.domain is not None:
+        yield note("cookie", f"domain={cookie.domain!r}: every host below it gets the cookie and can set another one")
+
+
+def _said(milliseconds: int) -> str:
+    for size, unit in ((_DAY, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if milliseconds >= size and milliseconds % size == 0:
+            return f"{milliseconds // size:,} {unit}"
+    return f"{milliseconds:,} ms"
