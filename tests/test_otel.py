@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from opentelemetry.trace import StatusCode
 from limpet import SessionManager, StoreUnavailable
 from limpet.admin import Admin
 from limpet.otel import instrument
+from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import async_client
 from tests.core.test_events import FailingStore
 from tests.subjects.site import Site, opened
@@ -71,7 +73,7 @@ async def test_counters_durations_and_spans(kind: str, telemetry: Telemetry, tmp
         telemetry.watch(site.manager)
         cookies = [await site.login("ann") for _ in range(3)]
         assert await site.whose(cookies[0]) == "ann"
-    counted = {point.attributes["event"]: point.value for point in telemetry.points("limpet.events")}
+    counted = {point.attributes["event"]: point.value for point in telemetry.points("limpet.events") if point.value}
     assert counted == {"SessionCreated": 3, "SessionLoggedIn": 3}
     timed = {point.attributes["operation"]: point for point in telemetry.points("limpet.store.duration")}
     assert timed["create"].count == 3
@@ -106,8 +108,8 @@ async def test_failures_are_told_apart(telemetry: Telemetry) -> None:
     with pytest.raises(StoreUnavailable):
         await site.manager.load(site.begin(cookie))
     points = telemetry.points("limpet.store.duration")
-    [failed] = [point for point in points if "error" in point.attributes]
-    assert dict(failed.attributes) == {"operation": "load", "error": "StoreUnavailable"}
+    [failed] = [point for point in points if point.attributes["error"]]
+    assert dict(failed.attributes) == {"operation": "load", "error": "StoreUnavailable", "manager": "default"}
     [span] = [span for span in telemetry.exporter.get_finished_spans() if span.name == "limpet.store.load"][-1:]
     assert span.status.status_code is StatusCode.ERROR
     assert span.events == ()
@@ -120,8 +122,8 @@ async def test_labels_hold_no_ids(telemetry: Telemetry, tmp_path: Path) -> None:
         for number in range(20):
             cookie = await site.login(f"user{number}")
             await site.request(lambda session: session.update(a=1), cookie)
-    labels = {tuple(sorted(point.attributes.items())) for point in telemetry.points("limpet.events")}
-    assert labels == {(("event", "SessionCreated"),), (("event", "SessionLoggedIn"),)}
+    labels = [dict(point.attributes) for point in telemetry.points("limpet.events") if point.value]
+    assert labels == [{"event": name, "manager": "default"} for name in ("SessionCreated", "SessionLoggedIn")]
     assert all(not span.attributes for span in telemetry.exporter.get_finished_spans())
 
 
@@ -142,3 +144,29 @@ async def test_it_watches_beside_the_admin_page(first: str, telemetry: Telemetry
     assert len(creates) == 1
     [timed] = [one for one in telemetry.points("limpet.store.duration") if one.attributes["operation"] == "create"]
     assert timed.count == 1
+
+
+async def test_the_number_of_records(telemetry: Telemetry, tmp_path: Path) -> None:
+    """Each collection shows the count that the one before it has begun, with the manager's label; an outage shows
+    none."""
+    manager = SessionManager(SQLiteStore(tmp_path / "s.db"), dev=False, label="shop")
+    manager.use_running_loop()
+    site = Site(manager)
+    telemetry.watch(manager)
+    assert telemetry.points("limpet.store.records") == []
+    for number in range(5):
+        await site.login(f"user{number}")
+    for expected in ([], [5]):
+        points = telemetry.points("limpet.store.records")
+        assert [point.value for point in points] == expected
+        await asyncio.sleep(0.2)
+    assert dict(points[0].attributes) == {"manager": "shop"}
+    await manager.shutdown()
+
+
+async def test_zero_is_exported(telemetry: Telemetry) -> None:
+    """Every event has a counter from the start, so that a rate sees the first one."""
+    telemetry.watch(SessionManager("memory:", dev=False))
+    names = {point.attributes["event"] for point in telemetry.points("limpet.events")}
+    assert {"StoreFailed", "WriteAfterEnd", "SessionReused", "RevocationSeen"} <= names
+    assert "Event" not in names

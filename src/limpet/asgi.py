@@ -112,7 +112,7 @@ class SessionMiddleware:
         session = engine.begin(scope["headers"], self.make)
         state = state_of(session)
         if engine.description is not None:
-            state.context = {"headers": scope["headers"], "client": scope.get("client")}
+            engine.note_client(session, scope)
         if kind == "http" and scope["method"] not in _SAFE and not state.ids and _is_cross_site(scope):
             engine.note_cross_site(session)
         if (self._passive or self._passive_paths) and self._is_passive(scope):

@@ -16,18 +16,23 @@ import threading
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import IO
+from typing import IO, Final
 
+from limpet.devices import summary
 from limpet.events import Event
 
 __all__ = ["JSONAuditLog"]
+
+_COMMON: Final = frozenset(one.name for one in fields(Event))
 
 
 class JSONAuditLog:
     """A listener that writes each event as one line of JSON.
 
     A line has ``at`` (RFC 3339, UTC, milliseconds), ``event`` (the name of its class), ``session`` (the first digits
-    of the store key) and ``subject`` where there are any, and what else the event tells.
+    of the store key) and ``subject`` where there are any, and what else the event tells. With
+    `limpet.events.acting` it has ``by`` and ``why``, and with ``SessionManager(devices=True)`` the ``device`` and
+    truncated ``address`` whose request it was.
 
     Args:
         to: A path, which is appended to (made with mode 0600); a text stream; or a logger, which gets the line as an
@@ -73,7 +78,15 @@ class JSONAuditLog:
             document["session"] = event.tag
         if event.subject is not None:
             document["subject"] = event.subject
+        if event.by is not None:
+            document["by"] = event.by
+        if event.why is not None:
+            document["why"] = event.why
+        if event.device is not None:
+            document["device"] = summary(event.device.get("agent", ""))
+            if "address" in event.device:
+                document["address"] = event.device["address"]
         for one in fields(event):
-            if one.name not in ("at", "tag", "subject"):
+            if one.name not in _COMMON:
                 document[one.name] = getattr(event, one.name)
         return json.dumps(document, separators=(",", ":"))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from limpet import events
+from limpet._acts import Act, hear
 from limpet._core import listing, marks, plan, tokens
 from limpet._core.cookie_revocation import require
 from limpet._core.engine import Engine
@@ -69,6 +70,7 @@ class Directory:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        hear(engine)
 
     async def sessions_of(self, subject: str, *, current: Session | str | None = None) -> list[SessionInfo]:
         """Return the live sessions of a subject, the last used first.
@@ -112,7 +114,12 @@ class Directory:
             await revocation.end_lineage(engine.storage, public_id)
             return 1
         record = await engine.storage.load(public_id) if is_key(public_id) else None
-        return 0 if record is None else int(await self._end(public_id, record))
+        if record is None or not await self._end(public_id, record):
+            return 0
+        if events.ACTOR.get()[0] is not None and engine.storage.has_marks:
+            note = Act(what="session", tag=public_id[:8], subject=record.subject).note(engine)
+            await engine.storage.positions.advance(None, before=note, announced=True, said=True)
+        return 1
 
     async def revoke_all(self, subject: str, *, except_: Session | str | None = None) -> int:
         """End all sessions of a subject, on every device; return how many.
@@ -136,12 +143,15 @@ class Directory:
             require(engine.revocation, "epoch")
         spared: list[str] = []
         seen: list[int] = []
+        act = Act(what="subject", subject=subject)
+        note = act.note(engine)
 
         async def spare(number: int) -> None:
+            await note(number)
             if except_ is not None and engine.is_server_side:
                 spared[:] = [await self._spare(except_, number, seen)]
 
-        number = await engine.storage.positions.advance(subject_key(subject), before=spare)
+        number = await engine.storage.positions.advance(subject_key(subject), before=spare, said=act.said)
         if isinstance(except_, Session):
             state = state_of(except_)
             if state.flags & LOGIN:  # noted, and not saved yet: it counts as later
@@ -171,7 +181,9 @@ class Directory:
         store: object = engine.storage.server
         if not supports(store, Scans):
             raise LimpetError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")
-        number, ended, cursor = await engine.storage.positions.advance(None), 0, None
+        act = Act(what="everyone")
+        number = await engine.storage.positions.advance(None, before=act.note(engine), said=act.said)
+        ended, cursor = 0, None
         while True:
             page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
             for key, record in page:
@@ -254,7 +266,10 @@ class Directory:
         def note(facts: marks.Facts) -> None:
             subjects[:] = facts.get("subjects", {})
 
-        number = await engine.storage.positions.advance(marks.tag_key(name, value), note=note)
+        act = Act(what="tag")
+        number = await engine.storage.positions.advance(
+            marks.tag_key(name, value), note=note, before=act.note(engine), said=act.said
+        )
         ended = 0
         for subject in subjects:
             ended += await self._end_of(subject, number, [], (name, value))

@@ -7,17 +7,22 @@ hexadecimal digits of its store key.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 __all__ = [
     "LOGGED",
+    "ACTOR",
+    "CLIENT",
     "AmbiguousCookie",
     "CorruptRecord",
     "Event",
     "LimitReached",
     "Listener",
+    "RevocationSeen",
     "SessionCreated",
     "SessionExpired",
     "SessionImported",
@@ -33,6 +38,7 @@ __all__ = [
     "ValueOverwritten",
     "WriteAfterEnd",
     "WriteDropped",
+    "acting",
 ]
 
 
@@ -44,11 +50,44 @@ class Event:
         at: When, in milliseconds since 1970.
         tag: First eight hexadecimal digits of the store key, enough to tell sessions apart in a log.
         subject: Whose session it is, if anybody's.
+        by: Who did it, as `acting` said; None: the application, in a request or by itself.
+        why: For what reason, as `acting` said.
+        device: What is known of the client whose request it was, with ``SessionManager(devices=True)``: its user
+            ``agent`` and its ``address``, as far as the `limpet.devices.DevicePolicy` notes them.
     """
 
     at: int
     tag: str | None = None
     subject: str | None = None
+    by: str | None = None
+    why: str | None = None
+    device: Mapping[str, str] | None = None
+
+
+ACTOR: Final[ContextVar[tuple[str | None, str | None]]] = ContextVar("limpet actor", default=(None, None))
+"""Who acts, and why; see `acting`."""
+CLIENT: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("limpet client", default=None)
+"""Headers and address of the request that is served, where devices are noted."""
+
+
+@contextmanager
+def acting(by: str, *, why: str | None = None) -> Iterator[None]:
+    """Let events within the block, and the revocations that other processes hear of, say who acts and why.
+
+    ::
+
+        with acting("support: eve", why="the phone was stolen"):
+            await manager.revoke_all("ann")
+
+    Args:
+        by: Who, such as an operator's name; up to 100 characters are kept.
+        why: The reason, such as a ticket; up to 200 characters are kept.
+    """
+    token = ACTOR.set((by[:100], why[:200] if why else None))
+    try:
+        yield
+    finally:
+        ACTOR.reset(token)
 
 
 class SessionCreated(Event):
@@ -105,6 +144,17 @@ class SessionRevoked(Event):
     """Somebody ended the session from outside: an operator, or the user on another device."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationSeen(Event):
+    """Another process has revoked sessions and said who acts: the command line, the admin page, an `acting` block.
+
+    ``what`` is ``"session"``, ``"subject"``, ``"tag"`` or ``"everyone"``; ``number`` is the revocation's in the store.
+    """
+
+    what: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +237,11 @@ LOGGED: Final[Mapping[type[Event], tuple[int, str, tuple[str, ...]]]] = {
         logging.WARNING,
         "session %s: a request presented two live sessions under one cookie name and was served as anonymous",
         (),
+    ),
+    RevocationSeen: (
+        logging.WARNING,
+        "session %s: another process has revoked (%s), by %s, because: %s",
+        ("what", "by", "why"),
     ),
     ValueOverwritten: (
         logging.INFO,

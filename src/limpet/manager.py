@@ -53,7 +53,7 @@ class SessionManager:
         transport: Carries the id some other way, such as `limpet.transports.HeaderTransport`.
         serializer: How values become bytes; MessagePack when None.
         importers: Readers of another library's sessions, for moving in without logging anyone out.
-        label: Tells several managers on one host apart: it becomes part of the cookie's name.
+        label: Tells several managers on one host apart: it becomes part of the cookie's name, and a label of metrics.
         dev: Development over plain http: a cookie without Secure, a generated secret. None: ``LIMPET_DEV``.
         namespace: What store keys are derived under; the cookie's name when None.
         devices: Note user agent and truncated address when a session begins and at each login: True, or a
@@ -88,6 +88,7 @@ class SessionManager:
         clock: Callable[[], int] = system_clock,
     ) -> None:
         self.dev = environment.is_development(dev)
+        self.label = label or "default"
         named = environment.store_from_environment(self.dev) if store is None else store
         kept = store_of(named)
         cookie = cookie or CookiePolicy()

@@ -67,7 +67,7 @@ def test_list(shell: Shell, cookies: dict[str, str]) -> None:
     assert ann["tags"] == {"oidc_sid": "s1"}
     assert len(listed(shell, "--limit", "2")) == 2
     plain = shell.run("list", "--store", URL)
-    assert plain.output.count("\n") == 3
+    assert plain.output.count("\n") == 4, "a header, and a line for each"
     for secret in ("secret tea", *cookies.values()):
         assert secret not in plain.output + json.dumps(listed(shell))
     assert "No sessions of eve" in shell.run("list", "--store", URL, "--subject", "eve").output
@@ -153,7 +153,7 @@ def test_stats(shell: Shell, cookies: dict[str, str]) -> None:
     counted = json.loads(shell.run("stats", "--store", URL, "--json").stdout)
     wanted = {"sessions": 3, "logged_in": 2, "anonymous": 1, "subjects": 2, "expired": 0, "unreadable": 0}
     assert {name: counted[name] for name in wanted} == wanted
-    assert counted["marks"] == 3  # the revocation, the journal of revocations, and the tag of ann's login
+    assert counted["marks"] == 4  # the revocation, who did it, the journal of revocations, the tag of ann's login
     assert counted["bytes"] > counted["largest"] > 0
     assert "logged in" in shell.run("stats", "--store", URL).output
 

@@ -14,7 +14,7 @@ from tests.faults.service import Service, add, read, refused, unrelated
 from tests.races.site import Site
 
 LIMIT = 1.0  # seconds, the policy's store_timeout
-ALLOWANCE = 0.15
+ALLOWANCE = 0.6  # far below a second limit, and room for a busy machine
 
 
 async def visit(site: Site, handler: Callable[[Any], Any], token: str | None) -> tuple[float, int]:

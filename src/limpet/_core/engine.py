@@ -16,7 +16,6 @@ from limpet import events
 from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record
 from limpet._core import commit as commits
 from limpet._core.cookie_revocation import Revocation
-from limpet._core.emitter import Emitter
 from limpet._core.ids import Ids
 from limpet._core.mapping import SessionMapping, state_of
 from limpet._core.plan import Plan, Rules
@@ -39,6 +38,7 @@ from limpet._core.state import (
 )
 from limpet._core.storage import Storage
 from limpet._core.watch import Watch
+from limpet._emitter import Emitter
 from limpet._inline import Inline
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
@@ -92,7 +92,7 @@ class Engine:
         self.namespace = namespace
         self.id_sealer = id_sealer
         self.persistent = persistent
-        self.description = describe
+        self.description = self.emitter.describe = describe
         self.importers: Sequence[Importer] = tuple(importers)
         self.reader = reader  # finds and unseals a cookie where there is but one, in one go
         self.ids = Ids(namespace, id_sealer, unsigned_until, clock)
@@ -363,6 +363,12 @@ class Engine:
             return False
         draft.device = device
         return True
+
+    def note_client(self, session: SessionMapping, request: Mapping[str, Any]) -> None:
+        """Note whose request it is: ``headers`` and ``client`` as an ASGI scope has them."""
+        context = {"headers": request["headers"], "client": request.get("client")}
+        state_of(session).context = context
+        events.CLIENT.set(context)
 
     def note_cross_site(self, session: SessionMapping) -> None:
         """Note that the request came from another site: without its cookie it begins no session, but by a login."""

@@ -69,6 +69,7 @@ class Positions:
 
     Attributes:
         seq: The number of the last revocation that was read; -1: the journal was not read yet.
+        on_others: Called with the last number that was known when another process has revoked and says who acts.
     """
 
     def __init__(self, storage: Records, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
@@ -82,6 +83,8 @@ class Positions:
         self._groups: Mapping[str, int] = {}
         self._read_at = 0
         self._known: dict[str, tuple[int, int]] = {}
+        self.on_others: Callable[[int], None] | None = None
+        self._own = 0
 
     # -- what the journal says
 
@@ -94,8 +97,10 @@ class Positions:
         facts = {} if record is None else marks.read(record.payload)
         if facts is None:  # a damaged mark ends what it is about; the next login writes it anew
             facts = {"everyone": NEVER, "seq": max(self.seq, 0)}
-        self._version, self._facts = version, facts
+        before, self._version, self._facts = self.seq, version, facts
         self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
+        if self.on_others is not None and 0 <= before < facts.get("acts", 0) != self._own:
+            self.on_others(before)
 
     async def current(self, *, now: bool = False) -> int:
         """Return the number of the last revocation, as this process read it a moment ago or reads it now.
@@ -236,6 +241,8 @@ class Positions:
         *,
         before: Callable[[int], Awaitable[None]] | None = None,
         note: Callable[[Facts], None] | None = None,
+        announced: bool = False,
+        said: bool = False,
     ) -> int:
         """Revoke a name, or everyone: from the return on no session holds that has not seen this number.
 
@@ -243,6 +250,8 @@ class Positions:
             name: The key of the mark, or None for everyone.
             before: Awaited with the number right before it takes effect, for what is to be spared.
             note: Looks at the facts of the mark that were there.
+            announced: It is about a session that has ended already: only other processes are to hear of it.
+            said: Who acts is noted where other processes look for it.
 
         Returns:
             The number.
@@ -257,20 +266,25 @@ class Positions:
             facts = (marks.read(there.payload) or {}) if there is not None else {}
             number: int = max(facts.get("seq", 0), self.seq) + 1
             stamp: Facts = {"host": self._host, "mono": self._monotonic(), "wall": storage.clock()}
-            if name is not None:
+            if name is not None and not announced:
                 await marks.amend(storage, name, self._marked(number, stamp, note))
             if before is not None:
                 await before(number)
-            if name is None:
-                later: Facts = {**facts, "seq": number, "everyone": number, "stamp": stamp}
+            if announced:
+                later: Facts = {**facts, "seq": number}
+            elif name is None:
+                later = {**facts, "seq": number, "everyone": number, "stamp": stamp}
             else:
                 later = {**facts, "seq": number, "names": {**facts.get("names", {}), _group(name): number}}
+            if said:
+                later["acts"] = number
             record = Record(tokens.new_version(), marks.write(later), storage.clock(), NEVER)
             if there is None:
                 outcome = await storage.create(JOURNAL, record, insist=True)
             else:
                 outcome = await storage.update(JOURNAL, record, there.version, insist=True)
             if outcome is None:
+                self._own = number
                 self.take(record)
                 return number
 

@@ -12,13 +12,13 @@ from typing import Final, TypeVar, cast
 
 from limpet import events
 from limpet._core import forward, marks, plan, tokens
-from limpet._core.emitter import Emitter
 from limpet._core.plan import Rules
 from limpet._core.positions import JOURNAL, Positions
 from limpet._core.powers import NO_RECORDS, NoRecords, Powers
 from limpet._core.record import CorruptPayload, ForeignPayload, Found, unpack
 from limpet._core.records import InTheWay
 from limpet._core.state import Gone
+from limpet._emitter import Emitter
 from limpet.contract import ABSENT, DONE, ClientStore, Outcome, Record, Store, supports
 from limpet.errors import LimpetError, StoreUnavailable
 from limpet.protocols import Serializer

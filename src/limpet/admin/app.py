@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from limpet._inline import Inline
 from limpet.admin import guard
-from limpet.admin.views import STRANGER, Views, Visit
+from limpet.admin.views import STRANGER, Views, Visit, Who
 from limpet.asgi import Receive, Scope, Send
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager
@@ -54,6 +54,8 @@ class Admin:
             redirect, to send people to a login.
         show_values: Show operators what the application keeps in a session. People's data: leave it off unless
             somebody needs it.
+        who: Is given a request and returns the operator's name, for audit lines. None: the subject of the session, if
+            it is one of this manager's, else the address.
         path: Where it is mounted, such as ``/sessions``, under a framework that does not say so in ``root_path``
             (Litestar). None: as the framework says.
 
@@ -62,7 +64,13 @@ class Admin:
     """
 
     def __init__(
-        self, manager: SessionManager, *, allow: Allow, show_values: bool = False, path: str | None = None
+        self,
+        manager: SessionManager,
+        *,
+        allow: Allow,
+        show_values: bool = False,
+        who: Who | None = None,
+        path: str | None = None,
     ) -> None:
         if not isinstance(manager, SessionManager):
             raise ConfigurationError(
@@ -78,7 +86,7 @@ class Admin:
         self.manager = manager
         self._path = path
         self._allow = allow
-        self._views = Views(manager, show_values=show_values is True)
+        self._views = Views(manager, show_values=show_values is True, who=who)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; a WebSocket is refused."""

@@ -5,7 +5,7 @@ It listens to the manager's events and looks on as its tracer; a day is kept, in
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ __all__ = ["History", "Span"]
 
 _MINUTE: Final = 60_000
 _KEPT: Final = 24 * 60  # minutes
+_ACTS: Final = 10  # acts of operators that are remembered
 _ENDS: Final[tuple[type[events.Event], ...]] = (
     events.SessionLoggedOut,
     events.SessionRevoked,
@@ -70,12 +71,14 @@ class History:
         inner: The tracer that was there before, which is told as well.
         began: When counting began, in milliseconds since 1970.
         totals: How many events there were of each class, by its name.
+        acts: What operators and other processes have ended lately, the last first: the ends that say who acts.
     """
 
     clock: Callable[[], int]
     inner: Tracer | None = None
     began: int = 0
     totals: Counter[str] = field(default_factory=Counter)
+    acts: deque[events.Event] = field(default_factory=lambda: deque(maxlen=_ACTS))
     _minutes: OrderedDict[int, Span] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -84,6 +87,8 @@ class History:
     def note(self, event: events.Event) -> None:
         """Count an event; a listener of the manager's."""
         self.totals[type(event).__name__] += 1
+        if event.by is not None and isinstance(event, events.RevocationSeen | events.SessionRevoked):
+            self.acts.appendleft(event)
         if isinstance(event, events.SessionLoggedIn):
             self._now().logins += 1
         elif isinstance(event, _ENDS) or (isinstance(event, events.LimitReached) and not event.refused):

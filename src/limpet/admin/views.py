@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -21,6 +22,7 @@ from limpet.admin.guard import Seal
 from limpet.admin.history import History
 from limpet.admin.pages import Pages
 from limpet.errors import StoreUnavailable
+from limpet.events import acting
 from limpet.manager import SessionManager
 
 __all__ = ["STRANGER", "Views", "Visit"]
@@ -30,6 +32,10 @@ GONE: Final = "This session has ended"
 _ROWS: Final = 50  # sessions on one page
 _RANGES: Final = {"hour": (1, 60), "day": (30, 48)}  # minutes in a span, spans in the chart
 _LONGEST: Final = 300  # characters that are searched for
+
+
+Who: TypeAlias = Callable[[Request], str]
+"""Names the operator who sends a request."""
 
 
 @dataclass(slots=True)
@@ -78,8 +84,9 @@ class Views:
         show_values: The page of a session shows its values.
     """
 
-    def __init__(self, manager: SessionManager, *, show_values: bool) -> None:
+    def __init__(self, manager: SessionManager, *, show_values: bool, who: Who | None = None) -> None:
         self._manager = manager
+        self._who = who
         self._pages = Pages()
         self._book = Book(manager, show_values=show_values)
         self._census = Census(manager, self._book)
@@ -195,7 +202,8 @@ class Views:
     async def _end(self, visit: Visit, public_id: str) -> Response:
         if visit.confirmed("end", public_id):
             facts = await self._book.facts(public_id)
-            ended = await self._manager.revoke(public_id)
+            with self._acting(visit):
+                ended = await self._manager.revoke(public_id)
             told = "One session was ended." if ended else "That session had ended already."
             return self._tell(visit, told, facts.info.subject if facts else None)
         facts = await self._book.facts(public_id)
@@ -218,7 +226,8 @@ class Views:
             assert visit.form is not None
             own = self._own(visit)
             spared = own if visit.form.get("spare") and own is not None and own.subject == subject else None
-            ended = await self._manager.revoke_all(subject, except_=spared)
+            with self._acting(visit):
+                ended = await self._manager.revoke_all(subject, except_=spared)
             told = f"{ended} sessions were ended." if ended != 1 else "One session was ended."
             if not self._manager.engine.is_server_side:
                 told = f"Every session of {subject} that began before now has ended."
@@ -236,6 +245,18 @@ class Views:
             "now": self._manager.clock(),
         }
         return self._render(visit, "end_all.html", view, status=403 if visit.form is not None else 200)
+
+    def _acting(self, visit: Visit) -> AbstractContextManager[None]:
+        """Let audit lines say which operator ends sessions, and what for."""
+        request, own = visit.request, self._own(visit)
+        if self._who is not None:
+            name = self._who(request)
+        elif own is not None and own.subject is not None:
+            name = own.subject
+        else:
+            name = request.client.host if request.client is not None else "somebody"
+        why = visit.form.get("why") if visit.form is not None else None
+        return acting(f"{name} (admin page)", why=why.strip() if isinstance(why, str) else None)
 
     def _tell(self, visit: Visit, told: str, subject: str | None) -> Response:
         """Go back to the list, which says what was done."""
@@ -261,7 +282,7 @@ class Views:
         return None if own is None else own.public_id
 
     def _render(self, visit: Visit, template: str, view: Mapping[str, Any], *, status: int = 200) -> Response:
-        facts = {"book": self._book, "manager": self._manager, "visit": visit}
+        facts = {"book": self._book, "manager": self._manager, "visit": visit, "acts": self._history.acts}
         answer = self._pages.render(template, {**facts, **view}, status)
         visit.seal.hand_out(answer)
         return answer

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from dataclasses import replace
 
 import click
@@ -12,6 +15,7 @@ from limpet.cli._records import looked_into, progress, resolve
 from limpet.cli._revocation import Whose, count, count_sealed, end_cookies
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option
+from limpet.events import acting
 from limpet.stores import open_store
 from limpet.stores.cookie import CookieStore
 
@@ -23,6 +27,7 @@ __all__ = ["command"]
 @click.option("--subject", metavar="SUBJECT", help="All sessions of this subject.")
 @click.option("--tag", metavar="NAME=VALUE", help="All sessions that were logged in with this tag.")
 @click.option("--everyone", is_flag=True, help="Every session in the store, for an incident or a restored backup.")
+@click.option("--why", metavar="TEXT", help="The reason, for the application's log and audit lines.")
 @click.option("--yes", is_flag=True, help="Do not ask before --everyone.")
 @click.option("--dry-run", is_flag=True, help="Say how many would end, and end none.")
 @store_option
@@ -32,6 +37,7 @@ def command(
     subject: str | None,
     tag: str | None,
     everyone: bool,
+    why: str | None,
     yes: bool,
     dry_run: bool,
     store: str | None,
@@ -46,6 +52,8 @@ def command(
     same. Where sessions live in their cookies, it notes what was ended where the application looks for that
     (revocation=epoch or denylist); how many there were nobody knows. Exit code 1: a public id that was given names no
     session, or --everyone was not confirmed.
+
+    Who called it, where and --why are in the log and the audit lines of the applications that use the store.
     """
     given = [bool(public_ids), subject is not None, tag is not None, everyone]
     if sum(given) != 1:
@@ -61,10 +69,12 @@ def command(
     if isinstance(kept, CookieStore):
         if dry_run:
             raise click.UsageError("how many cookie sessions there are nobody knows: leave out --dry-run")
-        run(end_cookies(kept, whose))
+        with acting(_who(), why=why):
+            run(end_cookies(kept, whose))
         ended, unknown, sealed = None, list[str](), 0
     else:
-        ended, unknown, sealed = run(_revoke(url, whose, dry_run=dry_run, show=not as_json))
+        with acting(_who(), why=why):
+            ended, unknown, sealed = run(_revoke(url, whose, dry_run=dry_run, show=not as_json))
     if as_json:
         uncounted = {"uncounted": sealed} if sealed else {}
         print_json({"would_revoke" if dry_run else "revoked": ended, "unknown": unknown, **uncounted})
@@ -79,6 +89,15 @@ def command(
             )
     if unknown:
         raise Failure(f"no such session: {', '.join(unknown)}")
+
+
+def _who() -> str:
+    """Return who calls this command, and where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        user = str(os.getuid()) if hasattr(os, "getuid") else "somebody"
+    return f"{user}@{socket.gethostname()} (limpet revoke)"
 
 
 def _confirm(url: str) -> None:

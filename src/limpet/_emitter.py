@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from limpet import events
 from limpet._bounded_log import BoundedLog
-from limpet._core import tokens
 from limpet.protocols import Runtime, Tracer
 
 __all__ = ["Emitter"]
 
 T = TypeVar("T")
 log = logging.getLogger("limpet")
+
+_TAG: Final = 8  # digits of a store key that tell sessions apart in a log, and are useless as a key
 
 
 class Emitter:
@@ -28,11 +29,13 @@ class Emitter:
     Attributes:
         tracer: Told of each load, commit and store call as it runs, such as `limpet.otel` makes one.
         log: Writes to the log, at a bounded rate.
+        describe: Returns what is to be known of a client; None: nothing is.
     """
 
     def __init__(self, clock: Callable[[], int], runtime: Runtime, monotonic: Callable[[], int]) -> None:
         self.clock = clock
         self.log = BoundedLog(monotonic)
+        self.describe: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
         self.runtime: Runtime = runtime
         self.tracer: Tracer | None = None
         self._listeners: list[events.Listener] = []
@@ -47,11 +50,14 @@ class Emitter:
         logged = events.LOGGED.get(kind)
         if logged is not None:
             level, message, shown = logged
-            tag = tokens.tag(key) if key else "-"
-            self.log.write(level, kind.__name__, message, tag, *(facts[name] for name in shown))
+            self.log.write(level, kind.__name__, message, key[:_TAG] if key else "-", *(facts[name] for name in shown))
         if not self._listeners:
             return
-        event = kind(at=self.clock(), tag=tokens.tag(key) if key else None, **facts)
+        by, why = events.ACTOR.get()
+        client = events.CLIENT.get()
+        device = None if client is None or self.describe is None else self.describe(client)
+        tag = key[:_TAG] if key else None
+        event = kind(at=self.clock(), tag=tag, **{"by": by, "why": why, "device": device, **facts})
         for listener in self._listeners:
             try:
                 waiting = listener(event)

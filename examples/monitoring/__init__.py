@@ -1,0 +1,1 @@
+"""An application that Prometheus can read, with alert rules and a dashboard."""

@@ -1,0 +1,135 @@
+"""Who ended a session, from where and why: in events, audit lines, the log of every process, and the admin page."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet import Session, SessionManager, events
+from limpet.asgi import SessionMiddleware
+from limpet.audit import JSONAuditLog
+from limpet.events import acting
+from limpet.stores.sqlite import SQLiteStore
+from limpet.testing import FakeClock, async_client
+from tests.admin.operator import FIREFOX, Operator
+from tests.admin.operator import Site as AdminSite
+from tests.subjects.site import Site
+
+
+def two(folder: Path) -> tuple[Site, Site]:
+    """Return two processes' managers over one store, as far as the engine can tell."""
+    clock = FakeClock()
+    made = [SessionManager(SQLiteStore(folder / "s.db"), dev=False, clock=clock) for _ in range(2)]
+    for manager in made:
+        manager.use_running_loop()
+    return Site(made[0]), Site(made[1])
+
+
+async def heard(site: Site, cookie: str) -> list[events.RevocationSeen]:
+    """Return what a process has heard of others once it has served a request."""
+    await site.request(lambda session: session.get("x"), cookie)
+    await asyncio.sleep(0.1)
+    return [event for event in site.heard if isinstance(event, events.RevocationSeen)]
+
+
+async def test_other_processes_hear_who_did_what(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each kind of revocation is an event and a line in the log of a process that had no part in it, once."""
+    one, other = two(tmp_path)
+    cookie = await other.login("looker")
+    assert await heard(other, cookie) == []
+    for name in ("ann", "bob", "eve"):
+        await one.login(name, tags={"org": "acme"})
+    (ann,) = await one.manager.sessions_of("ann")
+    with acting("op: zoe", why="stolen phone"):
+        await one.manager.revoke(ann.public_id)
+        await one.manager.revoke_all("bob")
+        await one.manager.revoke(tag=("org", "acme"))
+    with caplog.at_level(logging.WARNING, "limpet"):
+        found = await heard(other, cookie)
+    assert [(event.what, event.tag, event.subject, event.by, event.why) for event in found] == [
+        ("session", ann.public_id[:8], "ann", "op: zoe", "stolen phone"),
+        ("subject", None, "bob", "op: zoe", "stolen phone"),
+        ("tag", None, None, "op: zoe", "stolen phone"),
+    ]
+    assert (
+        f"session {ann.public_id[:8]}: another process has revoked (session), by op: zoe, because: stolen phone"
+        in caplog.messages
+    )
+    assert len(await heard(other, cookie)) == 3, "told twice"
+    assert not [event for event in one.heard if isinstance(event, events.RevocationSeen)], "it did so itself"
+    ended = [event for event in one.heard if isinstance(event, events.SessionRevoked)]
+    assert {(event.by, event.why) for event in ended} == {("op: zoe", "stolen phone")}
+    with acting("op: zoe"):
+        await one.manager.revoke_everyone()
+    assert (await heard(other, cookie))[-1].what == "everyone"
+    assert await other.whose(cookie) is None
+
+
+async def test_nobody_acts(tmp_path: Path) -> None:
+    """A revocation without a name is told to nobody, and costs other processes no call beside the journal."""
+    one, other = two(tmp_path)
+    cookie = await other.login("looker")
+    await one.login("ann")
+    await one.manager.revoke_all("ann")
+    assert await heard(other, cookie) == []
+    assert all(event.by is None for event in one.heard)
+
+
+async def test_audit_lines(tmp_path: Path) -> None:
+    """A line has the device and address whose request it was, and who acts and why where that was said."""
+    manager = SessionManager(SQLiteStore(tmp_path / "s.db"), devices=True, dev=False)
+    stream = io.StringIO()
+    manager.listen(JSONAuditLog(stream))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        session: Session = scope["session"]
+        if scope["path"] == "/login":
+            session.login("ann")
+        else:
+            with acting("ann", why="password changed"):
+                await manager.revoke_all("ann")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    site = SessionMiddleware(app, manager)
+    async with async_client(site) as browser:
+        await browser.get("/login", headers={"user-agent": FIREFOX})
+        await browser.get("/all", headers={"user-agent": FIREFOX})
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["SessionCreated", "SessionLoggedIn", "SessionRevoked"]
+    assert {line["device"] for line in lines} == {"Firefox 141 on Linux"}
+    assert (lines[2]["by"], lines[2]["why"]) == ("ann", "password changed")
+    assert "by" not in lines[1]
+
+
+async def test_the_admin_page() -> None:
+    """The operator's name and reason are in the event, and the page shows them, escaped."""
+    site = AdminSite()
+    found: list[events.Event] = []
+    site.manager.listen(found.append)
+    operator = Operator(site)
+    await site.visitor("ann")
+    await operator.http.get("/login", params={"as": "root"})
+    (ann,) = await site.ids("ann")
+    await operator.look(f"/sessions/id/{ann}/end")
+    await operator.confirm(why="<b>lost</b> laptop")
+    (event,) = [event for event in found if isinstance(event, events.SessionRevoked)]
+    assert (event.by, event.why) == ("root (admin page)", "<b>lost</b> laptop")
+    await operator.look()
+    assert "by <bdi>root (admin page)</bdi>: <bdi>&lt;b&gt;lost&lt;/b&gt; laptop</bdi>" in operator.page
+
+
+async def test_what_is_said_is_bounded() -> None:
+    """However long a name or a reason is, only so much of it is kept; outside the block nobody acts."""
+    with acting("n" * 1000, why="w" * 1000):
+        by, why = events.ACTOR.get()
+    assert (len(by or ""), len(why or "")) == (100, 200)
+    assert events.ACTOR.get() == (None, None)
