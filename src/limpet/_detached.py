@@ -7,9 +7,9 @@ no activity of the person, so it does not move the idle deadline.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from limpet._core.notes import adopt
 from limpet._core.record import Found
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_key", "open_session"]
 
+S = TypeVar("S", bound=Session)
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -31,7 +32,7 @@ def is_key(text: str) -> bool:
 
 
 @asynccontextmanager
-async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]:
+async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], S]) -> AsyncIterator[S]:
     """Open a live session, and save it at the end; after an exception only a logout is carried out.
 
     Raises:
@@ -42,7 +43,7 @@ async def open_session(engine: Engine, public_id: str) -> AsyncIterator[Session]
     found = await engine.storage.locate(b"", public_id) if is_key(public_id) else None
     if not isinstance(found, Found):
         raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")
-    session = Session(engine)
+    session = make(engine)
     state = state_of(session)
     adopt(state, found)
     state.phase = STARTED

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from limpet._caching import mark_response
-from limpet._core import importing
 from limpet._core.session import Session, state_of
-from limpet._core.state import ACCESSED, ENDED, EXPOSED, OVER, PASSIVE, READ_ONLY, STARTED, WRITTEN
+from limpet._core.state import ACCESSED, ENDED, EXPOSED, OVER, PASSIVE, STARTED, WRITTEN
+from limpet._serving import hand_out
 from limpet.errors import (
     LimpetError,
     SessionClosed,
@@ -89,13 +89,11 @@ class Exchange:
         """Add the headers that this response needs; from now on it has started."""
         state, middleware = self._state, self._middleware
         engine = middleware.manager.engine
-        tokens: list[Header] = [] if state.out is None else engine.headers(self._session)
-        if state.flags & READ_ONLY:
-            tokens = []
-        if tokens:
-            middleware.check_test_client(self._scope)
-        if state.old is not None:
-            tokens += importing.leftovers(engine, state, bool(tokens))
+        tokens: list[Header] = []
+        if state.out is not None or state.old is not None:
+            tokens = hand_out(engine, self._session)
+            if tokens:
+                middleware.check_test_client(self._scope)
         accessed = bool(state.flags & ACCESSED)
         if tokens or accessed:
             headers = message.get("headers") or ()

@@ -11,20 +11,17 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
 from limpet._inline import Inline
+from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
 from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager, warn_about_http
 from limpet.runtime import AsyncioRuntime
-from limpet.transports.cookie import CookieTransport
-
-if TYPE_CHECKING:
-    from limpet._core.engine import Engine
 
 __all__ = [
     "ASGIApp",
@@ -33,7 +30,6 @@ __all__ = [
     "Scope",
     "Send",
     "SessionMiddleware",
-    "path_patterns",
     "route_path",
     "session_in",
 ]
@@ -44,9 +40,7 @@ PROBE = "limpet.managers"
 """The scope type by which `limpet.testing.client` asks an application for its managers."""
 _REQUESTS = frozenset({"http", "websocket"})
 _DRAIN = 10.0  # seconds that a shutdown waits for saves under way
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _PASSIVE_PATHS = 1_000  # paths that are remembered because their handlers called `Session.passive`
-_TEST_HOSTS = frozenset({"testserver", "test", "testserver.local"})
 
 
 class SessionMiddleware:
@@ -112,8 +106,13 @@ class SessionMiddleware:
         session = engine.begin(scope["headers"], self.make)
         state = state_of(session)
         if engine.description is not None:
+<<<<<<< HEAD
             engine.note_client(session, scope)
         if kind == "http" and scope["method"] not in _SAFE and not state.ids and _is_cross_site(scope):
+=======
+            state.context = {"headers": scope["headers"], "client": scope.get("client")}
+        if kind == "http" and scope["method"] not in SAFE and not state.ids and _is_cross_site(scope):
+>>>>>>> 8906696 (Serve WSGI applications with the same engine, driven without an event loop)
             engine.note_cross_site(session)
         if (self._passive or self._passive_paths) and self._is_passive(scope):
             state.flags |= PASSIVE
@@ -210,32 +209,16 @@ class SessionMiddleware:
             other = backend_of(session)
             if other is self.manager.engine:
                 return True  # the middleware was added twice
-            if self._shares_a_cookie(other):
+            if share_a_cookie(self.manager.engine, other):
                 self._step_aside()
                 return True
         path = route_path(scope)
         return any(pattern.match(path) for pattern in self._exclude)
 
-    def _shares_a_cookie(self, other: Engine) -> bool:
-        """Tell whether the cookies of two managers would overwrite each other."""
-        mine, theirs = self.manager.engine.transport, other.transport
-        if not (isinstance(mine, CookieTransport) and isinstance(theirs, CookieTransport)):
-            return False
-        return (mine.name, mine.policy.path, mine.policy.domain) == (
-            theirs.name,
-            theirs.policy.path,
-            theirs.policy.domain,
-        )
-
     def _step_aside(self) -> None:
         if "twice" not in self._told:
             self._told.add("twice")
-            log.warning(
-                "two session managers of one application use the cookie %r and would overwrite each other's: the "
-                "middleware that was added last serves, this one steps aside. To have both, give one of them a label, "
-                "such as SessionManager(..., label='admin')",
-                self.manager.cookie_name,
-            )
+            log.warning(TWICE, self.manager.cookie_name)
 
     def save(self, session: Session, failed: bool) -> Awaitable[None]:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
@@ -249,7 +232,7 @@ class SessionMiddleware:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
         if not self._warned and self.manager.cookie.secure and scope.get("scheme") in {"http", "ws"}:
             server = scope.get("server") or ("",)
-            if server[0] in _TEST_HOSTS:
+            if server[0] in TEST_HOSTS:
                 self._warned = True
                 warn_about_http(self.manager)
 
@@ -354,46 +337,13 @@ def route_path(scope: Scope) -> str:
 
 
 def _is_cross_site(scope: Scope) -> bool:
-    """Tell whether a browser says that another site's page sent this; programs that are no browsers say nothing.
-
-    Source: W3C Fetch Metadata Request Headers, section 2.4.
-    """
     found: dict[bytes, bytes] = {
         name: value for name, value in scope["headers"] if name in (b"sec-fetch-site", b"origin", b"host")
     }
-    site = found.get(b"sec-fetch-site")
-    if site is not None:
-        return site == b"cross-site"
-    origin = found.get(b"origin")
-    return origin is not None and _host(origin.partition(b"://")[2]) != _host(found.get(b"host", b""))
-
-
-def _host(authority: bytes) -> bytes:
-    """Return the host of an authority, without its port: cookies do not separate ports."""
-    host, colon, port = authority.rpartition(b":")
-    return (host if colon and port.isdigit() else authority).lower()
+    return comes_from_elsewhere(found.get(b"sec-fetch-site"), found.get(b"origin"), found.get(b"host", b""))
 
 
 def _positive(name: str, seconds: float | None) -> float | None:
     if seconds is not None and not 0 < seconds < float("inf"):
         raise ConfigurationError(f"{name}={seconds!r}: give seconds, more than 0, or None to leave it out")
     return seconds
-
-
-def path_patterns(given: Iterable[str | re.Pattern[str]], name: str) -> tuple[re.Pattern[str], ...]:
-    """Return what matches the paths that a setting lists: each path and all below it, or compiled patterns.
-
-    Raises:
-        ConfigurationError: An entry is neither; ``name`` is the setting's.
-    """
-    if isinstance(given, str):
-        raise ConfigurationError(f"{name}={given!r} is one string: write {name}=({given!r},)")
-    patterns: list[re.Pattern[str]] = []
-    for entry in given:
-        if isinstance(entry, re.Pattern):
-            patterns.append(entry)
-        elif isinstance(entry, str) and entry.startswith("/"):
-            patterns.append(re.compile(re.escape(entry.rstrip("/")) + r"(?:/|$)"))
-        else:
-            raise ConfigurationError(f"{name} has {entry!r}: give a path such as '/health', or a compiled pattern")
-    return tuple(patterns)

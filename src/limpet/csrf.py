@@ -26,7 +26,8 @@ from urllib.parse import urlsplit
 from limpet._bounded_log import BoundedLog
 from limpet._core import form_tokens, tokens
 from limpet._core.session import Session, backend_of, state_of
-from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, path_patterns, route_path, session_in
+from limpet._serving import path_patterns
+from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, route_path, session_in
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.policy import TOKEN
 

@@ -254,7 +254,7 @@ class Directory:
             SessionEnded: There is none with that id.
             StoreUnavailable: The store does not answer.
         """
-        return open_session(self._engine, public_id)
+        return open_session(self._engine, public_id, Session)
 
     # -- steps
 

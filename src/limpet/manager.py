@@ -13,9 +13,11 @@ from typing import Any
 
 from limpet import environment, events
 from limpet._assembly import encrypted, keyring_of, moment, store_of
+from limpet._blocking import ThreadRuntime
 from limpet._core import locks, marks
 from limpet._core.engine import Engine
 from limpet._core.session import Session
+from limpet._doors import BlockingManager
 from limpet._inline import Inline
 from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
 from limpet.devices import DevicePolicy, warm_up
@@ -63,6 +65,9 @@ class SessionManager:
         unsigned_until: Until then, ids that were handed out before there was a secret are accepted, and signed with the
             next response.
         clock: Returns milliseconds since 1970.
+
+    Attributes:
+        blocking: The same words for code without an event loop, as calls that block: ``manager.blocking.revoke_all``.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names the cure.
@@ -132,12 +137,14 @@ class SessionManager:
             id_sealer=id_sealer,
             unsigned_until=moment("unsigned_until", unsigned_until),
             persistent=self.cookie.persistent,
+            beside=ThreadRuntime().here,
             importers=tuple(importers),
             reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         self.engine.owner = self
         self.directory = Directory(self.engine)
+        self.blocking = BlockingManager(self)
         if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):
             raise ConfigurationError(
                 f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "

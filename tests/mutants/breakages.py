@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.mutants.blocking import BLOCKING
 from tests.mutants.breakage import Breakage
 from tests.mutants.engine import ENGINE
 
@@ -265,5 +266,5 @@ RECORDS: Final = (
 )
 """Of stores, of what they keep, and of what other libraries left."""
 
-BREAKAGES: Final = (*TOKENS, *RESPONSES, *RECORDS, *ENGINE)
+BREAKAGES: Final = (*TOKENS, *RESPONSES, *RECORDS, *ENGINE, *BLOCKING)
 """All of them; every one must be noticed."""

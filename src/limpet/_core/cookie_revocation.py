@@ -63,13 +63,13 @@ class Revocation:
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        now = storage.clock()
+        now, journal = storage.clock(), storage.positions.journal
         known = self._answers.get(key)
         if known is not None and 0 <= now - known[0] < self._cache_ms:
             return known[1]
         if self.mode == "epoch":
-            record, journal = await storage.load_many((key, JOURNAL))
-            storage.positions.take(journal)
+            record, there = await storage.load_many((key, JOURNAL))
+            journal = storage.positions.take(there)
         else:
             record = await storage.load(key)
         facts = {} if record is None else marks.read(record.payload)
@@ -77,7 +77,7 @@ class Revocation:
         if facts is None or facts.get("ended"):
             limit = NEVER
         elif self.mode == "epoch":
-            limit = number_of(record, storage.positions.seq)
+            limit = number_of(record, journal.seq)
         else:
             limit = int(facts.get("turn", 0))
         if self._cache_ms:

@@ -43,7 +43,7 @@ from limpet._inline import Inline
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
 from limpet.policy import SessionPolicy
-from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Tracer, Transport
+from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Signal, Tracer, Transport
 
 __all__ = ["Engine"]
 
@@ -79,11 +79,12 @@ class Engine:
         unsigned_until: int = 0,
         persistent: bool = True,
         runtime: Runtime | None = None,
+        beside: Callable[[], Runtime | None] = lambda: None,
         describe: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
         importers: Sequence[Importer] = (),
         reader: Reader | None = None,
     ) -> None:
-        self.emitter = Emitter(clock, runtime or Inline(), monotonic)
+        self.emitter = Emitter(clock, runtime or Inline(), monotonic, beside)
         self.emit = self.emitter.emit
         self.clock = clock
         self.policy = policy
@@ -117,6 +118,7 @@ class Engine:
         self.reads_cookies = bool(self.importers) or transport.vary.lower() == b"cookie"
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary = transport.vary + b", Cookie" if extra else transport.vary
+        self._working: dict[int, list[Signal]] = {}  # those who wait for a session, while one has its only turn
         self._warned_of_copies = False
         self._warned_of_rivals = False
 
@@ -243,9 +245,9 @@ class Engine:
         failed = failed and not self.policy.save_on_error
         if plan.is_quiet(state, self.rules, self.clock) and not (failed and state.created is not None):
             return
-        if state.working:
-            await self._wait(state)
-        state.working = True
+        mine: list[Signal] = []
+        if self._working.setdefault(id(state), mine) is not mine:
+            await self._wait(state, mine)
         try:
             if self.emitter.tracer is None:
                 await commits.commit(self, state, failed=failed, final=final)
@@ -268,19 +270,17 @@ class Engine:
             )
         await self.commit(session, final=state.phase != 0)
 
-    async def _wait(self, state: SessionState) -> None:
-        """Wait until no other task decides, writes or refreshes this session."""
-        while state.working:
+    async def _wait(self, state: SessionState, mine: list[Signal]) -> None:
+        """Wait until no other task or thread decides, writes or refreshes this session."""
+        while (waiting := self._working.setdefault(id(state), mine)) is not mine:
             signal = self.runtime.signal()
-            if state.waiting is None:
-                state.waiting = []
-            state.waiting.append(signal)
-            await signal.wait()
+            waiting.append(signal)
+            if self._working.get(id(state)) is waiting:  # else another thread has just left, and may not have seen it
+                await signal.wait()
 
     def _leave(self, state: SessionState) -> None:
-        state.working = False
-        if state.waiting:
-            state.waiting.pop(0).set()
+        for signal in self._working.pop(id(state)):  # the first of them goes on, and the others wait for that one
+            signal.set()
 
     def headers(self, session: SessionMapping) -> list[Header]:
         """Return the headers that hand out or take back the token, if this response needs them; once."""
@@ -332,9 +332,9 @@ class Engine:
         """Read the record again and merge unsaved changes over it."""
         await self.load(session)
         state = state_of(session)
-        if state.working:
-            await self._wait(state)
-        state.working = True
+        mine: list[Signal] = []
+        if self._working.setdefault(id(state), mine) is not mine:
+            await self._wait(state, mine)
         try:
             await reading.refresh(self, state)
         except LimpetError as error:

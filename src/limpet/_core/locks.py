@@ -7,6 +7,7 @@ only one does. The clocks of two hosts are never compared, but for a lock that i
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from limpet._core import marks, tokens
@@ -110,12 +111,13 @@ class Lock:
         self._key = marks.mark_key("lock", *about)
         self._life = life
         self._wait = wait
-        # Those of one process queue, and do not ask the store again.
-        self._turn = engine.runtime.turn(f"lock {self._key}")
+        self._turn: AbstractAsyncContextManager[None] | None = None
         self._version: int | None = None
 
     async def __aenter__(self) -> None:
-        await self._turn.__aenter__()
+        # Those of one process queue, and do not ask the store again.
+        self._turn = turn = self._engine.runtime.turn(f"lock {self._key}")
+        await turn.__aenter__()
         failure: BaseException | None = None
         try:
             self._version = await acquire(self._engine, self._key, self._life, self._wait)
@@ -126,11 +128,12 @@ class Lock:
                 f"the lock {self._name!r} was held by others for {self._wait:g} s: try again, or wait longer (wait=...)"
             )
         if failure is not None:
-            await self._turn.__aexit__(None, None, None)
+            await turn.__aexit__(None, None, None)
             raise failure
 
     async def __aexit__(self, *raised: object) -> None:
         assert self._version is not None
+        assert self._turn is not None
         failure: BaseException | None = None
         try:
             await release(self._engine, self._key, self._version)

@@ -19,7 +19,7 @@ between the login is refused with an error, and the next one is accepted.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core import marks, tokens
 from limpet._core.marks import Facts
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from limpet._core.state import SessionState
     from limpet.policy import SessionPolicy
 
-__all__ = ["JOURNAL", "Positions", "names_of", "number_of", "subject_key"]
+__all__ = ["JOURNAL", "Journal", "Positions", "names_of", "number_of", "subject_key"]
 
 JOURNAL: Final = marks.mark_key("journal")
 """The store key of the record that numbers the revocations."""
@@ -59,6 +59,22 @@ def _group(name: str) -> str:
     return name[:2]
 
 
+class Journal(NamedTuple):
+    """The journal as it was read once. One object, so that no thread sees a part of one and a part of another.
+
+    Attributes:
+        version: Of its record; None: there is none yet.
+        facts: What it says.
+        seq: The number of the last revocation; -1: it was not read yet.
+        groups: The last number in each group of names.
+    """
+
+    version: int | None
+    facts: Facts
+    seq: int
+    groups: Mapping[str, int]
+
+
 class Positions:
     """What one manager knows of the journal.
 
@@ -68,19 +84,20 @@ class Positions:
         monotonic: Returns nanoseconds of that clock.
 
     Attributes:
+<<<<<<< HEAD
         seq: The number of the last revocation that was read; -1: the journal was not read yet.
         on_others: Called with the last number that was known when another process has revoked and says who acts.
+=======
+        journal: What was read last.
+>>>>>>> 8906696 (Serve WSGI applications with the same engine, driven without an event loop)
     """
 
     def __init__(self, storage: Records, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
-        self.seq = -1
+        self.journal = Journal(None, {}, -1, {})
         self._storage = storage
         self._policy = policy
         self._host = host
         self._monotonic = monotonic
-        self._version: int | None = None
-        self._facts: Facts = {}
-        self._groups: Mapping[str, int] = {}
         self._read_at = 0
         self._known: dict[str, tuple[int, int]] = {}
         self.on_others: Callable[[int], None] | None = None
@@ -88,19 +105,30 @@ class Positions:
 
     # -- what the journal says
 
-    def take(self, record: Record | None) -> None:
-        """Note the journal as it was just read; None: there is none yet."""
+    @property
+    def seq(self) -> int:
+        """The number of the last revocation that was read; -1: the journal was not read yet."""
+        return self.journal.seq
+
+    def take(self, record: Record | None) -> Journal:
+        """Note the journal as it was just read, None for none yet; return it, for what was read along with it."""
         self._read_at = self._monotonic()
-        version = None if record is None else record.version
-        if version == self._version and self.seq >= 0:
-            return
-        facts = {} if record is None else marks.read(record.payload)
+        version, known = None if record is None else record.version, self.journal
+        if version == known.version and known.seq >= 0:
+            return known
+        facts: Facts | None = {} if record is None else marks.read(record.payload)
         if facts is None:  # a damaged mark ends what it is about; the next login writes it anew
+<<<<<<< HEAD
             facts = {"everyone": NEVER, "seq": max(self.seq, 0)}
         before, self._version, self._facts = self.seq, version, facts
         self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
         if self.on_others is not None and 0 <= before < facts.get("acts", 0) != self._own:
             self.on_others(before)
+=======
+            facts = {"everyone": NEVER, "seq": max(known.seq, 0)}
+        self.journal = journal = Journal(version, facts, facts.get("seq", 0), facts.get("names", {}))
+        return journal
+>>>>>>> 8906696 (Serve WSGI applications with the same engine, driven without an event loop)
 
     async def current(self, *, now: bool = False) -> int:
         """Return the number of the last revocation, as this process read it a moment ago or reads it now.
@@ -115,7 +143,7 @@ class Positions:
             return 0
         if now or self.seq < 0 or self._monotonic() - self._read_at > _FRESH:
             self.take(await self._storage.load(JOURNAL))
-        if self._facts.get("everyone", 0) == NEVER:
+        if self.journal.facts.get("everyone", 0) == NEVER:
             await self.advance(None)
         return self.seq
 
@@ -127,42 +155,44 @@ class Positions:
         """
         self.take(await self._storage.load(JOURNAL))
 
-    async def holds(self, contents: Contents, subject: str | None) -> bool:
-        """Tell whether a session stands after all revocations in the journal that was read last.
+    async def holds(self, contents: Contents, subject: str | None, journal: Journal | None = None) -> bool:
+        """Tell whether a session stands after all revocations in a journal.
+
+        Args:
+            journal: As it was read with the session; None: as it was read last.
 
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        seen = contents.seen
-        if seen == self.seq:
+        journal, seen = journal or self.journal, contents.seen
+        if seen == journal.seq:
             return True
-        if self._facts.get("everyone", 0) > seen:
+        if journal.facts.get("everyone", 0) > seen:
             return False
         unsure = [
             name
             for name in names_of(subject, contents.tags)
-            if self._groups.get(_group(name), 0) > seen or seen > self.seq
+            if journal.groups.get(_group(name), 0) > seen or seen > journal.seq
         ]
-        return not unsure or await self._stand(unsure, seen)
+        return not unsure or await self._stand(unsure, seen, journal)
 
-    async def _stand(self, names: list[str], seen: int) -> bool:
+    async def _stand(self, names: list[str], seen: int, journal: Journal) -> bool:
         """Look at the marks of these names, as far as they are not known: all of them are from before ``seen``."""
         asked: list[str] = []
         for name in names:
             known = self._known.get(name)
-            if known is None or known[0] != self._groups.get(_group(name), 0):
+            if known is None or known[0] != journal.groups.get(_group(name), 0):
                 asked.append(name)
             elif known[1] > seen:
                 return False
         if not asked:
             return True
-        groups = self._groups
         stands = True
         for name, record in zip(asked, await self._storage.load_many(asked), strict=True):
-            at = number_of(record, self.seq)
+            at = number_of(record, journal.seq)
             if len(self._known) >= _KNOWN:
                 self._known.clear()
-            self._known[name] = groups.get(_group(name), 0), at
+            self._known[name] = journal.groups.get(_group(name), 0), at
             stands = stands and at <= seen
         return stands
 
@@ -199,14 +229,14 @@ class Positions:
             return True
         names = names_of(subject, contents.tags)
         found = await self._storage.load_many([JOURNAL, *names])
-        self.take(found[0])
+        journal = self.take(found[0])
         candidates = [marks.read(record.payload) or {"at": NEVER} for record in found[1:] if record is not None]
-        everyone = self._facts.get("everyone", 0)
+        everyone = journal.facts.get("everyone", 0)
         if everyone:
-            candidates.append({**self._facts.get("stamp", {}), "at": everyone})
+            candidates.append({**journal.facts.get("stamp", {}), "at": everyone})
         again = False
         for facts in (*candidates, *before):
-            at = NEVER if facts.get("at") == NEVER else _number(facts, self.seq)
+            at = NEVER if facts.get("at") == NEVER else _number(facts, journal.seq)
             if own and at == own:
                 continue
             if at > state.position and not self._is_before(facts, state.login_at, contents.authenticated or 0):
@@ -227,7 +257,8 @@ class Positions:
 
     def last_of_everyone(self) -> Facts | None:
         """Return when everyone was revoked last, as the journal that was read says; None: never."""
-        return self._facts.get("stamp", {}) if self._facts.get("everyone", 0) else None
+        facts = self.journal.facts
+        return facts.get("stamp", {}) if facts.get("everyone", 0) else None
 
     def known_before(self, facts: Facts, wall: int) -> bool:
         """Tell whether a revocation certainly came before a session of another library began, by the wall clock."""

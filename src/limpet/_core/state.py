@@ -16,7 +16,7 @@ from limpet._core.record import Contents, Found, Predecessor
 from limpet.contract import Record
 
 if TYPE_CHECKING:
-    from limpet.protocols import Header, Imported, Importer, Signal
+    from limpet.protocols import Header, Imported, Importer
 
 __all__ = [
     "ACCESSED",
@@ -275,8 +275,6 @@ class SessionState:
         line: The response header for ``out`` where it is written already; None: it is not.
         clears: The response deletes the cookie under other paths and domains too.
         context: What is known of the client, for `DevicePolicy`; None: nothing is noted.
-        working: A task is deciding, writing or refreshing.
-        waiting: Those who wait for that task, in order; None: nobody does.
     """
 
     __slots__ = (
@@ -308,8 +306,6 @@ class SessionState:
         "subject",
         "tried",
         "views",
-        "waiting",
-        "working",
     )
 
     def __init__(self) -> None:
@@ -341,5 +337,3 @@ class SessionState:
         self.line: tuple[str, Header] | None = None
         self.clears: bool = False
         self.context: Mapping[str, Any] | None = None
-        self.working: bool = False
-        self.waiting: list[Signal] | None = None

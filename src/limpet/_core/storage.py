@@ -13,7 +13,7 @@ from typing import Final, TypeVar, cast
 from limpet import events
 from limpet._core import forward, marks, plan, tokens
 from limpet._core.plan import Rules
-from limpet._core.positions import JOURNAL, Positions
+from limpet._core.positions import JOURNAL, Journal, Positions
 from limpet._core.powers import NO_RECORDS, NoRecords, Powers
 from limpet._core.record import CorruptPayload, ForeignPayload, Found, unpack
 from limpet._core.records import InTheWay
@@ -231,27 +231,32 @@ class Storage:
         Raises:
             StoreUnavailable: The store does not answer.
         """
+        journal: Journal | None = None
         if not self.has_marks:
             record = await self.load(key)
         elif self._many is not None:
-            record, journal = await self.call("load", self._many.load_many((key, JOURNAL)), key)
-            self.positions.take(journal)
+            record, there = await self.call("load", self._many.load_many((key, JOURNAL)), key)
+            journal = self.positions.take(there)
         else:
             record = await self.load(key)
             if record is not None:
-                self.positions.take(await self.load(JOURNAL))
-        return None if record is None else await self.judge(raw, key, record, met=met)
+                journal = self.positions.take(await self.load(JOURNAL))
+        return None if record is None else await self.judge(raw, key, record, journal=journal, met=met)
 
     async def judge(
-        self, raw: bytes, key: str, record: Record, hops: int = 0, *, met: bool = False
+        self, raw: bytes, key: str, record: Record, hops: int = 0, *, journal: Journal | None = None, met: bool = False
     ) -> Found | Gone | None:
-        """Judge a record that was read: follow a forward, refuse what is corrupt, revoked or past its deadline."""
+        """Judge a record that was read: follow a forward, refuse what is corrupt, revoked or past its deadline.
+
+        Args:
+            journal: As it was read with the record; None: as this process has read it last.
+        """
         now = self.clock()
         kind = record.payload[:1]
         if kind == marks.FORMAT:
             return marks.buried(key, record, now, met=met)
         if kind == forward.FORMAT:
-            return await self._follow(raw, key, record, hops, now, met=met)
+            return await self._follow(raw, key, record, hops, now, journal, met=met)
         try:
             contents = unpack(record.payload, self.serializer)
         except ForeignPayload as problem:  # other workers are newer, or older: to them it is a session
@@ -270,10 +275,11 @@ class Storage:
                 self._warn("future", "session %s is from the future: the clocks of two hosts are out of order", key)
                 self.emit(events.CorruptRecord, key, reason="it is from the future")
                 return None
+            journal = journal or self.positions.journal
             if (
                 self.has_marks
-                and contents.seen != self.positions.seq
-                and not await self.positions.holds(contents, record.subject)
+                and contents.seen != journal.seq
+                and not await self.positions.holds(contents, record.subject, journal)
             ):
                 return None  # revoked, and not deleted yet
             return Found(raw, key, record, contents, hops > 0)
@@ -283,7 +289,7 @@ class Storage:
         return None
 
     async def _follow(
-        self, raw: bytes, key: str, record: Record, hops: int, now: int, *, met: bool
+        self, raw: bytes, key: str, record: Record, hops: int, now: int, journal: Journal | None, *, met: bool
     ) -> Found | Gone | None:
         if hops >= _HOPS:
             return None
@@ -301,7 +307,7 @@ class Storage:
                 return None
             following, after = target.raw, self.key_of(target.raw)
         there = await self.load(after)
-        return None if there is None else await self.judge(following, after, there, hops + 1, met=met)
+        return None if there is None else await self.judge(following, after, there, hops + 1, journal=journal, met=met)
 
     async def forget(self, key: str, record: Record) -> None:
         """Delete a record that no request can use any more, if the store still answers."""

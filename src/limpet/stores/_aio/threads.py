@@ -9,9 +9,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["Threads"]
+from limpet._blocking import is_driven
+
+__all__ = ["Threads", "running_loop"]
 
 T = TypeVar("T")
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that a call is to wait for; None: it blocks, as there is none or it is driven."""
+    if is_driven():
+        return None
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class Threads:
@@ -31,9 +43,8 @@ class Threads:
 
     async def run(self, call: Callable[[], T]) -> T:
         """Carry out the call and return its outcome; it is carried out also when the caller is cancelled."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+        loop = running_loop()
+        if loop is None:
             return call()
         if self._process != os.getpid():  # a pool has no threads on the other side of a fork, nor a lock its holder
             self._pool, self._process, self._lock = None, os.getpid(), threading.Lock()

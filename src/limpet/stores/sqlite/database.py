@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, TypeVar
 
 from limpet.errors import StoreUnavailable
-from limpet.stores._aio.threads import Threads
+from limpet.stores._aio.threads import Threads, running_loop
 from limpet.stores.sqlite.file import SQLiteFile
 
 __all__ = ["Database", "NotReadyError"]
@@ -120,9 +120,8 @@ class Database:
             StoreUnavailable: It was not committed.
         """
         job = _Job(work)
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
+        loop = running_loop()
+        if loop is None:
             self._jobs.append(job)
             self._drain()
             return job.result()

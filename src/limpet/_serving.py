@@ -1,0 +1,88 @@
+"""What every middleware does alike, whatever protocol a request came by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from limpet._core import importing
+from limpet._core.session import Session, state_of
+from limpet._core.state import READ_ONLY
+from limpet.errors import ConfigurationError
+from limpet.protocols import Header
+from limpet.transports.cookie import CookieTransport
+
+if TYPE_CHECKING:
+    from limpet._core.engine import Engine
+
+__all__ = ["SAFE", "TEST_HOSTS", "TWICE", "comes_from_elsewhere", "hand_out", "path_patterns", "share_a_cookie"]
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that ask for nothing to be done. RFC 9110, section 9.2.1."""
+TEST_HOSTS: Final = frozenset({"testserver", "test", "testserver.local"})
+"""What test clients call the server."""
+TWICE: Final = (
+    "two session managers of one application use the cookie %r and would overwrite each other's: the middleware that "
+    "was added last serves, this one steps aside. To have both, give one of them a label, such as "
+    "SessionManager(..., label='admin')"
+)
+
+
+def comes_from_elsewhere(site: bytes | None, origin: bytes | None, host: bytes) -> bool:
+    """Tell whether a browser says that another site's page sent a request; programs that are no browsers say nothing.
+
+    Args:
+        site: The header ``Sec-Fetch-Site``.
+        origin: The header ``Origin``.
+        host: The header ``Host``.
+
+    Source: W3C Fetch Metadata Request Headers, section 2.4.
+    """
+    if site is not None:
+        return site == b"cross-site"
+    return origin is not None and _host(origin.partition(b"://")[2]) != _host(host)
+
+
+def _host(authority: bytes) -> bytes:
+    """Return the host of an authority, without its port: cookies do not separate ports."""
+    host, colon, port = authority.rpartition(b":")
+    return (host if colon and port.isdigit() else authority).lower()
+
+
+def hand_out(engine: Engine, session: Session) -> list[Header]:
+    """Return the headers that hand out or take back tokens, this manager's first; once, as the response starts."""
+    state = state_of(session)
+    tokens: list[Header] = [] if state.out is None else engine.headers(session)
+    if state.flags & READ_ONLY:
+        tokens = []
+    if state.old is not None:
+        tokens += importing.leftovers(engine, state, bool(tokens))
+    return tokens
+
+
+def path_patterns(given: Iterable[str | re.Pattern[str]], name: str) -> tuple[re.Pattern[str], ...]:
+    """Return what matches the paths that a setting lists: each path and all below it, or compiled patterns.
+
+    Raises:
+        ConfigurationError: An entry is neither; ``name`` is the setting's.
+    """
+    if isinstance(given, str):
+        raise ConfigurationError(f"{name}={given!r} is one string: write {name}=({given!r},)")
+    patterns: list[re.Pattern[str]] = []
+    for entry in given:
+        if isinstance(entry, re.Pattern):
+            patterns.append(entry)
+        elif isinstance(entry, str) and entry.startswith("/"):
+            patterns.append(re.compile(re.escape(entry.rstrip("/")) + r"(?:/|$)"))
+        else:
+            raise ConfigurationError(f"{name} has {entry!r}: give a path such as '/health', or a compiled pattern")
+    return tuple(patterns)
+
+
+def share_a_cookie(one: Engine, other: Engine) -> bool:
+    """Tell whether the cookies of two managers would overwrite each other."""
+    mine, theirs = one.transport, other.transport
+    if not (isinstance(mine, CookieTransport) and isinstance(theirs, CookieTransport)):
+        return False
+    return (mine.name, mine.policy.path, mine.policy.domain) == (theirs.name, theirs.policy.path, theirs.policy.domain)

@@ -1,0 +1,1 @@
+"""The blocking side: WSGI, threads, forks."""
