@@ -60,12 +60,4 @@ BLOCKING: Final = (
         "False",
         f"{WSGI}a_store_that_fails_on_saving_is_answered_with_503",
     ),
-    Breakage(
-        "a response without a use of the session saves and marks",
-        "_doors.py",
-        "BlockingManager.start",
-        "state.loaded and not state.flags & ACCESSED",
-        "False",
-        f"{WSGI}a_store_that_fails_on_reading",
-    ),
 )
