@@ -25,6 +25,7 @@ class Emitter:
         clock: Returns milliseconds since 1970.
         runtime: Runs listeners that are coroutines.
         monotonic: Returns nanoseconds, for the rate of log messages.
+        beside: Returns the runtime of threads in a call that blocks, None elsewhere.
 
     Attributes:
         tracer: Told of each load, commit and store call as it runs, such as `limpet.otel` makes one.
@@ -32,13 +33,29 @@ class Emitter:
         describe: Returns what is to be known of a client; None: nothing is.
     """
 
-    def __init__(self, clock: Callable[[], int], runtime: Runtime, monotonic: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        runtime: Runtime,
+        monotonic: Callable[[], int],
+        beside: Callable[[], Runtime | None],
+    ) -> None:
         self.clock = clock
         self.log = BoundedLog(monotonic)
         self.describe: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
-        self.runtime: Runtime = runtime
+        self._runtime = runtime
+        self._beside = beside
         self.tracer: Tracer | None = None
         self._listeners: list[events.Listener] = []
+
+    @property
+    def runtime(self) -> Runtime:
+        """What is needed of an event loop here: of the one that was set, or of threads in a call that blocks."""
+        return self._beside() or self._runtime
+
+    @runtime.setter
+    def runtime(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     def listen(self, listener: events.Listener) -> events.Listener:
         """Call ``listener`` with every event from now on; usable as a decorator. It can never break a request."""

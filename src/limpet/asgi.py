@@ -106,13 +106,8 @@ class SessionMiddleware:
         session = engine.begin(scope["headers"], self.make)
         state = state_of(session)
         if engine.description is not None:
-<<<<<<< HEAD
             engine.note_client(session, scope)
-        if kind == "http" and scope["method"] not in _SAFE and not state.ids and _is_cross_site(scope):
-=======
-            state.context = {"headers": scope["headers"], "client": scope.get("client")}
         if kind == "http" and scope["method"] not in SAFE and not state.ids and _is_cross_site(scope):
->>>>>>> 8906696 (Serve WSGI applications with the same engine, driven without an event loop)
             engine.note_cross_site(session)
         if (self._passive or self._passive_paths) and self._is_passive(scope):
             state.flags |= PASSIVE

@@ -84,12 +84,8 @@ class Positions:
         monotonic: Returns nanoseconds of that clock.
 
     Attributes:
-<<<<<<< HEAD
-        seq: The number of the last revocation that was read; -1: the journal was not read yet.
-        on_others: Called with the last number that was known when another process has revoked and says who acts.
-=======
         journal: What was read last.
->>>>>>> 8906696 (Serve WSGI applications with the same engine, driven without an event loop)
+        on_others: Called with the last number that was known when another process has revoked and says who acts.
     """
 
     def __init__(self, storage: Records, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
@@ -118,17 +114,11 @@ class Positions:
             return known
         facts: Facts | None = {} if record is None else marks.read(record.payload)
         if facts is None:  # a damaged mark ends what it is about; the next login writes it anew
-<<<<<<< HEAD
-            facts = {"everyone": NEVER, "seq": max(self.seq, 0)}
-        before, self._version, self._facts = self.seq, version, facts
-        self.seq, self._groups = facts.get("seq", 0), facts.get("names", {})
-        if self.on_others is not None and 0 <= before < facts.get("acts", 0) != self._own:
-            self.on_others(before)
-=======
             facts = {"everyone": NEVER, "seq": max(known.seq, 0)}
         self.journal = journal = Journal(version, facts, facts.get("seq", 0), facts.get("names", {}))
+        if self.on_others is not None and 0 <= known.seq < facts.get("acts", 0) != self._own:
+            self.on_others(known.seq)
         return journal
->>>>>>> 8906696 (Serve WSGI applications with the same engine, driven without an event loop)
 
     async def current(self, *, now: bool = False) -> int:
         """Return the number of the last revocation, as this process read it a moment ago or reads it now.

@@ -29,6 +29,8 @@ __all__ = ["Batching"]
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+T = TypeVar("T")
+S = TypeVar("S")
 
 
 _Asked: TypeAlias = "tuple[Q, asyncio.Future[A], float]"
@@ -99,6 +101,14 @@ class Batching(Generic[Q, A]):
             return self.ask(kind, question)
         progress: Progress[A] = Progress()
         return self._ask_directly(self._send_one(kind, question, progress), progress)
+
+    async def ask_all(self, kind: str, questions: Sequence[Q]) -> list[A]:
+        """Return the answers to several questions, which are asked at once."""
+        return await asyncio.gather(*(self.ask(kind, question) for question in questions))
+
+    async def alongside(self, call: Awaitable[T], entry: Awaitable[S]) -> tuple[T, S]:
+        """Await both at the same time and return what they return."""
+        return await asyncio.gather(call, entry)
 
     async def drain(self) -> None:
         """Wait until everything that was asked is answered; the timeouts bound it."""

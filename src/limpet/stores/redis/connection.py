@@ -25,7 +25,7 @@ from limpet.stores.redis.address import Address
 from limpet.stores.redis.idle import IdleConnections
 from limpet.stores.redis.redirection import REDIRECTED, follow, node_of
 
-__all__ = ["FAILURES", "LOST", "AnyClient", "Connection", "connect", "unavailable"]
+__all__ = ["FAILURES", "LOST", "AnyClient", "Connection", "confirmed", "connect", "patience", "unavailable"]
 
 AnyClient: TypeAlias = "Redis | RedisCluster"
 
@@ -66,8 +66,7 @@ class Connection:
     ) -> None:
         self.client = client
         self.cluster = isinstance(client, RedisCluster)
-        # Milliseconds that replicas have to confirm. The server may take a tenth of a second more to notice.
-        self._patience = max(int(timeout * 1000) - 300, int(timeout * 500))
+        self._patience = patience(timeout)
         self._owned = owned
         self._sentinel = sentinel
         # A client that was given may retry, watch and authenticate in its own ways: it is asked as its users ask it.
@@ -84,7 +83,7 @@ class Connection:
             if not wait:
                 return await self._idle.send(commands)
             *replies, count = await self._idle.send([*commands, ("WAIT", wait, self._patience)])
-            return _confirmed(replies, count, wait)
+            return confirmed(replies, count, wait)
         if isinstance(self.client, RedisCluster):
             return await self._send_to_cluster(self.client, commands, wait)
         if len(commands) == 1 and not wait:
@@ -98,7 +97,7 @@ class Connection:
         if wait:
             pipeline.execute_command("WAIT", wait, self._patience)
         replies = await pipeline.execute(raise_on_error=False)
-        return _confirmed(replies[:-1], replies[-1], wait) if wait else replies
+        return confirmed(replies[:-1], replies[-1], wait) if wait else replies
 
     async def _send_to_cluster(self, client: RedisCluster, commands: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
         await client.initialize()
@@ -119,7 +118,7 @@ class Connection:
                 replies[at], *counted = await follow(client, words, replies[at], after)
                 count = counted[0] if counted else 0
             if wait:
-                replies[at] = _confirmed([replies[at]], count, wait)[0]
+                replies[at] = confirmed([replies[at]], count, wait)[0]
         if any(isinstance(reply, (RedisConnectionError, RedisTimeoutError)) for reply in replies):
             await self.rediscover()
         return replies
@@ -220,7 +219,13 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
     return Connection(Redis.from_pool(pool), timeout=timeout, owned=True)
 
 
-def _confirmed(replies: Sequence[Any], count: Any, wanted: int) -> list[Any]:
+def patience(timeout: float) -> int:
+    """Return the milliseconds that replicas have to confirm. The server may take a tenth of a second more to notice."""
+    return max(int(timeout * 1000) - 300, int(timeout * 500))
+
+
+def confirmed(replies: Sequence[Any], count: Any, wanted: int) -> list[Any]:
+    """Return the replies, as far as they count: with an exception in their place if too few replicas confirmed them."""
     if isinstance(count, Exception):
         return [reply if isinstance(reply, Exception) else count for reply in replies]
     if count >= wanted:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from limpet._waiting import Progress
 
-__all__ = ["IdleConnections"]
+__all__ = ["IdleConnections", "packer"]
 
 
 class IdleConnections:
@@ -29,7 +29,7 @@ class IdleConnections:
 
     def __init__(self, client: Redis) -> None:
         self._pool: Any = client.connection_pool
-        self._pack = _packer()
+        self._pack = packer()
         self._idle: list[Any] = []
         self._others = 0
 
@@ -118,7 +118,7 @@ _is_readable = methodcaller("can_read" if hasattr(AbstractConnection, "can_read"
 """Asks a connection that idled whether there is something to read: its end, or a reply that is no longer waited for."""
 
 
-def _packer() -> Callable[[tuple[Any, ...]], bytes] | None:
+def packer() -> Callable[[tuple[Any, ...]], bytes] | None:
     """Return hiredis' way to write a command, ten times as fast as that of a connection; None: it is not installed."""
     try:
         from hiredis import pack_command

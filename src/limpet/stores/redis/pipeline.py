@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from limpet._waiting import Progress
-from limpet.stores.redis.connection import FAILURES, LOST, Connection, unavailable
+from limpet.stores.redis.connection import FAILURES, LOST, unavailable
 from limpet.stores.redis.idle import IdleConnections
 from limpet.stores.redis.layout import Script
 
@@ -33,6 +33,17 @@ class Command(NamedTuple):
         return self.words if self.script is None else ("EVAL", self.script.source, *self.words[2:])
 
 
+class Service(Protocol):
+    """The connection to a service: `Connection`, or `BlockingConnection` where there is no event loop."""
+
+    async def send(self, commands: Sequence[tuple[Any, ...]], wait: int = 0) -> list[Any]:
+        """Send commands together and return their replies."""
+        ...
+
+    async def rediscover(self) -> None:
+        """Look again where the service is."""
+
+
 class Pipeline:
     """Sends commands over one connection to the service, for `Batching`.
 
@@ -40,7 +51,7 @@ class Pipeline:
         wait: Replicas that have to confirm what is `CONFIRMED`.
     """
 
-    def __init__(self, connection: Connection, *, where: str, wait: int) -> None:
+    def __init__(self, connection: Service, *, where: str, wait: int) -> None:
         self._connection = connection
         self._where = where
         self._wait = wait

@@ -16,22 +16,27 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
-__all__ = ["REDIRECTED", "follow", "node_of"]
+__all__ = ["PAUSE", "REDIRECTED", "TURNS", "follow", "key_of", "node_of"]
 
 REDIRECTED: Final = (AskError, MovedError, TryAgainError)
 """Refusals that say where else, or when else, a command will be carried out; it has not been."""
 
-_TURNS: Final = 50
-_PAUSE: Final = 0.01  # seconds from one turn to the next, once the first few have not found the node
+TURNS: Final = 50
+"""How often a command is sent on before its refusal is believed."""
+PAUSE: Final = 0.01  # seconds from one turn to the next, once the first few have not found the node
 
 
 def node_of(client: RedisCluster, words: Sequence[Any]) -> ClusterNode:
     """Return the node that has the key of a command, as far as the client knows."""
-    key = words[3] if words[0] in ("EVALSHA", "EVAL") else words[1]  # script, number of keys, key
-    node: ClusterNode | None = client.get_node_from_key(key)
+    node: ClusterNode | None = client.get_node_from_key(key_of(words))
     if node is None:
         raise ClusterDownError("the cluster names no node for this key")
     return node
+
+
+def key_of(words: Sequence[Any]) -> Any:
+    """Return the key of a command."""
+    return words[3] if words[0] in ("EVALSHA", "EVAL") else words[1]  # script, number of keys, key
 
 
 async def follow(client: RedisCluster, words: Sequence[Any], refusal: Any, after: Sequence[Any] = ()) -> list[Any]:
@@ -40,12 +45,12 @@ async def follow(client: RedisCluster, words: Sequence[Any], refusal: Any, after
     An error is in the place of a reply.
     """
     replies: list[Any] = [refusal]
-    for turn in range(_TURNS):
+    for turn in range(TURNS):
         refused = replies[0]
         if not isinstance(refused, REDIRECTED):
             break
         if turn > 2 or isinstance(refused, TryAgainError):
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
         asking = isinstance(refused, AskError)
         node = node_of(client, words) if isinstance(refused, TryAgainError) else await _named(client, refused)
         commands = [("ASKING",)] * asking + [tuple(words)] + [tuple(after)] * bool(after)

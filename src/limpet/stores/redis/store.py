@@ -1,6 +1,7 @@
 """Sessions in Redis or Valkey: one round trip to load, one for a version-checked write.
 
-Redis 7 or Valkey 8 and later; one server, Sentinel or Cluster; any client of ``redis.asyncio``.
+Redis 7 or Valkey 8 and later; one server, Sentinel or Cluster; any client of ``redis.asyncio``. Where there is no event
+loop the same scripts go through redis-py's blocking client, see `limpet.stores.redis.blocking`.
 
 ``DONE`` means that the primary has executed the write. What it keeps over a crash is its configuration
 (``appendonly``), what a failover keeps is replication: a replica that is promoted before it received the last
@@ -20,25 +21,21 @@ The server forgets expired records by itself; its eviction must not (``maxmemory
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Iterator, Sequence
-from functools import partial
-from typing import Any, Final, NamedTuple
-
-from redis.asyncio import RedisCluster
+from typing import Any, Final
 
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.stores._aio.batching import Batching
-from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections
 from limpet.stores._url import integer, own_options, seconds, text
 from limpet.stores.redis import layout
 from limpet.stores.redis.address import parse
+from limpet.stores.redis.blocking import BlockingClient
 from limpet.stores.redis.checks import complaints
-from limpet.stores.redis.connection import FAILURES, AnyClient, Connection, connect, unavailable
-from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER, Command, Pipeline
+from limpet.stores.redis.clients import Clients
+from limpet.stores.redis.connection import FAILURES, AnyClient, unavailable
+from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER, Command
 
 __all__ = ["RedisStore"]
 
@@ -52,19 +49,15 @@ _OPTIONS: Final = {
 _KEY: Final = 64
 
 
-class _Open(NamedTuple):
-    connection: Connection
-    batching: Batching[Command, Any]
-
-
 class RedisStore:
     """Keeps records as Redis strings.
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS), ``redis+unix://``, ``redis+sentinel://host,host/service`` or
             ``redis+cluster://host,host``; ``valkey`` in the place of ``redis`` means the same.
-        client: Instead of a URL, a client of your own. It stays yours: it belongs to one event loop, it is never
-            closed here, and its own retries apply (turn them off).
+        client: Instead of a URL, a client of your own, of ``redis.asyncio`` or for a blocking application of ``redis``.
+            It stays yours: it belongs to one event loop or process, it is never closed here, and its own retries
+            apply (turn them off).
         prefix: Put in front of every key. Stores that differ in it share a server and nothing else.
         timeout: Seconds from asking to the answer, waiting for a connection included.
         connect_timeout: Seconds for opening a connection.
@@ -77,7 +70,7 @@ class RedisStore:
         self,
         url: str | None = None,
         *,
-        client: AnyClient | None = None,
+        client: AnyClient | BlockingClient | None = None,
         prefix: str = "limpet:",
         timeout: float = 1.0,
         connect_timeout: float = 0.5,
@@ -90,21 +83,24 @@ class RedisStore:
             raise ConfigurationError(f"timeout={timeout}, connect_timeout={connect_timeout}: give seconds over 0")
         if max_connections < 1 or wait_replicas < 0:
             raise ConfigurationError("max_connections is at least 1 and wait_replicas at least 0")
-        if client is not None:
-            _refuse_unfit(client)
         self._address = None if url is None else parse(url)
-        self._client = client
         self._prefix = prefix
         self._timeout = timeout
         several = self._address is None or self._address.way == "cluster"  # calls can take more than one round trip
         self.settles_within = None if several else timeout
-        self._connect_timeout = connect_timeout
         self._connections = max_connections
         self._wait = wait_replicas
         self._confirm = "confirm" if wait_replicas else ""
         self._index_base = f"{prefix}subject:"
-        self._owner: asyncio.AbstractEventLoop | None = None
-        self._opened: PerLoop[_Open] = PerLoop(self._make, _close)
+        self._clients = Clients(
+            self._address,
+            client,
+            where=self._where,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            connections=max_connections,
+            wait=wait_replicas,
+        )
 
     @classmethod
     def from_url(cls, url: str) -> RedisStore:
@@ -117,11 +113,11 @@ class RedisStore:
 
     async def open(self) -> None:
         """Make the client. It connects when it is used, so that an application starts while the service is down."""
-        self._opened.here()
+        self._clients.here()
 
     async def close(self) -> None:
-        """Finish what is under way on this event loop and close its connections."""
-        await self._opened.close()
+        """Finish what is under way on this event loop, or in this process without one, and close its connections."""
+        await self._clients.close()
 
     async def load(self, key: str) -> Record | None:
         """Return the record, or None; one round trip."""
@@ -136,7 +132,7 @@ class RedisStore:
         return await self._create(layout.CREATE_URGENTLY, key, record, now)
 
     async def _create(self, script: layout.Script, key: str, record: Record, now: int) -> Outcome:
-        opened = self._opened.here()
+        opened = self._clients.here()
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         if record.subject is not None:
@@ -157,7 +153,7 @@ class RedisStore:
         return await self._change(layout.REPLACE, key, record, expected, now)
 
     async def _change(self, script: layout.Script, key: str, record: Record, expected: int, now: int) -> Outcome:
-        opened, ends = self._opened.here(), script is layout.REPLACE  # what ends a session is confirmed by replicas
+        opened, ends = self._clients.here(), script is layout.REPLACE  # what ends a session is confirmed by replicas
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         words = (layout.pack_record(record), life, key, _version(expected))
@@ -168,7 +164,7 @@ class RedisStore:
         if record.subject is None:
             return _outcome(await self._run(script, keys, *words, "", "", confirmed=ends))
         entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
-        reply, _ = await asyncio.gather(
+        reply, _ = await opened.batching.alongside(
             self._run(script, keys, *words, "", "enlist first", confirmed=ends),
             self._enlist(record.subject, key, life, entry),
         )
@@ -182,7 +178,7 @@ class RedisStore:
         """Move the deadlines forward; one round trip (in a cluster two, for a record with a subject)."""
         times = accessed.to_bytes(8, "big", signed=True) + expires.to_bytes(8, "big", signed=True)
         life = layout.life(expires, now)
-        base = "" if self._opened.here().connection.cluster else self._index_base
+        base = "" if self._clients.here().connection.cluster else self._index_base
         reply = await self._run(layout.TOUCH, [self._prefix + key], times, life, key, base)
         if isinstance(reply, list):
             await self._enlist(reply[0].decode("utf-8", "surrogatepass"), key, reply[1], layout.ENLIST_AGAIN)
@@ -190,7 +186,7 @@ class RedisStore:
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete the record, or only that version of it; one round trip."""
-        base = "" if self._opened.here().connection.cluster else self._index_base
+        base = "" if self._clients.here().connection.cluster else self._index_base
         expected = b"" if version is None else _version(version)
         reply = await self._run(layout.DELETE, [self._prefix + key], expected, key, base, self._confirm, confirmed=True)
         if isinstance(reply, list):
@@ -202,9 +198,8 @@ class RedisStore:
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
-        batching = self._opened.here().batching
-        asked = [batching.ask(TOGETHER, Command(("GET", self._prefix + key))) for key in keys]
-        return [_found(reply) for reply in await asyncio.gather(*asked)]
+        asked = [Command(("GET", self._prefix + key)) for key in keys]
+        return [_found(reply) for reply in await self._clients.here().batching.ask_all(TOGETHER, asked)]
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the records of one subject: one round trip for the index, one for the records."""
@@ -227,7 +222,7 @@ class RedisStore:
         index = self._index(subject)
         keys = [member.decode() for member in members]
         found = await self.load_many(keys)
-        if not self._opened.here().connection.cluster:
+        if not self._clients.here().connection.cluster:
             # Record and entry come and go together here, so an entry without a record is one that expired. (In a
             # cluster it can also be a login that is under way.)
             gone = [key for key, record in zip(keys, found, strict=True) if record is None]
@@ -245,9 +240,10 @@ class RedisStore:
         pattern = _literally(self._prefix) + "*"
         while True:
             with self._mapped():
-                async with asyncio.timeout(self._timeout):
+                opened = self._clients.here()
+                async with opened.within(self._timeout):
                     words = ("SCAN", position, "MATCH", pattern, "COUNT", max(limit, 1))
-                    position, names, last = await self._opened.here().connection.scan(words, number)
+                    position, names, last = await opened.connection.scan(words, number)
             following = f"{number}:{position}" if position else None if last else f"{number + 1}:0"
             if names or position or last:
                 break
@@ -293,8 +289,9 @@ class RedisStore:
 
     async def _infos(self) -> list[tuple[str, dict[str, Any]]]:
         with self._mapped():
-            async with asyncio.timeout(self._timeout):
-                return await self._opened.here().connection.infos()
+            opened = self._clients.here()
+            async with opened.within(self._timeout):
+                return await opened.connection.infos()
 
     @property
     def _where(self) -> str:
@@ -303,46 +300,17 @@ class RedisStore:
     def _index(self, subject: str) -> str:
         return self._index_base + layout.digest(subject)
 
-    def _make(self) -> _Open:
-        if self._address is not None:
-            connection = connect(
-                self._address,
-                timeout=self._timeout,
-                connect_timeout=self._connect_timeout,
-                connections=self._connections,
-            )
-        else:
-            loop = asyncio.get_running_loop()
-            if self._owner is not None and self._owner is not loop:
-                raise ConfigurationError(
-                    "RedisStore(client=...) is used in a second event loop or process, and a client belongs to one: "
-                    "give a URL, and every loop and process gets a client of its own"
-                )
-            self._owner = loop
-            assert self._client is not None
-            connection = Connection(self._client, timeout=self._timeout)
-        # Bound to this connection: what is still waiting when the store is closed goes over it and opens no other.
-        pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        batching = Batching(
-            pipeline.send,
-            where=self._where,
-            timeout=self._timeout,
-            at_once=self._connections,
-            send_one=None if connection.direct is None else partial(pipeline.send_one, connection.direct),
-        )
-        return _Open(connection, batching)
-
     def _run(
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
     ) -> Awaitable[Any]:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        batching, command = self._opened.here().batching, Command(words, script)
+        batching, command = self._clients.here().batching, Command(words, script)
         return (
             batching.ask(CONFIRMED, command) if confirmed and self._wait else batching.ask_directly(TOGETHER, command)
         )
 
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        return self._opened.here().batching.ask_directly(TOGETHER, Command(words))
+        return self._clients.here().batching.ask_directly(TOGETHER, Command(words))
 
     async def _enlist(self, subject: str, key: str, life: int | str, script: layout.Script = layout.ENLIST) -> None:
         await self._run(script, [self._index(subject)], key, life)
@@ -353,11 +321,6 @@ class RedisStore:
             yield
         except FAILURES as error:
             raise unavailable(error, self._where) from error
-
-
-async def _close(opened: _Open) -> None:
-    await opened.batching.drain()
-    await opened.connection.close()
 
 
 def _version(version: int) -> bytes:
@@ -381,14 +344,3 @@ def _outcome(reply: Any) -> Outcome:
 def _literally(prefix: str) -> str:
     """Return the prefix as a pattern that matches only itself."""
     return "".join("\\" + letter if letter in "*?[]\\^" else letter for letter in prefix)
-
-
-def _refuse_unfit(client: AnyClient) -> None:
-    settings = client.get_connection_kwargs()
-    if settings.get("decode_responses"):
-        raise ConfigurationError("RedisStore keeps bytes: give a client without decode_responses=True")
-    if isinstance(client, RedisCluster) and (client.read_from_replicas or client.load_balancing_strategy):
-        raise ConfigurationError(
-            "RedisStore never reads from replicas, which may still show a session that was ended: "
-            "give a client without read_from_replicas and load_balancing_strategy"
-        )

@@ -1,0 +1,162 @@
+"""The clients of one store: one for each event loop, and one for each process where there is no loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, NamedTuple
+
+import redis
+import redis.asyncio
+
+from limpet.errors import ConfigurationError
+from limpet.stores._aio.batching import Batching
+from limpet.stores._aio.per_loop import PerLoop
+from limpet.stores._aio.threads import running_loop
+from limpet.stores._blocking import PerProcess, Straight
+from limpet.stores.redis.address import Address
+from limpet.stores.redis.blocking import BlockingClient, BlockingConnection, connect_blocking
+from limpet.stores.redis.connection import AnyClient, Connection, connect
+from limpet.stores.redis.pipeline import Command, Pipeline
+
+__all__ = ["Clients", "Opened"]
+
+
+class Opened(NamedTuple):
+    """What is open on one event loop, or in one process.
+
+    Attributes:
+        connection: The service.
+        batching: What questions go to it through.
+        within: Bounds a call of the connection itself.
+    """
+
+    connection: Connection | BlockingConnection
+    batching: Batching[Command, Any] | Straight[Command, Any]
+    within: Callable[[float], AbstractAsyncContextManager[object]]
+
+
+class Clients:
+    """Makes a client where it is first used.
+
+    Args:
+        address: Where the service is; None: there is a client.
+        client: One that was given.
+        where: The service, for messages.
+        timeout: Seconds from asking to the answer.
+        connect_timeout: Seconds for opening a connection.
+        connections: Connections at most.
+        wait: Replicas that have to confirm.
+    """
+
+    def __init__(
+        self,
+        address: Address | None,
+        client: AnyClient | BlockingClient | None,
+        *,
+        where: str,
+        timeout: float,
+        connect_timeout: float,
+        connections: int,
+        wait: int,
+    ) -> None:
+        if client is not None:
+            _refuse_unfit(client)
+        self._address = address
+        self._client = client
+        self._where = where
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._connections = connections
+        self._wait = wait
+        self._owner: asyncio.AbstractEventLoop | None = None
+        self._of_loops: PerLoop[Opened] = PerLoop(self._make, _close)
+        self._of_processes: PerProcess[Opened] = PerProcess(self._make_blocking, _close_blocking)
+
+    def here(self) -> Opened:
+        """Return what is open on the running event loop, or in this process where a call blocks."""
+        return self._of_processes.here() if running_loop() is None else self._of_loops.here()
+
+    async def close(self) -> None:
+        """Finish what is under way here and close it."""
+        if running_loop() is None:
+            self._of_processes.close()
+        else:
+            await self._of_loops.close()
+
+    def _make(self) -> Opened:
+        if self._address is not None:
+            connection = connect(
+                self._address,
+                timeout=self._timeout,
+                connect_timeout=self._connect_timeout,
+                connections=self._connections,
+            )
+        else:
+            loop = asyncio.get_running_loop()
+            if self._owner is not None and self._owner is not loop:
+                raise ConfigurationError(
+                    "RedisStore(client=...) is used in a second event loop or process, and a client belongs to one: "
+                    "give a URL, and every loop and process gets a client of its own"
+                )
+            if not isinstance(self._client, (redis.asyncio.Redis, redis.asyncio.RedisCluster)):
+                raise ConfigurationError(
+                    "RedisStore(client=...) was given a client that blocks, and this application runs on an event "
+                    "loop: give a URL, or a client of redis.asyncio"
+                )
+            self._owner = loop
+            connection = Connection(self._client, timeout=self._timeout)
+        # Bound to this connection: what is still waiting when the store is closed goes over it and opens no other.
+        pipeline = Pipeline(connection, where=self._where, wait=self._wait)
+        batching = Batching(
+            pipeline.send,
+            where=self._where,
+            timeout=self._timeout,
+            at_once=self._connections,
+            send_one=None if connection.direct is None else partial(pipeline.send_one, connection.direct),
+        )
+        return Opened(connection, batching, asyncio.timeout)
+
+    def _make_blocking(self) -> Opened:
+        if self._address is not None:
+            connection = connect_blocking(
+                self._address,
+                timeout=self._timeout,
+                connect_timeout=self._connect_timeout,
+                connections=self._connections,
+            )
+        elif isinstance(self._client, (redis.Redis, redis.RedisCluster)):
+            connection = BlockingConnection(self._client, timeout=self._timeout, connections=self._connections)
+        else:
+            raise ConfigurationError(
+                "RedisStore(client=...) was given a client of redis.asyncio, and a blocking application has no event "
+                "loop: give a URL, or a client of redis itself"
+            )
+        pipeline = Pipeline(connection, where=self._where, wait=self._wait)
+        return Opened(connection, Straight(pipeline.send), lambda _: contextlib.nullcontext())
+
+
+async def _close(opened: Opened) -> None:
+    await opened.batching.drain()
+    assert isinstance(opened.connection, Connection)
+    await opened.connection.close()
+
+
+def _close_blocking(opened: Opened) -> None:
+    assert isinstance(opened.connection, BlockingConnection)
+    opened.connection.close()
+
+
+def _refuse_unfit(client: AnyClient | BlockingClient) -> None:
+    settings = client.get_connection_kwargs()
+    if settings.get("decode_responses"):
+        raise ConfigurationError("RedisStore keeps bytes: give a client without decode_responses=True")
+    clusters = (redis.RedisCluster, redis.asyncio.RedisCluster)
+    if isinstance(client, clusters) and (client.read_from_replicas or client.load_balancing_strategy):
+        raise ConfigurationError(
+            "RedisStore never reads from replicas, which may still show a session that was ended: "
+            "give a client without read_from_replicas and load_balancing_strategy"
+        )
