@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 import asyncpg
 
-from limpet.stores.postgres.errors import FAILURES, TurnedReadOnly, is_lost, is_refused
+from limpet.stores.postgres.errors import TurnedReadOnly, failures, is_lost, is_refused
 
 __all__ = ["Connections"]
 
@@ -157,7 +157,7 @@ class Connections:
             self._spawn(self._end(connection) if self._pool is None else self._return_to_pool(connection))
 
     async def _return_to_pool(self, connection: Any) -> None:
-        with contextlib.suppress(*FAILURES):  # the pool has thrown it away, which is what was asked of it
+        with contextlib.suppress(*failures()):  # the pool has thrown it away, which is what was asked of it
             await self._pool.release(connection, timeout=_GOODBYE)  # a statement under way is cancelled first
 
     async def _end(self, connection: Any) -> None:
@@ -165,7 +165,7 @@ class Connections:
             try:
                 async with asyncio.timeout(_GOODBYE):
                     await connection.close(timeout=_GOODBYE)  # a statement under way is cancelled first
-            except FAILURES:
+            except failures():
                 connection.terminate()  # it is gone, or frozen
                 await asyncio.sleep(self._linger)
         finally:

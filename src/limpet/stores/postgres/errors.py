@@ -1,28 +1,31 @@
-"""What the errors of asyncpg and of the server mean: which are an outage, and which are worth asking once more."""
+"""What the errors of the drivers and of the server mean: which are an outage, and which are worth asking once more."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Final
-
-import asyncpg
+from typing import Any, Final
 
 from limpet.errors import StoreUnavailable
 
-__all__ = ["FAILURES", "NO_TABLE", "Explains", "TurnedReadOnly", "is_lost", "is_refused", "is_told"]
+__all__ = ["Explains", "TurnedReadOnly", "failures", "is_answer", "is_lost", "is_refused", "is_told", "lacks_table"]
 
 
 class TurnedReadOnly(Exception):
     """A server that took writes when it was connected to takes none any more; what it was just asked has not failed."""
 
 
-# InternalClientError is neither a PostgresError nor an InterfaceError; a ValueError is what asyncpg says of a URL.
-FAILURES: Final = (
-    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-    *(OSError, EOFError, ValueError, TurnedReadOnly),
-)
-"""What the client raises when the service fails, refuses or is out of reach."""
-NO_TABLE: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+def failures() -> tuple[type[BaseException], ...]:
+    """Return what a driver raises when the service fails, refuses or is out of reach; of those that are loaded."""
+    found: list[type[BaseException]] = [OSError, EOFError, ValueError, TurnedReadOnly]  # ValueError: about a URL
+    asyncpg: Any = sys.modules.get("asyncpg")
+    if asyncpg is not None:  # InternalClientError is neither of the others
+        found += [asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError]
+    psycopg: Any = sys.modules.get("psycopg")
+    if psycopg is not None:
+        found.append(psycopg.Error)
+    return tuple(found)
+
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _READ_ONLY: Final = "25006"
@@ -39,7 +42,18 @@ _CURES: Final = {
     "55P03": "another session holds a lock: pg_locks and pg_stat_activity say which",
     "57014": "the server did not get it done in the time that the store may take",
 }
+_NO_TABLE: Final = ("42P01", "3F000")  # undefined_table, invalid_schema_name
 _SHOWN: Final = 300
+
+
+def is_answer(error: BaseException) -> bool:
+    """Tell whether the server has said this, and not the driver or the network."""
+    return getattr(error, "sqlstate", None) is not None
+
+
+def lacks_table(error: BaseException) -> bool:
+    """Tell whether the table or its schema is not there."""
+    return getattr(error, "sqlstate", None) in _NO_TABLE
 
 
 def is_refused(error: BaseException) -> bool:
@@ -49,14 +63,21 @@ def is_refused(error: BaseException) -> bool:
 
 def is_lost(error: BaseException) -> bool:
     """Tell whether the connection is gone, so that what was asked may have happened or not."""
-    if isinstance(error, asyncpg.PostgresError):
-        return (getattr(error, "sqlstate", None) or "").startswith(_ENDED)
-    return isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError))
+    state: str | None = getattr(error, "sqlstate", None)
+    if state is not None:
+        return state.startswith(_ENDED)
+    return isinstance(error, failures()) and not isinstance(error, (ValueError, TurnedReadOnly))
 
 
 def is_told(error: BaseException) -> bool:
     """Tell whether the server has said why a connection ends: an error of its own, or the cause of the client's."""
-    return any(getattr(each, "severity", None) is not None for each in (error, error.__cause__))
+    return any(_severity(each) is not None for each in (error, error.__cause__))
+
+
+def _severity(error: BaseException | None) -> str | None:
+    told: Any = getattr(error, "diag", error)  # psycopg keeps it there
+    severity: str | None = getattr(told, "severity", None)
+    return severity
 
 
 class Explains:
@@ -77,13 +98,11 @@ class Explains:
         """Return the error for callers."""
         if isinstance(error, StoreUnavailable):
             return error
-        if isinstance(error, NO_TABLE):
+        if lacks_table(error):
             step = "run `limpet migrate`, or let PostgresStore(create=True) do it"
             said = f"{self.where} has no table {self._table}: {step}"
         else:
-            if isinstance(error, asyncpg.PostgresError):
-                vars(error)["detail"] = None  # the server may put the values of a row there
-            words = str(error) or type(error).__name__
+            words = _said(error) or type(error).__name__
             for secret in self._secrets:
                 words = words.replace(secret, "***")
             cure = _CURES.get(getattr(error, "sqlstate", None) or "")
@@ -94,6 +113,18 @@ class Explains:
 
     def _bare(self, error: BaseException) -> BaseException | None:
         """Return an error without its frames, whose variables hold the password; None: it holds that itself."""
+        if hasattr(error, "diag"):  # psycopg's holds the server's whole answer, and the connection
+            error = type(error)(_said(error))
         error.__traceback__ = error.__cause__ = error.__context__ = None
         shown = f"{error!r} {vars(error)!r}"
         return None if any(secret in shown for secret in self._secrets) else error
+
+
+def _said(error: BaseException) -> str:
+    """Return the words of an error, without its details: the server may put the values of a row there."""
+    diagnosis: Any = getattr(error, "diag", None)
+    if diagnosis is not None and diagnosis.message_primary:
+        return str(diagnosis.message_primary)
+    if is_answer(error):
+        vars(error)["detail"] = None
+    return str(error)

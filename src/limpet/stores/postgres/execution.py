@@ -12,15 +12,21 @@ once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import chain
-from typing import Any, Final
-
-import asyncpg
+from typing import Any, Final, Protocol
 
 from limpet.contract import ABSENT, DONE, Record
 from limpet.errors import StoreUnavailable
-from limpet.stores.postgres.connections import Connections
-from limpet.stores.postgres.errors import FAILURES, Explains, TurnedReadOnly, is_lost, is_refused, is_told
+from limpet.stores.postgres.errors import (
+    Explains,
+    TurnedReadOnly,
+    failures,
+    is_answer,
+    is_lost,
+    is_refused,
+    is_told,
+)
 from limpet.stores.postgres.sql import Statements
 
 __all__ = ["ALONE", "LOAD", "Execution", "record_of"]
@@ -82,6 +88,17 @@ class _Batch:
         self.answers[at] = answer
 
 
+class Lends(Protocol):
+    """The connections of a loop, or of a process without one."""
+
+    def one(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection."""
+        ...
+
+    def forget(self) -> None:
+        """End those that idle."""
+
+
 class Execution:
     """Sends batches over connections, for `Batching`.
 
@@ -92,7 +109,7 @@ class Execution:
         plain: Values are given one by one, and not as arrays: behind a pooler.
     """
 
-    def __init__(self, connections: Connections, sql: Statements, explain: Explains, *, plain: bool) -> None:
+    def __init__(self, connections: Lends, sql: Statements, explain: Explains, *, plain: bool) -> None:
         self._connections = connections
         self._sql = sql
         self._explain = explain
@@ -128,7 +145,7 @@ class Execution:
         except TurnedReadOnly as error:
             if batch.kind in _READS:  # what it has read may be what was there before the failover
                 return error
-        except FAILURES as error:
+        except failures() as error:
             return error
         batch.todo = ()
         return None
@@ -145,8 +162,8 @@ class Execution:
             batch.under_way = (at,)
             try:
                 batch.answers[at] = await getattr(connection, method)(*words)
-            except asyncpg.PostgresError as error:
-                if is_lost(error) or is_refused(error):
+            except Exception as error:
+                if not is_answer(error) or is_lost(error) or is_refused(error):
                     raise
                 batch.answers[at] = self._explain(error)
 

@@ -1,7 +1,8 @@
 """Sessions in PostgreSQL: one statement to load, one for a version-checked write.
 
-PostgreSQL 12 and later through asyncpg. ``DONE`` means that the transaction is committed, and with the server's own
-default (``synchronous_commit = on``) that it is on disk.
+PostgreSQL 12 and later, through asyncpg or, where there is no event loop, through psycopg 3. ``DONE`` means that the
+transaction is committed, and with the server's own default
+(``synchronous_commit = on``) that it is on disk.
 
 When the server is restarted, or another one takes its place, the connections that idle are given up, and what was
 asked is asked once more: see `limpet.stores.postgres.execution`. What a caller gives up is cancelled at the server.
@@ -13,23 +14,19 @@ transaction mode say ``pgbouncer=True``, which turns named statements off (a sta
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from limpet.contract import ABSENT, Outcome, Record
 from limpet.errors import ConfigurationError
-from limpet.stores._aio.batching import Batching
-from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections as Counted
 from limpet.stores._url import boolean, integer, own_options, seconds, text
 from limpet.stores.postgres import checks
-from limpet.stores.postgres.connecting import Connector
-from limpet.stores.postgres.connections import Connections
+from limpet.stores.postgres.clients import Clients
 from limpet.stores.postgres.dsn import read
-from limpet.stores.postgres.errors import FAILURES, NO_TABLE, Explains
-from limpet.stores.postgres.execution import ALONE, LOAD, Execution, record_of
-from limpet.stores.postgres.sql import MIGRATIONS, Statements, Table
+from limpet.stores.postgres.errors import Explains
+from limpet.stores.postgres.execution import ALONE, LOAD, record_of
+from limpet.stores.postgres.sql import Statements, Table
 
 __all__ = ["PostgresStore"]
 
@@ -42,37 +39,19 @@ _OPTIONS: Final = {
     "connect_timeout": seconds,
     "max_connections": integer,
 }
-_MIGRATING: Final = 30.0  # seconds; callers give up earlier, and it goes on without them
 _MANY: Final = 250  # keys that one caller may ask for in one statement
 _COUNTED: Final = 50_000  # rows of a table that are counted; of a larger one the estimate is taken
-
-
-class _Open:
-    """What one event loop has open."""
-
-    batching: Batching[tuple[Any, ...], Any]
-
-    def __init__(self, connections: Connections) -> None:
-        self.connections = connections
-        self.getting_ready: asyncio.Task[None] | None = None
-
-    async def close(self) -> None:
-        """Finish what is under way and close the connections; those of a given pool stay."""
-        await self.batching.drain()
-        if self.getting_ready is not None:
-            self.getting_ready.cancel()
-            await asyncio.wait([self.getting_ready])
-        await self.connections.close()
 
 
 class PostgresStore:
     """Keeps records in a table.
 
     Args:
-        url: ``postgresql://user:password@host:5432/database``, with any parameter that asyncpg understands. Of several
-            hosts, ``...@one:5432,two:5432/database``, the one that takes writes is used.
-        pool: Instead of a URL, a pool of your own. It stays yours: it belongs to one event loop, it is never closed
-            here, and its way to clean connections (a round trip after each statement) applies.
+        url: ``postgresql://user:password@host:5432/database``, with any parameter that the driver understands. Of
+            several hosts, ``...@one:5432,two:5432/database``, the one that takes writes is used.
+        pool: Instead of a URL, a pool of your own: asyncpg's, or in a blocking application that of ``psycopg_pool``. It
+            stays yours: it belongs to one event loop or process, it is never closed here, and its way to clean
+            connections (with asyncpg a round trip after each statement) applies.
         schema: The schema.
         table: The table in it, and the beginning of its indexes' names.
         create: Create schema and table on first use, and bring them up to date. If False,
@@ -101,22 +80,25 @@ class PostgresStore:
             raise ConfigurationError("PostgresStore needs a URL or pool=, and not both")
         if timeout <= 0 or connect_timeout <= 0 or max_connections < 1:
             raise ConfigurationError("timeout and connect_timeout are seconds over 0, max_connections is at least 1")
-        self._pool = pool
         self._table = Table(schema=schema, table=table)
         self._sql = Statements(self._table)
-        self._create = create
-        self._pgbouncer = pgbouncer
-        self._timeout = timeout
         self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
         self._connections = max_connections
-        self._connect: Connector | None = None
-        self._explain = Explains("PostgreSQL", self._table.name, ())
-        if url is not None:
-            dsn = read(url)
-            self._explain = Explains(f"PostgreSQL at {dsn.place}", self._table.name, dsn.secrets)
-            self._connect = Connector(url, dsn, timeout=timeout, connect_timeout=connect_timeout, pgbouncer=pgbouncer)
-        self._owner: asyncio.AbstractEventLoop | None = None
-        self._opened: PerLoop[_Open] = PerLoop(self._make, _Open.close)
+        dsn = None if url is None else read(url)
+        place, secrets = ("", ()) if dsn is None else (f" at {dsn.place}", dsn.secrets)
+        self._explain = Explains(f"PostgreSQL{place}", self._table.name, secrets)
+        self._clients = Clients(
+            url,
+            dsn,
+            pool,
+            sql=self._sql,
+            script=self._table.migrations_sql() if create else None,
+            explain=self._explain,
+            pgbouncer=pgbouncer,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            most=max_connections,
+        )
 
     @classmethod
     def from_url(cls, url: str) -> PostgresStore:
@@ -134,15 +116,15 @@ class PostgresStore:
 
     async def migrate(self) -> None:
         """Run `migrations_sql`, whatever ``create`` says."""
-        await self._explained(self._migrate(self._opened.here().connections))
+        await self._clients.here().migrate(self.migrations_sql())
 
     async def open(self) -> None:
         """Connect, and create what is missing."""
-        await self._ready(self._opened.here())
+        await self._clients.here().ready()
 
     async def close(self) -> None:
-        """Finish what is under way on this event loop and close its connections."""
-        await self._opened.close()
+        """Finish what is under way on this event loop, or in this process without one, and close its connections."""
+        await self._clients.close()
 
     async def load(self, key: str) -> Record | None:
         """Return the record, or None; one statement."""
@@ -154,8 +136,8 @@ class PostgresStore:
         names = [bytes.fromhex(key) for key in keys]
         if len(names) <= _MANY:
             return await self._ask(LOAD, *names) if names else ()
-        parts = [names[start : start + _MANY] for start in range(0, len(names), _MANY)]
-        found = await asyncio.gather(*(self._ask(LOAD, *part) for part in parts))
+        parts = [tuple(names[start : start + _MANY]) for start in range(0, len(names), _MANY)]
+        found = await self._clients.here().batching.ask_all(LOAD, parts)
         return [record for part in found for record in part]
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
@@ -224,7 +206,7 @@ class PostgresStore:
             StoreUnavailable: It does not answer, or the table is missing.
         """
         state = (await self._ask(ALONE, "fetch", checks.QUESTION, self._table.name))[0]
-        version = (await self._ask(ALONE, "fetch", self._sql.version))[0][0]
+        (version,) = (await self._ask(ALONE, "fetch", self._sql.version))[0].values()
         return list(checks.complaints(state, version=version, connections=self._connections))
 
     async def clocks(self) -> Sequence[tuple[str, int]]:
@@ -236,65 +218,8 @@ class PostgresStore:
         state = (await self._ask(ALONE, "fetch", checks.CONNECTIONS))[0]
         return Counted(self._connections, state["accepted"], state["connected"], "max_connections")
 
-    def _make(self) -> _Open:
-        loop = asyncio.get_running_loop()
-        if self._pool is None:
-            connect = self._connect
-        elif self._owner is not None and self._owner is not loop:
-            raise ConfigurationError(
-                "PostgresStore(pool=...) is used in a second event loop or process, and a pool belongs to one: "
-                "give a URL, and every loop and process gets a pool of its own"
-            )
-        else:
-            self._owner, connect = loop, None
-        connections = Connections(connect, self._pool, most=self._connections, linger=self._timeout)
-        opened = _Open(connections)
-        execution = Execution(connections, self._sql, self._explain, plain=self._pgbouncer)
-
-        async def send(kind: str, asked: Sequence[tuple[Any, ...]]) -> list[Any]:
-            # Over what is open now: what is still waiting when the store is closed opens nothing else.
-            await self._ready(opened)
-            return await execution.send(kind, asked)
-
-        opened.batching = Batching(send, where=self._explain.where, timeout=self._timeout, at_once=self._connections)
-        return opened
-
-    async def _ready(self, opened: _Open) -> None:
-        """Wait until the table is there; the first caller starts that, and it goes on without them."""
-        task = opened.getting_ready
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = opened.getting_ready = asyncio.create_task(self._get_ready(opened.connections))
-        if not task.done():
-            await self._explained(asyncio.shield(task))
-
-    async def _get_ready(self, connections: Connections) -> None:
-        if not self._create:
-            return
-        async with asyncio.timeout(_MIGRATING):
-            try:
-                async with connections.one() as connection:
-                    if await connection.fetchval(self._sql.version) >= len(MIGRATIONS):
-                        return
-            except NO_TABLE:
-                pass  # a new database
-            await self._migrate(connections)
-
-    async def _migrate(self, connections: Connections) -> None:
-        # The limits that the connections have are for requests.
-        limits = f"BEGIN; SET LOCAL statement_timeout = {_MIGRATING * 1000:.0f}; SET LOCAL lock_timeout = 0;"
-        script = self.migrations_sql().replace("BEGIN;", limits, 1)
-        async with asyncio.timeout(_MIGRATING), connections.one() as connection:
-            await connection.execute(script)
-
-    async def _explained(self, call: Awaitable[None]) -> None:
-        try:
-            return await call
-        except FAILURES as error:
-            failure = self._explain(error)
-        raise failure  # out here, where the driver's error is not its context
-
     async def _ask(self, kind: str, *values: Any) -> Any:
-        return await self._opened.here().batching.ask(kind, values)
+        return await self._clients.here().batching.ask(kind, values)
 
 
 def _encoded(subject: str) -> bytes:

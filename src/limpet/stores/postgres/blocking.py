@@ -1,0 +1,250 @@
+"""The connections of one process without an event loop, through psycopg 3: the same statements, word for word.
+
+`RawCursor` leaves the parameters ``$1``, ``$2`` to the server, as asyncpg does, so there is one text of SQL for both.
+
+Threads share few connections, each its own as long as a statement lasts; those that idle wait in a list. psycopg's own
+pool is for an application that has one: it opens connections on threads of its own, so that a caller learns neither why
+none could be opened nor before its time is up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import dict_row
+
+from limpet.errors import StoreUnavailable
+from limpet.stores.postgres.dsn import DSN
+from limpet.stores.postgres.errors import TurnedReadOnly, failures, is_answer, is_lost, is_refused
+
+__all__ = ["BlockingConnections", "BlockingConnector", "Statement"]
+
+_IDLE: Final = 300.0  # seconds after which an unused connection is not trusted: firewalls forget connections in silence
+
+
+class _Limited(psycopg.Connection[Any]):
+    """A connection whose statements are given up after a time, also when the server is frozen.
+
+    The server has been told to end them after that time too.
+    """
+
+    limit: float | None = None
+    where: str = "PostgreSQL"
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        limit = self.limit if timeout is None else timeout
+        began = time.monotonic()
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.OperationalError as error:
+            if limit is None or error.sqlstate is not None or time.monotonic() - began < limit:
+                raise
+        self.pgconn.finish()
+        raise StoreUnavailable(f"{self.where} did not answer within {limit:g} s")
+
+
+class Statement:
+    """A connection as `Execution` uses one; its methods are coroutines that never wait for a loop."""
+
+    __slots__ = ("connection", "since")
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self.since = 0.0
+
+    async def fetch(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Return the rows of a statement."""
+        with psycopg.RawCursor(self.connection, row_factory=dict_row) as cursor:
+            return cursor.execute(sql, values, binary=True).fetchall()
+
+    async def fetchval(self, sql: str) -> Any:
+        """Return the first value of the first row."""
+        with psycopg.RawCursor(self.connection) as cursor:
+            row = cursor.execute(sql).fetchone()
+        return None if row is None else row[0]
+
+    async def execute(self, sql: str, *values: Any) -> str | None:
+        """Carry out a statement; return the server's word for what came of it."""
+        with psycopg.RawCursor(self.connection) as cursor:
+            return cursor.execute(sql, values).statusmessage
+
+    async def run(self, script: str, seconds: float) -> None:
+        """Carry out several statements, which may take so long."""
+        connection: Any = self.connection
+        was = getattr(connection, "limit", None)
+        connection.limit = seconds
+        try:
+            with psycopg.RawCursor(connection) as cursor:
+                cursor.execute(script)
+        finally:
+            connection.limit = was
+
+    def is_idle(self) -> bool:
+        """Tell whether it can be used again: it is open, and in no transaction."""
+        connection = self.connection
+        return not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
+
+    def has_turned(self) -> bool:
+        """Tell what the server has said of itself; since PostgreSQL 14 it does so whenever it changes."""
+        status = self.connection.info.parameter_status
+        return "on" in (status("default_transaction_read_only"), status("in_hot_standby"))
+
+
+class BlockingConnector:
+    """Opens connections to the place that a URL names; see `limpet.stores.postgres.connecting.Connector`.
+
+    Args:
+        url: The URL.
+        dsn: What it says.
+        timeout: Seconds that a statement may take.
+        connect_timeout: Seconds for opening a connection; psycopg waits for two at least.
+        pgbouncer: The other side is a pooler: it takes no settings, and forgets statements.
+    """
+
+    def __init__(self, url: str, dsn: DSN, *, timeout: float, connect_timeout: float, pgbouncer: bool) -> None:
+        self._url = url
+        self._place = dsn.place
+        self._limit = timeout
+        self._threshold = None if pgbouncer else 5
+        self._settings: dict[str, Any] = {"connect_timeout": max(1, round(connect_timeout))}
+        if dsn.several and not dsn.attributes:
+            self._settings["target_session_attrs"] = "read-write"
+        self._options = ""
+        if not pgbouncer:
+            limits = {"statement_timeout": timeout * 1000, "lock_timeout": timeout * 750}
+            own = dsn.options | set(dsn.settings.replace("=", " ").split())
+            words = [f"-c {name}={max(1, round(value))}" for name, value in limits.items() if name not in own]
+            self._options = " ".join([*([dsn.settings] if dsn.settings else []), *words])
+
+    def __call__(self) -> psycopg.Connection[Any]:
+        """Return a new connection."""
+        if self._options:
+            try:
+                return self._connect(options=self._options)
+            except psycopg.OperationalError as error:
+                if "unsupported startup parameter" not in str(error):  # PgBouncer's
+                    raise
+                self._options = ""
+        return self._connect()
+
+    def _connect(self, **options: Any) -> psycopg.Connection[Any]:
+        try:
+            connection = _Limited.connect(
+                self._url, autocommit=True, prepare_threshold=self._threshold, **self._settings, **options
+            )
+        except psycopg.errors.ConnectionTimeout as error:  # once is enough
+            raise StoreUnavailable(f"PostgreSQL at {self._place} cannot be reached in time") from error
+        connection.limit = self._limit * 1.2  # the server says sooner what kept it
+        connection.where = f"PostgreSQL at {self._place}"
+        return connection
+
+
+class BlockingConnections:
+    """Lends connections, each to one caller at a time.
+
+    Args:
+        connect: Opens a connection; None: there is a pool.
+        pool: A `psycopg_pool.ConnectionPool` that was given.
+        most: Connections at most.
+        timeout: Seconds to wait for one.
+        where: The place, for messages.
+    """
+
+    def __init__(self, connect: BlockingConnector | None, pool: Any, *, most: int, timeout: float, where: str) -> None:
+        self._where = where
+        self._connect = connect
+        self._pool = pool
+        self._places = threading.BoundedSemaphore(most)
+        self._timeout = timeout
+        self._idle: list[Statement] = []
+        weakref.finalize(self, _close_all, self._idle, os.getpid())
+
+    @contextlib.asynccontextmanager
+    async def one(self) -> AsyncIterator[Statement]:
+        """Lend a connection. It comes back only if it idles: in no transaction, with no reply to come.
+
+        Raises:
+            TurnedReadOnly: The block has done its work, on a server that has become read-only meanwhile.
+        """
+        if self._pool is not None:
+            with self._of_pool() as lent:
+                yield lent
+            return
+        if not self._places.acquire(timeout=self._timeout):
+            raise StoreUnavailable(
+                f"all connections to {self._where} were in use for {self._timeout:g} s: raise max_connections"
+            )
+        try:
+            lent = self._borrow()
+            try:
+                yield lent
+            except BaseException as error:
+                usable = is_answer(error) and not is_lost(error) and not is_refused(error)
+                self._give_back(lent, usable=usable)
+                if not usable:
+                    self.forget()  # those that idle lead to the same server
+                raise
+            turned = lent.has_turned()
+            self._give_back(lent, usable=not turned)
+        finally:
+            self._places.release()
+        if turned:
+            self.forget()
+            raise TurnedReadOnly("the server has become read-only")
+
+    def forget(self) -> None:
+        """End the connections that idle, because what was just learned of one is most likely true of all."""
+        _close_all(self._idle, os.getpid())
+
+    def close(self) -> None:
+        """End what idles; connections of a given pool stay with it."""
+        self.forget()
+
+    def _borrow(self) -> Statement:
+        oldest = time.monotonic() - _IDLE
+        while self._idle:
+            try:
+                lent = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if lent.since >= oldest and lent.is_idle():
+                return lent
+            lent.connection.close()
+        assert self._connect is not None, "there is a pool"
+        return Statement(self._connect())
+
+    def _give_back(self, lent: Statement, *, usable: bool) -> None:
+        if usable and lent.is_idle():
+            lent.since = time.monotonic()
+            self._idle.append(lent)
+        else:
+            with contextlib.suppress(*failures()):
+                lent.connection.close()
+
+    @contextlib.contextmanager
+    def _of_pool(self) -> Iterator[Statement]:
+        with self._pool.connection(timeout=self._timeout) as connection:
+            was, connection.autocommit = connection.autocommit, True
+            try:
+                yield Statement(connection)
+            finally:
+                if not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE:
+                    connection.autocommit = was
+
+
+def _close_all(idle: list[Statement], process: int) -> None:
+    """Take leave of the server; not in a forked child, in whose parent the connections live on."""
+    while idle and process == os.getpid():
+        try:
+            each = idle.pop()
+        except IndexError:  # another thread was faster
+            return
+        each.connection.close()
