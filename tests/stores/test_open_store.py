@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import limpet.errors
 import limpet.stores as stores
+from limpet._blocking import drive
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.stores import ClientStore, FileStore, MemoryStore, SQLiteStore, open_store
 
@@ -119,17 +121,38 @@ def test_a_secret_in_the_place_of_a_url_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "driver", "extra"),
-    [("redis://localhost", "redis", "redis"), ("postgresql://localhost/app", "asyncpg", "postgres")],
+    ("url", "drivers", "extra"),
+    [("redis://localhost", ("redis",), "redis"), ("postgresql://localhost/app", ("asyncpg", "psycopg"), "postgres")],
 )
-def test_a_missing_driver_is_named(url: str, driver: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_named(
+    url: str, drivers: tuple[str, ...], extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without its client a store is refused with the command that installs it."""
-    ours = f"limpet.stores.{extra}"
-    for name in [name for name in sys.modules if name.split(".")[0] == driver or f"{name}.".startswith(f"{ours}.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, driver, None)
+    _hide(monkeypatch, extra, *drivers)
     with pytest.raises(MissingDependency, match=rf"pip install 'limpet\[{extra}\]'"):
         open_store(url)
+
+
+def _hide(monkeypatch: pytest.MonkeyPatch, store: str, *drivers: str) -> None:
+    ours = f"limpet.stores.{store}."
+    for name in [name for name in sys.modules if name.split(".")[0] in drivers or f"{name}.".startswith(ours)]:
+        monkeypatch.delitem(sys.modules, name)
+    for driver in drivers:
+        monkeypatch.setitem(sys.modules, driver, None)
+
+
+async def test_each_side_names_the_driver_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL has a driver for event loops and one for programs without; each is missed where it is needed."""
+    _hide(monkeypatch, "postgres", "asyncpg", "psycopg")
+    monkeypatch.delitem(sys.modules, "psycopg")
+    on_a_loop: Any = open_store("postgresql://localhost/app")
+    with pytest.raises(MissingDependency, match=r"event loop needs .*limpet\[postgres\]"):
+        await on_a_loop.open()
+    _hide(monkeypatch, "postgres", "asyncpg", "psycopg")
+    monkeypatch.delitem(sys.modules, "asyncpg")
+    blocking: Any = open_store("postgresql://localhost/app")
+    with pytest.raises(MissingDependency, match=r"without an event loop needs .*limpet\[psycopg\]"):
+        drive(blocking.open())
 
 
 def test_names_are_there_when_asked_for() -> None:

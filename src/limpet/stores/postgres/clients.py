@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol
 
@@ -16,7 +18,7 @@ from limpet.stores.postgres.errors import Explains, failures, lacks_table
 from limpet.stores.postgres.execution import Execution, Lends
 from limpet.stores.postgres.sql import MIGRATIONS, Statements
 
-__all__ = ["Clients", "Opened"]
+__all__ = ["Clients", "Opened", "require_driver"]
 
 _MIGRATING: Final = 30.0  # seconds; callers give up earlier, and it goes on without them
 
@@ -232,6 +234,21 @@ class Clients:
         opened = _OfProcess(connections, self._sql, self._script, self._explain)
         opened.batching = Straight(_sender(opened, connections, self._sql, self._explain, plain=self._pgbouncer))
         return opened
+
+
+def require_driver() -> None:
+    """Check that one of the two drivers is there; which of them is needed shows at the first use.
+
+    Raises:
+        MissingDependency: There is none.
+    """
+    for name in ("asyncpg", "psycopg"):
+        try:
+            if sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None:
+                return
+        except ValueError:  # somebody has put something in its place
+            continue
+    raise MissingDependency("a postgresql: store", "postgres")
 
 
 def _sender(opened: Opened, connections: Lends, sql: Statements, explain: Explains, *, plain: bool) -> Any:

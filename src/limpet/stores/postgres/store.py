@@ -22,7 +22,7 @@ from limpet.errors import ConfigurationError
 from limpet.stores._connections import Connections as Counted
 from limpet.stores._url import boolean, integer, own_options, seconds, text
 from limpet.stores.postgres import checks
-from limpet.stores.postgres.clients import Clients
+from limpet.stores.postgres.clients import Clients, require_driver
 from limpet.stores.postgres.dsn import read
 from limpet.stores.postgres.errors import Explains
 from limpet.stores.postgres.execution import ALONE, LOAD, record_of
@@ -84,6 +84,7 @@ class PostgresStore:
         self._sql = Statements(self._table)
         self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
         self._connections = max_connections
+        require_driver()
         dsn = None if url is None else read(url)
         place, secrets = ("", ()) if dsn is None else (f" at {dsn.place}", dsn.secrets)
         self._explain = Explains(f"PostgreSQL{place}", self._table.name, secrets)
