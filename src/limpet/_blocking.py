@@ -13,14 +13,13 @@ from collections import deque
 from collections.abc import Awaitable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from limpet.errors import ConfigurationError, LimpetError
 
 __all__ = ["Driven", "ThreadRuntime", "drive", "is_driven"]
 
 T = TypeVar("T")
-_PATIENCE: Final = 0.25  # seconds that a commit waits for its turn, as on asyncio
 
 
 class _Here(threading.local):
@@ -91,9 +90,13 @@ class ThreadRuntime:
 
     Locks and signals are made when they are needed. So they are those of gevent where that has replaced the ones of
     the standard library, also if it did so after this object was made.
+
+    Args:
+        patience: Seconds that a commit waits for its turn, as on asyncio.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = 0.25) -> None:
+        self._patience = patience
         self._forget()
 
     def _forget(self) -> None:
@@ -113,7 +116,7 @@ class ThreadRuntime:
         """Hold the only turn for this key in this process; commits of one session queue instead of colliding."""
         if self._process != os.getpid():  # those who held a turn are on the other side of a fork
             self._forget()
-        return _Turn(self._guard, self._turns, key)
+        return _Turn(self._guard, self._turns, key, self._patience)
 
     def signal(self) -> _Signal:
         """Return a new signal, for threads that share a session."""
@@ -153,10 +156,13 @@ class _Signal:
 class _Turn:
     """The only turn for one key, handed on to those who wait in the order they came."""
 
-    __slots__ = ("_guard", "_held", "_key", "_turns")
+    __slots__ = ("_guard", "_held", "_key", "_patience", "_turns")
 
-    def __init__(self, guard: threading.Lock, turns: dict[str, deque[threading.Event]], key: str) -> None:
+    def __init__(
+        self, guard: threading.Lock, turns: dict[str, deque[threading.Event]], key: str, patience: float
+    ) -> None:
         self._guard = guard
+        self._patience = patience
         self._turns = turns
         self._key = key
         self._held = False
@@ -171,7 +177,7 @@ class _Turn:
             place = threading.Event()
             waiting.append(place)
         try:
-            place.wait(_PATIENCE)
+            place.wait(self._patience)
         finally:
             with self._guard:
                 self._held = place not in waiting

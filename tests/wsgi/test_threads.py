@@ -20,13 +20,29 @@ from tests.wsgi.client import Browser, application
 from tests.wsgi.threads import at_once
 
 
-@pytest.fixture(params=["memory", "sqlite", "file"])
+def url_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
+    """Return the URL of an empty store of that kind."""
+    if kind == "redis":
+        return f"{request.getfixturevalue('redis_url')}?prefix={request.getfixturevalue('redis_prefix')}"
+    if kind == "postgres":
+        return f"{request.getfixturevalue('postgres_url')}?schema={request.getfixturevalue('postgres_schema')}"
+    return {"memory": "memory:", "sqlite": f"sqlite:///{folder}/s.db", "file": f"file:{folder}/s"}[kind]
+
+
+@pytest.fixture(params=["memory", "sqlite", "file", "redis", "postgres"])
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SessionManager]:
     """A manager over each store, under the settings that it has by itself."""
-    url = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/s"}[request.param]
-    manager = SessionManager(url)
+    manager = SessionManager(url_of(request.param, request, tmp_path))
     yield manager
     manager.blocking.shutdown()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def visitor(manager: SessionManager) -> dict[str, str]:
@@ -170,22 +186,26 @@ def test_no_thread_sees_a_part_of_a_journal_and_a_part_of_another() -> None:
 
 def test_a_turn_is_handed_on_in_order_and_never_waited_for_without_end() -> None:
     """Threads take turns in the order in which they came; who waits longer than the patience goes ahead."""
-    runtime, order = ThreadRuntime(), list[int]()
+    runtime, order = ThreadRuntime(patience=30), list[int]()
 
-    def hold(number: int) -> float:
-        time.sleep(0.01 * number)
-        began = time.monotonic()
+    def queued() -> int:
+        return len(runtime._turns.get("k", ()))
+
+    def hold(number: int) -> None:
+        if number:
+            until(lambda: queued() >= number - 1 and order == [0])
 
         async def work() -> None:
             async with runtime.turn("k"):
                 order.append(number)
-                time.sleep(0.05)
+                if number == 0:
+                    until(lambda: queued() == 3)
 
         drive(work())
-        return time.monotonic() - began
 
     at_once([partial(hold, number) for number in range(4)])
     assert order == [0, 1, 2, 3]
+    runtime = ThreadRuntime()
     turn = runtime.turn("k")
     drive(turn.__aenter__())
     began = time.monotonic()
@@ -196,11 +216,10 @@ def test_a_turn_is_handed_on_in_order_and_never_waited_for_without_end() -> None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-@pytest.mark.parametrize("kind", ["sqlite", "file"])
-def test_a_fork_after_opening(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "file", "redis", "postgres"])
+def test_a_fork_after_opening(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A server that opens the store before it forks its workers (``--preload``) shares no connection with them."""
-    url = f"sqlite:///{tmp_path}/s.db" if kind == "sqlite" else f"file:{tmp_path}/s"
-    manager = SessionManager(url)
+    manager = SessionManager(url_of(kind, request, tmp_path))
     cookies = visitor(manager)
     app = SessionMiddleware(application(lambda session: session.increment("n")), manager)
     children = []
@@ -225,12 +244,10 @@ def test_a_fork_after_opening(kind: str, tmp_path: Path) -> None:
 def test_expired_sessions_are_swept_by_a_thread(tmp_path: Path) -> None:
     """A request after the interval begins a sweep, which nobody waits for."""
     now = [1_800_000_000_000]
-    manager = SessionManager(MemoryStore(), clock=lambda: now[0])
+    store = MemoryStore()
+    manager = SessionManager(store, clock=lambda: now[0])
     app = SessionMiddleware(application(lambda session: session.increment("n")), manager)
     Browser(app).get()
     now[0] += 400 * 86_400_000
     Browser(app).get()
-    deadline = time.monotonic() + 10
-    while len(drive(manager.store.scan(None, 10))[0]) > 1:  # type: ignore[union-attr]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(drive(store.scan(None, 10))[0]) == 1)

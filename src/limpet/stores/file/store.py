@@ -74,6 +74,7 @@ class FileStore:
         self._ready = False
         self._threads = Threads("limpet-file", _THREADS)
         self._walk: Iterator[str] = iter(())
+        self._kind = threading.Lock
         self._sweeping = threading.Lock()
 
     @classmethod
@@ -290,6 +291,8 @@ class FileStore:
 
     def _sweep(self, now: int, limit: int) -> int:
         swept = 0
+        if self._kind is not threading.Lock:  # gevent has replaced the locks: a sweep pauses for a locked file
+            self._kind, self._sweeping = threading.Lock, threading.Lock()
         with self._sweeping:
             fresh = False
             while swept < limit:

@@ -80,6 +80,7 @@ class Database:
         self._start()
 
     def _start(self) -> None:
+        self._kind = threading.Lock
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._looking = threading.Lock()
@@ -88,6 +89,15 @@ class Database:
         self._awake = False
         self._thread: ThreadPoolExecutor | None = None
         self._lookers = Threads("limpet-sqlite-look", 1)
+
+    def _keep_up(self) -> None:
+        """Make the locks anew if gevent has replaced those of the standard library since.
+
+        The greenlet that holds a lock pauses while another process writes. With a lock of the old kind the next
+        greenlet would stop the whole thread, and with it the one that it waits for.
+        """
+        if self._kind is not threading.Lock:
+            self._start()
 
     async def open(self) -> None:
         """Open the file, creating and migrating it as allowed."""
@@ -100,6 +110,7 @@ class Database:
             NotReadyError: The file is not open yet, or locked as a whole; `run` opens it and waits.
             StoreUnavailable: It cannot be read.
         """
+        self._keep_up()
         with self._reading:
             if not self._connections:
                 raise NotReadyError
@@ -119,6 +130,7 @@ class Database:
         Raises:
             StoreUnavailable: It was not committed.
         """
+        self._keep_up()
         job = _Job(work)
         loop = running_loop()
         if loop is None:

@@ -1,0 +1,118 @@
+"""A real gunicorn, with threads and with gevent: counts are exact, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.counts import LONG, count
+from tests.wsgi.test_threads import url_of
+from tests.wsgi.threads import at_once
+from tests.wsgi.workers import Server, serving
+
+THREADS = ("--worker-class", "gthread", "--threads", "4")
+GEVENT = ("--worker-class", "gevent", "--worker-connections", "50")
+
+
+def log_in(server: Server) -> str:
+    """Return the cookie of a new login."""
+    _, _, cookie = server.get("/login")
+    assert cookie is not None
+    return cookie
+
+
+def seen(server: Server, cookie: str) -> str:
+    """Return the count, and how many keys there are."""
+    return server.get("/seen", cookie)[1]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
+@pytest.mark.parametrize("how", [THREADS, GEVENT], ids=["threads", "gevent"])
+@pytest.mark.parametrize("opened", [False, True], ids=["", "opened before the fork"])
+def test_requests_at_once_all_count(
+    kind: str, how: tuple[str, ...], opened: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Eight clients of two preloaded workers write one session at once: all count, with locks and without."""
+    if opened and kind == "sqlite" and not LONG:
+        pytest.skip("test_a_fork_after_opening has it")
+    store = url_of(kind, request, tmp_path)
+    with serving(store, tmp_path, "--workers", "2", "--preload", *how, opened=opened) as server:
+        cookie = log_in(server)
+
+        def visit(number: int) -> list[int]:
+            found = [server.get("/add", cookie)[0] for _ in range(5)]
+            found.append(server.get(f"/key?k{number}", cookie)[0])
+            found.append(server.get("/both", cookie)[0])
+            return found
+
+        answers = at_once([lambda number=number: visit(number) for number in range(8)])  # type: ignore[misc]
+        assert answers == [[200] * 7] * 8
+        assert seen(server, cookie) == str((48, 9))
+        assert server.get("/logout", cookie)[0] == 200
+        assert seen(server, cookie) == str((0, 0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("sqlite", THREADS),
+        pytest.param("redis", THREADS, marks=pytest.mark.long),
+        pytest.param("postgres", THREADS, marks=pytest.mark.long),
+        pytest.param("sqlite", GEVENT, marks=pytest.mark.long),
+        ("redis", GEVENT),
+        pytest.param("postgres", GEVENT, marks=pytest.mark.long),
+    ],
+)
+def test_workers_that_are_killed_and_replaced_under_load(
+    kind: str, how: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Four workers are killed and replaced while clients write: what was answered has counted, nothing has twice.
+
+    A request whose worker was killed may have counted or not: the sum lies between the two.
+    """
+    store = url_of(kind, request, tmp_path)
+    with serving(store, tmp_path, "--workers", "4", "--preload", "--graceful-timeout", "5", *how) as server:
+        cookie = log_in(server)
+        stop = threading.Event()
+
+        def visit() -> tuple[int, int]:
+            counted = unsure = 0
+            while not stop.is_set():
+                try:
+                    status, _, _ = server.get("/add", cookie)
+                except OSError:
+                    unsure += 1
+                    time.sleep(0.02)
+                    continue
+                if status == 200:
+                    counted += 1
+                else:
+                    unsure += 1
+            return counted, unsure
+
+        def trouble() -> tuple[int, int]:
+            for turn in range(count(3, 60)):
+                time.sleep(0.4)
+                if turn % 3 == 2:
+                    server.restart()
+                else:
+                    server.kill_a_worker()
+            time.sleep(0.4)
+            stop.set()
+            return 0, 0
+
+        outcomes = at_once([visit] * 6 + [trouble], within=600)
+        counted, unsure = (sum(part) for part in zip(*outcomes, strict=True))
+        deadline = time.monotonic() + 20
+        found = ""
+        while not found:
+            try:
+                found = seen(server, cookie)
+            except OSError:
+                assert time.monotonic() < deadline
+        total = int(found[1:].partition(",")[0])
+        assert counted > 0
+        assert counted <= total <= counted + unsure
