@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.counts import LONG, count
+from tests.counts import count
 from tests.wsgi.test_threads import url_of
 from tests.wsgi.threads import at_once
 from tests.wsgi.workers import Server, serving
@@ -29,15 +29,25 @@ def seen(server: Server, cookie: str) -> str:
     return server.get("/seen", cookie)[1]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
-@pytest.mark.parametrize("how", [THREADS, GEVENT], ids=["threads", "gevent"])
-@pytest.mark.parametrize("opened", [False, True], ids=["", "opened before the fork"])
+@pytest.mark.parametrize(
+    ("kind", "how", "opened"),
+    [
+        ("sqlite", THREADS, False),
+        ("sqlite", GEVENT, False),
+        ("redis", GEVENT, True),
+        ("postgres", THREADS, True),
+        pytest.param("redis", THREADS, True, marks=pytest.mark.long),
+        pytest.param("redis", THREADS, False, marks=pytest.mark.long),
+        pytest.param("redis", GEVENT, False, marks=pytest.mark.long),
+        pytest.param("postgres", THREADS, False, marks=pytest.mark.long),
+        pytest.param("postgres", GEVENT, False, marks=pytest.mark.long),
+        pytest.param("postgres", GEVENT, True, marks=pytest.mark.long),
+    ],
+)
 def test_requests_at_once_all_count(
     kind: str, how: tuple[str, ...], opened: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Eight clients of two preloaded workers write one session at once: all count, with locks and without."""
-    if opened and kind == "sqlite" and not LONG:
-        pytest.skip("test_a_fork_after_opening has it")
     store = url_of(kind, request, tmp_path)
     with serving(store, tmp_path, "--workers", "2", "--preload", *how, opened=opened) as server:
         cookie = log_in(server)
@@ -62,7 +72,7 @@ def test_requests_at_once_all_count(
         pytest.param("redis", THREADS, marks=pytest.mark.long),
         pytest.param("postgres", THREADS, marks=pytest.mark.long),
         pytest.param("sqlite", GEVENT, marks=pytest.mark.long),
-        ("redis", GEVENT),
+        pytest.param("redis", GEVENT, marks=pytest.mark.long),
         pytest.param("postgres", GEVENT, marks=pytest.mark.long),
     ],
 )
