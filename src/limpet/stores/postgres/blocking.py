@@ -60,23 +60,23 @@ class Statement:
         self.connection = connection
         self.since = 0.0
 
-    async def fetch(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+    async def fetch(self, sql: Any, *values: Any) -> list[dict[str, Any]]:
         """Return the rows of a statement."""
         with psycopg.RawCursor(self.connection, row_factory=dict_row) as cursor:
             return cursor.execute(sql, values, binary=True).fetchall()
 
-    async def fetchval(self, sql: str) -> Any:
+    async def fetchval(self, sql: Any) -> Any:
         """Return the first value of the first row."""
         with psycopg.RawCursor(self.connection) as cursor:
             row = cursor.execute(sql).fetchone()
         return None if row is None else row[0]
 
-    async def execute(self, sql: str, *values: Any) -> str | None:
+    async def execute(self, sql: Any, *values: Any) -> str | None:
         """Carry out a statement; return the server's word for what came of it."""
         with psycopg.RawCursor(self.connection) as cursor:
             return cursor.execute(sql, values).statusmessage
 
-    async def run(self, script: str, seconds: float) -> None:
+    async def run(self, script: Any, seconds: float) -> None:
         """Carry out several statements, which may take so long."""
         connection: Any = self.connection
         was = getattr(connection, "limit", None)
