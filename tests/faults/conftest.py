@@ -33,13 +33,14 @@ def second_postgres(clean_temp_root: None) -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(params=["redis", "postgres"])
+@pytest.fixture(params=["redis", "postgres", "redis threads", "postgres threads"])
 async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
     """Return each service in turn, with a proxy before it; it is running again when the test ends."""
-    name = {"redis": "durable_valkey", "postgres": "durable_postgres"}[request.param]
+    kind, _, threads = request.param.partition(" ")
+    name = {"redis": "durable_valkey", "postgres": "durable_postgres"}[kind]
     server: Server = request.getfixturevalue(name)
     async with tcp_proxy(server.port) as proxy:
-        service = Service(request.param, server, proxy)
+        service = Service(kind, server, proxy, threads=bool(threads))
         try:
             yield service
         finally:

@@ -13,6 +13,7 @@ import asyncpg
 from limpet.contract import Store
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
+from limpet.testing.driven import driven
 from tests.counts import LONG, count
 from tests.races.site import Handler, Reply, Site, nothing
 from tests.servers.postgres import PostgresServer
@@ -60,9 +61,11 @@ class Service:
         proxy: What stores connect to.
         stores: The stores that were made, to be closed.
         corner: Prefix or schema.
+        threads: Stores are used as a blocking application does, through the clients that block.
     """
 
-    def __init__(self, kind: str, server: Server, proxy: TcpProxy) -> None:
+    def __init__(self, kind: str, server: Server, proxy: TcpProxy, *, threads: bool = False) -> None:
+        self.threads = threads
         self.kind = kind
         self.server = server
         self.proxy = proxy
@@ -71,7 +74,11 @@ class Service:
 
     def store(self, *, direct: bool = False, **settings: Any) -> Store:
         """Return a store over the proxy, or straight to the server."""
+        if self.threads:
+            settings.setdefault("max_connections", 50)  # these tests send as many requests at once
         store = self._make(self.server.port if direct else self.proxy.port, settings)
+        if self.threads:
+            store = driven(store)
         self.stores.append(store)
         return store
 

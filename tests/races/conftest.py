@@ -14,6 +14,7 @@ from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
 from limpet.stores.sqlite import SQLiteStore
+from limpet.testing.driven import driven
 from limpet.testing.machine import FailingStore
 
 Open = Callable[[pytest.FixtureRequest], Store]
@@ -39,6 +40,9 @@ STORES: Final[dict[str, Open]] = {
     "postgres": lambda request: PostgresStore(
         _fixture(request, "postgres_url"), schema=_fixture(request, "postgres_schema")
     ),
+    # The clients that block, each call on a thread.
+    "redis threads": lambda request: driven(STORES["redis"](request)),
+    "postgres threads": lambda request: driven(STORES["postgres"](request)),
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
-__all__ = ["Clocked", "Connections", "Pooled"]
+from limpet.stores._aio.threads import running_loop
+
+__all__ = ["Clocked", "Connections", "Pooled", "Sizes"]
 
 
 class Connections(NamedTuple):
@@ -22,6 +24,28 @@ class Connections(NamedTuple):
     limit: int
     used: int
     setting: str
+
+
+class Sizes(NamedTuple):
+    """Connections that may be open at once.
+
+    Attributes:
+        loop: Of one event loop, where concurrent questions share them.
+        process: Of one process without a loop, where each call has one of its own.
+    """
+
+    loop: int
+    process: int
+
+    @classmethod
+    def of(cls, most: int | None, *, loop: int, process: int) -> Self:
+        """Return the sizes that a setting means: the same for both, or what is usual."""
+        return cls(loop, process) if most is None else cls(most, most)
+
+    @property
+    def here(self) -> int:
+        """How many the caller's side opens."""
+        return self.process if running_loop() is None else self.loop
 
 
 @runtime_checkable

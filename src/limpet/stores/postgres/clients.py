@@ -13,6 +13,7 @@ from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._aio.threads import running_loop
 from limpet.stores._blocking import PerProcess, Straight
+from limpet.stores._connections import Sizes
 from limpet.stores.postgres.dsn import DSN
 from limpet.stores.postgres.errors import Explains, failures, lacks_table
 from limpet.stores.postgres.execution import Execution, Lends
@@ -153,7 +154,7 @@ class Clients:
         pgbouncer: bool,
         timeout: float,
         connect_timeout: float,
-        most: int,
+        most: Sizes,
     ) -> None:
         self._url = url
         self._dsn = dsn
@@ -209,10 +210,10 @@ class Clients:
             )
         else:
             self._owner = loop
-        connections = Connections(self._connect, self._pool, most=self._most, linger=self._timeout)
+        connections = Connections(self._connect, self._pool, most=self._most.loop, linger=self._timeout)
         opened = _OfLoop(connections, self._sql, self._script, self._explain)
         send = _sender(opened, connections, self._sql, self._explain, plain=self._pgbouncer)
-        opened.batching = Batching(send, where=self._explain.where, timeout=self._timeout, at_once=self._most)
+        opened.batching = Batching(send, where=self._explain.where, timeout=self._timeout, at_once=self._most.loop)
         return opened
 
     def _make_blocking(self) -> _OfProcess:
@@ -230,7 +231,9 @@ class Clients:
                 "give a URL, or a pool of psycopg_pool"
             )
         where = self._explain.where
-        connections = BlockingConnections(connect, self._pool, most=self._most, timeout=self._timeout, where=where)
+        connections = BlockingConnections(
+            connect, self._pool, most=self._most.process, timeout=self._timeout, where=where
+        )
         opened = _OfProcess(connections, self._sql, self._script, self._explain)
         opened.batching = Straight(_sender(opened, connections, self._sql, self._explain, plain=self._pgbouncer))
         return opened

@@ -20,6 +20,7 @@ from typing import Any, Final
 from limpet.contract import ABSENT, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._connections import Connections as Counted
+from limpet.stores._connections import Sizes
 from limpet.stores._url import boolean, integer, own_options, seconds, text
 from limpet.stores.postgres import checks
 from limpet.stores.postgres.clients import Clients, require_driver
@@ -60,7 +61,9 @@ class PostgresStore:
         timeout: Seconds from asking to the answer, waiting for a connection included. The server gets it as
             ``statement_timeout``, and three quarters of it as ``lock_timeout``, unless the URL sets them.
         connect_timeout: Seconds for opening a connection.
-        max_connections: Connections of one process and event loop at most. Concurrent commands share them.
+        max_connections: Connections at most. None: 4 for one process and event loop, where concurrent commands share
+            them; 10 for a process without a loop, which opens as many as it has threads that use sessions at the same
+            moment.
     """
 
     def __init__(
@@ -74,16 +77,16 @@ class PostgresStore:
         pgbouncer: bool = False,
         timeout: float = 1.0,
         connect_timeout: float = 0.9,
-        max_connections: int = 4,
+        max_connections: int | None = None,
     ) -> None:
         if (url is None) == (pool is None):
             raise ConfigurationError("PostgresStore needs a URL or pool=, and not both")
-        if timeout <= 0 or connect_timeout <= 0 or max_connections < 1:
+        if timeout <= 0 or connect_timeout <= 0 or (max_connections is not None and max_connections < 1):
             raise ConfigurationError("timeout and connect_timeout are seconds over 0, max_connections is at least 1")
         self._table = Table(schema=schema, table=table)
         self._sql = Statements(self._table)
         self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
-        self._connections = max_connections
+        self._connections = Sizes.of(max_connections, loop=4, process=10)
         require_driver()
         dsn = None if url is None else read(url)
         place, secrets = ("", ()) if dsn is None else (f" at {dsn.place}", dsn.secrets)
@@ -98,7 +101,7 @@ class PostgresStore:
             pgbouncer=pgbouncer,
             timeout=timeout,
             connect_timeout=connect_timeout,
-            most=max_connections,
+            most=self._connections,
         )
 
     @classmethod
@@ -208,7 +211,7 @@ class PostgresStore:
         """
         state = (await self._ask(ALONE, "fetch", checks.QUESTION, self._table.name))[0]
         (version,) = (await self._ask(ALONE, "fetch", self._sql.version))[0].values()
-        return list(checks.complaints(state, version=version, connections=self._connections))
+        return list(checks.complaints(state, version=version, connections=self._connections.here))
 
     async def clocks(self) -> Sequence[tuple[str, int]]:
         """Return what time it is for the server."""
@@ -217,7 +220,7 @@ class PostgresStore:
     async def connections(self) -> Counted:
         """Return how many connections a worker opens, and how many the server accepts; superusers' own do not count."""
         state = (await self._ask(ALONE, "fetch", checks.CONNECTIONS))[0]
-        return Counted(self._connections, state["accepted"], state["connected"], "max_connections")
+        return Counted(self._connections.here, state["accepted"], state["connected"], "max_connections")
 
     async def _ask(self, kind: str, *values: Any) -> Any:
         return await self._clients.here().batching.ask(kind, values)

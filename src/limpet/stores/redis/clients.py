@@ -17,6 +17,7 @@ from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._aio.threads import running_loop
 from limpet.stores._blocking import PerProcess, Straight
+from limpet.stores._connections import Sizes
 from limpet.stores.redis.address import Address
 from limpet.stores.redis.blocking import BlockingClient, BlockingConnection, connect_blocking
 from limpet.stores.redis.connection import AnyClient, Connection, connect
@@ -60,7 +61,7 @@ class Clients:
         where: str,
         timeout: float,
         connect_timeout: float,
-        connections: int,
+        connections: Sizes,
         wait: int,
     ) -> None:
         if client is not None:
@@ -93,7 +94,7 @@ class Clients:
                 self._address,
                 timeout=self._timeout,
                 connect_timeout=self._connect_timeout,
-                connections=self._connections,
+                connections=self._connections.loop,
             )
         else:
             loop = asyncio.get_running_loop()
@@ -115,7 +116,7 @@ class Clients:
             pipeline.send,
             where=self._where,
             timeout=self._timeout,
-            at_once=self._connections,
+            at_once=self._connections.loop,
             send_one=None if connection.direct is None else partial(pipeline.send_one, connection.direct),
         )
         return Opened(connection, batching, asyncio.timeout)
@@ -126,10 +127,10 @@ class Clients:
                 self._address,
                 timeout=self._timeout,
                 connect_timeout=self._connect_timeout,
-                connections=self._connections,
+                connections=self._connections.process,
             )
         elif isinstance(self._client, (redis.Redis, redis.RedisCluster)):
-            connection = BlockingConnection(self._client, timeout=self._timeout, connections=self._connections)
+            connection = BlockingConnection(self._client, timeout=self._timeout, connections=self._connections.process)
         else:
             raise ConfigurationError(
                 "RedisStore(client=...) was given a client of redis.asyncio, and a blocking application has no event "

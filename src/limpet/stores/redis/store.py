@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.stores._connections import Connections
+from limpet.stores._connections import Connections, Sizes
 from limpet.stores._url import integer, own_options, seconds, text
 from limpet.stores.redis import layout
 from limpet.stores.redis.address import parse
@@ -61,8 +61,9 @@ class RedisStore:
         prefix: Put in front of every key. Stores that differ in it share a server and nothing else.
         timeout: Seconds from asking to the answer, waiting for a connection included.
         connect_timeout: Seconds for opening a connection.
-        max_connections: Connections of one process and event loop at most. Concurrent commands share them, so a
-            few are enough for thousands of requests.
+        max_connections: Connections at most. None: 4 for one process and event loop, where concurrent commands share
+            them, so that a few are enough for thousands of requests; 50 for a process without a loop, which opens as
+            many as it has threads or greenlets that use sessions at the same moment.
         wait_replicas: Replicas that must have a record's creation or deletion before it counts as done.
     """
 
@@ -74,21 +75,21 @@ class RedisStore:
         prefix: str = "limpet:",
         timeout: float = 1.0,
         connect_timeout: float = 0.5,
-        max_connections: int = 4,
+        max_connections: int | None = None,
         wait_replicas: int = 0,
     ) -> None:
         if (url is None) == (client is None):
             raise ConfigurationError("RedisStore needs a URL or client=, and not both")
         if timeout <= 0 or connect_timeout <= 0:
             raise ConfigurationError(f"timeout={timeout}, connect_timeout={connect_timeout}: give seconds over 0")
-        if max_connections < 1 or wait_replicas < 0:
+        if (max_connections is not None and max_connections < 1) or wait_replicas < 0:
             raise ConfigurationError("max_connections is at least 1 and wait_replicas at least 0")
         self._address = None if url is None else parse(url)
         self._prefix = prefix
         self._timeout = timeout
         several = self._address is None or self._address.way == "cluster"  # calls can take more than one round trip
         self.settles_within = None if several else timeout
-        self._connections = max_connections
+        self._connections = Sizes.of(max_connections, loop=4, process=50)
         self._wait = wait_replicas
         self._confirm = "confirm" if wait_replicas else ""
         self._index_base = f"{prefix}subject:"
@@ -98,7 +99,7 @@ class RedisStore:
             where=self._where,
             timeout=timeout,
             connect_timeout=connect_timeout,
-            connections=max_connections,
+            connections=self._connections,
             wait=wait_replicas,
         )
 
@@ -268,7 +269,7 @@ class RedisStore:
         return [
             f"{name}: {sentence}" if name else sentence
             for name, info in await self._infos()
-            for sentence in complaints(info, connections=self._connections, wait_replicas=self._wait)
+            for sentence in complaints(info, connections=self._connections.here, wait_replicas=self._wait)
         ]
 
     async def clocks(self) -> Sequence[tuple[str, int]]:
@@ -282,7 +283,7 @@ class RedisStore:
     async def connections(self) -> Connections:
         """Return how many connections a worker opens to a server, and how many that accepts."""
         found = [
-            Connections(self._connections, int(info["maxclients"]), int(info["connected_clients"]), "maxclients")
+            Connections(self._connections.here, int(info["maxclients"]), int(info["connected_clients"]), "maxclients")
             for _, info in await self._infos()
         ]
         return min(found, key=lambda one: one.limit - one.used)
