@@ -17,7 +17,7 @@ class Cut:
         self.left = times
 
     def __call__(self, data: bytes) -> bool:
-        # Redis: a script. PostgreSQL: Bind, and Execute and Sync with it; psycopg sends Parse along the first few times.
+        # Redis: a script. PostgreSQL: Bind, and Execute and Sync with it; psycopg first sends Parse along.
         with_parse = data[:1] == b"P" and b"WITH g" in data
         writes = b"EVAL" in data if self._kind == "redis" else data[:1] == b"B" or with_parse
         if writes and self.left:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -15,6 +16,7 @@ from limpet import Session
 from limpet._core.positions import JOURNAL
 from limpet.contract import ABSENT, DONE, Record
 from limpet.stores.redis import RedisStore
+from limpet.testing.driven import driven
 from tests.faults.records import NOW, a_key, a_record
 from tests.races.site import Handler, Reply, Site
 from tests.servers.topologies import ClusterSetup
@@ -57,7 +59,7 @@ def move(cluster: ClusterSetup, slot: int, prefix: str) -> None:
     time.sleep(0.01)
 
 
-async def under_way(store: RedisStore, kept: dict[str, Record], keys: list[str], done: Counter[str]) -> None:
+async def under_way(store: Any, kept: dict[str, Record], keys: list[str], done: Counter[str]) -> None:
     """Call everything that a store can do, for each of these keys."""
     for key in keys:
         await asyncio.sleep(0.002)
@@ -83,15 +85,17 @@ async def under_way(store: RedisStore, kept: dict[str, Record], keys: list[str],
         done["all"] += 1
 
 
+@pytest.mark.parametrize("threads", [False, True], ids=["", "threads"])
 @pytest.mark.parametrize("wait", [0, 1])
-async def test_slots_move(cluster: ClusterSetup, wait: int) -> None:
+async def test_slots_move(cluster: ClusterSetup, wait: int, threads: bool) -> None:
     """No call fails, none is lost or carried out twice, and what replicas have to confirm is confirmed."""
     prefix = f"{a_key()}:"
-    store = RedisStore(cluster.url, prefix=prefix, wait_replicas=wait, timeout=5)
+    behind = RedisStore(cluster.url, prefix=prefix, wait_replicas=wait, timeout=5)
+    store: Any = driven(behind) if threads else behind
     kept = {a_key(): a_record(subject="ada") for _ in range(120)}
     for key, record in kept.items():
         assert await store.create(key, record, now=NOW) is DONE
-    slots = [key_slot(store._index("ada").encode()), *(key_slot(f"{prefix}{key}".encode()) for key in kept)]
+    slots = [key_slot(behind._index("ada").encode()), *(key_slot(f"{prefix}{key}".encode()) for key in kept)]
     moved, done, going = 0, Counter[str](), True
 
     async def visit(keys: list[str]) -> None:

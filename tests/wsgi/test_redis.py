@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import secrets
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+import redis
+import redis.asyncio
+
+from limpet import SessionManager
+from limpet._blocking import drive
 from limpet.contract import Store
+from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.stores.redis import RedisStore
 from limpet.testing.driven import driven
 from limpet.testing.suite_store import StoreSuite
+from tests.servers.topologies import ClusterSetup, SentinelSetup
+from tests.wsgi.client import site
 
 
 class TestBlockingRedisStore(StoreSuite):
@@ -20,3 +32,80 @@ class TestBlockingRedisStore(StoreSuite):
 
     def reopen(self, store: Store) -> Store:
         return driven(RedisStore(self.place[0], prefix=self.place[1]))
+
+
+@pytest.mark.xdist_group("redis-cluster")
+class TestBlockingCluster(StoreSuite):
+    """The whole conformance suite on six nodes."""
+
+    @pytest.fixture
+    def store(self, cluster: ClusterSetup) -> Iterator[Store]:
+        self.place = cluster.url, f"test-{secrets.token_hex(6)}:"
+        yield driven(RedisStore(self.place[0], prefix=self.place[1]))
+        for node in cluster.nodes:
+            node.say("FLUSHALL")
+
+    def reopen(self, store: Store) -> Store:
+        return driven(RedisStore(self.place[0], prefix=self.place[1]))
+
+
+@pytest.mark.xdist_group("redis-sentinel")
+class TestBlockingSentinel(StoreSuite):
+    """The whole conformance suite on a primary that Sentinels name."""
+
+    @pytest.fixture
+    def store(self, sentinel: SentinelSetup) -> Iterator[Store]:
+        self.place = sentinel.url, f"test-{secrets.token_hex(6)}:"
+        yield driven(RedisStore(self.place[0], prefix=self.place[1]))
+        sentinel.current_master().say("FLUSHALL")
+
+    def reopen(self, store: Store) -> Store:
+        return driven(RedisStore(self.place[0], prefix=self.place[1]))
+
+
+def test_a_client_of_the_wrong_side_gets_a_sentence(redis_url: str) -> None:
+    """A client that was given belongs to one side, and the other one says which is needed."""
+    waiting = RedisStore(client=redis.asyncio.Redis.from_url(redis_url))
+    with pytest.raises(ConfigurationError, match="was given a client of redis"):
+        drive(waiting.load("0" * 64))
+
+    async def on_a_loop() -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            await RedisStore(client=client).load("0" * 64)
+
+    with pytest.raises(ConfigurationError, match="was given a client that blocks"):
+        asyncio.run(on_a_loop())
+
+
+def test_a_client_of_ones_own(redis_url: str, redis_prefix: str) -> None:
+    """A client of redis itself is used, and never closed."""
+    with redis.Redis.from_url(redis_url) as client:
+        manager = SessionManager(RedisStore(client=client, prefix=redis_prefix))
+        browser = site(lambda session: session.increment("n"), manager)
+        assert [browser.get().text for _ in range(2)] == ["1", "2"]
+        manager.blocking.shutdown()
+        assert client.ping()
+
+
+def test_all_connections_in_use_is_a_sentence(redis_url: str, redis_prefix: str) -> None:
+    """Who waits in vain for a connection is told which setting would give one."""
+    store = RedisStore(f"{redis_url}", prefix=redis_prefix, max_connections=1, timeout=0.2)
+    opened: Any = store._clients.here()
+    with opened.connection._place(), pytest.raises(StoreUnavailable, match="raise max_connections"):
+        drive(store.load("0" * 64))
+    drive(store.close())
+
+
+def test_one_store_serves_loops_and_threads(redis_url: str, redis_prefix: str) -> None:
+    """The same URL is opened by each side with its own client."""
+    manager = SessionManager(RedisStore(redis_url, prefix=redis_prefix))
+    site(lambda session: session.login("ann"), manager).get()
+
+    async def look() -> int:
+        found = len(await manager.sessions_of("ann"))
+        await manager.shutdown()
+        return found
+
+    assert asyncio.run(look()) == 1
+    assert manager.blocking.revoke_all("ann") == 1
+    manager.blocking.shutdown()
