@@ -12,15 +12,18 @@ from limpet._lazy import lazily
 if TYPE_CHECKING:
     from limpet.testing.clients import AsyncSessionClient, SessionClient, async_client, client
     from limpet.testing.clock import FakeClock
+    from limpet.testing.driven import driven
     from limpet.testing.histories import check_faults, check_histories, check_histories_on_loop
     from limpet.testing.interleave import Race, every_order, some_orders
     from limpet.testing.machine import FailingStore, session_machine
     from limpet.testing.suite_adapter import AdapterSuite
+    from limpet.testing.suite_blocking import BlockingAdapterSuite
     from limpet.testing.suite_store import StoreSuite
 
 __all__ = [
     "AdapterSuite",
     "AsyncSessionClient",
+    "BlockingAdapterSuite",
     "FailingStore",
     "FakeClock",
     "Race",
@@ -31,6 +34,7 @@ __all__ = [
     "check_histories",
     "check_histories_on_loop",
     "client",
+    "driven",
     "every_order",
     "session_machine",
     "some_orders",
@@ -39,6 +43,7 @@ __all__ = [
 _PLACES: Final = {
     "AdapterSuite": "suite_adapter",
     "AsyncSessionClient": "clients",
+    "BlockingAdapterSuite": "suite_blocking",
     "FailingStore": "machine",
     "FakeClock": "clock",
     "Race": "interleave",
@@ -49,6 +54,7 @@ _PLACES: Final = {
     "check_histories": "histories",
     "check_histories_on_loop": "histories",
     "client": "clients",
+    "driven": "driven",
     "every_order": "interleave",
     "session_machine": "machine",
     "some_orders": "interleave",

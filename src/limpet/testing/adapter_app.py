@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from limpet._blocking import drive
 from limpet._core.session import Session
 from limpet.csrf import csrf_token
 from limpet.errors import (
@@ -28,6 +29,7 @@ from limpet.errors import (
     StoreUnavailable,
 )
 from limpet.manager import SessionManager
+from limpet.wsgi import BlockingSession
 
 __all__ = ["SESSIONLESS", "AppSpec", "Boom", "Gate", "Reply"]
 
@@ -75,11 +77,16 @@ class Gate(asyncio.Barrier):
     def __init__(self, parties: int) -> None:
         super().__init__(parties)
         self.reached = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
 
     async def wait(self) -> int:
         """Wait until all are here."""
         self.reached.set()
         return await super().wait()
+
+    def wait_on_a_thread(self) -> None:
+        """Wait until all are here, on a thread beside the event loop of the test."""
+        asyncio.run_coroutine_threadsafe(self.wait(), self._loop).result(60)
 
 
 class Boom(Exception):
@@ -108,6 +115,22 @@ class Reply:
     def text(self) -> str:
         """The body as JSON text."""
         return json.dumps(self.value)
+
+    def parts(self) -> Iterator[bytes]:
+        """Return the body in pieces, for a framework without an event loop."""
+        stream = self.stream
+        assert stream is not None
+        while True:
+            try:
+                part = drive(_following(stream))
+            except StopAsyncIteration:
+                return
+            yield part
+
+    def run_background(self) -> None:
+        """Run what runs after the response, in a framework without an event loop."""
+        if self.background is not None:
+            drive(_awaited(self.background))
 
 
 @dataclass(kw_only=True)
@@ -140,6 +163,24 @@ class AppSpec:
         outcome = await _carry_out(name, held, query)
         if query.get("gate") and self.gate is not None:
             await self.gate.wait()
+        return outcome if isinstance(outcome, Reply) else Reply(value=outcome)
+
+    def run_blocking(self, name: str, query: Query, session: Callable[[], BlockingSession]) -> Reply:
+        """Carry out the route of that name in a framework without an event loop.
+
+        Args:
+            name: The path without its slash.
+            query: The query parameters.
+            session: Returns the session of this request as the framework's users get it.
+        """
+        if name in SESSIONLESS:
+            return Reply(value=name)
+        held = session()
+        if self.lazy:
+            held.blocking.load()
+        outcome = drive(_carry_out(name, held, query))
+        if query.get("gate") and self.gate is not None:
+            self.gate.wait_on_a_thread()
         return outcome if isinstance(outcome, Reply) else Reply(value=outcome)
 
     async def converse(
@@ -176,6 +217,14 @@ class AppSpec:
 async def _carry_out(name: str, session: Session, query: Query) -> Any:
     outcome = getattr(_Routes(session, query), name)()
     return await outcome if inspect.isawaitable(outcome) else outcome
+
+
+async def _following(stream: AsyncIterator[bytes]) -> bytes:
+    return await anext(stream)
+
+
+async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
+    await call()
 
 
 class _Routes:
