@@ -192,6 +192,13 @@ class SessionMapping(MutableMapping[str, Any]):
             return NotImplemented
         return {**cast("Mapping[str, Any]", other), **self.copy()}
 
+    def peek(self) -> dict[str, Any]:
+        """Return the keys and values as a plain dict whose containers are not looked through when the session is saved.
+
+        For an adapter that shows them: it asks for each container once more when it hands it out.
+        """
+        return dict(self._read().data)
+
     def copy(self) -> dict[str, Any]:
         """Return the keys and values as a plain dict, as `dict.copy` does."""
         return {key: self[key] for key in self}

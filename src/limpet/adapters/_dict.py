@@ -14,11 +14,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, cast
 
 from limpet._core.session import Session
+from limpet._core.state import FROZEN
 
 __all__ = ["DictSession"]
 
-_READS: Final = ("__contains__", "__eq__", "__iter__", "__len__", "__ne__", "__or__", "__reversed__", "__ror__")
-_VIEWS: Final = ("copy", "items", "keys", "values")
+_READS: Final = ("__contains__", "__eq__", "__iter__", "__len__", "__ne__", "__reversed__", "keys")
+_HAND_OUT: Final = ("__or__", "__ror__", "copy", "items", "values")
 _WRITES: Final = ("__delitem__", "__ior__", "pop", "popitem", "setdefault", "update")
 
 
@@ -41,10 +42,14 @@ class DictSession(dict[str, Any]):
 
     def pull(self) -> None:
         """Show what is in the session now; objects in it are the session's own, so that changes inside them count."""
-        session = self._session
-        self._base = {key: session[key] for key in session}
+        self._base = self._session.peek()
         dict.clear(self)
         dict.update(self, self._base)
+
+    def hand_out(self, key: Any) -> None:
+        """Let the session look through the container under a key when it is saved, since a handler has got it."""
+        if key in self._session:
+            self._session[key]
 
     def push(self) -> None:
         """Give the session what was changed here since."""
@@ -79,13 +84,19 @@ class DictSession(dict[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if self._base is None:
             self.pull()
-        return dict.__getitem__(self, key)
+        value = dict.__getitem__(self, key)
+        if type(value) not in FROZEN:
+            self.hand_out(key)
+        return value
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, or the default."""
         if self._base is None:
             self.pull()
-        return dict.get(self, key, default)
+        value = dict.get(self, key, default)
+        if type(value) not in FROZEN:
+            self.hand_out(key)
+        return value
 
     def __setitem__(self, key: str, value: Any) -> None:
         self.fill()
@@ -178,6 +189,21 @@ def _reading(name: str) -> Callable[..., Any]:
     return reading
 
 
+def _handing_out(name: str) -> Callable[..., Any]:
+    """Return a method whose result has all values: each is the session's own, and may be changed."""
+    reading = _reading(name)
+
+    def handing_out(self: DictSession, *args: Any, **options: Any) -> Any:
+        result = reading(self, *args, **options)
+        for key, value in dict.items(self):
+            if type(value) not in FROZEN:
+                self.hand_out(key)
+        return result
+
+    handing_out.__name__, handing_out.__doc__ = name, reading.__doc__
+    return handing_out
+
+
 def _writing(name: str) -> Callable[..., Any]:
     """Return a method that writes to the session at once: what the session refuses is refused there, and undone."""
     method = getattr(dict, name)
@@ -191,14 +217,18 @@ def _writing(name: str) -> Callable[..., Any]:
         except BaseException:
             self.pull()
             raise
+        if name == "setdefault" and type(done) not in FROZEN:
+            self.hand_out(args[0])
         return done
 
     writing.__name__, writing.__doc__ = name, method.__doc__
     return writing
 
 
-for _name in (*_READS, *_VIEWS):
+for _name in _READS:
     setattr(DictSession, _name, _reading(_name))
+for _name in _HAND_OUT:
+    setattr(DictSession, _name, _handing_out(_name))
 for _name in _WRITES:
     setattr(DictSession, _name, _writing(_name))
 
