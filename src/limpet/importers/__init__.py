@@ -16,7 +16,7 @@ from limpet._lazy import lazily
 if TYPE_CHECKING:
     from limpet.importers.blacksheep import BlackSheepCookies
     from limpet.importers.django import DjangoCache, DjangoCookies, DjangoDatabase
-    from limpet.importers.flask import FlaskCookies
+    from limpet.importers.flask import FlaskCookies, FlaskSessionRecords
     from limpet.importers.nexios import NexiosCookies, NexiosFiles
     from limpet.importers.server_side import ServerSessions
     from limpet.importers.starlette import StarletteCookies
@@ -27,6 +27,7 @@ __all__ = [
     "DjangoCookies",
     "DjangoDatabase",
     "FlaskCookies",
+    "FlaskSessionRecords",
     "NexiosCookies",
     "NexiosFiles",
     "ServerSessions",
@@ -39,6 +40,7 @@ _PLACES: Final = {
     "DjangoCookies": "django",
     "DjangoDatabase": "django",
     "FlaskCookies": "flask",
+    "FlaskSessionRecords": "flask",
     "NexiosCookies": "nexios",
     "NexiosFiles": "nexios",
     "ServerSessions": "server_side",
