@@ -30,6 +30,8 @@ PROTOCOLS: Final = frozenset({"contract", "protocols"})
 FRIENDS: Final[Mapping[str, frozenset[str]]] = {
     # BlackSheep's own cookie store shows nothing else of how it signs.
     "adapters.blacksheep._application": frozenset({"_signer"}),
+    # cachelib's cache of files says nowhere else where they are.
+    "adapters.flask._settings": frozenset({"_path"}),
     # Nexios' documents tell users to read and write `_data` and `_session_cache` in classes of theirs; the other two
     # are underscored so that no attribute of such a class meets them.
     "adapters.nexios._backend_store": frozenset({"_data", "_life", "_next_key"}),

@@ -29,6 +29,7 @@ except ImportError as error:
         ("limpet.adapters.blacksheep", "blacksheep", "blacksheep"),
         ("limpet.adapters.blacksheep.sessions.memory", "blacksheep", "blacksheep"),
         ("limpet.adapters.blacksheep.server", "itsdangerous", "blacksheep"),
+        ("limpet.adapters.flask", "flask", "flask"),
         ("limpet.adapters.nexios", "nexios", "nexios"),
         ("limpet.adapters.nexios.session.middleware", "nexios", "nexios"),
     ],

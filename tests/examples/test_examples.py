@@ -23,6 +23,8 @@ class Example:
     def __init__(self, name: str, folder: Path) -> None:
         self.port = free_port()
         serve = ["-m", "uvicorn", "--app-dir", str(ROOT), f"examples.{name}:app", "--port", str(self.port)]
+        if name == "flask_app":
+            serve = ["-m", "flask", "--app", str(ROOT / "examples" / name), "run", "--port", str(self.port)]
         self.server = ServerProcess([sys.executable, *serve], folder)
         self.browser = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", follow_redirects=True)
 
@@ -155,10 +157,32 @@ def board(example: Example) -> None:
     assert "Nobody: 1 visits" in example.send("/logout")
 
 
+def cinema(example: Example) -> None:
+    """Take seats, log in with them, end a session elsewhere, log out."""
+    assert "Stranger: 0 seats" in example.page()
+    assert "<b>A1</b> is yours" in example.send("/seats/A1")
+    example.restart()
+    page = example.send("/seats/B2")
+    assert "Stranger: 2 seats" in page
+    assert "<b>B2</b> is yours" in page
+    assert "is yours" not in example.page()
+    before = dict(example.browser.cookies)
+    page = example.send("/login", name="Ann <3")
+    assert "Ann &lt;3: 2 seats" in page
+    assert "Signed in on 1 devices" in page
+    assert dict(example.browser.cookies) != before
+    with httpx.Client(base_url=example.browser.base_url, follow_redirects=True) as other:
+        assert "Signed in on 2 devices" in other.post("/login", data={"name": "Ann <3"}).text
+        assert "1 other sessions were ended" in example.send("/elsewhere")
+        assert "Stranger: 0 seats" in other.get("/").text
+    assert "Stranger: 0 seats" in example.send("/logout")
+
+
 USES: dict[str, Callable[[Example], None]] = {
     "blacksheep_app": board,
     "fastapi_app": shop,
     "fastmvc_app": settings,
+    "flask_app": cinema,
     "litestar_app": booking,
     "nexios_app": library,
     "starlette_app": quiz,
