@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder, wsgi_call
 from limpet import SessionManager
+from tests.servers.valkey import ValkeyServer
 
 __all__ = ["SUBJECTS", "starlette_app"]
 
@@ -223,12 +226,21 @@ def _flask(kind: str | None = None) -> Call:
         def save_session(self, app: Any, session: Any, response: Any) -> None:
             return None
 
-    if kind == "own memory":
+    if kind in ("own memory", "own redis"):
         from cachelib import SimpleCache
         from flask_session import Session
+        from redis import Redis
 
-        app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache(), SESSION_PERMANENT=False)
+        if kind == "own memory":
+            app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache(), SESSION_PERMANENT=False)
+        else:
+            client = Redis.from_url(redis_url())
+            app.config.update(SESSION_TYPE="redis", SESSION_REDIS=client, SESSION_PERMANENT=False)
         Session(app)
+    elif kind and kind != "own cookie":
+        from limpet.adapters.flask import Limpet
+
+        Limpet(app, redis_url() if kind == "redis:" else kind)
     elif kind is None:
         app.session_interface = Nothing()
 
@@ -243,6 +255,15 @@ def _flask(kind: str | None = None) -> Call:
     for path in _PATHS:
         view(path)
     return wsgi_call(app)
+
+
+@cache
+def redis_url() -> str:
+    """Return the URL of a server that runs until the process ends."""
+    server = ValkeyServer()
+    server.start()
+    atexit.register(server.stop)
+    return server.url
 
 
 def _family(name: str, make: Callable[..., Call], kinds: dict[str, tuple[str, str]]) -> list[Subject]:
@@ -294,6 +315,16 @@ SUBJECTS = (
         "Django", _django, {"own cookie": ("Django, cookie", "cookie"), "own db": ("Django, db (SQLite)", "database")}
     ),
     *_family(
-        "Flask", _flask, {"own cookie": ("Flask, cookie", "cookie"), "own memory": ("Flask-Session, memory", "memory")}
+        "Flask",
+        _flask,
+        {
+            "own cookie": ("Flask, cookie", "cookie"),
+            "own memory": ("Flask-Session, memory", "memory"),
+            "own redis": ("Flask-Session, Redis", "database"),
+            "cookie:signed": ("Flask, limpet signed", "cookie"),
+            "cookie:": ("Flask, limpet encrypted", "cookie"),
+            "memory:": ("Flask, limpet memory", "memory"),
+            "redis:": ("Flask, limpet Redis", "database"),
+        },
     ),
 )
