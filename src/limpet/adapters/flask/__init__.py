@@ -63,6 +63,7 @@ class Limpet:
         passive: Iterable[str | re.Pattern[str]] = (),
         subject_key: str | None = "_user_id",
         old_until: date | None = None,
+        sweep_interval: float | None = 60.0,
         **options: Any,
     ) -> None:
         self._make: Callable[[], SessionInterface] = partial(
@@ -72,6 +73,7 @@ class Limpet:
             passive=passive,
             subject_key=subject_key,
             old_until=old_until,
+            sweep_interval=sweep_interval,
             **options,
         )
         if app is not None:

@@ -71,6 +71,7 @@ class SessionInterface(Contract):
             what else is there moves to a new session. None: only `Session.login` does.
         old_until: Until then, the sessions that the application had without limpet are taken over, so that nobody has
             to log in again: Flask's own, or those of its ``SESSION_TYPE``. A date, or a time with a zone.
+        sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
         options: For `SessionManager`, where none is given: ``policy``, ``importers``, ``devices``, ``encrypt``, ….
     """
 
@@ -84,6 +85,7 @@ class SessionInterface(Contract):
         passive: Iterable[str | re.Pattern[str]] = (),
         subject_key: str | None = "_user_id",
         old_until: date | None = None,
+        sweep_interval: float | None = 60.0,
         **options: Any,
     ) -> None:
         if isinstance(manager, SessionManager) and (options or old_until is not None):
@@ -94,6 +96,7 @@ class SessionInterface(Contract):
         self._passive = passive
         self._subject_key = subject_key
         self._old_until = old_until
+        self._sweep_interval = sweep_interval
         self._options = options
         self._made: dict[Settings | None, wsgi.SessionMiddleware] = {}
 
@@ -141,7 +144,9 @@ class SessionInterface(Contract):
                 manager = self._build(app, settings)
             if len(self._made) >= _MANAGERS:
                 self._made.clear()
-            found = self._made[settings] = wsgi.SessionMiddleware(app, manager, passive=self._passive)
+            found = self._made[settings] = wsgi.SessionMiddleware(
+                app, manager, passive=self._passive, sweep_interval=self._sweep_interval
+            )
         return found
 
     def _build(self, app: Flask, settings: Settings) -> SessionManager:
@@ -186,8 +191,9 @@ class SessionInterface(Contract):
             return
         failure: LimpetError | None = None
         tokens: list[Header] = []
+        session.failed = session.failed or response.status_code >= 500
         try:
-            tokens = self._save(app, session, session.failed or response.status_code >= 500)
+            tokens = self._save(app, session)
         except LimpetError as error:
             if answer_to(error) is None or current_session() is not session:
                 raise
@@ -218,9 +224,9 @@ class SessionInterface(Contract):
             return False
         return supports(self._stores.find(app.config, app.testing or app.debug), ClientStore)
 
-    def _save(self, app: Flask, session: FlaskSession, failed: bool) -> list[Header]:
+    def _save(self, app: Flask, session: FlaskSession) -> list[Header]:
         """Save, and return the headers that hand out tokens."""
-        inner, manager = session.inner, session.middleware.manager
+        inner, manager, failed = session.inner, session.middleware.manager, session.failed
         state, engine = state_of(inner), manager.engine
         if not failed or engine.policy.save_on_error:
             session.settle()

@@ -37,7 +37,7 @@ class FlaskSession(DictSession, SessionMixin):
         starts_permanent: A session is permanent from its first write on, unless the application says that it is not.
 
     Attributes:
-        failed: The request is answered with an error of the store; what was written is dropped.
+        failed: The request is answered with an error; what was written is dropped.
         sent: The headers that the response was given for it.
     """
 
