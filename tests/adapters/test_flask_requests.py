@@ -116,6 +116,19 @@ class TestFailures:
         browser.set_cookie("session", held)
         assert browser.get("/all").json == {}
 
+    def test_a_response_of_500_drops_what_was_written(self, site: Site, browser: Any) -> None:
+        """A view that says itself that it failed is taken at its word, and nothing is saved when its response ends."""
+
+        @site.app.route("/broken")
+        def broken() -> tuple[str, int]:
+            session["a"] = 2
+            session.setdefault("list", []).append(1)
+            return "sorry", 500
+
+        browser.get("/set/a/1")
+        assert cookies(browser.get("/broken")) == []
+        assert browser.get("/all").json == {"a": "1"}
+
     def test_an_answered_error_of_ours_saves_nothing(self, site: Site, browser: Any) -> None:
         """A view that lets a conflict pass is answered with 409, and what it wrote before is dropped."""
 
