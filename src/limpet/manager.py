@@ -17,6 +17,7 @@ from limpet._blocking import ThreadRuntime
 from limpet._core import locks, marks
 from limpet._core.engine import Engine
 from limpet._core.session import Session
+from limpet._core.tokens import ID_BYTES, SHORT_BYTES
 from limpet._doors import BlockingManager
 from limpet._inline import Inline
 from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
@@ -64,6 +65,9 @@ class SessionManager:
         plain_until: With ``encrypt``: until then, what was stored before is read although it is not encrypted.
         unsigned_until: Until then, ids that were handed out before there was a secret are accepted, and signed with the
             next response.
+        short_ids: Hand out ids of 40 characters that are not signed, as applications on Django store and show them. For
+            an application of another framework that shares its sessions with one on Django. With a secret, signed ids
+            that were handed out before are still accepted.
         clock: Returns milliseconds since 1970.
 
     Attributes:
@@ -90,6 +94,7 @@ class SessionManager:
         encrypt: bool = False,
         plain_until: datetime | None = None,
         unsigned_until: datetime | None = None,
+        short_ids: bool = False,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         self.dev = environment.is_development(dev)
@@ -108,7 +113,7 @@ class SessionManager:
             bind = getattr(kept, "bind", None)
             if bind is not None:
                 bind(self.keyring, self.cookie_name, clock)
-        elif self.keyring is not None:
+        elif self.keyring is not None and not short_ids:
             from limpet.sealers.signed import SignedSealer
 
             id_sealer = SignedSealer(self.keyring, purpose="id", name=self.cookie_name, clock=clock)
@@ -136,6 +141,7 @@ class SessionManager:
             host=environment.host_since_boot(),
             id_sealer=id_sealer,
             unsigned_until=moment("unsigned_until", unsigned_until),
+            id_bytes=SHORT_BYTES if short_ids else ID_BYTES,
             persistent=self.cookie.persistent,
             beside=ThreadRuntime().here,
             importers=tuple(importers),

@@ -197,7 +197,7 @@ class Attempt:
         """Write the contents under a new id, and let the session stand for that record."""
         engine, state, record = self.engine, self.state, self.record()
         while True:
-            raw = tokens.new_id()
+            raw = engine.ids.new()
             key = engine.ids.key_of(raw)
             if await engine.storage.create(key, record) is None:
                 break

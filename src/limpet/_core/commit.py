@@ -117,7 +117,9 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             slides = plan.cookie_slides(attempt.draft, engine.rules, attempt.now)
             slides = slides and plan.deadline_moves(state, engine.rules, attempt.now)
             attempt.prepare()
-            if not engine.same(attempt.payload, attempt.stored().record.payload) or attempt.plan.grace is not None:
+            if attempt.flags & LOGIN:
+                await logins.stay(attempt)
+            elif not engine.same(attempt.payload, attempt.stored().record.payload) or attempt.plan.grace is not None:
                 await conflict.update(attempt)
             if slides:
                 state.flags |= REISSUE  # a save moves the deadline as a touch does

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
 from limpet import events
-from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record
+from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record, tokens
 from limpet._core import commit as commits
 from limpet._core.cookie_revocation import Revocation
 from limpet._core.ids import Ids
@@ -77,6 +77,7 @@ class Engine:
         host: str = "",
         id_sealer: Sealer | None = None,
         unsigned_until: int = 0,
+        id_bytes: int = tokens.ID_BYTES,
         persistent: bool = True,
         runtime: Runtime | None = None,
         beside: Callable[[], Runtime | None] = lambda: None,
@@ -96,7 +97,7 @@ class Engine:
         self.description = self.emitter.describe = describe
         self.importers: Sequence[Importer] = tuple(importers)
         self.reader = reader  # finds and unseals a cookie where there is but one, in one go
-        self.ids = Ids(namespace, id_sealer, unsigned_until, clock)
+        self.ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
         client_side = supports(store, ClientStore)
         self.rules = Rules(policy, is_server_side=not client_side, persistent=persistent)
         self.rotate_on = self.rules.rotate_on

@@ -19,15 +19,28 @@ class Ids:
         sealer: Signs ids; None: they go out as they are.
         unsigned_until: Until then, in milliseconds since 1970, ids that go without a signature are accepted.
         clock: Returns milliseconds since 1970.
+        size: Bytes of a new id.
     """
 
-    __slots__ = ("_key_prefix", "_sealer", "_unsigned_until", "clock")
+    __slots__ = ("_key_prefix", "_sealer", "_size", "_unsigned_until", "clock")
 
-    def __init__(self, namespace: str, sealer: Sealer | None, unsigned_until: int, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        sealer: Sealer | None,
+        unsigned_until: int,
+        clock: Callable[[], int],
+        size: int = tokens.ID_BYTES,
+    ) -> None:
         self.clock = clock
         self._key_prefix = tokens.key_prefix(namespace)
         self._sealer = sealer
         self._unsigned_until = unsigned_until
+        self._size = size
+
+    def new(self) -> bytes:
+        """Return a new raw id."""
+        return tokens.new_id(self._size)
 
     def verify(self, token: str) -> bytes | None:
         """Return the raw id in a token, or None for anything that was not handed out here."""
@@ -37,7 +50,7 @@ class Ids:
         raw = self._sealer.open(token)
         if raw is None and self._unsigned_until and self.clock() < self._unsigned_until:
             return tokens.decode_id(token)
-        return raw if raw is not None and len(raw) == tokens.ID_BYTES else None
+        return raw if raw is not None and len(raw) in (tokens.ID_BYTES, tokens.SHORT_BYTES) else None
 
     def present(self, raw: bytes) -> str:
         """Return the token that a client is given for an id."""

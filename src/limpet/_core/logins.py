@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["has_room", "insert", "limit_of", "stand_as_before", "take_place"]
+__all__ = ["has_room", "insert", "limit_of", "stand_as_before", "stay", "take_place"]
 
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
 
@@ -66,11 +66,40 @@ async def insert(attempt: Attempt) -> bool:
         return True  # said as an event; the id has changed, and the next login ends what is too many
 
 
+async def stay(attempt: Attempt) -> None:
+    """Write a login under the id that the session has: the application has changed that by itself.
+
+    Raises:
+        SessionLimitReached: As for `insert`; the session is as it was.
+        SessionConflict: As for `insert`; the session is ended.
+        StoreUnavailable: The store does not answer.
+    """
+    engine, state, old = attempt.engine, attempt.state, attempt.stored()
+    attempt.replaces = old.key
+    try:
+        stands = await insert(attempt)
+    except SessionLimitReached:
+        stand_as_before(engine, state, old)
+        raise
+    if not stands:
+        return
+    engine.emit(events.SessionLoggedIn, old.key, subject=state.subject)
+    gone, state.gone = state.gone, None
+    if gone is not None and gone.successor != old.key:
+        await take_place(engine, state, gone)
+
+
 async def _insert_login(attempt: Attempt, subject: str) -> bool:
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
     while True:
         await _set_seen(attempt)
-        await attempt.insert()
+        if attempt.plan.step is not plan.Step.UPDATE:
+            await attempt.insert()
+        else:
+            await conflict.update(attempt)
+            if state.read is None:
+                return False  # it was ended meanwhile
+            attempt.made = attempt.stored().key or "", attempt.stored().record.version
         failure: BaseException | None = None
         stands: bool | None = False
         try:
@@ -83,7 +112,8 @@ async def _insert_login(attempt: Attempt, subject: str) -> bool:
         if stands:
             return True
         key = attempt.stored().key
-        await attempt.drop_made()
+        if stands is False or attempt.plan.step is not plan.Step.UPDATE:
+            await attempt.drop_made()
         if stands is False:
             conflict.end_state(state)
             engine.emit(events.SessionRevoked, key, subject=subject)
@@ -141,10 +171,14 @@ async def _places_of_this_browser(engine: Context, state: SessionState, old: str
 async def take_place(engine: Context, state: SessionState, gone: Gone) -> None:
     """End the session of an earlier login from the same id, if it was of the same subject.
 
+    Where the id changes before it is known who logs in (`EAGER`), `stay` comes back to it.
+
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    if gone.successor is None:
+    if state.subject is None:
+        state.gone = gone
+    if gone.successor is None or state.subject is None:
         return
     there = await engine.storage.load(gone.successor)
     same = there is not None and there.subject is not None and there.subject == state.subject

@@ -15,6 +15,7 @@ from limpet._core.state import (
     BURIED,
     CROSS_SITE,
     DISPLACED,
+    EAGER,
     ENDED,
     EXPOSED,
     FORWARDED,
@@ -135,7 +136,8 @@ def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> boo
     """
     if state.loaded:
         return True  # nothing has read it
-    if state.flags & ~(ACCESSED | FORWARDED | PASSIVE | BURIED) or state.leaving is not None or state.old is not None:
+    usual = ACCESSED | FORWARDED | PASSIVE | BURIED | EAGER
+    if state.flags & ~usual or state.leaving is not None or state.old is not None:
         return False
     read, draft = state.read, state.draft
     if read is None or draft is None:
@@ -176,7 +178,7 @@ def decide(
     payload, worth = b"", False
     if flags & (_WROTE | LOGIN) and draft is not None:
         payload = pack(state)
-        worth = bool(draft.data) or state.subject is not None or _shows(state.views)
+        worth = bool(draft.data) or state.subject is not None or bool(flags & EAGER) or _shows(state.views)
     if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
         if not worth or draft is None or not payload:
             return Plan(bool(flags & ENDED), Step.NOTHING)
@@ -189,6 +191,8 @@ def decide(
     if state.phase:
         rotates = None  # no new id can be handed out any more
     grace = draft.previous if not flags & FORWARDED and read.raw else None
+    if flags & LOGIN and flags & EAGER and not flags & REGENERATE:
+        return Plan(False, Step.UPDATE, payload, None, grace)
     if flags & (LOGIN | REGENERATE | DISPLACED) or rotates is not None:
         return Plan(False, Step.MOVE, payload, rotates, grace)
     if not state.phase and _renewal_due(state, rules, draft, now):

@@ -226,7 +226,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
         raw, key, version = found.raw, found.key, found.record.version
     state.leaving = None
     if leaving.merges:
-        event = events.SessionLoggedIn if login else events.SessionRegenerated
+        event = events.SessionLoggedIn if login and state.subject is not None else events.SessionRegenerated
         engine.emit(event, attempt.stored().key, subject=state.subject)
     else:
         engine.emit(events.SessionLoggedOut, key, subject=old.record.subject)

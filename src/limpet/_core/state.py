@@ -25,6 +25,7 @@ __all__ = [
     "CLOSED",
     "CROSS_SITE",
     "DISPLACED",
+    "EAGER",
     "ENDED",
     "EXPOSED",
     "FAILED",
@@ -107,6 +108,8 @@ AMBIGUOUS: Final = 8192
 """The request presented two different live sessions."""
 CROSS_SITE: Final = 16384
 """The request came from another site, without the cookie that it would have had from our own."""
+EAGER: Final = 32768
+"""The application asks for ids by itself: an empty session is kept, and a login keeps the id that it finds (Django)."""
 
 BURIED: Final = 32768
 """What the record names as its predecessors has ended: the next write leaves it out."""

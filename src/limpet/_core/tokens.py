@@ -15,6 +15,8 @@ from typing import Final
 __all__ = [
     "ID_BYTES",
     "ID_CHARS",
+    "SHORT_BYTES",
+    "SHORT_CHARS",
     "b64decode",
     "b64encode",
     "b64read",
@@ -33,6 +35,10 @@ ID_BYTES: Final = 32
 _SIGNED_CHARS: Final = 94  # version, mode, four bytes of key id, id, HMAC-SHA-256
 ID_CHARS: Final = 43
 """Characters of a session id as it travels: base64url (RFC 4648, section 5) without padding."""
+SHORT_BYTES: Final = 30
+"""Bytes of a short id, for applications whose columns for one hold 40 characters, as Django's do."""
+SHORT_CHARS: Final = 40
+"""Characters of a short id as it travels."""
 
 _KEY_TAG: Final = b"limpet:key:1"
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
@@ -43,13 +49,13 @@ _PADDING: Final = (b"", None, b"==", b"=")
 _LAST: Final = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
 
 
-def new_id() -> bytes:
-    """Return 32 random bytes.
+def new_id(size: int = ID_BYTES) -> bytes:
+    """Return random bytes: 32, unless another number is asked for.
 
     Raises:
         OSError: The operating system has no randomness to give; nothing weaker takes its place.
     """
-    return os.urandom(ID_BYTES)
+    return os.urandom(size)
 
 
 def new_version() -> int:
@@ -63,8 +69,8 @@ def encode_id(raw: bytes) -> str:
 
 
 def decode_id(text: str) -> bytes | None:
-    """Return the raw id, or None for anything but the one spelling of 32 bytes."""
-    return b64decode(text) if len(text) == ID_CHARS else None
+    """Return the raw id, or None for anything but the one spelling of 32 bytes, or of the 30 of a short id."""
+    return b64decode(text) if len(text) == ID_CHARS or len(text) == SHORT_CHARS else None
 
 
 def store_key(namespace: str, raw: bytes) -> str:

@@ -1,0 +1,19 @@
+"""Sessions of Django: ``SESSION_ENGINE = "limpet.adapters.django"`` and ``LIMPET = {"store": "sqlite:///sessions.db"}``.
+
+``limpet.adapters.django.middleware.SessionMiddleware`` takes the place of Django's own, and ``limpet.adapters.django``
+among ``INSTALLED_APPS`` adds a page to Django's admin that lists and ends a user's sessions.
+"""
+
+from __future__ import annotations
+
+from limpet.errors import MissingDependency
+
+try:
+    import django as _django  # noqa: F401
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.django", "django") from error
+
+from limpet.adapters.django._settings import manager
+from limpet.adapters.django._store import SessionStore
+
+__all__ = ["SessionStore", "manager"]

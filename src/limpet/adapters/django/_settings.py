@@ -1,0 +1,139 @@
+"""Puts the manager together from Django's settings, once, and again in tests that change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from threading import Lock
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from limpet._assembly import store_of
+from limpet.adapters.django._serializer import SettingsSerializer
+from limpet.adapters.django._transport import KeyTransport
+from limpet.contract import ClientStore, Store, supports
+from limpet.errors import ConfigurationError
+from limpet.manager import SessionManager
+from limpet.policy import CookiePolicy, SessionPolicy
+
+__all__ = ["manager", "slides"]
+
+_OURS: Final = frozenset({"cookie", "transport", "label", "short_ids", "dev"})
+_USED: Final = frozenset(
+    {
+        "LIMPET",
+        "SESSION_COOKIE_AGE",
+        "SESSION_COOKIE_NAME",
+        "SESSION_EXPIRE_AT_BROWSER_CLOSE",
+        "SESSION_SERIALIZER",
+    }
+)
+
+
+class _Made:
+    """What was put together.
+
+    Attributes:
+        manager: The manager, or None before its first use.
+        store: The store, which stays while other settings change.
+        source: The setting that the store was opened from.
+    """
+
+    __slots__ = ("lock", "manager", "source", "store")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.manager: SessionManager | None = None
+        self.store: Store | ClientStore | None = None
+        self.source: Any = None
+
+
+_made: Final = _Made()
+
+
+def manager() -> SessionManager:
+    """Return the manager that ``LIMPET`` and the ``SESSION_*`` settings describe.
+
+    Raises:
+        ImproperlyConfigured: They cannot work; the message names the cure.
+    """
+    found = _made.manager
+    if found is None:
+        with _made.lock:
+            found = _made.manager
+            if found is None:
+                try:
+                    found = _made.manager = _put_together()
+                except ConfigurationError as error:
+                    raise ImproperlyConfigured(f"LIMPET: {error}") from error
+    return found
+
+
+def slides() -> bool:
+    """Tell whether reading a session moves its end: with a policy of its own; Django's settings go by the last save."""
+    return "policy" in _options()
+
+
+def _options() -> Mapping[str, Any]:
+    given = getattr(settings, "LIMPET", {})
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured('LIMPET is a dict, such as {"store": "sqlite:///sessions.db"}')
+    return given
+
+
+def _put_together() -> SessionManager:
+    options = dict(_options())
+    for name in _OURS & options.keys():
+        raise ImproperlyConfigured(
+            f"LIMPET has {name!r}: in Django the SESSION_COOKIE_* settings say what the cookie is like"
+        )
+    for name, value in options.items():
+        if isinstance(value, str) and name not in {"store", "secret", "namespace"}:
+            options[name] = import_string(value)
+    source = options.pop("store", None)
+    if _made.store is None or _made.source is not source:
+        _made.store, _made.source = None if source is None else store_of(source), source
+    policy = options.pop("policy", None)
+    if isinstance(policy, Mapping):
+        policy = SessionPolicy(**policy)
+    if "serializer" not in options and settings.SESSION_SERIALIZER != SettingsSerializer.DEFAULT:
+        options["serializer"] = SettingsSerializer(import_string(settings.SESSION_SERIALIZER)())
+    options.setdefault("namespace", settings.SESSION_COOKIE_NAME)
+    made = SessionManager(
+        _made.store,
+        policy=_policy_of_settings() if policy is None else replace(policy, rotate_on=()),
+        cookie=CookiePolicy(persistent=not settings.SESSION_EXPIRE_AT_BROWSER_CLOSE),
+        transport=KeyTransport(),
+        short_ids=True,
+        **options,
+    )
+    if supports(made.store, ClientStore):
+        raise ConfigurationError(
+            "in Django the cookie holds the session key, so that the store is one on the server, such as "
+            "sqlite:///sessions.db; for sessions in the cookie Django has signed_cookies"
+        )
+    return made
+
+
+def _policy_of_settings() -> SessionPolicy:
+    """Return what Django's settings say: a session ends SESSION_COOKIE_AGE after its last save."""
+    return SessionPolicy(
+        idle_timeout=settings.SESSION_COOKIE_AGE,
+        absolute_timeout=None,
+        anonymous_timeout=None,
+        remember=None,
+        rotate_on=(),
+    )
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting in _USED:
+        with _made.lock:
+            _made.manager = None
+
+
+setting_changed.connect(_forget, dispatch_uid="limpet.adapters.django")

@@ -1,0 +1,47 @@
+"""Carries a session key between Django and the engine: the key is the value of the cookie, as the application sees it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from django.conf import settings
+
+from limpet.protocols import Header
+
+__all__ = ["KeyTransport", "presented"]
+
+_NAME: Final = b"session-key"
+_WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_-]{40,128}", re.ASCII)
+_COOKIE_SAFE: Final = re.compile(r"[!#-+\--:<-\[\]-~]{8,4096}", re.ASCII)  # RFC 6265, section 4.1.1
+
+
+class KeyTransport:
+    """A `limpet.protocols.Transport` that leaves the cookie to Django: what it writes is for the adapter alone."""
+
+    vary = b"Cookie"
+
+    def read(self, headers: Sequence[Header]) -> Sequence[str]:
+        """Return the key that was presented."""
+        return [value.decode("ascii") for name, value in headers if name == _NAME]
+
+    def write(self, token: str, max_age: int | None) -> Header:
+        """Return the key, and the seconds that the cookie should last; b"" for as long as the browser runs."""
+        return token.encode("ascii"), b"" if max_age is None else str(max_age).encode("ascii")
+
+    def clear(self) -> Header | None:
+        """Return an empty key."""
+        return b"", b""
+
+
+def presented(key: str | None) -> list[Header]:
+    """Return what a request that came with this key presented: to the engine, and to importers of older sessions."""
+    if key is None:
+        return []
+    headers: list[Header] = []
+    if _WELL_FORMED.fullmatch(key):
+        headers.append((_NAME, key.encode("ascii")))
+    if _COOKIE_SAFE.fullmatch(key):
+        headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={key}".encode("ascii")))
+    return headers

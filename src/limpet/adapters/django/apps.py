@@ -1,0 +1,16 @@
+"""The application ``limpet.adapters.django``: a page in Django's admin."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+__all__ = ["LimpetConfig"]
+
+
+class LimpetConfig(AppConfig):  # type: ignore[misc]  # Django has no annotations
+    """Lists and ends a user's sessions in Django's admin."""
+
+    name = "limpet.adapters.django"
+    label = "limpet"
+    verbose_name = _("Sessions")

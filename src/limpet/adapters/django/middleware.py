@@ -1,0 +1,161 @@
+"""The middleware that takes the place of Django's own, in one line of ``MIDDLEWARE``.
+
+``SESSION_ENGINE`` alone works under Django's middleware too. This one is asynchronous where Django is, saves what was
+changed inside of values, and knows two things that the contract between Django's middleware and a session cannot say:
+
+* A request whose session was ended or got a new key meanwhile is answered, without a cookie, and what it wrote is
+  dropped with an event. Django's answers 400 (``SessionInterrupted``).
+* The cookie goes out when the browser needs it, not with every save. So a late response cannot put the key that a
+  login has replaced back into the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import time
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.http import http_date
+
+from limpet._serving import SAFE, comes_from_elsewhere
+from limpet.adapters.django._settings import manager, slides
+from limpet.adapters.django._store import SessionStore
+from limpet.errors import LimpetError, answer_to
+
+__all__ = ["SessionMiddleware"]
+
+_EXPIRY: Final = "_session_expiry"
+
+
+class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has no annotations
+    """Gives each request its session, and saves it when the response is there; see the module."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Give the request its session; nothing is read before it is used."""
+        session = self.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        if isinstance(session, SessionStore):
+            meta = request.META
+            if manager().engine.description is not None:
+                agent = meta.get("HTTP_USER_AGENT", "").encode("latin-1", "replace")
+                session.context = {"headers": [(b"user-agent", agent)], "client": (meta.get("REMOTE_ADDR", ""), 0)}
+            session.cross_site = request.method not in SAFE and _is_cross_site(meta)
+        request.session = session
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what the engine says to a client: 503 when the store does not answer, 409 for a conflict."""
+        return _answer(exception) if isinstance(exception, LimpetError) else None
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Save the session and let the browser know its key, as far as this response needs it."""
+        session = getattr(request, "session", None)
+        if not isinstance(session, SessionStore):
+            return super().process_response(request, response)
+        failure: Exception | None = None
+        saved = _is_to_be_saved(session, response)
+        if saved:
+            try:
+                session.save()
+            except (UpdateError, LimpetError) as error:
+                failure = error
+        return _finish(request, response, session, saved, failure)
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        """Do the same on an event loop, and wait for the store without a thread."""
+        self.process_request(request)
+        response: HttpResponseBase = await self.get_response(request)
+        session = getattr(request, "session", None)
+        if not isinstance(session, SessionStore):
+            return super().process_response(request, response)
+        failure: Exception | None = None
+        saved = _is_to_be_saved(session, response)
+        if saved:
+            try:
+                await session.asave()
+            except (UpdateError, LimpetError) as error:
+                failure = error
+        return _finish(request, response, session, saved, failure)
+
+
+def _is_to_be_saved(session: SessionStore, response: HttpResponseBase) -> bool:
+    if response.status_code >= 500 or session.is_empty():
+        return False
+    return session.modified or settings.SESSION_SAVE_EVERY_REQUEST or (session.accessed and slides())
+
+
+def _finish(
+    request: HttpRequest, response: HttpResponseBase, session: SessionStore, saved: bool, failure: Exception | None
+) -> HttpResponseBase:
+    name = settings.SESSION_COOKIE_NAME
+    if isinstance(failure, UpdateError):
+        if manager().policy.on_ended == "raise":
+            raise SessionInterrupted("another request ended this session while this one was running") from failure
+        session.sent = None
+    elif failure is not None:
+        answer = _answer(failure)
+        if answer is None:
+            raise failure
+        response = answer
+    elif saved and session.sent is None and session.session_key not in (None, request.COOKIES.get(name)):
+        session.sent = session.session_key, None  # the view has put another session in the place of the request's
+    spoken = session.accessed
+    if session.sent is not None:
+        key, age = session.sent
+        spoken = True
+        _set_cookie(response, session, key, age)
+    elif session.ended and name in request.COOKIES and session.is_empty():
+        spoken = True
+        response.delete_cookie(
+            name,
+            path=settings.SESSION_COOKIE_PATH,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+    if spoken:
+        patch_vary_headers(response, ("Cookie",))
+        if not response.has_header("Cache-Control"):
+            patch_cache_control(response, private=True)
+    return response
+
+
+def _set_cookie(response: HttpResponseBase, session: SessionStore, key: str, age: int | None) -> None:
+    if session.get_expire_at_browser_close():
+        age = None
+    elif age is None or session.get(_EXPIRY):
+        age = session.get_expiry_age()
+    response.set_cookie(
+        settings.SESSION_COOKIE_NAME,
+        key,
+        max_age=age,
+        expires=None if age is None else http_date(time() + age),
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        path=settings.SESSION_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE or None,
+        httponly=settings.SESSION_COOKIE_HTTPONLY or None,
+        samesite=settings.SESSION_COOKIE_SAMESITE,
+    )
+
+
+def _answer(error: Exception) -> HttpResponse | None:
+    answer = answer_to(error)
+    if answer is None:
+        return None
+    response = HttpResponse(answer.body, status=answer.status)
+    for name, value in answer.headers:
+        response.headers[name.decode("latin-1")] = value.decode("latin-1")
+    return response
+
+
+def _is_cross_site(meta: Mapping[str, Any]) -> bool:
+    site, origin = meta.get("HTTP_SEC_FETCH_SITE"), meta.get("HTTP_ORIGIN")
+    return comes_from_elsewhere(
+        None if site is None else site.encode("latin-1", "replace"),
+        None if origin is None else origin.encode("latin-1", "replace"),
+        meta.get("HTTP_HOST", "").encode("latin-1", "replace"),
+    )
