@@ -28,6 +28,8 @@ CORE_LINES: Final = 7_150
 PROTOCOLS: Final = frozenset({"contract", "protocols"})
 
 FRIENDS: Final[Mapping[str, frozenset[str]]] = {
+    # Django's public interface of a model class is underscored: docs.djangoproject.com, "Model _meta API", "Managers".
+    "adapters.django.admin": frozenset({"_default_manager", "_meta"}),
     # BlackSheep's own cookie store shows nothing else of how it signs.
     "adapters.blacksheep._application": frozenset({"_signer"}),
     # cachelib's cache of files says nowhere else where they are.

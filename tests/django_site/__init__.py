@@ -11,7 +11,7 @@ from typing import Any, Final
 
 __all__ = ["SECRET", "migrated", "set_up"]
 
-SECRET: Final = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
+SECRET: Final = "old"  # the sessions of `tests.importers.origins` are signed with it
 _FOLDER: Final = Path(tempfile.mkdtemp(prefix="limpet-django-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 MIDDLEWARE: Final = [

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.contrib.auth import aget_user, alogin, alogout, get_user_model, login, logout
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -16,45 +16,45 @@ from rest_framework.views import APIView
 
 __all__ = ["AHOOKS", "HOOKS", "Me", "ado", "do"]
 
-HOOKS: dict[str, Callable[[HttpRequest], Any]] = {}
+HOOKS: dict[str, Callable[[Any], Any]] = {}
 """By name, what a test wants a blocking view to do with its request; what it returns is the answer."""
-AHOOKS: dict[str, Callable[[HttpRequest], Awaitable[Any]]] = {}
+AHOOKS: dict[str, Callable[[Any], Awaitable[Any]]] = {}
 """The same for an asynchronous view."""
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-def _set(request: HttpRequest) -> Any:
+def _set(request: Any) -> Any:
     request.session.update(request.GET.dict())
     return dict(request.session.items())
 
 
-def _read(request: HttpRequest) -> Any:
+def _read(request: Any) -> Any:
     return {key: value for key, value in request.session.items() if not key.startswith("_")}
 
 
-def _login(request: HttpRequest) -> Any:
+def _login(request: Any) -> Any:
     user = get_user_model().objects.get(username=request.GET["name"])
     login(request, user, backend=_BACKEND)
     return request.session.session_key
 
 
-def _logout(request: HttpRequest) -> Any:
+def _logout(request: Any) -> Any:
     logout(request)
 
 
-def _who(request: HttpRequest) -> Any:
+def _who(request: Any) -> Any:
     return request.user.get_username()
 
 
-def _key(request: HttpRequest) -> Any:
+def _key(request: Any) -> Any:
     return request.session.session_key
 
 
-def _increment(request: HttpRequest) -> Any:
+def _increment(request: Any) -> Any:
     return request.session.limpet.increment("n")
 
 
-def _nested(request: HttpRequest) -> Any:
+def _nested(request: Any) -> Any:
     request.session["cart"]["tea"] = request.session["cart"].get("tea", 0) + 1
     return request.session["cart"]
 
@@ -72,30 +72,30 @@ HOOKS.update(
 )
 
 
-async def _aset(request: HttpRequest) -> Any:
+async def _aset(request: Any) -> Any:
     await request.session.aupdate(request.GET.dict())
     return dict(await request.session.aitems())
 
 
-async def _aread(request: HttpRequest) -> Any:
+async def _aread(request: Any) -> Any:
     return {key: value for key, value in await request.session.aitems() if not key.startswith("_")}
 
 
-async def _alogin(request: HttpRequest) -> Any:
+async def _alogin(request: Any) -> Any:
     user = await get_user_model().objects.aget(username=request.GET["name"])
     await alogin(request, user, backend=_BACKEND)
     return request.session.session_key
 
 
-async def _alogout(request: HttpRequest) -> Any:
+async def _alogout(request: Any) -> Any:
     await alogout(request)
 
 
-async def _awho(request: HttpRequest) -> Any:
+async def _awho(request: Any) -> Any:
     return (await aget_user(request)).get_username()
 
 
-async def _aincrement(request: HttpRequest) -> Any:
+async def _aincrement(request: Any) -> Any:
     return await request.session.limpet.aincrement("n")
 
 
@@ -106,14 +106,14 @@ def _answer(found: Any, status: int) -> HttpResponse:
     return found if isinstance(found, HttpResponse) else JsonResponse(found, safe=False, status=status)
 
 
-@csrf_exempt
-def do(request: HttpRequest, name: str) -> HttpResponse:
+@csrf_exempt  # type: ignore[untyped-decorator]  # Django has no annotations
+def do(request: Any, name: str) -> HttpResponse:
     """Do what is named, and answer what comes of it."""
     return _answer(HOOKS[name](request), int(request.GET.get("status", 200)))
 
 
-@csrf_exempt
-async def ado(request: HttpRequest, name: str) -> HttpResponse:
+@csrf_exempt  # type: ignore[untyped-decorator]  # Django has no annotations
+async def ado(request: Any, name: str) -> HttpResponse:
     """Do what is named, and answer what comes of it."""
     return _answer(await AHOOKS[name](request), int(request.GET.get("status", 200)))
 

@@ -36,10 +36,11 @@ from limpet.importers import (
     StarletteCookies,
 )
 from limpet.protocols import Importer
+from tests.django_site import set_up
 
 __all__ = ["DATA", "ORIGINS", "OTHER_SECRET", "SECRET", "SIGNED", "UNTIL", "Made"]
 
-SECRET: Final = "old"  # those of old applications are often short
+SECRET: Final = "old"  # those of old applications are often short; the Django project of the tests has it too
 OTHER_SECRET: Final = "other"
 UNTIL: Final = date(2100, 1, 1)
 DATA: Final[dict[str, Any]] = {"user_id": 7, "cart": [{"sku": "tea", "n": 2}], "name": "Zoë", "text": "long " * 60}
@@ -100,24 +101,8 @@ def flask(folder: Path) -> Made:
     )
 
 
-def configure_django(folder: Path) -> None:
-    """Configure Django once for this process; it cannot be done again."""
-    import django
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure(
-            SECRET_KEY=SECRET,
-            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "django.db")}},
-            INSTALLED_APPS=["django.contrib.sessions"],
-            CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-            USE_TZ=True,
-        )
-        django.setup()
-
-
 def django_cookies(folder: Path) -> Made:
-    configure_django(folder)
+    set_up()
     from django.contrib.sessions.backends.signed_cookies import SessionStore
 
     store = SessionStore()
@@ -131,7 +116,7 @@ def django_cookies(folder: Path) -> Made:
 
 
 def django_database(folder: Path) -> Made:
-    configure_django(folder)
+    set_up()
     from django.contrib.sessions.backends.db import SessionStore
     from django.contrib.sessions.models import Session
     from django.db import connection
@@ -161,7 +146,7 @@ def django_database(folder: Path) -> Made:
 
 
 def django_cache(folder: Path) -> Made:
-    configure_django(folder)
+    set_up()
     from django.contrib.sessions.backends.cache import SessionStore
     from django.core.cache import cache
 

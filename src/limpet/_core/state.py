@@ -108,7 +108,7 @@ AMBIGUOUS: Final = 8192
 """The request presented two different live sessions."""
 CROSS_SITE: Final = 16384
 """The request came from another site, without the cookie that it would have had from our own."""
-EAGER: Final = 32768
+EAGER: Final = 131072
 """The application asks for ids by itself: an empty session is kept, and a login keeps the id that it finds (Django)."""
 
 BURIED: Final = 32768

@@ -6,12 +6,12 @@ among ``INSTALLED_APPS`` adds a page to Django's admin that lists and ends a use
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from limpet.errors import MissingDependency
 
-try:
-    import django as _django  # noqa: F401
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.django", "django") from error
+if find_spec("django") is None:
+    raise MissingDependency("limpet.adapters.django", "django")
 
 from limpet.adapters.django._settings import manager
 from limpet.adapters.django._store import SessionStore

@@ -13,7 +13,7 @@ from limpet.directory import SessionInfo
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from limpet.adapters.django._store import SessionStore
+    from limpet.adapters.django._mapping import MappingStore
 
 __all__ = ["Exclusive", "Extras"]
 
@@ -27,7 +27,7 @@ class Extras:
 
     __slots__ = ("_store",)
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: MappingStore) -> None:
         self._store = store
 
     # -- values
@@ -79,7 +79,7 @@ class Extras:
     # -- whose session it is
 
     def remember(self, remember: bool = True) -> None:
-        """Let the login of this request live as long as ``SessionPolicy.remember``; call it beside Django's ``login``."""
+        """Let this request's login live as long as ``SessionPolicy.remember``; call it beside Django's ``login``."""
         self._store.remember = remember
 
     @property
@@ -152,14 +152,14 @@ class Exclusive:
 
     __slots__ = ("_life", "_lock", "_name", "_store", "_wait")
 
-    def __init__(self, store: SessionStore, name: str, life: float, wait: float) -> None:
+    def __init__(self, store: MappingStore, name: str, life: float, wait: float) -> None:
         self._store = store
         self._name = name
         self._life = life
         self._wait = wait
         self._lock: AbstractAsyncContextManager[Session] | None = None
 
-    async def __aenter__(self) -> SessionStore:
+    async def __aenter__(self) -> MappingStore:
         held = await self._store.ahold()
         self._store.accessed = True
         self._lock = held.exclusive(self._name, life=self._life, wait=self._wait)
@@ -172,7 +172,7 @@ class Exclusive:
             self._store.note()
         await self._lock.__aexit__(*error)
 
-    def __enter__(self) -> SessionStore:
+    def __enter__(self) -> MappingStore:
         return drive(self.__aenter__())
 
     def __exit__(self, *error: Any) -> None:

@@ -25,6 +25,9 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
 
     Args:
         session_key: What the cookie holds; None: a new session.
+
+    Attributes:
+        remember: The login that is saved next lives as long as ``SessionPolicy.remember``.
     """
 
     def __init__(self, session_key: str | None = None) -> None:
@@ -33,6 +36,7 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
         self._modified: bool | None = None  # None: nobody has said
         self._held: Session | None = None  # None: it was not read yet
         self._login_noted = False
+        self.remember = False
 
     @abstractmethod
     def hold(self) -> Session:
@@ -41,6 +45,10 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
     @abstractmethod
     async def ahold(self) -> Session:
         """Return the session of the engine, read."""
+
+    @abstractmethod
+    def note(self) -> None:
+        """Tell the engine what Django keeps in the data: whose session it is, and when it ends."""
 
     # -- what others poke
 

@@ -1,4 +1,4 @@
-"""Carries a session key between Django and the engine: the key is the value of the cookie, as the application sees it."""
+"""Carries a session key between Django and the engine: the application sees the value of the cookie."""
 
 from __future__ import annotations
 

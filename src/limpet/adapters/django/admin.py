@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -28,19 +28,20 @@ _SHOWN = 200
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[misc]  # Django has no annotations
     """Lists a user's sessions (permission ``limpet.view_session``) and ends them (``limpet.delete_session``)."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: Any) -> bool:
         """Return False: a session begins with a request."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
         """Return False: what is in a session is its user's."""
         return False
 
     def get_urls(self) -> list[Any]:
         """Return the list alone: there is no table to look into."""
-        return [url for url in super().get_urls() if url.name == "limpet_session_changelist"]
+        urls: list[Any] = super().get_urls()
+        return [url for url in urls if getattr(url, "name", None) == "limpet_session_changelist"]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the sessions of the user whose name or primary key was asked for, and end what a button names.
 
         Raises:
@@ -70,7 +71,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[misc]  # Django has no ann
         }
         return TemplateResponse(request, "limpet/sessions.html", context)
 
-    def _end(self, request: HttpRequest, user: Any, asked: str) -> HttpResponse:
+    def _end(self, request: Any, user: Any, asked: str) -> HttpResponse:
         named = request.POST.get("session", "")
         if named:
             theirs = {info.public_id for info in drive(manager().sessions_of(_subject(user)))}
@@ -79,9 +80,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[misc]  # Django has no ann
             ended = drive(manager().revoke_all(_subject(user)))
         said = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", ended) % {"count": ended}
         if ended:
-            LogEntry.objects.log_actions(
-                request.user.pk, [user], CHANGE, change_message=said, single_object=True
-            )
+            LogEntry.objects.log_actions(request.user.pk, [user], CHANGE, change_message=said, single_object=True)
         messages.success(request, said)
         return HttpResponseRedirect(f"{request.path}?{urlencode({'user': asked})}")
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import http_date
@@ -37,7 +37,7 @@ _EXPIRY: Final = "_session_expiry"
 class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has no annotations
     """Gives each request its session, and saves it when the response is there; see the module."""
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: Any) -> None:
         """Give the request its session; nothing is read before it is used."""
         session = self.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
         if isinstance(session, SessionStore):
@@ -48,11 +48,11 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
             session.cross_site = request.method not in SAFE and _is_cross_site(meta)
         request.session = session
 
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Answer what the engine says to a client: 503 when the store does not answer, 409 for a conflict."""
         return _answer(exception) if isinstance(exception, LimpetError) else None
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def process_response(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
         """Save the session and let the browser know its key, as far as this response needs it."""
         session = getattr(request, "session", None)
         if not isinstance(session, SessionStore):
@@ -66,7 +66,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
                 failure = error
         return _finish(request, response, session, saved, failure)
 
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+    async def __acall__(self, request: Any) -> HttpResponseBase:
         """Do the same on an event loop, and wait for the store without a thread."""
         self.process_request(request)
         response: HttpResponseBase = await self.get_response(request)
@@ -90,7 +90,7 @@ def _is_to_be_saved(session: SessionStore, response: HttpResponseBase) -> bool:
 
 
 def _finish(
-    request: HttpRequest, response: HttpResponseBase, session: SessionStore, saved: bool, failure: Exception | None
+    request: Any, response: HttpResponseBase, session: SessionStore, saved: bool, failure: Exception | None
 ) -> HttpResponseBase:
     name = settings.SESSION_COOKIE_NAME
     if isinstance(failure, UpdateError):
@@ -136,8 +136,8 @@ def _set_cookie(response: HttpResponseBase, session: SessionStore, key: str, age
         expires=None if age is None else http_date(time() + age),
         domain=settings.SESSION_COOKIE_DOMAIN,
         path=settings.SESSION_COOKIE_PATH,
-        secure=settings.SESSION_COOKIE_SECURE or None,
-        httponly=settings.SESSION_COOKIE_HTTPONLY or None,
+        secure=bool(settings.SESSION_COOKIE_SECURE),
+        httponly=bool(settings.SESSION_COOKIE_HTTPONLY),
         samesite=settings.SESSION_COOKIE_SAMESITE,
     )
 

@@ -15,14 +15,11 @@ from tests.django_site import migrated
 migrated()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - after the settings
-from django.test import Client, override_settings  # noqa: E402
+from django.test import override_settings  # noqa: E402
 
 from limpet.adapters.django import manager  # noqa: E402
+from tests.adapters.django.begun import Browser, Configure, visitor  # noqa: E402
 from tests.django_site.views import AHOOKS, HOOKS  # noqa: E402
-
-__all__ = ["Configure", "ann", "bob", "browser", "clock", "configure", "engine", "hook", "store_url"]
-
-Configure = Callable[..., SessionManager]
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -76,9 +73,9 @@ def hook() -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def browser() -> Client:
+def browser() -> Browser:
     """Return a browser that has been nowhere yet."""
-    return Client()
+    return visitor()
 
 
 def _user(name: str) -> Iterator[Any]:

@@ -1,0 +1,257 @@
+"""What a session of Django does with the store: each method once, as a coroutine.
+
+What Django's contract does at once (a key is made, changed, or dead) is a commit of the engine at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+
+from limpet._blocking import drive, is_driven
+from limpet._core.session import Session, state_of
+from limpet._core.state import (
+    ACCESSED,
+    CROSS_SITE,
+    EAGER,
+    LOGIN,
+    OVER,
+    PASSIVE,
+    READ_ONLY,
+    REISSUE,
+    WRITTEN,
+    SessionState,
+)
+from limpet.adapters.django._mapping import MappingStore
+from limpet.adapters.django._settings import manager, slides
+from limpet.adapters.django._transport import presented
+from limpet.errors import SessionEnded
+from limpet.manager import SessionManager
+
+__all__ = ["KeptStore"]
+
+_EXPIRY: Final = "_session_expiry"  # where Django keeps what `set_expiry` was given
+
+
+class KeptStore(MappingStore):
+    """A session of Django that the engine reads and commits.
+
+    Attributes:
+        sent: The key that the cookie is to hold and the seconds that it should last (None: until the browser is
+            closed), once the cookie has to be sent; for `limpet.adapters.django.middleware`.
+        ended: This request has ended the session that it came with.
+        context: ``headers`` and ``client`` of the request as ASGI has them, for ``LIMPET = {"devices": True}``.
+        cross_site: The request came from another site: without its cookie it begins no session, but by a login.
+    """
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        self.sent: tuple[str, int | None] | None = None
+        self.ended = False
+        self.context: Mapping[str, Any] | None = None
+        self.cross_site = False
+        self._user: str | None = None  # whose session it is, as it was read or saved last
+        self._expiry: Any = None
+
+    async def _exists(self, key: str | None) -> bool:
+        return state_of(await _find(manager(), key, imports=False)).read is not None
+
+    async def _load(self) -> dict[str, Any]:
+        held = await _find(manager(), self._session_key)
+        self._judge_key(state_of(held))
+        return dict(held)
+
+    def hold(self) -> Session:
+        """Return the session of the engine, read."""
+        return drive(self.ahold()) if self._held is None else self._held
+
+    async def ahold(self) -> Session:
+        """Return the session of the engine, read."""
+        held = self._held
+        if held is None:
+            kept = manager()
+            held = await _find(kept, self._session_key)
+            state = state_of(held)
+            state.context = self.context
+            if self.cross_site:
+                kept.engine.note_cross_site(held)
+            self._judge_key(state)
+            self._user, self._expiry = _user_in(state), state.data.get(_EXPIRY)
+            if state.old is not None and state.old.source is not None:
+                self._modified = True  # it moves in with this response
+            self._held = held
+        return held
+
+    def _judge_key(self, state: SessionState) -> None:
+        if state.read is None and not state.flags & READ_ONLY:
+            self._session_key = None
+
+    async def _create(self, *, asked: bool = True) -> None:
+        """Store a new session.
+
+        Args:
+            asked: In so many words, so that what was ended before is left behind.
+        """
+        kept, held = manager(), self._held
+        if held is None:
+            held = kept.begin(())
+        elif state_of(held).read is not None:  # the session that is there stays as it is
+            data, held = dict(held), kept.begin(())
+            held.update(data)
+        state = state_of(held)
+        state.context = self.context
+        if asked:
+            state.flags &= ~(OVER | CROSS_SITE)
+        held.live_data()  # there is a session now, however empty
+        state.flags |= WRITTEN
+        self._held, self._user, self.modified = held, None, True
+        await self._commit(kept, held)
+
+    async def _save(self, must_create: bool) -> None:
+        if must_create:
+            if self._session_key is not None and await self._exists(self._session_key):
+                raise CreateError("there is a session with this key")
+            await self._create()
+            return
+        held = await self.ahold()
+        state = state_of(held)
+        if state.read is None and not state.flags & (OVER | READ_ONLY):
+            await self._create(asked=False)
+            return
+        kept, before = manager(), state.read
+        await self._commit(kept, held)
+        if state.read is before and not state.flags & READ_ONLY and not await held.is_live():
+            raise UpdateError  # nothing was written, so that nothing has told yet
+
+    async def _commit(self, kept: SessionManager, held: Session) -> None:
+        state = state_of(held)
+        self.note()
+        try:
+            await finished(kept, kept.commit(held))
+        except SessionEnded as error:
+            raise UpdateError(str(error)) from error
+        if state.flags & OVER:
+            raise UpdateError("another request ended this session while this one was running; nothing was saved")
+        self._take_key(kept, held)
+        self._user, before = _user_in(state), self._expiry
+        self._expiry = state.data.get(_EXPIRY)
+        if self._expiry != before and self.sent is None and self._session_key is not None:
+            self.sent = self._session_key, None  # the cookie lasts for another time now
+
+    def _take_key(self, kept: SessionManager, held: Session) -> None:
+        for token, age in kept.headers(held):
+            key = token.decode("ascii")
+            self._session_key = key or None
+            self.sent = (key, int(age) if age else None) if key else None
+
+    def note(self) -> None:
+        """Tell the engine what Django keeps in the data: whose session it is, and when it ends."""
+        held = self.hold()
+        state = state_of(held)
+        state.flags = (state.flags | EAGER | ACCESSED) & ~PASSIVE  # a save is a use
+        draft, user = state.draft, _user_in(state)
+        if draft is None:
+            return
+        if user is not None and user != self._user:
+            data, noted = dict(state.data), (state.position, state.login_at)
+            held.login(user, remember=self.remember)
+            state.flags |= REISSUE  # the cookie lasts from now on
+            if not state.data:  # another's, and Django has decided what stays
+                held.update(data)
+            if self._login_noted:
+                state.position, state.login_at = noted
+        elif user is None and self._user is not None:
+            state.subject, draft.authenticated = None, None
+            state.flags |= WRITTEN
+        draft = state.draft
+        assert draft is not None
+        ends = _end_of(state.data.get(_EXPIRY), manager().clock())
+        if draft.ends != ends:
+            draft.ends = ends
+            state.flags |= WRITTEN
+
+    async def _delete(self, key: str | None) -> None:
+        key = self._session_key if key is None else key
+        if key is None:
+            return
+        kept = manager()
+        doomed = kept.begin(presented(key))
+        doomed.clear()
+        await finished(kept, kept.commit(doomed))
+        self.ended = self.ended or key == self._session_key
+
+    async def _flush(self) -> None:
+        kept, held = manager(), self._held
+        if held is None:
+            held = kept.begin(presented(self._session_key))
+        state = state_of(held)
+        state.flags &= ~EAGER
+        held.clear()
+        await finished(kept, kept.commit(held))
+        kept.headers(held)
+        self._held, self._session_key, self._user, self.sent = held, None, None, None
+        self.accessed = self.modified = self.ended = True
+
+    async def _cycle_key(self) -> None:
+        held = await self.ahold()
+        state, kept = state_of(held), manager()
+        self.accessed = True
+        if state.read is None:
+            await self._create()
+            return
+        anonymous = self._user is None
+        held.regenerate()
+        if anonymous:
+            # Django changes the key before it writes down who has logged in: new credentials, which stand whatever
+            # becomes of the session before them.
+            state.flags |= LOGIN
+        try:
+            await self._commit(kept, held)
+        except UpdateError:
+            if not anonymous:
+                return  # it was logged out: no new key brings it back
+        if anonymous and state.flags & OVER:
+            await self._create()
+        self.modified = True
+
+
+async def _find(kept: SessionManager, key: str | None, *, imports: bool = True) -> Session:
+    """Return the session of a key, read."""
+    headers = presented(key)
+    session = kept.begin(headers if imports else headers[:1])
+    if not slides():
+        session.passive()  # looking is no use
+    kept.use_running_loop()
+    await kept.load(session)
+    return session
+
+
+async def finished(kept: SessionManager, call: Coroutine[Any, Any, None]) -> None:
+    """Await a save, which is finished also if the request is cancelled on the way."""
+    kept.use_running_loop()
+    finish = None if is_driven() else getattr(kept.runtime, "finish", None)
+    await (call if finish is None else finish(call))
+
+
+def _user_in(state: SessionState) -> str | None:
+    user = state.data.get(SESSION_KEY)
+    return None if user is None else str(user)
+
+
+def _end_of(expiry: Any, now: int) -> int | None:
+    """Return when a session ends that `set_expiry` was called on, in milliseconds since 1970; None: as the policy says.
+
+    Args:
+        expiry: Seconds, or a time in ISO 8601; 0 is about the cookie alone.
+    """
+    if not expiry:
+        return None
+    if isinstance(expiry, str):
+        expiry = datetime.fromisoformat(expiry)
+    if isinstance(expiry, datetime):
+        return round(expiry.timestamp() * 1000)
+    return now + int(expiry * 1000)

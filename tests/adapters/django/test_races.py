@@ -1,0 +1,164 @@
+"""Django: two requests at once, and what was ended."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth import login
+from django.contrib.sessions.backends.base import UpdateError
+
+from limpet.adapters.django import SessionStore
+from limpet.events import WriteAfterEnd
+from limpet.manager import SessionManager
+from tests.adapters.django.begun import Browser, Configure, Hook, asked, begun, heard, visitor
+
+
+def test_fifty_at_once_count_fifty(configure: Configure, store_url: str) -> None:
+    """Increments by requests of one browser on eight threads add up."""
+    configure({"store": store_url})
+    first: Browser = visitor()
+    first.get("/do/set?a=1")
+
+    def ask(_: int) -> None:
+        browser: Browser = visitor()
+        browser.cookies["sessionid"] = first.cookies["sessionid"].value
+        assert browser.get("/do/increment").status_code == 200
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(50)))
+    assert first.session["n"] == 50
+
+
+def test_different_keys_of_two_requests_are_both_kept(engine: SessionManager) -> None:
+    """Django's own engines keep what was saved last."""
+    key = begun(cart=["tea"], old=1)
+    one, other = SessionStore(key), SessionStore(key)
+    one["cart"].append("milk")
+    one["a"] = 1
+    other["cart"].append("bread")
+    del other["old"]
+    one.save()
+    other.save()
+    assert dict(SessionStore(key).items()) == {"cart": ["tea", "milk", "bread"], "a": 1}
+
+
+@pytest.mark.parametrize("end", ["flush", "delete", "cycle_key"])
+def test_what_was_ended_stays_so(engine: SessionManager, end: str) -> None:
+    """A request that is under way cannot save into a session that was logged out, or whose key was changed."""
+    key = begun(a=1)
+    late, quick = SessionStore(key), SessionStore(key)
+    late["b"] = 2
+    getattr(quick, end)()
+    with pytest.raises(UpdateError):
+        late.save()
+    assert not SessionStore().exists(key)
+    again = SessionStore(key)
+    again["c"] = 3
+    with pytest.raises(UpdateError):  # nor does one that comes with the key a moment later begin another
+        again.save()
+
+
+def test_a_save_without_a_change_notices_the_end_too(engine: SessionManager) -> None:
+    """The cookie of a dead session is not sent again."""
+    key = begun(a=1)
+    late = SessionStore(key)
+    late.modified = True
+    assert late["a"] == 1
+    SessionStore(key).delete()
+    with pytest.raises(UpdateError):
+        late.save()
+
+
+@pytest.mark.parametrize("end", ["flush", "cycle_key"])
+def test_a_request_that_lost_the_race_is_answered_without_a_cookie(
+    engine: SessionManager, browser: Browser, hook: Hook, end: str
+) -> None:
+    """Django's middleware answers 400 (SessionInterrupted); the browser may have a newer cookie by now."""
+
+    def race(request: Any) -> Any:
+        request.session["late"] = True
+        getattr(SessionStore(request.session.session_key), end)()
+        return "answered"
+
+    hook("race", race)
+    events = heard(engine)
+    browser.get("/do/set?a=1")
+    answer = browser.get("/do/race")
+    assert answer.status_code == 200
+    assert answer.json() == "answered"
+    assert "sessionid" not in answer.cookies
+    assert [type(event) for event in events].count(WriteAfterEnd) == 1
+    assert "sessionid" not in browser.get("/do/set?b=2").cookies
+
+
+def test_the_policy_can_refuse_such_a_request(configure: Configure, browser: Browser, hook: Hook) -> None:
+    """With on_ended="raise" it is Django's own answer."""
+    configure({"policy": {"on_ended": "raise"}})
+
+    def race(request: Any) -> Any:
+        request.session["late"] = True
+        SessionStore(request.session.session_key).flush()
+
+    hook("race", race)
+    browser.get("/do/set?a=1")
+    assert browser.get("/do/race").status_code == 400
+
+
+def test_of_two_logins_of_one_browser_the_later_stands(engine: SessionManager, ann: Any) -> None:
+    """A login button that was pressed twice leaves one session, with what the anonymous one held."""
+    key = begun(basket=["tea"])
+    requests = []
+    for _ in range(2):
+        request = asked()
+        request.session = SessionStore(key)
+        assert request.session["basket"] == ["tea"]
+        requests.append(request)
+    for request in requests:
+        login(request, ann, backend="django.contrib.auth.backends.ModelBackend")
+        request.session.save()
+    sessions = requests[1].session.limpet.sessions()
+    assert [info.current for info in sessions] == [True]
+    assert SessionStore(requests[1].session.session_key)["basket"] == ["tea"]
+
+
+def test_a_logout_ends_what_a_login_of_another_has_replaced(
+    engine: SessionManager, browser: Browser, ann: Any, bob: Any
+) -> None:
+    """Another user begins with an empty session, and the key before is dead."""
+    before = browser.get("/do/login?name=ann").json()
+    browser.get("/do/set?a=1")
+    browser.get("/do/login?name=bob")
+    assert browser.get("/do/who").json() == "bob"
+    assert browser.get("/do/read").json() == {}
+    assert not SessionStore().exists(before)
+
+
+def test_a_logout_takes_the_cookie_back(engine: SessionManager, browser: Browser, ann: Any) -> None:
+    """And the old key is dead."""
+    key = browser.get("/do/login?name=ann").json()
+    answer = browser.get("/do/logout")
+    assert answer.cookies["sessionid"]["max-age"] == 0
+    assert answer["Vary"] == "Cookie"
+    assert not SessionStore().exists(key)
+
+
+def test_an_unknown_cookie_is_left_alone(engine: SessionManager, browser: Browser) -> None:
+    """Only the request that ends a session deletes the cookie: by now the browser may hold a newer one."""
+    browser.cookies["sessionid"] = SessionStore()._get_new_session_key()
+    assert "sessionid" not in browser.get("/do/read").cookies
+
+
+def test_one_at_a_time(configure: Configure, store_url: str) -> None:
+    """What the holder before saved is there to be read."""
+    configure({"store": store_url})
+    key = begun(steps=[])
+
+    def step(number: int) -> None:
+        with SessionStore(key).limpet.exclusive("steps") as session:
+            session["steps"] = [*session["steps"], number]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(step, range(12)))
+    assert sorted(SessionStore(key)["steps"]) == list(range(12))
