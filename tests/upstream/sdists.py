@@ -54,7 +54,7 @@ def _download(name: str, version: str) -> Path:
     folder = _FOLDER / f"download-{name}-{version}"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"),
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name),
             *("--dest", str(folder), f"{name}=={version}"),
         ],
         capture_output=True,

@@ -1,0 +1,183 @@
+"""Django: moving in without logging anyone out, Django's own middleware, and one session for two frameworks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.contrib.auth import login
+from django.test import AsyncClient, override_settings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from limpet.adapters.django import SessionStore
+from limpet.adapters.django.importing import EngineImporter
+from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet.errors import ConfigurationError
+from limpet.events import SessionImported
+from limpet.manager import SessionManager
+from limpet.policy import CookiePolicy
+from limpet.stores import MemoryStore
+from tests.adapters.django.begun import Browser, Configure, Hook, asked, heard, visitor
+from tests.django_site import MIDDLEWARE
+
+UNTIL = datetime.now(UTC) + timedelta(days=30)
+ENGINES = [f"django.contrib.sessions.backends.{name}" for name in ("db", "cached_db", "cache", "signed_cookies")]
+STOCK = ["django.contrib.sessions.middleware.SessionMiddleware", *MIDDLEWARE[1:]]
+
+
+def logged_in(engine: str, user: Any, **data: Any) -> str:
+    """Log somebody in with another session engine; return what the cookie holds."""
+    request = asked()
+    with override_settings(SESSION_ENGINE=engine):
+        request.session = import_module(engine).SessionStore()
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        request.session.update(data)
+        request.session.save()
+    return str(request.session.session_key)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nobody_is_logged_out_by_moving_in(configure: Configure, ann: Any, engine: str) -> None:
+    """The next request of a browser moves its session; the old cookie is replaced, and leads nowhere new."""
+    old = logged_in(engine, ann, basket=["tea"])
+    kept = configure({"importers": [EngineImporter(engine, until=UNTIL)]})
+    events = heard(kept)
+    browser = visitor()
+    browser.cookies["sessionid"] = old
+    answer = browser.get("/do/who")
+    assert answer.json() == "ann"
+    assert answer.cookies["sessionid"].value != old
+    assert browser.get("/do/read").json() == {"basket": ["tea"]}
+    assert [event.origin for event in events if isinstance(event, SessionImported)] == ["django"]
+    assert [info.current for info in browser.session.limpet.sessions()] == [True]
+    browser.get("/do/logout")
+    browser.cookies["sessionid"] = old
+    assert browser.get("/do/who").json() == ""
+
+
+async def test_moving_in_on_an_event_loop(configure: Configure, ann: Any) -> None:
+    """The old engine is asked through its a-forms."""
+    from asgiref.sync import sync_to_async
+
+    old = await sync_to_async(logged_in)(ENGINES[0], ann)
+    configure({"importers": [EngineImporter(until=UNTIL)]})
+    browser: Browser = AsyncClient()
+    browser.cookies["sessionid"] = old
+    assert (await browser.get("/ado/who")).json() == "ann"
+    assert browser.cookies["sessionid"].value != old
+
+
+def test_a_login_replaces_an_old_session(configure: Configure, ann: Any, bob: Any) -> None:
+    """The old cookie is worth nothing from then on."""
+    old = logged_in(ENGINES[0], ann)
+    configure({"importers": [EngineImporter(until=UNTIL)]})
+    browser = visitor()
+    browser.cookies["sessionid"] = old
+    assert browser.get("/do/login?name=bob").status_code == 200
+    assert browser.get("/do/who").json() == "bob"
+    browser.cookies["sessionid"] = old
+    assert browser.get("/do/who").json() == ""
+
+
+def test_an_importer_names_an_engine() -> None:
+    """A wrong name is refused at once."""
+    with pytest.raises(ConfigurationError, match="no session engine"):
+        EngineImporter("django.contrib.sessions.nowhere", until=UNTIL)
+
+
+# -- under Django's own middleware
+
+
+def test_the_engine_alone_works_under_djangos_middleware(configure: Configure, ann: Any) -> None:
+    """One setting to begin with."""
+    configure(MIDDLEWARE=STOCK)
+    browser = visitor()
+    browser.get("/do/set?a=1")
+    key = browser.get("/do/login?name=ann").json()
+    assert browser.cookies["sessionid"].value == key
+    assert browser.get("/do/who").json() == "ann"
+    browser.get("/do/logout")
+    assert not browser.cookies["sessionid"].value
+    assert not SessionStore().exists(key)
+
+
+def test_two_saves_that_raced_are_no_error_under_djangos_middleware(configure: Configure, hook: Hook) -> None:
+    """Both count. Only where the session was ended meanwhile, Django's middleware says so."""
+    configure(MIDDLEWARE=STOCK)
+    browser = visitor()
+
+    def race(request: Any) -> None:
+        request.session["mine"] = 1
+        other = SessionStore(request.session.session_key)
+        other["theirs"] = 1
+        other.save()
+
+    def end(request: Any) -> None:
+        request.session["mine"] = 2
+        SessionStore(request.session.session_key).flush()
+
+    hook("race", race)
+    hook("end", end)
+    browser.get("/do/set?a=1")
+    assert browser.get("/do/race").status_code == 200
+    assert browser.get("/do/read").json() == {"a": "1", "mine": 1, "theirs": 1}
+    assert browser.get("/do/end").status_code == 400
+
+
+# -- one session for two frameworks
+
+
+async def _who(request: Request) -> Response:
+    return JSONResponse(get_session(request).subject)
+
+
+async def _count(request: Request) -> Response:
+    return JSONResponse(get_session(request).increment("n"))
+
+
+async def _logout(request: Request) -> Response:
+    get_session(request).logout()
+    return JSONResponse(None)
+
+
+def test_a_login_in_django_is_one_in_starlette(configure: Configure, ann: Any) -> None:
+    """Same store, same cookie, short ids: what one sets the other reads, and a logout ends both."""
+    store = MemoryStore()
+    configure({"store": store})
+    manager = SessionManager(
+        store, short_ids=True, cookie=CookiePolicy(name="sessionid", secure=False), namespace="sessionid"
+    )
+    routes = [Route("/who", _who), Route("/count", _count), Route("/logout", _logout)]
+    app = Starlette(routes=routes, middleware=[Middleware(SessionMiddleware, manager=manager)])
+    django = visitor()
+    with TestClient(app) as starlette:
+        key = django.get("/do/login?name=ann").json()
+        starlette.cookies.set("sessionid", key)
+        assert starlette.get("/who").json() == str(ann.pk)
+        assert starlette.get("/count").json() == 1
+        assert django.get("/do/increment").json() == 2
+        assert starlette.get("/count").json() == 3
+        starlette.get("/logout")
+        assert django.get("/do/who").json() == ""
+
+
+def test_a_session_of_starlette_is_one_in_django(configure: Configure) -> None:
+    """Its id fits into Django's columns."""
+    store = MemoryStore()
+    configure({"store": store})
+    manager = SessionManager(
+        store, short_ids=True, cookie=CookiePolicy(name="sessionid", secure=False), namespace="sessionid"
+    )
+    app = Starlette(routes=[Route("/count", _count)], middleware=[Middleware(SessionMiddleware, manager=manager)])
+    with TestClient(app) as starlette:
+        starlette.get("/count")
+        key = starlette.cookies["sessionid"]
+    assert len(key) == 40
+    assert SessionStore(key)["n"] == 1
