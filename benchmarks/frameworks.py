@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder, wsgi_call
@@ -166,12 +167,19 @@ def _nexios(kind: str | None = None) -> Call:
     return asgi_call(app)
 
 
+_DJANGO_ENGINES = {
+    f"own {name}": f"django.contrib.sessions.backends.{module}"
+    for name, module in (("cookie", "signed_cookies"), ("db", "db"), ("cached_db", "cached_db"), ("cache", "cache"))
+}
+
+
 def _django(kind: str | None = None) -> Call:
     import django
     from django.conf import settings
     from django.core.handlers.wsgi import WSGIRequest
     from django.http import HttpResponse
 
+    engine = _DJANGO_ENGINES.get(kind or "", "limpet.adapters.django")
     if not settings.configured:
         settings.configure(
             SECRET_KEY=SECRET,
@@ -188,8 +196,18 @@ def _django(kind: str | None = None) -> Call:
 
         call_command("migrate", verbosity=0)
         connection.cursor().execute("PRAGMA journal_mode=WAL")
-    from django.contrib.sessions.backends import db, signed_cookies
     from django.contrib.sessions.middleware import SessionMiddleware
+
+    made: Any = None  # Django's settings are global, and so is limpet's manager there: each subject brings its own
+    if kind and kind.startswith("limpet"):
+        from limpet.adapters.django import _settings, manager
+        from limpet.adapters.django.middleware import SessionMiddleware as Ours
+
+        SessionMiddleware = Ours  # noqa: N806
+        store = "memory:" if kind == "limpet memory" else f"sqlite:///{folder() / 'sessions.db'}"
+        settings.LIMPET = {"store": store}
+        made, _settings._made.manager = _settings._made, None
+        kept = manager()
 
     def respond(request: Any) -> HttpResponse:
         path = request.path[1:]
@@ -200,10 +218,12 @@ def _django(kind: str | None = None) -> Call:
     handle: Callable[[Any], Any] = respond
     if kind:
         middleware = SessionMiddleware(respond)
-        middleware.SessionStore = (signed_cookies if kind == "own cookie" else db).SessionStore
+        middleware.SessionStore = import_module(engine).SessionStore
         handle = middleware
 
     def app(environ: Any, start: Any) -> Any:
+        if made is not None:
+            made.manager = kept
         response = handle(WSGIRequest(environ))
         cookies = [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
         start(f"{response.status_code} OK", [*response.items(), *cookies])
@@ -312,7 +332,16 @@ SUBJECTS = (
         {"own cookie": ("Nexios, cookie", "cookie"), "cookie:signed": ("Nexios, limpet signed", "cookie")},
     ),
     *_family(
-        "Django", _django, {"own cookie": ("Django, cookie", "cookie"), "own db": ("Django, db (SQLite)", "database")}
+        "Django",
+        _django,
+        {
+            "own cookie": ("Django, cookie", "cookie"),
+            "own db": ("Django, db (SQLite)", "database"),
+            "own cached_db": ("Django, cached_db (SQLite)", "database"),
+            "own cache": ("Django, cache (memory)", "memory"),
+            "limpet memory": ("Django, limpet memory", "memory"),
+            "limpet SQLite": ("Django, limpet SQLite", "database"),
+        },
     ),
     *_family(
         "Flask",

@@ -30,6 +30,7 @@ except ImportError as error:
         ("limpet.adapters.blacksheep.sessions.memory", "blacksheep", "blacksheep"),
         ("limpet.adapters.blacksheep.server", "itsdangerous", "blacksheep"),
         ("limpet.adapters.flask", "flask", "flask"),
+        ("limpet.adapters.django", "django", "django"),
         ("limpet.adapters.nexios", "nexios", "nexios"),
         ("limpet.adapters.nexios.session.middleware", "nexios", "nexios"),
     ],

@@ -25,6 +25,7 @@ from limpet._core.record import Contents, pack, same, unpack
 from limpet._core.state import (
     ACCESSED,
     DISPLACED,
+    EAGER,
     ENDED,
     EXPOSED,
     FORWARDED,
@@ -129,6 +130,16 @@ ROWS: dict[str, tuple[SessionState, tuple[bool, Step]]] = {
     ),
     "the last key is gone": (state(WRITTEN, stored=ONE, has={}), (False, Step.EMPTY)),
     "the last key of somebody is gone": (state(WRITTEN, stored=ONE, has={}, subject="a"), (False, Step.UPDATE)),
+    "an empty session that the application asked for": (state(EAGER | WRITTEN, has={}), (False, Step.CREATE)),
+    "the last key is gone, and the session stays": (state(EAGER | WRITTEN, stored=ONE, has={}), (False, Step.UPDATE)),
+    "a login under the id that is there": (
+        state(EAGER | LOGIN | WRITTEN, stored=ONE, subject="a"),
+        (False, Step.UPDATE),
+    ),
+    "a login and a new id": (
+        state(EAGER | LOGIN | REGENERATE | WRITTEN, stored=ONE, subject="a"),
+        (False, Step.MOVE),
+    ),
     "a touch": (state(ACCESSED, stored=ONE, age=61_000), (False, Step.TOUCH)),
     "no touch for what is no activity": (state(ACCESSED | PASSIVE, stored=ONE, age=61_000), (False, Step.NOTHING)),
     "a key of a login appears": (

@@ -89,6 +89,17 @@ def test_each_id_has_exactly_one_spelling() -> None:
     assert len(read) == len(set(read)) == 16
 
 
+def test_a_short_id_has_one_spelling_too() -> None:
+    """30 bytes are 40 characters, of which each counts."""
+    raw = tokens.new_id(tokens.SHORT_BYTES)
+    text = tokens.encode_id(raw)
+    assert len(text) == tokens.SHORT_CHARS == 40
+    assert tokens.decode_id(text) == raw
+    assert tokens.decode_id(text[:-1]) is None
+    assert tokens.decode_id(text + "A") is None
+    assert tokens.decode_id(text[:-1] + "+") is None
+
+
 def test_the_store_key_is_fixed() -> None:
     """Records that stores hold today are found by every later version."""
     raw = bytes(range(32))

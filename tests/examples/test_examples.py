@@ -53,10 +53,10 @@ class Example:
 
     def send(self, path: str, **fields: str) -> str:
         """Send a form as the first page has it; return the page that comes."""
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.page())
+        token = re.search(r'name="(csrf_token|csrfmiddlewaretoken)" value="([^"]+)"', self.page())
         if token is not None:
             assert self.browser.post(path, data=fields).status_code == 403
-            fields["csrf_token"] = token[1]
+            fields[token[1]] = token[2]
         answer = self.browser.post(path, data=fields)
         assert answer.status_code == 200, answer.text
         return answer.text
@@ -105,6 +105,18 @@ def quiz(example: Example) -> None:
     assert "That was all" in page
     assert "2 right" in page
     assert "0 right" in example.send("/again")
+
+
+def shopping_list(example: Example) -> None:
+    """Add two things, and begin anew."""
+    assert "Visit 1" in example.page()
+    assert "<li>tea</li>" in example.send("/add", item="tea")
+    example.restart()
+    page = example.send("/add", item="<milk>")
+    assert "<li>tea</li><li>&lt;milk&gt;</li>" in page
+    page = example.send("/over")
+    assert "Visit 1" in page
+    assert "<li>" not in page
 
 
 def settings(example: Example) -> None:
@@ -180,6 +192,7 @@ def cinema(example: Example) -> None:
 
 USES: dict[str, Callable[[Example], None]] = {
     "blacksheep_app": board,
+    "django_app": shopping_list,
     "fastapi_app": shop,
     "fastmvc_app": settings,
     "flask_app": cinema,

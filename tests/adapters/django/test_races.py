@@ -60,6 +60,23 @@ def test_what_was_ended_stays_so(engine: SessionManager, end: str) -> None:
         again.save()
 
 
+@pytest.mark.parametrize("logout_first", [False, True])
+def test_a_logout_wins_over_a_change_of_the_key(engine: SessionManager, ann: Any, logout_first: bool) -> None:
+    """A password is changed in one tab, and somebody logs out in another: whichever is first, the session is over."""
+    key = begun(_auth_user_id=str(ann.pk))
+    changing, leaving = SessionStore(key), SessionStore(key)
+    assert changing["_auth_user_id"] == leaving["_auth_user_id"] == str(ann.pk)
+    for verb in (leaving.flush, changing.cycle_key) if logout_first else (changing.cycle_key, leaving.flush):
+        verb()
+    changing["_auth_user_hash"] = "new"
+    with pytest.raises(UpdateError):
+        changing.save()
+    other = SessionStore()
+    other["_auth_user_id"] = str(ann.pk)
+    other.save()
+    assert [info.current for info in other.limpet.sessions()] == [True]
+
+
 def test_a_save_without_a_change_notices_the_end_too(engine: SessionManager) -> None:
     """The cookie of a dead session is not sent again."""
     key = begun(a=1)

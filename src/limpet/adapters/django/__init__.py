@@ -6,12 +6,14 @@ among ``INSTALLED_APPS`` adds a page to Django's admin that lists and ends a use
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 
 from limpet.errors import MissingDependency
 
-if find_spec("django") is None:
-    raise MissingDependency("limpet.adapters.django", "django")
+try:
+    import_module("django")
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.django", "django") from error
 
 from limpet.adapters.django._settings import manager
 from limpet.adapters.django._store import SessionStore

@@ -179,7 +179,7 @@ class KeptStore(MappingStore):
         if key is None:
             return
         kept = manager()
-        doomed = kept.begin(presented(key))
+        doomed = kept.begin(presented(key, imports=True))
         doomed.clear()
         await finished(kept, kept.commit(doomed))
         self.ended = self.ended or key == self._session_key
@@ -187,7 +187,7 @@ class KeptStore(MappingStore):
     async def _flush(self) -> None:
         kept, held = manager(), self._held
         if held is None:
-            held = kept.begin(presented(self._session_key))
+            held = kept.begin(presented(self._session_key, imports=True))
         state = state_of(held)
         state.flags &= ~EAGER
         held.clear()
@@ -221,19 +221,22 @@ class KeptStore(MappingStore):
 
 async def _find(kept: SessionManager, key: str | None, *, imports: bool = True) -> Session:
     """Return the session of a key, read."""
-    headers = presented(key)
-    session = kept.begin(headers if imports else headers[:1])
+    session = kept.begin(presented(key, imports=imports and bool(kept.engine.importers)))
     if not slides():
         session.passive()  # looking is no use
-    kept.use_running_loop()
+    if not is_driven():
+        kept.use_running_loop()
     await kept.load(session)
     return session
 
 
 async def finished(kept: SessionManager, call: Coroutine[Any, Any, None]) -> None:
     """Await a save, which is finished also if the request is cancelled on the way."""
+    if is_driven():
+        await call
+        return
     kept.use_running_loop()
-    finish = None if is_driven() else getattr(kept.runtime, "finish", None)
+    finish = getattr(kept.runtime, "finish", None)
     await (call if finish is None else finish(call))
 
 

@@ -39,15 +39,17 @@ class _Made:
 
     Attributes:
         manager: The manager, or None before its first use.
+        slides: Reading a session moves its end.
         store: The store, which stays while other settings change.
         source: The setting that the store was opened from.
     """
 
-    __slots__ = ("lock", "manager", "source", "store")
+    __slots__ = ("lock", "manager", "slides", "source", "store")
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.manager: SessionManager | None = None
+        self.slides = False
         self.store: Store | ClientStore | None = None
         self.source: Any = None
 
@@ -67,15 +69,16 @@ def manager() -> SessionManager:
             found = _made.manager
             if found is None:
                 try:
-                    found = _made.manager = _put_together()
+                    found = _put_together()
+                    _made.manager, _made.slides = found, "policy" in _options()
                 except ConfigurationError as error:
                     raise ImproperlyConfigured(f"LIMPET: {error}") from error
     return found
 
 
 def slides() -> bool:
-    """Tell whether reading a session moves its end: with a policy of its own; Django's settings go by the last save."""
-    return "policy" in _options()
+    """Tell whether reading a session moves its end: with a policy; Django's settings go by the last save."""
+    return _made.slides
 
 
 def _options() -> Mapping[str, Any]:

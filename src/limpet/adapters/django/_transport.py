@@ -35,13 +35,17 @@ class KeyTransport:
         return b"", b""
 
 
-def presented(key: str | None) -> list[Header]:
-    """Return what a request that came with this key presented: to the engine, and to importers of older sessions."""
+def presented(key: str | None, *, imports: bool) -> list[Header]:
+    """Return what a request that came with this key presented.
+
+    Args:
+        imports: To importers of older sessions too.
+    """
     if key is None:
         return []
     headers: list[Header] = []
     if _WELL_FORMED.fullmatch(key):
         headers.append((_NAME, key.encode("ascii")))
-    if _COOKIE_SAFE.fullmatch(key):
+    if imports and _COOKIE_SAFE.fullmatch(key):
         headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={key}".encode("ascii")))
     return headers

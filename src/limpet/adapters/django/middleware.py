@@ -21,7 +21,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddleware
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
 from limpet._serving import SAFE, comes_from_elsewhere
@@ -118,9 +118,12 @@ def _finish(
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
     if spoken:
-        patch_vary_headers(response, ("Cookie",))
+        if response.has_header("Vary"):
+            patch_vary_headers(response, ("Cookie",))
+        else:
+            response.headers["Vary"] = "Cookie"
         if not response.has_header("Cache-Control"):
-            patch_cache_control(response, private=True)
+            response.headers["Cache-Control"] = "private"  # RFC 9111, section 5.2.2.7
     return response
 
 
