@@ -85,8 +85,13 @@ async def stay(attempt: Attempt) -> None:
         return
     engine.emit(events.SessionLoggedIn, old.key, subject=state.subject)
     gone, state.gone = state.gone, None
-    if gone is not None and gone.successor != old.key:
+    there = None if gone is None else await engine.storage.load(gone.key)
+    if gone is None or there is None:
+        return
+    gone = marks.buried(gone.key, there, engine.clock(), met=True) or gone
+    if gone.successor != old.key:  # another login from the same id: of two, the one that was saved last stands
         await take_place(engine, state, gone)
+        await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, old.key), gone.record.version)
 
 
 async def _insert_login(attempt: Attempt, subject: str) -> bool:
@@ -171,14 +176,10 @@ async def _places_of_this_browser(engine: Context, state: SessionState, old: str
 async def take_place(engine: Context, state: SessionState, gone: Gone) -> None:
     """End the session of an earlier login from the same id, if it was of the same subject.
 
-    Where the id changes before it is known who logs in (`EAGER`), `stay` comes back to it.
-
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    if state.subject is None:
-        state.gone = gone
-    if gone.successor is None or state.subject is None:
+    if gone.successor is None:
         return
     there = await engine.storage.load(gone.successor)
     same = there is not None and there.subject is not None and there.subject == state.subject

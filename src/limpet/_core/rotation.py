@@ -224,6 +224,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 conflict.lost(attempt)
                 return
         raw, key, version = found.raw, found.key, found.record.version
+    if login and state.subject is None:  # who logs in comes to light later, see `logins.stay`
+        state.gone = Gone(key, grave, leaving.how, attempt.stored().key)
     state.leaving = None
     if leaving.merges:
         event = events.SessionLoggedIn if login and state.subject is not None else events.SessionRegenerated

@@ -111,7 +111,7 @@ def test_a_request_that_lost_the_race_is_answered_without_a_cookie(
 
 
 def test_the_policy_can_refuse_such_a_request(configure: Configure, browser: Browser, hook: Hook) -> None:
-    """With on_ended="raise" it is Django's own answer."""
+    """With on_ended="raise" it is a conflict, as in every framework."""
     configure({"policy": {"on_ended": "raise"}})
 
     def race(request: Any) -> Any:
@@ -120,7 +120,7 @@ def test_the_policy_can_refuse_such_a_request(configure: Configure, browser: Bro
 
     hook("race", race)
     browser.get("/do/set?a=1")
-    assert browser.get("/do/race").status_code == 400
+    assert browser.get("/do/race").status_code == 409
 
 
 def test_of_two_logins_of_one_browser_the_later_stands(engine: SessionManager, ann: Any) -> None:

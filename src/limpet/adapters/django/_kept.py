@@ -44,6 +44,7 @@ class KeptStore(MappingStore):
         sent: The key that the cookie is to hold and the seconds that it should last (None: until the browser is
             closed), once the cookie has to be sent; for `limpet.adapters.django.middleware`.
         ended: This request has ended the session that it came with.
+        failed: The request failed, so that nothing is saved any more.
         context: ``headers`` and ``client`` of the request as ASGI has them, for ``LIMPET = {"devices": True}``.
         cross_site: The request came from another site: without its cookie it begins no session, but by a login.
     """
@@ -52,6 +53,7 @@ class KeptStore(MappingStore):
         super().__init__(session_key)
         self.sent: tuple[str, int | None] | None = None
         self.ended = False
+        self.failed = False
         self.context: Mapping[str, Any] | None = None
         self.cross_site = False
         self._user: str | None = None  # whose session it is, as it was read or saved last
@@ -111,7 +113,12 @@ class KeptStore(MappingStore):
         self._held, self._user, self.modified = held, None, True
         await self._commit(kept, held)
 
-    async def _save(self, must_create: bool) -> None:
+    async def _save(self, must_create: bool, *, sends: bool = True) -> None:
+        """Save now.
+
+        Args:
+            sends: The caller hands out the key whatever this save found to do, as Django's middleware does.
+        """
         if must_create:
             if self._session_key is not None and await self._exists(self._session_key):
                 raise CreateError("there is a session with this key")
@@ -124,8 +131,20 @@ class KeptStore(MappingStore):
             return
         kept, before = manager(), state.read
         await self._commit(kept, held)
-        if state.read is before and not state.flags & READ_ONLY and not await held.is_live():
+        if sends and state.read is before and not state.flags & READ_ONLY and not await held.is_live():
             raise UpdateError  # nothing was written, so that nothing has told yet
+
+    async def _settle(self) -> None:
+        """Save what the middleware found to be saved; the cookie goes out only if the engine says so."""
+        held = await self.ahold()
+        state = state_of(held)
+        if self._modified or (state.read is None and not state.flags & OVER):
+            await self._save(must_create=False, sends=False)
+            return
+        kept = manager()
+        state.flags = (state.flags | ACCESSED) & ~PASSIVE
+        await finished(kept, kept.commit(held))
+        self._take_key(kept, held)
 
     async def _commit(self, kept: SessionManager, held: Session) -> None:
         state = state_of(held)
@@ -192,9 +211,9 @@ class KeptStore(MappingStore):
         state.flags &= ~EAGER
         held.clear()
         await finished(kept, kept.commit(held))
-        kept.headers(held)
+        self.ended = self.ended or bool(kept.headers(held))
         self._held, self._session_key, self._user, self.sent = held, None, None, None
-        self.accessed = self.modified = self.ended = True
+        self.accessed = self.modified = True
 
     async def _cycle_key(self) -> None:
         held = await self.ahold()

@@ -86,6 +86,14 @@ class SessionStore(KeptStore):
         """Do what `save` does."""
         await self._save(must_create)
 
+    def settle(self) -> None:
+        """Save at the end of a request, for `limpet.adapters.django.middleware`; raises what `save` raises."""
+        drive(self._settle())
+
+    async def asettle(self) -> None:
+        """Do what `settle` does."""
+        await self._settle()
+
     def delete(self, session_key: str | None = None) -> None:
         """End the session of that key, or this one; a request under way does not bring it back.
 

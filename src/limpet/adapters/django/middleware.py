@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
-from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoMiddleware
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -27,7 +26,7 @@ from django.utils.http import http_date
 from limpet._serving import SAFE, comes_from_elsewhere
 from limpet.adapters.django._settings import manager, slides
 from limpet.adapters.django._store import SessionStore
-from limpet.errors import LimpetError, answer_to
+from limpet.errors import LimpetError, SessionEnded, answer_to
 
 __all__ = ["SessionMiddleware"]
 
@@ -50,7 +49,11 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Answer what the engine says to a client: 503 when the store does not answer, 409 for a conflict."""
-        return _answer(exception) if isinstance(exception, LimpetError) else None
+        answer = _answer(exception) if isinstance(exception, LimpetError) else None
+        session = getattr(request, "session", None)
+        if answer is not None and isinstance(session, SessionStore):
+            session.failed = True  # whatever its status
+        return answer
 
     def process_response(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
         """Save the session and let the browser know its key, as far as this response needs it."""
@@ -61,7 +64,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
         saved = _is_to_be_saved(session, response)
         if saved:
             try:
-                session.save()
+                session.settle()
             except (UpdateError, LimpetError) as error:
                 failure = error
         return _finish(request, response, session, saved, failure)
@@ -77,14 +80,15 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
         saved = _is_to_be_saved(session, response)
         if saved:
             try:
-                await session.asave()
+                await session.asettle()
             except (UpdateError, LimpetError) as error:
                 failure = error
         return _finish(request, response, session, saved, failure)
 
 
 def _is_to_be_saved(session: SessionStore, response: HttpResponseBase) -> bool:
-    if response.status_code >= 500 or session.is_empty():
+    failed = session.failed or response.status_code >= 500
+    if (failed and not manager().policy.save_on_error) or session.is_empty():
         return False
     return session.modified or settings.SESSION_SAVE_EVERY_REQUEST or (session.accessed and slides())
 
@@ -94,9 +98,9 @@ def _finish(
 ) -> HttpResponseBase:
     name = settings.SESSION_COOKIE_NAME
     if isinstance(failure, UpdateError):
-        if manager().policy.on_ended == "raise":
-            raise SessionInterrupted("another request ended this session while this one was running") from failure
         session.sent = None
+        if manager().policy.on_ended == "raise":
+            response = _answer(SessionEnded(str(failure))) or response
     elif failure is not None:
         answer = _answer(failure)
         if answer is None:
@@ -118,13 +122,21 @@ def _finish(
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
     if spoken:
-        if response.has_header("Vary"):
-            patch_vary_headers(response, ("Cookie",))
-        else:
-            response.headers["Vary"] = "Cookie"
-        if not response.has_header("Cache-Control"):
-            response.headers["Cache-Control"] = "private"  # RFC 9111, section 5.2.2.7
+        _tell_caches(response, name in response.cookies)
     return response
+
+
+def _tell_caches(response: HttpResponseBase, sends: bool) -> None:
+    """Say that the response is about one browser: RFC 9110, section 12.5.5, and RFC 9111, section 5.2.2."""
+    if response.has_header("Vary"):
+        patch_vary_headers(response, ("Cookie",))
+    else:
+        response.headers["Vary"] = "Cookie"
+    said = response.headers.get("Cache-Control", "").lower()
+    if sends and "no-store" not in said and "private" not in said:
+        response.headers["Cache-Control"] = "no-store"
+    elif not said:
+        response.headers["Cache-Control"] = "private"
 
 
 def _set_cookie(response: HttpResponseBase, session: SessionStore, key: str, age: int | None) -> None:
