@@ -88,10 +88,12 @@ async def stay(attempt: Attempt) -> None:
     there = None if gone is None else await engine.storage.load(gone.key)
     if gone is None or there is None:
         return
-    gone = marks.buried(gone.key, there, engine.clock(), met=True) or gone
-    if gone.successor != old.key:  # another login from the same id: of two, the one that was saved last stands
-        await take_place(engine, state, gone)
-        await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, old.key), gone.record.version)
+    newest = marks.buried(gone.key, there, engine.clock(), met=True) or gone
+    for other in (gone, newest):  # logins from the same id: the one that was saved last stands
+        if other.successor != old.key:
+            await take_place(engine, state, other)
+    if newest.successor != old.key:
+        await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, old.key), newest.record.version)
 
 
 async def _insert_login(attempt: Attempt, subject: str) -> bool:

@@ -2,8 +2,7 @@
 
 The new record is written first, so that an error on the way leaves the old id as it was. Then the old record is
 replaced, by the version that was read: by a tombstone, or by a forward record that leads to the new id. What another
-request saved in between comes back as a conflict and is merged. Every one of these writes can be told again by its
-version.
+request saved in between comes back as a conflict and is merged. Each of these writes can be told by its version.
 """
 
 from __future__ import annotations
@@ -189,6 +188,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
         if isinstance(found, Gone) and login:
             if found.how == "login":
                 await logins.take_place(engine, state, found)
+                state.gone = None if state.subject is not None else state.gone or found
                 key, version = found.key, found.record.version  # from now on it names this login
                 continue
             await engine.storage.replace(found.key, grave, found.record.version)
@@ -224,7 +224,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 conflict.lost(attempt)
                 return
         raw, key, version = found.raw, found.key, found.record.version
-    if login and state.subject is None:  # who logs in comes to light later, see `logins.stay`
+    if login and state.subject is None and state.gone is None:  # who logs in comes to light later: `logins.stay`
         state.gone = Gone(key, grave, leaving.how, attempt.stored().key)
     state.leaving = None
     if leaving.merges:
