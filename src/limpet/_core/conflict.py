@@ -246,4 +246,5 @@ def _wrote(attempt: Attempt) -> bool:
     base = _base(attempt)
     plain = state.draft.copy(state.data)
     plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
+    plain.cookie = base.cookie
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.read.record.payload)

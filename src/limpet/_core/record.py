@@ -46,6 +46,7 @@ _FACTS: Final[Mapping[str, type]] = {
     "seen": int,
     "order": int,
     "turn": int,
+    "cookie": str,
 }
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
@@ -80,10 +81,12 @@ class Contents:
         seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
         order: Which login of its subject it was, where sessions are limited.
         turn: In a cookie session that can be ended: which change of its id, within its lineage.
+        cookie: The attributes that its cookie was last sent with (`CookiePolicy.fingerprint`); None: the defaults.
     """
 
     __slots__ = (
         "authenticated",
+        "cookie",
         "created",
         "data",
         "device",
@@ -116,6 +119,7 @@ class Contents:
         seen: int = 0,
         order: int = 0,
         turn: int = 0,
+        cookie: str | None = None,
     ) -> None:
         self.created = created
         self.data: dict[str, Any] = {} if data is None else data
@@ -131,6 +135,7 @@ class Contents:
         self.seen = seen
         self.order = order
         self.turn = turn
+        self.cookie = cookie
 
     def copy(self, data: dict[str, Any]) -> Contents:
         """Return the same facts over other data."""
@@ -146,6 +151,8 @@ class Contents:
             facts = {"authenticated": self.authenticated, "created": self.created, "data": self.data}
         else:
             facts = {"created": self.created, "data": self.data}
+        if self.cookie is not None:
+            facts["cookie"] = self.cookie
         if self.device is not _NONE and self.device:
             facts["device"] = self.device
         if self.ends is not None:
@@ -302,7 +309,7 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     contents.created = created
     contents.data = data
     contents.authenticated = authenticated
-    contents.ends = contents.renewed = contents.previous = contents.lineage = None
+    contents.ends = contents.renewed = contents.previous = contents.lineage = contents.cookie = None
     contents.remember = False
     contents.tags = contents.device = _NONE
     contents.predecessors = ()
@@ -329,6 +336,7 @@ def _take(document: dict[str, Any], contents: Contents) -> None:
                 raise ForeignPayload("it has fields of a later version")
             raise CorruptPayload(f"{name} is of another type")
     get = document.get
+    contents.cookie = get("cookie")
     contents.device = get("device", _NONE)
     contents.ends = get("ends")
     contents.lineage = get("lineage")

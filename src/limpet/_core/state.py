@@ -40,6 +40,7 @@ __all__ = [
     "READ_ONLY",
     "REGENERATE",
     "REISSUE",
+    "RESTYLED",
     "SEALED",
     "STARTED",
     "WATCHED",
@@ -113,6 +114,9 @@ EAGER: Final = 131072
 
 BURIED: Final = 32768
 """What the record names as its predecessors has ended: the next write leaves it out."""
+
+RESTYLED: Final = 262144
+"""The cookie goes out with other attributes than before, which is noted in the record."""
 
 
 class Read(NamedTuple):
@@ -259,6 +263,7 @@ class SessionState:
         subject: Whose session it is; None: anonymous.
         ids: The distinct tokens that the request presented.
         presented: The headers of the request, as long as its cookie was not looked for; else empty.
+        headers: The headers of the request.
         increments: What `Session.increment` added, by key; None: nothing.
         views: The typed objects that stand for keys; None: none.
         loans: Containers of the application that a merge replaced, with their keys; None: none.
@@ -290,6 +295,7 @@ class SessionState:
         "error",
         "flags",
         "gone",
+        "headers",
         "ids",
         "increments",
         "leaving",
@@ -321,6 +327,7 @@ class SessionState:
         self.subject: str | None = None
         self.ids: Sequence[str] = ()
         self.presented: Sequence[Header] = ()
+        self.headers: Sequence[Header] = ()
         self.increments: dict[str, Any] | None = None
         self.views: dict[str, View] | None = None
         self.loans: list[tuple[str, Loan]] | None = None
