@@ -28,6 +28,7 @@ from limpet.events import Listener
 from limpet.keyring import Key, Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Transport
+from limpet.refusals import OnRefused
 from limpet.transports.cookie import CookieTransport
 
 __all__ = ["SessionManager", "system_clock"]
@@ -69,6 +70,8 @@ class SessionManager:
         short_ids: Hand out ids of 40 characters that are not signed, as applications on Django store and show them. For
             an application of another framework that shares its sessions with one on Django. With a secret, signed ids
             that were handed out before are still accepted.
+        on_refused: Makes the application's own pages for requests that cannot be served (403, 409, 503), see
+            `limpet.refusals`. None: a line of text.
         clock: Returns milliseconds since 1970.
 
     Attributes:
@@ -96,8 +99,10 @@ class SessionManager:
         plain_until: datetime | None = None,
         unsigned_until: datetime | None = None,
         short_ids: bool = False,
+        on_refused: OnRefused | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
+        self.on_refused = on_refused
         self.dev = environment.is_development(dev)
         self.label = label or "default"
         named = environment.store_from_environment(self.dev) if store is None else store
