@@ -2,8 +2,6 @@
 
 A request: find the token in the headers, run the application, read the session at its first use, save it when
 ``start_response`` is called, and once more when the body ends and when its ``close()`` is called (PEP 3333).
-
-WSGI has no WebSockets. `CSRFMiddleware` is for ASGI; a WSGI framework has a guard of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The engine: reads a session when a request begins and saves it when the response starts.
 
 Read in this order: `session` (what a handler holds), `state` (what is known of it), `plan` (what is to be done),
-`commit` (carries it out), `storage` (the only caller of stores). None of them knows an event loop: what they need of
-one is a `Runtime`.
+`commit` (carries it out), `storage` (the only caller of stores). What they need of an event loop is a `Runtime`.
 """
 
 from __future__ import annotations

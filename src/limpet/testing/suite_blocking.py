@@ -24,8 +24,9 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import Any, Final
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, ClassVar, Final
 
 import limpet.wsgi
 from limpet.asgi import ASGIApp
@@ -42,7 +43,7 @@ NO_GUARD: Final = "`CSRFMiddleware` is for ASGI; a WSGI framework has a guard of
 class BlockingAdapterSuite(AdapterSuite):
     """The conformance suite of adapters for blocking frameworks. Subclass it and override `build_blocking`."""
 
-    documented_in = limpet.wsgi
+    documented_in: ClassVar[Path | ModuleType | None] = limpet.wsgi
 
     impossible = MappingProxyType(
         {
