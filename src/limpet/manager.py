@@ -25,6 +25,7 @@ from limpet.events import Listener
 from limpet.keyring import Key, Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Transport
+from limpet.transports.cookie import CookieTransport
 
 __all__ = ["SessionManager", "system_clock"]
 
@@ -107,8 +108,6 @@ class SessionManager:
 
             id_sealer = SignedSealer(self.keyring, purpose="id", name=self.cookie_name, clock=clock)
         if transport is None:
-            from limpet.transports.cookie import CookieTransport
-
             make_reader = getattr(kept, "reader", None)
             reader = None if make_reader is None else make_reader(self.cookie_name)
             transport = CookieTransport(self.cookie_name, self.cookie)
@@ -131,6 +130,9 @@ class SessionManager:
             id_sealer=id_sealer,
             unsigned_until=moment("unsigned_until", unsigned_until),
             persistent=self.cookie.persistent,
+            cookie=self.cookie.fingerprint() if isinstance(transport, CookieTransport) else None,
+            cookie_limit=self.cookie.max_size,
+            farewell=self.cookie.farewell(),
             importers=tuple(importers),
             reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,

@@ -27,6 +27,8 @@ def test_s18_the_defaults_are_the_safest() -> None:
         "same_site": "lax",
         "partitioned": False,
         "persistent": True,
+        "clear_site_data": (),
+        "max_size": 4096,
     }
     assert CookiePolicy().derive_name() == "__Host-Http-session"
 

@@ -208,8 +208,8 @@ COOKIES: Final = (
         "a cookie that is too large is sent",
         "_core/cookie_session.py",
         "seal",
-        "len(header[1]) > COOKIE_LIMIT",
-        "len(header[1]) > 10 * COOKIE_LIMIT",
+        "len(header[1]) > engine.cookie_limit",
+        "len(header[1]) > 10 * engine.cookie_limit",
         f"{SEC}s15_cookie_too_large.py",
     ),
     Breakage(

@@ -26,6 +26,7 @@ def headers(engine: Context, state: SessionState) -> list[Header]:
         cleared = engine.transport.clear()
         if cleared is not None:
             found.append(cleared)
+        found.extend(engine.farewell)
     others = getattr(engine.transport, "clear_others", None) if clears else None
     if others is not None:
         found.extend(others())
@@ -35,5 +36,4 @@ def headers(engine: Context, state: SessionState) -> list[Header]:
 def _max_age_of(engine: Context, state: SessionState) -> int | None:
     if state.draft is None or state.read is None:
         return None
-    deadline = plan.cookie_deadline(state.draft, state.read.record.accessed, engine.policy)
-    return plan.max_age(deadline, engine.clock(), engine.rules)
+    return plan.max_age(state.draft, state.read.record.accessed, engine.clock(), engine.rules)

@@ -164,8 +164,8 @@ class Attempt:
     def saved(self, raw: bytes, key: str | None, record: Record) -> None:
         """Let the session stand on a record that was just written."""
         state, before = self.state, self.state.read
-        if before is not None and before.key == key and self.draft.ends != before.ends and self.engine.persistent:
-            state.flags |= REISSUE
+        if before is not None and before.key == key and self.draft.ends != before.ends:
+            state.flags |= REISSUE if self.engine.rules.lasts(self.draft) else 0
         state.read = Read(raw, key, record, self.draft.ends)
         state.tried = None
 

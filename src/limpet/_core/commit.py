@@ -20,6 +20,7 @@ from limpet._core.state import (
     OVER,
     READ_ONLY,
     REISSUE,
+    RESTYLED,
     WATCHED,
     WRITTEN,
     Gone,
@@ -48,6 +49,8 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         return
     if state.old is not None and not failed:
         importing.note(engine, state)
+    if not failed:
+        _restyle(engine, state)
     now = engine.clock()
     todo = engine.decide(state, now, failed)
     if failed:
@@ -65,6 +68,19 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
     key = state.read.key if state.read is not None and state.read.key else f"new {id(state):x}"
     async with engine.runtime.turn(key):  # commits of one session queue in this process instead of colliding
         await _carry_out(engine, state, todo, now, final)
+
+
+def _restyle(engine: Context, state: SessionState) -> None:
+    """Note which attributes the cookie has from now on; one that is out with others goes out again."""
+    draft, wanted = state.draft, engine.rules.cookie
+    if draft is None or draft.cookie == wanted or state.phase:
+        return
+    if state.read is None:
+        draft.cookie = wanted
+    elif state.flags & ACCESSED and (state.read.raw or not engine.is_server_side):
+        draft.cookie = wanted
+        state.flags |= REISSUE | RESTYLED
+        state.clears = True
 
 
 async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int, final: bool) -> None:

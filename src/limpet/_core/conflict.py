@@ -241,5 +241,5 @@ def _wrote(attempt: Attempt) -> bool:
         return bool(attempt.flags & WRITTEN)
     base = _base(attempt)
     plain = state.draft.copy(state.data)
-    plain.renewed, plain.previous = base.renewed, base.previous
+    plain.renewed, plain.previous, plain.cookie = base.renewed, base.previous, base.cookie
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.read.record.payload)

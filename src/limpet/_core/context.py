@@ -15,7 +15,7 @@ from limpet._core.storage import Storage
 from limpet._core.watch import Watch
 from limpet.contract import ClientStore
 from limpet.policy import SessionPolicy
-from limpet.protocols import Importer, Reader, Runtime, Serializer, Transport
+from limpet.protocols import Header, Importer, Reader, Runtime, Serializer, Transport
 
 __all__ = ["Context"]
 
@@ -33,7 +33,8 @@ class Context(Protocol):
         clock: Returns milliseconds since 1970.
         client: The store, where it is one that keeps the session in the cookie.
         is_server_side: The store keeps records.
-        persistent: Cookies carry a Max-Age.
+        cookie_limit: Bytes that the header with a cookie session may have.
+        farewell: Headers that go out when a token is taken back.
         importers: Readers of another library's sessions.
         reader: Finds and unseals the cookie of nearly every request in one go; None: there is no such shortcut.
         revocation: How cookie sessions are ended; None: they are not.
@@ -50,7 +51,8 @@ class Context(Protocol):
     clock: Callable[[], int]
     client: ClientStore
     is_server_side: bool
-    persistent: bool
+    cookie_limit: int
+    farewell: Sequence[Header]
     importers: Sequence[Importer]
     reader: Reader | None
     revocation: Revocation | None

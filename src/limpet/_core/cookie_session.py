@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from limpet._core.context import Context
 
 __all__ = [
-    "COOKIE_LIMIT",
     "Opened",
     "adopt",
     "end",
@@ -27,10 +26,6 @@ __all__ = [
     "open_sealed",
     "seal",
 ]
-
-COOKIE_LIMIT: Final = 4096
-"""Bytes of a whole Set-Cookie line. Browsers drop a name and value over 4,096 bytes (RFC 6265bis, section 5.6); some
-front ends drop the line when all of it is longer, so the line is held to the same number."""
 
 _FUTURE: Final = 60_000  # milliseconds by which a sealed cookie may be from the future
 _NOTHING_ENDED: Final = Ended()
@@ -166,10 +161,9 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
         attempt.encode()
     record = attempt.record()
     token = engine.client.seal(record)
-    limit = plan.cookie_deadline(draft, record.accessed, engine.policy)
-    header = engine.transport.write(token, plan.max_age(limit, attempt.now, engine.rules))
-    if len(header[1]) > COOKIE_LIMIT:
-        raise CookieTooLarge(len(header[1]), COOKIE_LIMIT, attempt.largest())
+    header = engine.transport.write(token, plan.max_age(draft, record.accessed, attempt.now, engine.rules))
+    if len(header[1]) > engine.cookie_limit:
+        raise CookieTooLarge(len(header[1]), engine.cookie_limit, attempt.largest())
     state.out, state.line = token, (token, header)
     key = None if engine.revocation is None else key_of(engine, draft, state.subject)
     attempt.saved(b"", key, record)

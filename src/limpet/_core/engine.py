@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from limpet import events
+from limpet._cookies import MAX_COOKIE
 from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record
 from limpet._core import commit as commits
 from limpet._core.cookie_revocation import Revocation
@@ -78,7 +79,10 @@ class Engine:
         host: str = "",
         id_sealer: Sealer | None = None,
         unsigned_until: int = 0,
-        persistent: bool = True,
+        persistent: bool | Literal["remembered"] = True,
+        cookie: str | None = None,
+        cookie_limit: int = MAX_COOKIE,
+        farewell: Sequence[Header] = (),
         runtime: Runtime | None = None,
         describe: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
         importers: Sequence[Importer] = (),
@@ -92,13 +96,14 @@ class Engine:
         self.serializer = serializer
         self.namespace = namespace
         self.id_sealer = id_sealer
-        self.persistent = persistent
+        self.cookie_limit = cookie_limit
+        self.farewell: Sequence[Header] = tuple(farewell)
         self.description = describe
         self.importers: Sequence[Importer] = tuple(importers)
         self.reader = reader  # finds and unseals a cookie where there is but one, in one go
         self.ids = Ids(namespace, id_sealer, unsigned_until, clock)
         client_side = supports(store, ClientStore)
-        self.rules = Rules(policy, is_server_side=not client_side, persistent=persistent)
+        self.rules = Rules(policy, is_server_side=not client_side, persistent=persistent, cookie=cookie)
         self.rotate_on = self.rules.rotate_on
         self.storage = Storage(
             store,
@@ -154,6 +159,7 @@ class Engine:
         """Return the session of a request, of the class that an adapter has. No I/O; nothing is decoded or verified."""
         session = make(self)
         state = state_of(session)
+        state.headers = headers
         if self.kept is None and not self.importers:
             state.presented, state.loaded = headers, SEALED  # the cookie is looked for when it is needed
             return session

@@ -6,15 +6,18 @@ Each has a number of its own, so that requests at the same time can add and show
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from limpet._core.merge import MISSING
 
-__all__ = ["KEY", "Flash", "add", "combine", "take"]
+__all__ = ["KEY", "Flash", "add", "combine", "is_prefetch", "take"]
 
 KEY: Final = "_flashes"
 """The session key that holds them."""
+
+
+_PURPOSES: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
 class Flash(NamedTuple):
@@ -39,6 +42,17 @@ def take(session: MutableMapping[str, Any], *, forget: bool = True) -> list[Flas
     if held and forget:
         del session[KEY]
     return [Flash(message, category) for _, message, category in held]
+
+
+def is_prefetch(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a browser fetches a page before anybody asked for it, so that perhaps nobody will see it.
+
+    Sources: Fetch standard, section 3.8 (``Sec-Purpose``); its forerunners in Chromium, Safari and Firefox.
+    """
+    return any(
+        name in _PURPOSES and (b"prefetch" in value or b"preview" in value or b"prerender" in value)
+        for name, value in headers
+    )
 
 
 def combine(base: Any, mine: Any, theirs: Any) -> Any:

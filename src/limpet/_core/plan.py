@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from limpet._core.record import Contents
 from limpet._core.state import (
@@ -22,6 +22,7 @@ from limpet._core.state import (
     OVER,
     PASSIVE,
     REGENERATE,
+    RESTYLED,
     WATCHED,
     WRITTEN,
     SessionState,
@@ -99,10 +100,12 @@ class Rules:
         safe_idle: A session without a deadline of its own is alive that was used so lately ...
         safe_age: ... and began so lately.
         is_server_side: Sessions are kept by a store.
-        persistent: Cookies carry a Max-Age.
+        persistent: Cookies carry a Max-Age; ``"remembered"``: only after a login with ``remember=True``.
+        cookie: The attributes that cookies go out with, see `CookiePolicy.fingerprint`.
     """
 
     __slots__ = (
+        "cookie",
         "is_server_side",
         "persistent",
         "policy",
@@ -113,7 +116,14 @@ class Rules:
         "safe_idle",
     )
 
-    def __init__(self, policy: SessionPolicy, *, is_server_side: bool, persistent: bool) -> None:
+    def __init__(
+        self,
+        policy: SessionPolicy,
+        *,
+        is_server_side: bool,
+        persistent: bool | Literal["remembered"],
+        cookie: str | None = None,
+    ) -> None:
         self.policy = policy
         self.rotate_on = frozenset(policy.rotate_on)
         self.renewal_ms = policy.renewal_interval_ms if is_server_side else None
@@ -121,6 +131,11 @@ class Rules:
         self.safe_idle, self.safe_age = safe_ms(policy)
         self.is_server_side = is_server_side
         self.persistent = persistent
+        self.cookie = cookie
+
+    def lasts(self, contents: Contents) -> bool:
+        """Tell whether the cookie of this session survives the closing of the browser."""
+        return self.persistent is True or (self.persistent == "remembered" and contents.remember)
 
 
 _NAMES: Final = ("id", "sub", "user_id", "uid", "pk", "username", "email")  # what names a person inside of a dict
@@ -144,6 +159,8 @@ def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> boo
         return False
     if state.flags & FORWARDED:
         return True
+    if draft.cookie != rules.cookie and state.flags & ACCESSED:
+        return False
     interval = rules.renewal_ms
     return draft.previous is None and (interval is None or now - max(draft.renewed or 0, draft.created) < interval)
 
@@ -173,7 +190,7 @@ def decide(
         wrote = flags & _WROTE and draft is not None and (state.data or state.subject is not None)
         return Plan(bool(flags & ENDED), Step.DROP if wrote else Step.NOTHING)
     payload, worth = b"", False
-    if flags & (_WROTE | LOGIN) and draft is not None:
+    if flags & (_WROTE | LOGIN | RESTYLED) and draft is not None:
         payload = pack(state)
         worth = bool(draft.data) or state.subject is not None or _shows(state.views)
     if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
@@ -261,7 +278,7 @@ def deadline_moves(state: SessionState, rules: Rules, now: int) -> bool:
 def cookie_slides(draft: Contents, rules: Rules, now: int) -> bool:
     """Tell whether a use moves the cookie's own deadline, so that the cookie must be sent again."""
     return not rules.is_server_side or (
-        rules.persistent
+        rules.lasts(draft)
         and absolute_deadline(draft, rules.policy) == NEVER
         and deadline(draft, now, rules.policy) != NEVER
     )
@@ -335,13 +352,10 @@ def cookie_deadline(contents: Contents, accessed: int, policy: SessionPolicy) ->
     return ends if limit == NEVER else limit
 
 
-def max_age(ends: int, now: int, rules: Rules) -> int | None:
-    """Return the seconds that the client should keep a token, or None for a browser session.
-
-    Args:
-        ends: The cookie's deadline in milliseconds since 1970, as ``now`` is, or `NEVER`.
-    """
-    if ends == NEVER or not rules.persistent:
+def max_age(contents: Contents, accessed: int, now: int, rules: Rules) -> int | None:
+    """Return the seconds that the client should keep a token, or None for a browser session."""
+    ends = cookie_deadline(contents, accessed, rules.policy)
+    if ends == NEVER or not rules.lasts(contents):
         return None
     return max(1, (ends - now + 999) // 1000)
 

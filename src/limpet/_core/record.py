@@ -43,6 +43,7 @@ _FACTS: Final[Mapping[str, type]] = {
     "seen": int,
     "order": int,
     "turn": int,
+    "cookie": str,
 }
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
@@ -76,10 +77,12 @@ class Contents:
         seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
         order: Which login of its subject it was, where sessions are limited.
         turn: In a cookie session that can be ended: which change of its id, within its lineage.
+        cookie: The attributes that its cookie was last sent with (`CookiePolicy.fingerprint`); None: the defaults.
     """
 
     __slots__ = (
         "authenticated",
+        "cookie",
         "created",
         "data",
         "device",
@@ -110,6 +113,7 @@ class Contents:
         seen: int = 0,
         order: int = 0,
         turn: int = 0,
+        cookie: str | None = None,
     ) -> None:
         self.created = created
         self.data: dict[str, Any] = {} if data is None else data
@@ -124,6 +128,7 @@ class Contents:
         self.seen = seen
         self.order = order
         self.turn = turn
+        self.cookie = cookie
 
     def copy(self, data: dict[str, Any]) -> Contents:
         """Return the same facts over other data."""
@@ -139,6 +144,8 @@ class Contents:
             facts = {"authenticated": self.authenticated, "created": self.created, "data": self.data}
         else:
             facts = {"created": self.created, "data": self.data}
+        if self.cookie is not None:
+            facts["cookie"] = self.cookie
         if self.device is not _NONE and self.device:
             facts["device"] = self.device
         if self.ends is not None:
@@ -260,7 +267,7 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     contents.created = created
     contents.data = data
     contents.authenticated = authenticated
-    contents.ends = contents.renewed = contents.previous = contents.lineage = None
+    contents.ends = contents.renewed = contents.previous = contents.lineage = contents.cookie = None
     contents.remember = False
     contents.tags = contents.device = _NONE
     contents.seen = contents.order = contents.turn = 0
@@ -286,6 +293,7 @@ def _take(document: dict[str, Any], contents: Contents) -> None:
                 raise ForeignPayload("it has fields of a later version")
             raise CorruptPayload(f"{name} is of another type")
     get = document.get
+    contents.cookie = get("cookie")
     contents.device = get("device", _NONE)
     contents.ends = get("ends")
     contents.lineage = get("lineage")

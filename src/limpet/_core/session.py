@@ -248,8 +248,11 @@ class Session(SessionMapping):
 
         Two pages that are rendered at the same time may both show a message that was there before: where that
         matters, ask within ``async with session.exclusive("flashes")``. Where nothing can be saved any more, they stay
-        for the next page.
+        for the next page. A page that a browser fetches in advance (``Sec-Purpose: prefetch``) shows none, since
+        perhaps nobody will see it.
         """
+        if flashes.is_prefetch(self._read().headers):
+            return []
         return flashes.take(self, forget=not self._is_closed())
 
     def exclusive(self, name: str, *, life: float = 30.0, wait: float = 10.0) -> AbstractAsyncContextManager[Session]:

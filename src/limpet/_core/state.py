@@ -38,6 +38,7 @@ __all__ = [
     "READ_ONLY",
     "REGENERATE",
     "REISSUE",
+    "RESTYLED",
     "SEALED",
     "STARTED",
     "WATCHED",
@@ -106,6 +107,8 @@ AMBIGUOUS: Final = 8192
 """The request presented two different live sessions."""
 CROSS_SITE: Final = 16384
 """The request came from another site, without the cookie that it would have had from our own."""
+RESTYLED: Final = 32768
+"""The cookie goes out with other attributes than before, which is noted in the record."""
 
 
 class Read(NamedTuple):
@@ -244,6 +247,7 @@ class SessionState:
         subject: Whose session it is; None: anonymous.
         ids: The distinct tokens that the request presented.
         presented: The headers of the request, as long as its cookie was not looked for; else empty.
+        headers: The headers of the request.
         increments: What `Session.increment` added, by key; None: nothing.
         views: The typed objects that stand for keys; None: none.
         loans: Containers of the application that a merge replaced, with their keys; None: none.
@@ -277,6 +281,7 @@ class SessionState:
         "error",
         "flags",
         "gone",
+        "headers",
         "ids",
         "increments",
         "leaving",
@@ -310,6 +315,7 @@ class SessionState:
         self.subject: str | None = None
         self.ids: Sequence[str] = ()
         self.presented: Sequence[Header] = ()
+        self.headers: Sequence[Header] = ()
         self.increments: dict[str, Any] | None = None
         self.views: dict[str, View] | None = None
         self.loans: list[tuple[str, Loan]] | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, cast
 
@@ -33,7 +35,12 @@ class CookiePolicy:
         http_only: Scripts cannot read it.
         same_site: ``"lax"``, ``"strict"`` or ``"none"``, in any case.
         partitioned: One cookie for each top-level site (CHIPS), for embedded pages.
-        persistent: It survives the closing of the browser, as long as the session can live.
+        persistent: It survives the closing of the browser, as long as the session can live. ``"remembered"``: only
+            after ``login(..., remember=True)``, which is what the tick box "remember me" on a login page means.
+        clear_site_data: What else the browser is to forget of this site at a logout: any of ``"cache"``, ``"cookies"``,
+            ``"storage"``, ``"executionContexts"``, ``"clientHints"`` and ``"*"`` (W3C Clear Site Data, section 3.1).
+        max_size: Bytes that the header with a cookie session may have. Browsers drop a name and value over 4,096 bytes
+            (RFC 6265bis, section 5.6), and some front ends a header over that; lower it where a proxy has less room.
 
     Raises:
         ConfigurationError: A browser would drop such a cookie (RFC 6265bis, sections 4.1.3 and 5.7), or a value
@@ -47,11 +54,18 @@ class CookiePolicy:
     http_only: bool = True
     same_site: SameSite = "lax"
     partitioned: bool = False
-    persistent: bool = True
+    persistent: bool | Literal["remembered"] = True
+    clear_site_data: Sequence[str] = ()
+    max_size: int = 4096
 
     def __post_init__(self) -> None:
-        for each in ("secure", "http_only", "partitioned", "persistent"):
+        for each in ("secure", "http_only", "partitioned"):
             flag(each, getattr(self, each))
+        if self.persistent != "remembered":
+            _check_persistent(self.persistent)
+        object.__setattr__(self, "clear_site_data", _directives(self.clear_site_data))
+        if isinstance(self.max_size, bool) or not isinstance(self.max_size, int) or not 512 <= self.max_size <= 4096:
+            raise ConfigurationError(f"max_size={self.max_size!r} is no number of bytes from 512 to 4096")
         object.__setattr__(self, "same_site", _same_site(self.same_site))
         _check_path(self.path)
         if self.domain is not None:
@@ -120,6 +134,22 @@ class CookiePolicy:
                 "leave name=None (the prefix then comes and goes with Secure) or choose a name without a prefix"
             ) from error
 
+    def fingerprint(self) -> str | None:
+        """Return a short text that differs when the attributes do, so that a change reaches cookies that are out.
+
+        None for the default attributes. The name does not count: under another name it is another cookie.
+        """
+        attributes = [getattr(self, name) for name in _ATTRIBUTES]
+        if attributes == [_ATTRIBUTES[name] for name in _ATTRIBUTES]:
+            return None
+        return b64encode(sha256(repr(attributes).encode()).digest()[:6]).decode()
+
+    def farewell(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that go out at a logout beside the one that deletes the cookie."""
+        if not self.clear_site_data:
+            return []
+        return [(b"clear-site-data", ", ".join(f'"{each}"' for each in self.clear_site_data).encode())]
+
     def check_name(self, name: str) -> None:
         """Check that a cookie of this name and these attributes is one that browsers keep.
 
@@ -155,6 +185,34 @@ _PREFIXES: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
         "__host-http-": {"http_only": True},
     }
 )
+
+
+_ATTRIBUTES: Final[Mapping[str, object]] = MappingProxyType(
+    {
+        "path": "/",
+        "domain": None,
+        "secure": True,
+        "http_only": True,
+        "same_site": "lax",
+        "partitioned": False,
+        "persistent": True,
+    }
+)
+_SITE_DATA: Final = ("cache", "cookies", "storage", "executionContexts", "clientHints", "*")
+
+
+def _check_persistent(value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f'persistent={value!r} is unknown: give True, False or "remembered"')
+
+
+def _directives(given: object) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigurationError(f"clear_site_data={given!r} is no list: write clear_site_data=({given!r},)")
+    found = tuple(cast("Iterable[str]", given))
+    for each in found:
+        one_of("clear_site_data", each, _SITE_DATA)
+    return found
 
 
 def _is_token(value: object) -> bool:
