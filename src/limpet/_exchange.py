@@ -20,6 +20,7 @@ from limpet.errors import (
 )
 from limpet.manager import SessionManager
 from limpet.protocols import Header
+from limpet.refusals import answer_error
 
 __all__ = ["ASGIApp", "Exchange", "Http", "Message", "Receive", "Scope", "Send", "Socket"]
 
@@ -179,9 +180,9 @@ class Http(Exchange):
         await self._send(message)
 
     async def _refuse(self, error: LimpetError) -> None:
-        answer = answer_to(error)
+        manager = self._middleware.manager
+        engine, answer = manager.engine, answer_error(manager.on_refused, error, self._scope)
         assert answer is not None
-        engine = self._middleware.manager.engine
         headers = [
             *answer.headers,
             *engine.headers(self._session),

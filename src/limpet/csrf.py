@@ -21,14 +21,15 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from limpet._core import form_tokens, tokens
 from limpet._core.session import Session, backend_of, state_of
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, path_patterns, route_path, session_in
-from limpet.errors import ConfigurationError, MissingDependency
+from limpet.errors import Answer, ConfigurationError, MissingDependency
 from limpet.policy import TOKEN
+from limpet.refusals import OnRefused, Refusal, answer_with
 
 if TYPE_CHECKING:
     from limpet.manager import SessionManager
@@ -42,10 +43,20 @@ _FORMS: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-_FOREIGN: Final = "it was sent by another site"
-_UNKNOWN: Final = "this session has no form token: it has ended, or never began. Load the page again"
+
+class _Problem(NamedTuple):
+    reason: str
+    text: str
+
+
+_FOREIGN: Final = _Problem("other-site", "it was sent by another site")
+_UNKNOWN: Final = _Problem(
+    "no-session", "this session has no form token: it has ended, or never began. Load the page again"
+)
 _MISSING: Final = "it carries no token: send it in the header {header} or in the form field {field}"
-_WRONG: Final = "its token is not of this session, which may have begun after the page was loaded. Load it again"
+_WRONG: Final = _Problem(
+    "token-wrong", "its token is not of this session, which may have begun after the page was loaded. Load it again"
+)
 
 
 class _Connection(Protocol):
@@ -97,6 +108,7 @@ class CSRFMiddleware:
         field: The form field of the token.
         max_form: Bytes of a form that are read in search of the field; put it first.
         scope_key: The session middleware's ``scope_key``, when no manager is given.
+        on_refused: Makes the page for what is refused, see `limpet.refusals`. None: as the manager's ``on_refused``.
 
     Raises:
         ConfigurationError: An origin is no origin, or the header's name no token.
@@ -113,8 +125,10 @@ class CSRFMiddleware:
         field: str = "csrf_token",
         max_form: int = 1 << 20,
         scope_key: str = "session",
+        on_refused: OnRefused | None = None,
     ) -> None:
         self.app = app
+        self._on_refused = on_refused
         self._manager = manager
         self._scope_key = scope_key
         self._exempt = path_patterns(exempt, "exempt")
@@ -124,7 +138,7 @@ class CSRFMiddleware:
         self._header = header.lower().encode()
         self._field = field.encode()
         self._max_form = max_form
-        self._missing = _MISSING.format(header=header, field=field)
+        self._missing = _Problem("token-missing", _MISSING.format(header=header, field=field))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the application, or answer in its place. Of any type, so that it is middleware for every framework."""
@@ -137,7 +151,7 @@ class CSRFMiddleware:
         if _came_by_header(session):
             await self.app(scope, receive, send)
             return
-        problem: str | None
+        problem: _Problem | None
         if self._is_foreign(scope):
             problem = _FOREIGN
         elif kind == "websocket":
@@ -147,8 +161,25 @@ class CSRFMiddleware:
         if problem is None:
             await self.app(scope, receive, send)
         else:
-            log.warning("CSRF: %s %r was refused: %s", scope.get("method", "WebSocket"), scope["path"], problem)
-            await _refuse(kind, problem, send)
+            log.warning("CSRF: %s %r was refused: %s", scope.get("method", "WebSocket"), scope["path"], problem.text)
+            if kind == "websocket":  # before the acceptance: a server says 403
+                await send({"type": "websocket.close", "code": 1008, "reason": ""})
+            else:
+                await self._refuse(problem, session, scope, send)
+
+    async def _refuse(self, problem: _Problem, session: Session, scope: Scope, send: Send) -> None:
+        text = f"This request was refused: {problem.text}."
+        body = f"{text}\n".encode()
+        headers = (
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+        )
+        make = self._on_refused or getattr(backend_of(session).owner, "on_refused", None)
+        refusal = Refusal(status=403, reason=problem.reason, text=text, scope=scope)
+        answer = answer_with(make, refusal, Answer(403, headers, body, 1008))
+        await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+        await send({"type": "http.response.body", "body": answer.body})
 
     def _is_foreign(self, scope: Scope) -> bool:
         """Tell whether a browser says that another site's page sent this. Programs that are no browsers say nothing."""
@@ -169,7 +200,7 @@ class CSRFMiddleware:
         host = _origin(f"{there[0]}://{_one(scope, b'host') or ''}")
         return host is None or host[1:] != there[1:]
 
-    async def _check(self, scope: Scope, receive: Receive, session: Session) -> tuple[str | None, Receive]:
+    async def _check(self, scope: Scope, receive: Receive, session: Session) -> tuple[_Problem | None, Receive]:
         """Return what is wrong with the token, if anything, and a ``receive`` that has the body for the application."""
         await session.load()
         secrets = form_tokens.accepted(session)
@@ -306,17 +337,3 @@ def _origins(given: Iterable[str]) -> frozenset[str]:
                 "without a path"
             )
     return frozenset(origin.lower() for origin in origins)
-
-
-async def _refuse(kind: str, problem: str, send: Send) -> None:
-    if kind == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": ""})  # before the acceptance: a server says 403
-        return
-    text = f"This request was refused: {problem}.\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(text)).encode()),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": text})

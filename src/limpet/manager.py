@@ -25,6 +25,7 @@ from limpet.events import Listener
 from limpet.keyring import Key, Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Transport
+from limpet.refusals import OnRefused
 from limpet.transports.cookie import CookieTransport
 
 __all__ = ["SessionManager", "system_clock"]
@@ -63,6 +64,8 @@ class SessionManager:
         plain_until: With ``encrypt``: until then, what was stored before is read although it is not encrypted.
         unsigned_until: Until then, ids that were handed out before there was a secret are accepted, and signed with the
             next response.
+        on_refused: Makes the application's own pages for requests that cannot be served (403, 409, 503), see
+            `limpet.refusals`. None: a line of text.
         clock: Returns milliseconds since 1970.
 
     Raises:
@@ -86,8 +89,10 @@ class SessionManager:
         encrypt: bool = False,
         plain_until: datetime | None = None,
         unsigned_until: datetime | None = None,
+        on_refused: OnRefused | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
+        self.on_refused = on_refused
         self.dev = environment.is_development(dev)
         named = environment.store_from_environment(self.dev) if store is None else store
         kept = store_of(named)

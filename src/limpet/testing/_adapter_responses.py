@@ -10,6 +10,7 @@ import pytest
 
 from limpet.errors import answer_to
 from limpet.policy import SessionPolicy
+from limpet.refusals import Refusal
 from limpet.testing._adapter_site import Site
 from limpet.testing.adapter_app import ANSWERED, Boom
 from limpet.testing.clients import WebSocketClosed
@@ -68,6 +69,31 @@ class ResponseRules:
         assert {name: response.headers.get(name) for name in headers} == headers
         assert site.cookies(response) == []
         assert await site.get("/keys") == ["b"]
+
+    @pytest.mark.parametrize("error", ANSWERED)
+    async def test_an_error_of_the_session_has_a_page_of_the_application(self, anywhere: Opener, error: str) -> None:
+        """With ``SessionManager(on_refused=...)`` the application answers in its own words, as HTML or as JSON."""
+        site = await anywhere()
+        seen: list[Refusal] = []
+
+        def page(refusal: Refusal) -> str | dict[str, str]:
+            seen.append(refusal)
+            return f"<h1>{refusal.text}</h1>" if refusal.wants_html else {"reason": refusal.reason}
+
+        site.manager.on_refused = page
+        query = {"first": "write", "key": "a", "value": "1", "error": error}
+        shown = await site.first.get("/boom", params=query, headers={"accept": "text/html"})
+        usual = answer_to(ANSWERED[error]())
+        assert usual is not None
+        assert (shown.status_code, shown.text) == (usual.status, f"<h1>{usual.text.strip()}</h1>")
+        assert shown.headers["content-type"] == "text/html; charset=utf-8"
+        told = await site.first.get("/boom", params=query, headers={"accept": "*/*"})
+        assert (told.status_code, told.json()) == (usual.status, {"reason": seen[0].reason})
+        for response in (shown, told):
+            assert response.headers["cache-control"] == "no-store"
+            assert (response.headers.get("retry-after") is not None) is (usual.status == 503)
+            assert site.cookies(response) == []
+        assert [type(refusal.error) for refusal in seen] == [type(ANSWERED[error]())] * 2
 
     @pytest.mark.parametrize("error", ANSWERED)
     async def test_an_error_of_the_session_takes_back_a_new_id(self, server: Opener, error: str) -> None:

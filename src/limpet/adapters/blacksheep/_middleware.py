@@ -14,7 +14,7 @@ from blacksheep.sessions.abc import SessionStore
 
 from limpet._core.session import state_of
 from limpet._core.state import STARTED
-from limpet.adapters._answers import TEXT, AnsweredInside, extra_headers, refuse
+from limpet.adapters._answers import AnsweredInside, content_type, extra_headers, refuse
 from limpet.adapters._sockets import note_failure
 from limpet.adapters.blacksheep._session import Session
 from limpet.asgi import Scope
@@ -82,9 +82,9 @@ async def _answer(app: Any, request: Request, error: Exception) -> Response:
     if not sessions:  # one that `Application.handle` made, where no middleware was around it
         with suppress(TypeError):  # there is none
             sessions += [each for each in (request.session,) if isinstance(each, Session)]
-    answer = refuse(sessions, error)
+    answer = refuse(sessions, error, scope)
     headers = [(name.encode(), value.encode()) for name, value in extra_headers(answer).items()]
-    return Response(answer.status, headers, Content(TEXT.encode(), answer.body))
+    return Response(answer.status, headers, Content(content_type(answer).encode(), answer.body))
 
 
 ERROR_HANDLERS: Final = dict.fromkeys(ANSWERED, _answer)

@@ -11,7 +11,7 @@ import nexios
 from nexios.config import get_config
 from nexios.config.base import MakeConfig
 
-from limpet.adapters._answers import extra_headers, refuse
+from limpet.adapters._answers import content_type, extra_headers, refuse
 from limpet.adapters._sockets import HandlerFailed, run_socket
 from limpet.adapters.nexios._config import BaseConfig, Config, declared_in, find
 from limpet.adapters.nexios._middleware import SessionLayer, SessionMiddleware
@@ -222,5 +222,5 @@ def _named(classes: Iterable[type[BaseConfig]]) -> str:
 
 async def _refuse(request: Any, response: Any, error: Exception) -> Any:
     """Answer for the store, or for another request that was first; `NexiosApp.add_exception_handler` replaces it."""
-    answer = refuse(request.scope.get("limpet", ()), error)
-    return response.text(answer.text, answer.status, extra_headers(answer))
+    answer = refuse(request.scope.get("limpet", ()), error, request.scope)
+    return response.resp(answer.body, answer.status, extra_headers(answer), content_type(answer))

@@ -117,6 +117,7 @@ class SessionMiddleware(starlette.SessionMiddleware):
             manager,
             exclude=exclude,
             lazy=lazy,
+            passive=passive,
             sweep_interval=sweep_interval,
             close_sockets=close_sockets,
         )
