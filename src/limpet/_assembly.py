@@ -2,16 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from limpet import environment
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
+from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.protocols import Importer
 
-__all__ = ["encrypted", "keyring_of", "moment", "store_of"]
+__all__ = ["check_settings", "encrypted", "importers_of", "keyring_of", "moment", "store_of"]
+
+
+def check_settings(**given: Any) -> None:
+    """Refuse what is no such part, with a sentence that says what to write.
+
+    Raises:
+        ConfigurationError: One of them is something else, or a class in place of an object.
+    """
+    for name, value in given.items():
+        if value is None or (name == "devices" and isinstance(value, bool)):
+            continue
+        kind, example = _PARTS[name]
+        if isinstance(value, type) and name not in _FUNCTIONS:
+            raise ConfigurationError(
+                f"{name}={value.__qualname__} is a class: give an object of it, {name}={value.__qualname__}(...)"
+            )
+        if not (isinstance(value, kind) if isinstance(kind, type) else all(hasattr(value, each) for each in kind)):
+            raise ConfigurationError(f"{_shown(name, value)}: write {name}={example}")
+
+
+def importers_of(given: Iterable[Importer]) -> tuple[Importer, ...]:
+    """Return the importers that a setting lists.
+
+    Raises:
+        ConfigurationError: It is no list, or one of them is no importer.
+    """
+    example = "importers=[FlaskCookies(secret, until=date(2030, 1, 31))]"
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(f"{_shown('importers', given)}: write {example}")
+    found = tuple(given)
+    for each in found:
+        if isinstance(each, type) or not all(hasattr(each, method) for method in ("find", "read")):
+            kind = (each if isinstance(each, type) else type(each)).__name__
+            raise ConfigurationError(f"importers lists {kind}, which is no importer: write {example}")
+    return found
+
+
+_PARTS: Final[Mapping[str, tuple[type | tuple[str, ...], str]]] = {
+    "policy": (SessionPolicy, "SessionPolicy(idle_timeout=3600)"),
+    "cookie": (CookiePolicy, 'CookiePolicy(name="sid")'),
+    "transport": (("read", "write", "clear", "vary"), 'HeaderTransport("X-Session-ID")'),
+    "serializer": (("encode", "decode", "format"), "MsgpackSerializer()"),
+    "devices": (("describe",), "True"),
+    "namespace": (str, '"shop"'),
+    "clock": (("__call__",), "a function that returns milliseconds since 1970"),
+    "on_refused": (("__call__",), "a function that takes a limpet.refusals.Refusal and returns a page"),
+}
+_FUNCTIONS: Final = frozenset({"clock", "on_refused"})
+
+
+def _shown(name: str, value: object) -> str:
+    """Return what was given for a setting: text and numbers as they are, and of all else the type."""
+    scalar = isinstance(value, (str, int, float, type))
+    return f"{name}={value!r} cannot be used" if scalar else f"{name} cannot be a {type(value).__name__}"
 
 
 def store_of(store: Store | ClientStore | str) -> Store | ClientStore:

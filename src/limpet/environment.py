@@ -59,7 +59,10 @@ def store_from_environment(dev: bool) -> str:
 
 def secrets_from_environment() -> list[str]:
     """Return the secrets in ``LIMPET_SECRET``, newest first; they are separated by white space."""
-    return os.environ.get("LIMPET_SECRET", "").split()
+    secrets = os.environ.get("LIMPET_SECRET", "").split()
+    if any(secret.strip(",") != secret for secret in secrets):
+        raise ConfigurationError("LIMPET_SECRET has commas between its secrets: separate them by white space alone")
+    return secrets
 
 
 def development_store() -> str:

@@ -238,6 +238,11 @@ def _read(secrets: Secrets, allow_weak: bool) -> tuple[Key, ...]:
     """Return the keys, checked; a secret that is listed twice counts where it stands first."""
     found: dict[bytes, Key] = {}
     for secret in _listed(secrets):
+        if isinstance(secret, str) and _are_joined(secret):
+            raise ConfigurationError(
+                "the secret looks like several, joined by commas, which would be one secret: give a list, newest "
+                "first, or separate them by white space in LIMPET_SECRET. One secret with a comma in it is Key(secret)"
+            )
         key = secret if isinstance(secret, Key) else Key(secret)
         found.setdefault(key.secret, key)
     if not found:
@@ -262,6 +267,12 @@ def _listed(secrets: object) -> Iterable[str | bytes | Key]:
     if not isinstance(secrets, Iterable):
         raise ConfigurationError(f"secrets are str, bytes or Key, one or a list, not {type(secrets).__name__}. {_CURE}")
     return cast("Iterable[str | bytes | Key]", secrets)
+
+
+def _are_joined(text: str) -> bool:
+    """Tell whether a text is a list of secrets with commas between them: each part could be one."""
+    parts = [part.strip() for part in text.strip().strip(",").split(",")]
+    return "," in text and all(len(part) >= MIN_SECRET for part in parts) and (len(parts) > 1 or text[-1:] == ",")
 
 
 def _bytes(secret: object) -> bytes:

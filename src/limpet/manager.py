@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from limpet import environment, events
-from limpet._assembly import encrypted, keyring_of, moment, store_of
+from limpet._assembly import check_settings, encrypted, importers_of, keyring_of, moment, store_of
 from limpet._core import locks, marks
 from limpet._core.engine import Engine
 from limpet._core.session import Session
@@ -92,6 +92,16 @@ class SessionManager:
         on_refused: OnRefused | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
+        check_settings(
+            policy=policy,
+            cookie=cookie,
+            transport=transport,
+            serializer=serializer,
+            devices=devices,
+            namespace=namespace,
+            clock=clock,
+            on_refused=on_refused,
+        )
         self.on_refused = on_refused
         self.dev = environment.is_development(dev)
         named = environment.store_from_environment(self.dev) if store is None else store
@@ -138,7 +148,7 @@ class SessionManager:
             cookie=self.cookie.fingerprint() if isinstance(transport, CookieTransport) else None,
             cookie_limit=self.cookie.max_size,
             farewell=self.cookie.farewell(),
-            importers=tuple(importers),
+            importers=importers_of(importers),
             reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )

@@ -26,6 +26,10 @@ except ImportError as error:
 @pytest.mark.parametrize(
     ("module", "absent", "extra"),
     [
+        ("limpet.adapters.starlette", "starlette", "starlette"),
+        ("limpet.adapters.starlette.middleware.sessions", "starlette", "starlette"),
+        ("limpet.adapters.fastapi", "fastapi", "fastapi"),
+        ("limpet.adapters.litestar", "litestar", "litestar"),
         ("limpet.adapters.blacksheep", "blacksheep", "blacksheep"),
         ("limpet.adapters.blacksheep.sessions.memory", "blacksheep", "blacksheep"),
         ("limpet.adapters.blacksheep.server", "itsdangerous", "blacksheep"),

@@ -23,8 +23,13 @@ import copy
 import dataclasses
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Depends, params
-from fastapi.requests import HTTPConnection
+from limpet.errors import MissingDependency
+
+try:
+    from fastapi import Depends, params
+    from fastapi.requests import HTTPConnection
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.fastapi", "fastapi") from error
 
 from limpet._core.session import Session
 from limpet.adapters._fresh import fresh_login

@@ -7,7 +7,8 @@ shows what is not known to be something else, and no error has another one as it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,6 +19,7 @@ __all__ = ["boolean", "integer", "is_misread", "misread", "options", "own_option
 Kind = Callable[[str], Any]
 _MAY_HAVE_AT: Final = re.compile(r"(?:user|password|sentinel_username|sentinel_password|sslpassword|passfile|service)=")
 """Options whose values may have an ``@``: such a user is called app@server."""
+_NEARLY: Final = 0.87  # of `difflib`: one letter more, less or other in a word of ten
 
 
 def text(value: str) -> str:
@@ -70,11 +72,16 @@ def options(url: str, kinds: Mapping[str, Kind]) -> tuple[str, dict[str, Any]]:
     return place, found
 
 
-def own_options(url: str, kinds: Mapping[str, Kind]) -> tuple[str, dict[str, Any]]:
+def own_options(
+    url: str, kinds: Mapping[str, Kind], clients: Collection[str] | None = None
+) -> tuple[str, dict[str, Any]]:
     """Return the URL without the options that are the store's own, and these as keyword arguments.
 
+    Args:
+        clients: All options that are the client's; None: not known here.
+
     Raises:
-        ConfigurationError: An option is given twice, or its value is of another kind.
+        ConfigurationError: An option is unknown, nearly one of the store's own, given twice, or of another kind.
     """
     scheme, _, rest = url.partition(":")
     place, _, query = rest.partition("?")
@@ -82,6 +89,12 @@ def own_options(url: str, kinds: Mapping[str, Kind]) -> tuple[str, dict[str, Any
         raise misread(scheme)
     pairs = parse_qsl(query, keep_blank_values=True)
     _, own = options(f"{scheme}:?" + urlencode([pair for pair in pairs if pair[0] in kinds]), kinds)
+    for name, _ in pairs:
+        close = get_close_matches(name, kinds, n=1, cutoff=_NEARLY)
+        if name not in kinds and ((clients is None and close) or (clients is not None and name not in clients)):
+            known = ", ".join(sorted({*kinds, *(clients or ())}))
+            what = "its options are" if clients is not None else f"is it {close[0]!r}? The store's own options are"
+            raise ConfigurationError(f"the store URL {scheme}: has no option {name!r}; {what}: {known}")
     others = urlencode([pair for pair in pairs if pair[0] not in kinds])
     return f"{scheme}:{place}" + (f"?{others}" if others else ""), own
 

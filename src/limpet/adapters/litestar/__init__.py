@@ -23,8 +23,13 @@ router, a controller or a route. ``plugin.config`` is what Litestar's ``SessionA
 
 from __future__ import annotations
 
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from limpet.errors import MissingDependency
+
+try:
+    from litestar.di import NamedDependency
+    from litestar.params import SkipValidation
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.litestar", "litestar") from error
 
 from limpet._core.session import Session
 from limpet.adapters.litestar._fresh import fresh_login

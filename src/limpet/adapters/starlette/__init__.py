@@ -15,11 +15,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from limpet import asgi
 from limpet._core.session import Session
-from limpet.adapters.starlette._showing import Showing
+from limpet.errors import ConfigurationError, MissingDependency
+
+try:
+    from limpet.adapters.starlette._showing import Showing
+except ModuleNotFoundError as error:
+    raise MissingDependency("limpet.adapters.starlette", "starlette") from error
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from limpet.manager import SessionManager
 
 __all__ = ["Session", "SessionMiddleware", "get_session"]
+
+_THEIRS: Final = frozenset({"secret_key", "session_cookie", "max_age", "path", "same_site", "https_only", "domain"})
 
 
 class SessionMiddleware(asgi.SessionMiddleware):
@@ -38,6 +45,19 @@ class SessionMiddleware(asgi.SessionMiddleware):
         manager: A `SessionManager`, or what one is made of: a store or its URL. None: from the environment.
         exclude: As for `limpet.asgi.SessionMiddleware`, and so are all the others.
     """
+
+    if not TYPE_CHECKING:  # a checker sees the arguments below, and finds those that there are not
+
+        def __new__(cls, *args: Any, **given: Any) -> SessionMiddleware:
+            """Refuse the arguments of Starlette's own middleware with what to write instead."""
+            theirs = _THEIRS & given.keys()
+            if theirs and cls is SessionMiddleware:
+                raise ConfigurationError(
+                    f"SessionMiddleware takes no {', '.join(sorted(theirs))}: the one that takes the arguments of "
+                    "Starlette's own is limpet.adapters.starlette.middleware.sessions.SessionMiddleware; this one "
+                    "takes manager=SessionManager(...), which has the settings"
+                )
+            return super().__new__(cls)
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ from limpet.stores._aio.per_loop import PerLoop
 from limpet.stores._connections import Connections
 from limpet.stores._url import integer, own_options, seconds, text
 from limpet.stores.redis import layout
-from limpet.stores.redis.address import parse
+from limpet.stores.redis.address import CLIENT_OPTIONS, parse
 from limpet.stores.redis.checks import complaints
 from limpet.stores.redis.connection import FAILURES, AnyClient, Connection, connect, unavailable
 from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER, Command, Pipeline
@@ -109,7 +109,7 @@ class RedisStore:
     @classmethod
     def from_url(cls, url: str) -> RedisStore:
         """Return the store that a URL with options names, such as ``redis://host/0?prefix=app:&wait_replicas=1``."""
-        place, own = own_options(url, _OPTIONS)
+        place, own = own_options(url, _OPTIONS, CLIENT_OPTIONS)
         return cls(place, **own)
 
     def __repr__(self) -> str:

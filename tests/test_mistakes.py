@@ -1,0 +1,112 @@
+"""Settings that people get wrong: each is refused where it is given, with a sentence that says what to write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from limpet import ConfigurationError, CookiePolicy, Keyring, SessionManager, SessionPolicy
+from limpet.adapters.fastapi import SessionMiddleware
+from limpet.keyring import Key, generate_secret
+from limpet.serializers.json import JSONSerializer
+from limpet.stores import MemoryStore, RedisStore
+from limpet.testing import client
+from limpet.transports import HeaderTransport
+
+ONE, TWO = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5", "Cj5rUe9Wb-2mXpLy7Kt4NqZs1DhVg6Ra8oFiQ3"
+
+SETTINGS: list[tuple[dict[str, Any], str]] = [
+    ({"cookie": "sid"}, r"cookie='sid' cannot be used: write cookie=CookiePolicy\(name=\"sid\"\)"),
+    ({"cookie": {"name": "sid"}}, r"cookie cannot be a dict: write cookie=CookiePolicy"),
+    ({"cookie": CookiePolicy}, r"give an object of it, cookie=CookiePolicy\(\.\.\.\)"),
+    ({"policy": {"idle_timeout": 60}}, r"policy cannot be a dict: write policy=SessionPolicy"),
+    ({"policy": SessionPolicy}, r"policy=SessionPolicy\(\.\.\.\)"),
+    ({"store": MemoryStore}, "such as an instance of that class"),
+    ({"store": RedisStore}, "such as an instance of that class"),
+    ({"store": {"url": "memory:"}}, "is no store: give a URL"),
+    ({"transport": "header"}, r"write transport=HeaderTransport\("),
+    ({"transport": HeaderTransport}, r"transport=HeaderTransport\(\.\.\.\)"),
+    ({"serializer": "json"}, r"write serializer=MsgpackSerializer\(\)"),
+    ({"serializer": JSONSerializer}, r"serializer=JSONSerializer\(\.\.\.\)"),
+    ({"importers": 5}, r"write importers=\[FlaskCookies"),
+    ({"importers": [object()]}, "is no importer"),
+    ({"devices": "yes"}, "write devices=True"),
+    ({"namespace": 5}, "write namespace="),
+    ({"clock": 5}, "milliseconds since 1970"),
+    ({"on_refused": "sorry.html"}, "returns a page"),
+    ({"label": "a b"}, "such as admin"),
+    ({"secret": f"{ONE},{TWO}"}, "joined by commas"),
+    ({"secret": f"{ONE}, {TWO}"}, "joined by commas"),
+    ({"secret": [f"{ONE},{TWO}"]}, "joined by commas"),
+    ({"secret": f"{ONE},"}, "joined by commas"),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), SETTINGS, ids=[f"{number}-{next(iter(each))}" for number, (each, _) in enumerate(SETTINGS)]
+)
+def test_a_setting_of_another_kind(settings: dict[str, Any], said: str) -> None:
+    """What is no such part, and a class in place of an object, is refused and not met by the first request."""
+    given = {"store": "memory:", "dev": False, **settings}
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        SessionManager(given.pop("store"), **given)
+    assert ONE not in str(caught.value)
+
+
+@pytest.mark.parametrize("joined", [f"{ONE},{TWO}", f"{ONE}, {TWO}"])
+def test_secrets_in_the_environment_that_commas_join(joined: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be one long secret, or secrets that end with a comma."""
+    monkeypatch.setenv("LIMPET_SECRET", joined)
+    with pytest.raises(ConfigurationError, match=r"commas.*white space"):
+        SessionManager("memory:", dev=False)
+
+
+def test_a_secret_may_have_commas() -> None:
+    """What is too short between its commas to be several is one, and a `Key` always is."""
+    for secret in (f"{ONE},x", f"a,b,{ONE}", Key(f"{ONE},{TWO}"), f"{ONE},{TWO}".encode(), [ONE, TWO]):
+        assert len(Keyring(secret)) in (1, 2)
+    assert len(Keyring(generate_secret())) == 1
+
+
+URLS = {
+    "memory:?max=3": ["max_records"],
+    "sqlite:///x.db?mode=wal": ["busy_timeout", "create", "synchronous"],
+    "file:./x?suffix=a": ["durable", "lock_timeout", "prefix"],
+    "cookie:?x=1": ["cache", "revocation", "store"],
+    "redis://localhost/0?foo=3": [
+        "client_name",
+        "connect_timeout",
+        "db",
+        "max_connections",
+        "prefix",
+        "sentinel_password",
+        "timeout",
+        "wait_replicas",
+    ],
+    "redis+sentinel://localhost/one?wait_replica=1": ["wait_replicas", "timeout", "db"],
+    "postgresql://localhost/app?max_conections=3": ["max_connections", "pgbouncer", "schema", "table"],
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_an_unknown_option_of_a_url(url: str) -> None:
+    """The message lists every option that the URL may have."""
+    with pytest.raises(ConfigurationError, match="has no option") as caught:
+        SessionManager(url, secret=ONE, dev=False)
+    said = str(caught.value).partition(": ")[2]
+    assert all(option in said for option in URLS[url])
+
+
+def test_options_that_are_the_clients() -> None:
+    """What PostgreSQL's client knows is its own affair."""
+    SessionManager("postgresql://localhost/app?application_name=shop&statement_timeout=500", dev=False)
+
+
+def test_starlettes_arguments_under_our_middleware() -> None:
+    """Somebody who changed the import line alone is told which of the two classes takes them."""
+    app = Starlette(middleware=[Middleware(SessionMiddleware, secret_key=ONE, https_only=True)])  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match=r"https_only, secret_key: .*middleware\.sessions\.SessionMiddleware"):
+        client(app).get("/")
