@@ -131,8 +131,3 @@ class Me(APIView):  # type: ignore[misc]  # Django REST framework has no annotat
     def post(self, request: Request) -> Response:
         """Count."""
         return Response({"seen": request.session.limpet.increment("seen")})
-
-
-def csrf_free(view: Any) -> Any:
-    """Return the view, without Django's protection against forged requests."""
-    return csrf_exempt(view)

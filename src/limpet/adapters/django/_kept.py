@@ -5,7 +5,7 @@ What Django's contract does at once (a key is made, changed, or dead) is a commi
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ class KeptStore(MappingStore):
         sent: The key that the cookie is to hold and the seconds that it should last (None: until the browser is
             closed), once the cookie has to be sent; for `limpet.adapters.django.middleware`.
         ended: This request has ended the session that it came with.
+        rivals: What the client presented, where that was more than one key.
         failed: The request failed, so that nothing is saved any more.
         context: ``headers`` and ``client`` of the request as ASGI has them, for ``LIMPET = {"devices": True}``.
         cross_site: The request came from another site: without its cookie it begins no session, but by a login.
@@ -53,6 +54,7 @@ class KeptStore(MappingStore):
         super().__init__(session_key)
         self.sent: tuple[str, int | None] | None = None
         self.ended = False
+        self.rivals: Sequence[str] = ()
         self.failed = False
         self.context: Mapping[str, Any] | None = None
         self.cross_site = False
@@ -60,12 +62,16 @@ class KeptStore(MappingStore):
         self._expiry: Any = None
 
     async def _exists(self, key: str | None) -> bool:
-        return state_of(await _find(manager(), key, imports=False)).read is not None
+        return key is not None and state_of(await _find(manager(), [key], imports=False)).read is not None
 
     async def _load(self) -> dict[str, Any]:
-        held = await _find(manager(), self._session_key)
-        self._judge_key(state_of(held))
+        kept = manager()
+        held = await _find(kept, self._keys())
+        self._judge_key(kept, state_of(held))
         return dict(held)
+
+    def _keys(self) -> Sequence[str]:
+        return self.rivals or ([] if self._session_key is None else [self._session_key])
 
     def hold(self) -> Session:
         """Return the session of the engine, read."""
@@ -76,20 +82,22 @@ class KeptStore(MappingStore):
         held = self._held
         if held is None:
             kept = manager()
-            held = await _find(kept, self._session_key)
+            held = await _find(kept, self._keys())
             state = state_of(held)
             state.context = self.context
             if self.cross_site:
                 kept.engine.note_cross_site(held)
-            self._judge_key(state)
+            self._judge_key(kept, state)
             self._user, self._expiry = _user_in(state), state.data.get(_EXPIRY)
             if state.old is not None and state.old.source is not None:
                 self._modified = True  # it moves in with this response
             self._held = held
         return held
 
-    def _judge_key(self, state: SessionState) -> None:
-        if state.read is None and not state.flags & READ_ONLY:
+    def _judge_key(self, kept: SessionManager, state: SessionState) -> None:
+        if state.read is not None and self.rivals:
+            self._session_key = kept.engine.present(state.read.raw)
+        elif state.read is None and not state.flags & READ_ONLY:
             self._session_key = None
 
     async def _create(self, *, asked: bool = True) -> None:
@@ -198,7 +206,7 @@ class KeptStore(MappingStore):
         if key is None:
             return
         kept = manager()
-        doomed = kept.begin(presented(key, imports=True))
+        doomed = kept.begin(presented([key], imports=True))
         doomed.clear()
         await finished(kept, kept.commit(doomed))
         self.ended = self.ended or key == self._session_key
@@ -206,7 +214,7 @@ class KeptStore(MappingStore):
     async def _flush(self) -> None:
         kept, held = manager(), self._held
         if held is None:
-            held = kept.begin(presented(self._session_key, imports=True))
+            held = kept.begin(presented(self._keys(), imports=True))
         state = state_of(held)
         state.flags &= ~EAGER
         held.clear()
@@ -238,9 +246,9 @@ class KeptStore(MappingStore):
         self.modified = True
 
 
-async def _find(kept: SessionManager, key: str | None, *, imports: bool = True) -> Session:
-    """Return the session of a key, read."""
-    session = kept.begin(presented(key, imports=imports and bool(kept.engine.importers)))
+async def _find(kept: SessionManager, keys: Sequence[str], *, imports: bool = True) -> Session:
+    """Return the session of the keys that were presented, usually one, read."""
+    session = kept.begin(presented(keys, imports=imports and bool(kept.engine.importers)))
     if not slides():
         session.passive()  # looking is no use
     if not is_driven():

@@ -35,17 +35,14 @@ class KeyTransport:
         return b"", b""
 
 
-def presented(key: str | None, *, imports: bool) -> list[Header]:
-    """Return what a request that came with this key presented.
+def presented(keys: Sequence[str], *, imports: bool) -> list[Header]:
+    """Return what a request that came with these keys presented.
 
     Args:
         imports: To importers of older sessions too.
     """
-    if key is None:
-        return []
-    headers: list[Header] = []
-    if _WELL_FORMED.fullmatch(key):
-        headers.append((_NAME, key.encode("ascii")))
-    if imports and _COOKIE_SAFE.fullmatch(key):
-        headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={key}".encode("ascii")))
+    headers = [(_NAME, key.encode("ascii")) for key in keys if _WELL_FORMED.fullmatch(key)]
+    if imports:
+        name = settings.SESSION_COOKIE_NAME
+        headers += [(b"cookie", f"{name}={key}".encode("ascii")) for key in keys if _COOKIE_SAFE.fullmatch(key)]
     return headers

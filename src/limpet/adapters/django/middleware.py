@@ -11,7 +11,7 @@ changed inside of values, and knows two things that the contract between Django'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import time
 from typing import Any, Final
 
@@ -23,10 +23,12 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
+from limpet._cookies import find
 from limpet._serving import SAFE, comes_from_elsewhere
 from limpet.adapters.django._settings import manager, slides
 from limpet.adapters.django._store import SessionStore
-from limpet.errors import LimpetError, SessionEnded, answer_to
+from limpet.errors import LimpetError, SessionEnded
+from limpet.refusals import answer_error
 
 __all__ = ["SessionMiddleware"]
 
@@ -38,9 +40,20 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
 
     def process_request(self, request: Any) -> None:
         """Give the request its session; nothing is read before it is used."""
-        session = self.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        meta, name = request.META, settings.SESSION_COOKIE_NAME
+        line = meta.get("HTTP_COOKIE")
+        values: Sequence[str] = ()
+        if line:  # Django's parser takes the last of several, and white space of all kinds around a name
+            scope = getattr(request, "scope", None)
+            raw = scope["headers"] if scope else [(b"cookie", line.encode("latin-1", "replace"))]
+            values = find(raw, name.encode())
+            key = values[0] if len(values) == 1 else None
+        else:
+            key = request.COOKIES.get(name)
+        session = self.SessionStore(key)
         if isinstance(session, SessionStore):
-            meta = request.META
+            if len(values) > 1:
+                session.rivals = values
             if manager().engine.description is not None:
                 agent = meta.get("HTTP_USER_AGENT", "").encode("latin-1", "replace")
                 session.context = {"headers": [(b"user-agent", agent)], "client": (meta.get("REMOTE_ADDR", ""), 0)}
@@ -49,7 +62,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Answer what the engine says to a client: 503 when the store does not answer, 409 for a conflict."""
-        answer = _answer(exception) if isinstance(exception, LimpetError) else None
+        answer = _answer(exception, request) if isinstance(exception, LimpetError) else None
         session = getattr(request, "session", None)
         if answer is not None and isinstance(session, SessionStore):
             session.failed = True  # whatever its status
@@ -100,9 +113,9 @@ def _finish(
     if isinstance(failure, UpdateError):
         session.sent = None
         if manager().policy.on_ended == "raise":
-            response = _answer(SessionEnded(str(failure))) or response
+            response = _answer(SessionEnded(str(failure)), request) or response
     elif failure is not None:
-        answer = _answer(failure)
+        answer = _answer(failure, request)
         if answer is None:
             raise failure
         response = answer
@@ -157,8 +170,8 @@ def _set_cookie(response: HttpResponseBase, session: SessionStore, key: str, age
     )
 
 
-def _answer(error: Exception) -> HttpResponse | None:
-    answer = answer_to(error)
+def _answer(error: Exception, request: Any) -> HttpResponse | None:
+    answer = answer_error(manager().on_refused, error, request.META)
     if answer is None:
         return None
     response = HttpResponse(answer.body, status=answer.status)
