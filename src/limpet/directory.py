@@ -5,6 +5,7 @@ All of it needs a store on the server. What a cookie holds the server cannot lis
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from limpet.devices import summary
 from limpet.errors import LimpetError
 
 __all__ = ["Directory", "SessionInfo"]
+
+log = logging.getLogger("limpet")
 
 _PAGE: Final = 500  # records that one step of a walk through the store takes
 _LOCK_LIFE: Final = 10.0  # seconds that a revocation may hold up others that spare a session, should its process die
@@ -182,11 +185,15 @@ class Directory:
         which the store has noted it; the records are deleted after that. Logins under way do not survive. All managers
         that share the store are meant.
 
+        A store that cannot walk through its records (`Scans`) keeps them until they expire, which is logged: no session
+        opens any more, and none is counted.
+
         Args:
             progress: Called with the number of records that are deleted so far.
 
         Raises:
-            LimpetError: The sessions live in cookies, or the store cannot walk through its records.
+            LimpetError: The sessions live in cookies, or the store keeps no index by subject, without which nobody asks
+                for the journal.
             StoreUnavailable: The store does not answer; call it again, as records may be left.
         """
         engine = self._engine
@@ -195,11 +202,17 @@ class Directory:
                 "sessions in cookies cannot be walked through: to end all of them replace the secret, so that none of "
                 "them opens (`limpet keys rotate --keep 0`), or end those of one subject with revoke_all"
             )
+        engine.storage.require_index()
         store: object = engine.storage.server
-        if not supports(store, Scans):
-            raise LimpetError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")
         act = Act(what="everyone")
         number = await engine.storage.positions.advance(None, before=act.note(engine), said=act.said)
+        if not supports(store, Scans):
+            log.warning(
+                "all sessions have ended. %s cannot walk through its records (it has no scan(), see Scans): they stay "
+                "until they expire",
+                type(store).__name__,
+            )
+            return 0
         return await self._end_all(store, number, progress=progress)
 
     async def export(self, subject: str) -> list[dict[str, Any]]:
@@ -333,7 +346,7 @@ class Directory:
         if not is_key(key):
             return key
         while True:
-            found = await engine.storage.locate(raw, key, met=True)
+            found = await engine.storage.locate(raw, key, met_alive=True)
             if not isinstance(found, Found):
                 return key
             if seen:

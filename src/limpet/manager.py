@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from limpet import environment, events
 from limpet._assembly import check_settings, encrypted, importers_of, keyring_of, moment, store_of
@@ -382,6 +382,10 @@ class SessionManager:
         if swept:
             log.info("%d expired sessions were swept", swept)
         return swept
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the manager itself: a copy of an application's settings goes on using the one store."""
+        return self
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.store).__name__}, cookie={self.cookie_name!r})"

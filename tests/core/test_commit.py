@@ -62,6 +62,15 @@ async def test_round_trips(name: str, lazy: bool) -> None:
     assert site.take() == calls
 
 
+async def test_a_write_that_moves_the_deadline_of_a_cookie_costs_no_look() -> None:
+    """Its version has shown that the id is the session's, so the cookie goes out again without another call."""
+    site = Site(MemoryStore(), absolute_timeout=None)
+    token = await site.session(x=0)
+    site.clock.advance(3600)
+    reply = await site.request(write, token)
+    assert (reply.token, site.take()) == (token, {"load": 1, "update": 1})
+
+
 @pytest.mark.parametrize(
     "handler", [ignore, nothing, lambda session: session.logout(), lambda session: session.pop("x", 0)]
 )

@@ -8,7 +8,7 @@ from types import coroutine
 
 import pytest
 
-from limpet import Session, SessionManager
+from limpet import Session, SessionManager, StoreUnavailable
 from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
@@ -26,10 +26,14 @@ class Slow(FailingStore):
         super().__init__(MemoryStore())
         self.entered, self.let_go = asyncio.Event(), asyncio.Event()
         self.let_go.set()
+        self.failing = 0
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         self.entered.set()
         await self.let_go.wait()
+        if self.failing:
+            self.failing -= 1
+            raise StoreUnavailable("down")
         return await super().update(key, record, expected, now=now)
 
 
@@ -105,7 +109,57 @@ async def test_f18_a_cancelled_request_finishes_its_save() -> None:
             await asyncio.sleep(0)
 
 
-async def test_two_saves_at_once_without_an_event_loop() -> None:
+async def test_a_save_beside_one_that_fails_is_not_taken_for_done() -> None:
+    """Two tasks save the same write: the store fails under the first, and the second returns when it is stored."""
+    store = Slow()
+    site = Site(store)
+    token = await site.session(x=0)
+
+    async def handler(session: Session) -> None:
+        session["x"] = 1
+        store.let_go.clear()
+        store.entered.clear()
+        first = asyncio.create_task(session.save())
+        await store.entered.wait()
+        second = asyncio.create_task(session.save())
+        await asyncio.sleep(0)
+        assert not second.done()
+        store.failing = 2  # both attempts of the first
+        store.let_go.set()
+        with pytest.raises(StoreUnavailable):
+            await first
+        await second
+        assert await site.read(token) == {"x": 1}
+
+    await site.request(handler, token)
+
+
+async def test_a_save_that_is_cancelled_while_it_waits_holds_up_no_other() -> None:
+    """Of three tasks that save, the one in the middle is cancelled: the last one has its turn."""
+    store = Slow()
+    site = Site(store)
+    token = await site.session(x=0)
+
+    async def handler(session: Session) -> None:
+        session["x"] = 1
+        store.let_go.clear()
+        store.entered.clear()
+        saves = [asyncio.create_task(session.save())]
+        await store.entered.wait()
+        session["x"] = 2
+        saves += [asyncio.create_task(session.save()) for _ in range(2)]
+        await asyncio.sleep(0)
+        saves[1].cancel()
+        await asyncio.sleep(0)
+        store.let_go.set()
+        done, waiting = await asyncio.wait(saves, timeout=5)
+        assert (len(done), waiting) == (3, set())
+        assert await site.read(token) == {"x": 2}
+
+    await site.request(handler, token)
+
+
+def test_two_saves_at_once_without_an_event_loop() -> None:
     """Two coroutines that a program drives by hand: the second gives way until the first has saved, and then saves."""
     manager = SessionManager(Waits())
     session = manager.begin([])

@@ -6,12 +6,11 @@ from typing import Final
 
 from tests.mutants.breakage import Breakage, known
 from tests.mutants.ids import COOKIES, IDS, REVOCATIONS
+from tests.mutants.tasks import TASKS
 
 __all__ = ["ENGINE"]
 
 SEC: Final = "security/test_"
-OWN: Final = "laws/test_own_objects.py::test_"
-ENDED: Final = "laws/test_ended_sessions.py::test_"
 
 
 DECISIONS: Final = (
@@ -167,8 +166,8 @@ HANDLERS: Final = (
         "two tasks of one request save at once",
         "_core/engine.py",
         "Engine.commit",
-        "if self._working.setdefault(__X__, mine) is not mine:\n    __MORE__",
-        "",
+        "if waited:\n    await self._wait(__X__)",
+        "if waited:\n    self._working[id(state)] = mine",
         known("two tasks of one request"),
     ),
     Breakage(
@@ -266,7 +265,7 @@ WRITES: Final = (
     Breakage(
         "a write into a session that has ended is lost in silence",
         "_core/conflict.py",
-        "lost",
+        "ended_meanwhile",
         "engine.emit(events.WriteAfterEnd, key, subject=subject)",
         "",
         "core/test_events.py::test_write_after_end",
@@ -295,104 +294,8 @@ WRITES: Final = (
         "same_type and __X__",
         known("a constant that two requests put into one session"),
     ),
-    Breakage(
-        "a merge changes an object that lies under two keys",
-        "_core/settle.py",
-        "_Settler.placed",
-        "self._references.get(id(held)) == 1",
-        "True",
-        f"{OWN}one_object_that_a_handler_put_under_two_keys_is_merged_under_one",
-    ),
-    Breakage(
-        "what the application adds to its own object after a merge is lost",
-        "_core/settle.py",
-        "_Settler._lend",
-        "state.loans.append(__X__)",
-        "",
-        f"{OWN}what_the_application_adds_to_its_own_object_after_a_merge",
-    ),
-    Breakage(
-        "what is added to an object inside of another after a merge is lost in silence",
-        "_core/settle.py",
-        "settle_views",
-        "if loan.nested:\n    __MORE__",
-        "",
-        f"{OWN}an_object_inside_of_another_that_cannot_be_followed_after_a_merge_is_an_error",
-    ),
-    Breakage(
-        "a request that fails leaves the new id alive that it had saved",
-        "_core/rotation.py",
-        "abandon",
-        "await engine.storage.try_to_drop(created)",
-        "",
-        "laws/test_predecessors.py::test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id",
-    ),
-    Breakage(
-        "what was saved under a new id is lost when the request fails",
-        "_core/rotation.py",
-        "abandon",
-        "await conflict.save_back(__X__)",
-        "",
-        "laws/test_predecessors.py::test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id",
-    ),
-    Breakage(
-        "a save that is refused forgets what was added to numbers",
-        "_core/commit.py",
-        "_carry_out",
-        "attempt.give_increments_back()",
-        "pass",
-        "laws/test_refused_and_failed.py::test_an_increment_of_a_save_that_was_refused_counts_once_in_the_next",
-    ),
-    Breakage(
-        "a refresh forgets what was added to numbers",
-        "_core/conflict.py",
-        "rebase",
-        "attempt.give_increments_back()",
-        "pass",
-        "laws/test_refused_and_failed.py::test_an_increment_before_a_refresh_counts_once",
-    ),
-    Breakage(
-        "a login takes along what was written by a request that had read the ended session",
-        "_core/session.py",
-        "Session.login",
-        "over & OVER and state.met",
-        "False",
-        f"{ENDED}a_login_takes_along_what_was_written_after_the_end_only_from_who_read_nothing",
-    ),
-    Breakage(
-        "a login takes nothing along from a request that came with an ended id",
-        "_core/session.py",
-        "Session.login",
-        "over & OVER and state.met",
-        "over & OVER",
-        f"{ENDED}a_login_takes_along_what_was_written_after_the_end_only_from_who_read_nothing",
-    ),
-    Breakage(
-        "a logout leaves what another request moved in meanwhile",
-        "_core/importing.py",
-        "forget",
-        "await engine.storage.end(str(successor), there)",
-        "True",
-        "laws/test_moving_in.py::test_a_logout_ends_what_another_request_moved_in_meanwhile",
-    ),
-    Breakage(
-        "a logout is not noted for copies of an old cookie",
-        "_core/commit.py",
-        "_end",
-        "await importing.forget(engine, state, now) or ended",
-        "ended",
-        "laws/test_moving_in.py::test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_cookie",
-    ),
-    Breakage(
-        "who waits without an event loop for the only turn is never told that it has come",
-        "_inline.py",
-        "YieldingSignal.set",
-        "self._is_set = True",
-        "pass",
-        "core/test_commit_tasks.py::test_two_saves_at_once_without_an_event_loop",
-    ),
 )
 """Of what is written, and of requests that meet."""
 
-ENGINE: Final = (*DECISIONS, *HANDLERS, *WRITES, *IDS, *REVOCATIONS, *COOKIES)
+ENGINE: Final = (*DECISIONS, *HANDLERS, *WRITES, *TASKS, *IDS, *REVOCATIONS, *COOKIES)
 """All of them; every one must be noticed."""

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from limpet import LimpetError, Session, SessionManager, SessionPolicy, events
+from limpet import LimpetError, Session, SessionEnded, SessionManager, SessionPolicy, events
 from limpet._core.record import pack, unpack
 from limpet._core.session import state_of
 from limpet.devices import DevicePolicy, summary
 from limpet.keyring import generate_secret
+from limpet.stores import MemoryStore, WrappingStore
 from limpet.testing import FakeClock
 from tests.subjects.site import STORES, Site, doing, opened
 
@@ -130,6 +131,30 @@ async def test_login_noted_before_revoke_all(site: Site) -> None:
     assert session.subject is None
     assert await site.manager.sessions_of("ann") == []
     assert "SessionRevoked" in site.names()
+
+
+class NoScans(WrappingStore):
+    """A store that finds sessions by subject, and cannot walk through all."""
+
+    scan: Any = None
+
+
+async def test_revoke_everyone_in_a_store_that_cannot_be_walked_through(caplog: pytest.LogCaptureFixture) -> None:
+    """Everybody's session ends at once all the same; the records stay until they expire, which the log says."""
+    behind = MemoryStore()
+    manager = SessionManager(NoScans(behind))
+    session = manager.begin([])
+    session.login("ann")
+    await manager.commit(session)
+    key = session.public_id
+    assert key is not None
+    assert await manager.revoke_everyone() == 0
+    assert await manager.sessions_of("ann") == []
+    with pytest.raises(SessionEnded):
+        async with manager.open(key):
+            pass
+    assert await behind.load(key) is not None
+    assert "NoScans cannot walk through its records" in caplog.text
 
 
 async def test_revoke_everyone(site: Site) -> None:

@@ -272,11 +272,11 @@ async def _touch(attempt: Attempt) -> None:
 async def _still_there(attempt: Attempt) -> bool:
     """The deadline passed while the request ran: go on if others kept the session alive, or if it is a login."""
     state, read = attempt.state, attempt.stored()
-    found = await attempt.engine.storage.locate(read.raw, read.key or "", met=True)
+    found = await attempt.engine.storage.locate(read.raw, read.key or "", met_alive=True)
     if not isinstance(found, Found):
         if attempt.flags & (LOGIN | DISPLACED):
             return True
-        conflict.lost(attempt)
+        conflict.ended_meanwhile(attempt)
         return False
     if found.record.version != read.record.version and not attempt.flags & DISPLACED:
         conflict.merge_in(attempt, found)

@@ -37,7 +37,7 @@ from limpet.errors import SessionEnded, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
 
-__all__ = ["NOTED", "end_state", "follow", "lost", "meet", "merge_in", "rebase", "save_back", "update"]
+__all__ = ["NOTED", "end_state", "ended_meanwhile", "follow", "meet", "merge_in", "rebase", "save_back", "update"]
 
 NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
 """What a handler asked for; a commit takes these flags up before it waits for anything."""
@@ -65,9 +65,9 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
                 )
             _recognise(attempt, met, counted)
             return True
-        found = await attempt.engine.storage.judge(read.raw, read.key or "", met, met=True)
+        found = await attempt.engine.storage.judge(read.raw, read.key or "", met, met_alive=True)
     if not isinstance(found, Found):
-        lost(attempt, found)
+        ended_meanwhile(attempt, found)
         return False
     merge_in(attempt, found)
     follow(state, found)
@@ -162,7 +162,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         engine.emit(events.ValueOverwritten, found.key, subject=state.subject, keys=result.overwritten)
 
 
-def lost(attempt: Attempt, gone: Gone | None = None) -> None:
+def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
     """The session ended meanwhile: store nothing, send nothing, until a login.
 
     A request that wrote nothing, and whose commit was about housekeeping, is told nothing.
@@ -204,7 +204,7 @@ def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
         if attempt.flags & LOGIN:
             return  # new credentials stand, whatever became of the session before them
         if differs:
-            lost(attempt, found)
+            ended_meanwhile(attempt, found)
         else:
             end_state(state)
             state.gone = found

@@ -243,10 +243,10 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
                 await revocation.end(engine.storage, key, stood.record.subject)
         elif todo.step is not Step.TOUCH:
             if not await is_live(engine, stood.contents, stood.record.subject):
-                conflict.lost(attempt)
+                conflict.ended_meanwhile(attempt)
                 return False
             if flags & REGENERATE and key is not None and one and not await revocation.turn(engine.storage, key, draft):
-                conflict.lost(attempt)
+                conflict.ended_meanwhile(attempt)
                 return False
     if signs_in or draft.lineage is None:
         draft.lineage, draft.turn = tokens.b64encode(tokens.new_id()[:16]), 0

@@ -33,6 +33,7 @@ from limpet._core.state import (
     PENDING,
     READ_ONLY,
     READY,
+    REFUSED,
     SEALED,
     SessionState,
 )
@@ -248,11 +249,16 @@ class Engine:
             CookieTooLarge: The session does not fit into its cookie; the old cookie stays valid.
         """
         state = state_of(session)
-        failed = failed and not self.policy.save_on_error
-        if plan.is_quiet(state, self.rules, self.clock) and not (failed and state.created is not None):
-            return
+        failed = (failed or bool(state.flags & REFUSED)) and not self.policy.save_on_error
         mine: list[Signal] = []
-        if self._working.setdefault(id(state), mine) is not mine:
+        waited = id(state) in self._working
+        if waited:  # what another task has taken up is saved when it is done, and not before
+            await self._wait(state, mine)
+        if plan.is_quiet(state, self.rules, self.clock) and not (failed and state.created is not None):
+            if waited:
+                self._leave(state)
+            return
+        if not waited and self._working.setdefault(id(state), mine) is not mine:
             await self._wait(state, mine)
         try:
             if self.emitter.tracer is None:

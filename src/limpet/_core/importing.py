@@ -195,7 +195,7 @@ async def close(attempt: Attempt) -> None:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
     if not isinstance(met, Record):
         return
-    gone = marks.buried(key, met, attempt.now, met=True)
+    gone = marks.buried(key, met, attempt.now, met_alive=True)
     found: Found | Gone | None = None
     if gone is not None and gone.successor == made.key:
         return
@@ -214,7 +214,7 @@ async def close(attempt: Attempt) -> None:
         await logins.succeed(engine, state, gone, attempt.now, made.key)
     else:
         await attempt.drop_made()
-        conflict.lost(attempt, gone)
+        conflict.ended_meanwhile(attempt, gone)
 
 
 def _note(now: int, how: str, successor: str | None, until: int) -> Record:
@@ -241,7 +241,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
         state.read = state.leaving = state.out = state.line = None
         raise failure
     if not stands:
-        conflict.lost(attempt)
+        conflict.ended_meanwhile(attempt)
 
 
 async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
@@ -251,7 +251,7 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
     state.out = state.line = None
     if not isinstance(found, Found):
         state.read = None
-        conflict.lost(attempt, found)
+        conflict.ended_meanwhile(attempt, found)
         return
     conflict.merge_in(attempt, found, old.base)
     state.read = Read(b"", found.key, found.record, found.contents.ends)
@@ -274,7 +274,7 @@ async def forget(engine: Context, state: SessionState, now: int) -> bool:
         return False
     there: Record | None = met  # another request took it over meanwhile
     while there is not None and marks.is_mark(there.payload):
-        gone = marks.buried(key, there, now, met=True)
+        gone = marks.buried(key, there, now, met_alive=True)
         if gone is None or gone.successor is None or gone.how == "login":
             return False
         key = gone.successor

@@ -141,7 +141,7 @@ async def stay(attempt: Attempt) -> None:
     there = None if gone is None else await engine.storage.load(gone.key)
     if gone is None or there is None:
         return
-    newest = marks.buried(gone.key, there, engine.clock(), met=True) or gone
+    newest = marks.buried(gone.key, there, engine.clock(), met_alive=True) or gone
     for other in (gone, newest):  # logins from the same id: the one that was saved last stands
         await take_place(engine, state, other, attempt.now, old.key)
     await succeed(engine, state, newest, attempt.now, old.key)
@@ -268,7 +268,7 @@ async def _places_of_this_browser(attempt: Attempt) -> Places:
         if there is not None and forward.is_forward(there.payload):
             key = forward.successor(there.payload)
         elif there is not None and marks.is_mark(there.payload):  # another request from the same id was quicker
-            gone = marks.buried(at, there, engine.clock(), met=True)
+            gone = marks.buried(at, there, engine.clock(), met_alive=True)
             key = None if gone is None else gone.successor
             if at == came and at != old:
                 state.gone = gone or state.gone
@@ -333,7 +333,7 @@ async def succeed(engine: Context, state: SessionState, gone: Gone | None, now: 
         grave = marks.tombstone("login", now, own, others)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
         met = await engine.storage.replace(gone.key, grave, gone.record.version)
-        gone = marks.buried(gone.key, met, now, met=True) if isinstance(met, Record) else None
+        gone = marks.buried(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None
 
 
 def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:

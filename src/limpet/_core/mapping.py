@@ -220,7 +220,10 @@ class SessionMapping(MutableMapping[str, Any]):
         return key, self.pop(key)
 
     def clear(self) -> None:
-        """End the session: data and subject gone, record and cookie deleted. A later write begins a new one."""
+        """End the session: data and subject are gone at once, and a later write begins a new session.
+
+        The commit puts a tombstone in the place of the record, and takes the cookie back.
+        """
         state, backend = self._state, self._backend
         if state.loaded == SEALED:
             backend.open_sealed(state)
@@ -232,7 +235,7 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY) or state.met:
+        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY) or state.met_alive:
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again

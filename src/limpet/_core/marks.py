@@ -113,18 +113,18 @@ def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] =
     return Record(tokens.new_version(), write(facts), now, until)
 
 
-def buried(key: str, record: Record, now: int, *, met: bool = False) -> Gone | None:
+def buried(key: str, record: Record, now: int, *, met_alive: bool = False) -> Gone | None:
     """Return what a tombstone says, or None once its minute is over, and for a mark that is none.
 
     Args:
-        met: The request met the session alive when it began: then the tombstone is from this minute, whatever the clock
-            of this host says.
+        met_alive: The request met the session alive when it began: then the tombstone is from this minute, whatever the
+            clock of this host says.
     """
     facts = read(record.payload)
     if facts is None or not facts.get("gone"):
         return None
     until: int = facts["gone"]
-    if not met and not until - TOMBSTONE_LIFE - _SKEW <= now < until:
+    if not met_alive and not until - TOMBSTONE_LIFE - _SKEW <= now < until:
         return None
     return Gone(key, record, str(facts.get("how", "")), facts.get("next"), tuple(facts.get("others", ())))
 

@@ -15,7 +15,7 @@ def adopt(state: SessionState, found: Found) -> None:
     """Let a session stand for what was found in the store."""
     state.read = Read(found.raw, found.key, found.record, found.contents.ends)
     state.draft, state.data, state.subject = found.contents, found.contents.data, found.record.subject
-    state.met = True
+    state.met_alive = True
     if found.forwarded:
         state.flags |= FORWARDED | REISSUE
 

@@ -61,7 +61,9 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         if met is None:
             found = found._replace(record=record, contents=attempt.draft)
             continue
-        again = await engine.storage.judge(found.raw, found.key, met, met=True) if isinstance(met, Record) else None
+        again = (
+            await engine.storage.judge(found.raw, found.key, met, met_alive=True) if isinstance(met, Record) else None
+        )
         if not isinstance(again, Found):
             return again
         found = again
@@ -74,7 +76,7 @@ async def _living(engine: Context, rows: Sequence[list[Any]]) -> tuple[Predecess
     if not named:
         return None
     for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
-        there = None if record is None else await engine.storage.judge(b"", each.key, record, met=True)
+        there = None if record is None else await engine.storage.judge(b"", each.key, record, met_alive=True)
         if isinstance(there, Found):
             return each, there
     return None

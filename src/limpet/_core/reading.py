@@ -99,7 +99,7 @@ async def is_live(engine: Context, state: SessionState) -> bool:
     if not engine.is_server_side:
         contents = record.unpack(read.record.payload, engine.serializer, sealed=True)
         return await cookie_session.is_live(engine, contents, read.record.subject)
-    found = await engine.storage.locate(read.raw, read.key or "", met=True)
+    found = await engine.storage.locate(read.raw, read.key or "", met_alive=True)
     if not isinstance(found, Found):
         if state.read is read:  # a save from now on has to look again: there is no slack for it
             state.read = read._replace(record=read.record._replace(expires=0))
@@ -118,7 +118,7 @@ async def refresh(engine: Context, state: SessionState) -> None:
     """
     read, draft = state.read, state.draft
     if engine.is_server_side and read is not None and draft is not None and not state.flags & (ENDED | DISPLACED):
-        found = await engine.storage.locate(read.raw, read.key or "", met=True)
+        found = await engine.storage.locate(read.raw, read.key or "", met_alive=True)
         differs = questions.differs(engine, state)
         attempt = Attempt(engine, state, NO_PLAN, engine.clock())
         conflict.rebase(attempt, found, differs)

@@ -184,7 +184,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             break
         if met is False and login:  # nothing is left: who else comes with that id is to know of this login
             met = await engine.storage.create(key, grave, insist=True)
-        found = await engine.storage.judge(raw, key, met, met=True) if isinstance(met, Record) else None
+        found = await engine.storage.judge(raw, key, met, met_alive=True) if isinstance(met, Record) else None
         if isinstance(found, Gone) and login:
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
@@ -198,12 +198,12 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             if found.successor is not None:  # the id was changed meanwhile: it is the same session
                 raw, key = b"", found.successor
                 there = await engine.storage.load(key)
-                found = None if there is None else await engine.storage.judge(raw, key, there, met=True)
+                found = None if there is None else await engine.storage.judge(raw, key, there, met_alive=True)
         if not isinstance(found, Found):
             if not login:
                 await attempt.drop_made()
                 state.read = old
-                conflict.lost(attempt, found)
+                conflict.ended_meanwhile(attempt, found)
                 return
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
@@ -224,7 +224,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             attempt.encode()
             if not await attempt.rewrite():
                 state.read = old
-                conflict.lost(attempt)
+                conflict.ended_meanwhile(attempt)
                 return
         raw, key, version = found.raw, found.key, found.record.version
     if login and state.subject is None and state.gone is None:  # who logs in comes to light later: `logins.stay`
@@ -310,11 +310,11 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             led_to = None if leader is None else engine.ids.key_of(leader.raw)
             if led_to == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
-        found = await engine.storage.judge(old.raw, key, met, met=True) if isinstance(met, Record) else None
+        found = await engine.storage.judge(old.raw, key, met, met_alive=True) if isinstance(met, Record) else None
         if not isinstance(found, Found):
             await attempt.drop_made()
             state.read, state.out = old, None
-            conflict.lost(attempt, found)
+            conflict.ended_meanwhile(attempt, found)
             return
         if found.forwarded:  # another request renewed first: save into the record that it made
             await attempt.drop_made()
@@ -333,7 +333,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         attempt.encode()
         if not await attempt.rewrite():
             state.read = old
-            conflict.lost(attempt)
+            conflict.ended_meanwhile(attempt)
             return
     state.created = None  # the old id leads to it: it stays, whatever becomes of this request
     state.flags |= FORWARDED  # this request came with the old id: the grace is not its to begin
@@ -370,7 +370,7 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
         if not isinstance(met, Record):
             return first
         if marks.is_mark(met.payload):
-            gone = marks.buried(key, met, engine.clock(), met=True)
+            gone = marks.buried(key, met, engine.clock(), met_alive=True)
             first = first or gone
             if gone is None or gone.how != "regenerate" or gone.successor is None:
                 return first

@@ -150,7 +150,7 @@ class Session(SessionMapping):
         except BaseException:
             state.flags |= over
             raise
-        if over & OVER and state.met:  # the handler read what the ended session held: nothing of that comes along
+        if over & OVER and state.met_alive:  # the handler read what the ended session held: nothing of that comes along
             notes.begin(state, self._backend.clock())
             state.flags |= WRITTEN
         if state.subject is not None and state.subject != name:

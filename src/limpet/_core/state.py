@@ -39,6 +39,7 @@ __all__ = [
     "READY",
     "READ_ONLY",
     "REGENERATE",
+    "REFUSED",
     "REISSUE",
     "RESTYLED",
     "SEALED",
@@ -118,6 +119,8 @@ BURIED: Final = 32768
 
 RESTYLED: Final = 262144
 """The cookie goes out with other attributes than before, which is noted in the record."""
+REFUSED: Final = 524288
+"""The framework has answered with an error of the engine: what the request wrote is dropped, as after an exception."""
 
 SUCCEEDS: Final = 65536
 """A login was saved that takes the place of what its request presented: that ends when the response starts."""
@@ -306,7 +309,7 @@ class SessionState:
         rivals: The live sessions that were presented at once; empty unless there were several.
         gone: The tombstone that was found under the presented id; None: there was none.
         ended: The session that this request ended; None: there was none.
-        met: The request met its session alive.
+        met_alive: The request met its session alive.
         old: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
         position: The revocations that this process knew of when the login was noted; see `limpet._core.positions`.
@@ -336,7 +339,7 @@ class SessionState:
         "loaded",
         "loans",
         "login_at",
-        "met",
+        "met_alive",
         "old",
         "out",
         "owned",
@@ -372,7 +375,7 @@ class SessionState:
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
         self.ended: Read | None = None
-        self.met: bool = False
+        self.met_alive: bool = False
         self.old: Old | None = None
         self.error: Exception | None = None
         self.position: int = 0

@@ -218,7 +218,7 @@ class Storage:
 
     # -- sessions
 
-    async def locate(self, raw: bytes, key: str, *, met: bool = False) -> Found | Gone | None:
+    async def locate(self, raw: bytes, key: str, *, met_alive: bool = False) -> Found | Gone | None:
         """Return the live session of an id or a key, through the forward records that renewals left.
 
         What is found under an id that the application replaced or ended lately is its tombstone. Reads the journal of
@@ -226,7 +226,8 @@ class Storage:
 
         Args:
             raw: The id, or b"" where only the key is known.
-            met: The request met the session alive when it began: the grace of a renewal since then does not bind it.
+            met_alive: The request met the session alive when it began: the grace of a renewal since then does not bind
+                it.
 
         Raises:
             StoreUnavailable: The store does not answer.
@@ -241,10 +242,17 @@ class Storage:
             record = await self.load(key)
             if record is not None:
                 journal = self.positions.take(await self.load(JOURNAL))
-        return None if record is None else await self.judge(raw, key, record, journal=journal, met=met)
+        return None if record is None else await self.judge(raw, key, record, journal=journal, met_alive=met_alive)
 
     async def judge(
-        self, raw: bytes, key: str, record: Record, hops: int = 0, *, journal: Journal | None = None, met: bool = False
+        self,
+        raw: bytes,
+        key: str,
+        record: Record,
+        hops: int = 0,
+        *,
+        journal: Journal | None = None,
+        met_alive: bool = False,
     ) -> Found | Gone | None:
         """Judge a record that was read: follow a forward, refuse what is corrupt, revoked or past its deadline.
 
@@ -254,9 +262,9 @@ class Storage:
         now = self.clock()
         kind = record.payload[:1]
         if kind == marks.FORMAT:
-            return marks.buried(key, record, now, met=met)
+            return marks.buried(key, record, now, met_alive=met_alive)
         if kind == forward.FORMAT:
-            return await self._follow(raw, key, record, hops, now, journal, met=met)
+            return await self._follow(raw, key, record, hops, now, journal, met_alive=met_alive)
         try:
             contents = unpack(record.payload, self.serializer)
         except ForeignPayload as problem:  # other workers are newer, or older: to them it is a session
@@ -289,7 +297,7 @@ class Storage:
         return None
 
     async def _follow(
-        self, raw: bytes, key: str, record: Record, hops: int, now: int, journal: Journal | None, *, met: bool
+        self, raw: bytes, key: str, record: Record, hops: int, now: int, journal: Journal | None, *, met_alive: bool
     ) -> Found | Gone | None:
         if hops >= _HOPS:
             return None
@@ -302,12 +310,16 @@ class Storage:
                 self.emit(events.CorruptRecord, key, reason="a forward record that its id does not open")
                 await self.forget(key, record)
                 return None
-            if target.grace_ends and now >= target.grace_ends and not met:
+            if target.grace_ends and now >= target.grace_ends and not met_alive:
                 self.emit(events.SessionReused, key)
                 return None
             following, after = target.raw, self.key_of(target.raw)
         there = await self.load(after)
-        return None if there is None else await self.judge(following, after, there, hops + 1, journal=journal, met=met)
+        return (
+            None
+            if there is None
+            else await self.judge(following, after, there, hops + 1, journal=journal, met_alive=met_alive)
+        )
 
     async def forget(self, key: str, record: Record) -> None:
         """Delete a record that no request can use any more, if the store still answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -10,10 +11,11 @@ from typing import Any, NamedTuple, TypeAlias
 from limpet._cookies import delete_cookie, find
 from limpet._core.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
+from limpet.keyring import refuse_store_url
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header, Imported
 
-__all__ = ["Convert", "CookieImporter", "Opened", "Unsigned", "unsigned"]
+__all__ = ["Convert", "CookieImporter", "Opened", "TimedCookies", "Unsigned", "unsigned"]
 
 Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
@@ -110,6 +112,32 @@ class CookieImporter(ABC):
     @abstractmethod
     async def _open(self, token: str, now: int) -> Opened | None:
         """Return the old session, or None."""
+
+
+class TimedCookies(CookieImporter):
+    """Base of the importers of what one secret and itsdangerous have signed with a time.
+
+    Args:
+        secret: The secret of the old application.
+        max_age: Seconds that a session may be old. None: any age.
+        options: As for every importer.
+    """
+
+    salt: bytes
+
+    def __init__(self, secret: str, *, max_age: int | None, **options: Any) -> None:
+        super().__init__(**options)
+        refuse_store_url(secret)
+        self._secret = secret
+        self._max_age = max_age
+
+    def signed(self, token: str, now: int) -> Unsigned | None:
+        """Return what was signed, or None."""
+
+        def signer(library: Any) -> Any:
+            return library.TimestampSigner(self._secret, salt=self.salt, digest_method=hashlib.sha1)
+
+        return unsigned(signer, token, now, self._max_age)
 
 
 def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | None) -> Unsigned | None:

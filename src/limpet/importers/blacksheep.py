@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 from typing import Any
 
-from limpet.importers._base import CookieImporter, Opened, unsigned
+from limpet.importers._base import Opened, TimedCookies
 from limpet.importers._text import from_base64, from_json, inflated
-from limpet.keyring import refuse_store_url
 
 __all__ = ["BlackSheepCookies"]
 
 
-class BlackSheepCookies(CookieImporter):
+class BlackSheepCookies(TimedCookies):
     """Reads the sessions of ``Application.use_sessions(secret)``.
 
     Args:
@@ -25,20 +23,15 @@ class BlackSheepCookies(CookieImporter):
     """
 
     origin = "blacksheep"
+    salt = b"itsdangerous"
 
     def __init__(
         self, secret: str, *, until: date, cookie: str = "session", max_age: int | None = None, **options: Any
     ) -> None:
-        super().__init__(until=until, cookie=cookie, **options)
-        refuse_store_url(secret)
-        self._secret = secret
-        self._max_age = max_age
+        super().__init__(secret, until=until, cookie=cookie, max_age=max_age, **options)
 
     async def _open(self, token: str, now: int) -> Opened | None:
-        def signer(library: Any) -> Any:
-            return library.TimestampSigner(self._secret, salt=b"itsdangerous", digest_method=hashlib.sha1)
-
-        signed = unsigned(signer, token, now, self._max_age)
+        signed = self.signed(token, now)
         if signed is None:
             return None
         body = signed.value

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from limpet.importers._base import CookieImporter, Opened, unsigned
+from limpet.importers._base import CookieImporter, Opened, TimedCookies
 from limpet.importers._text import from_base64, from_json, inflated
-from limpet.keyring import refuse_store_url
 
 __all__ = ["NexiosCookies", "NexiosFiles"]
 
@@ -19,7 +17,7 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _LARGEST: Final = 1 << 20
 
 
-class NexiosCookies(CookieImporter):
+class NexiosCookies(TimedCookies):
     """Reads the sessions of ``SignedSessionManager``.
 
     Args:
@@ -31,22 +29,15 @@ class NexiosCookies(CookieImporter):
     """
 
     origin = "nexios"
+    salt = b"nexio.session.signed_cookie"
 
     def __init__(
         self, secret: str, *, until: date, cookie: str = "session_id", max_age: int | None = None, **options: Any
     ) -> None:
-        super().__init__(until=until, cookie=cookie, **options)
-        refuse_store_url(secret)
-        self._secret = secret
-        self._max_age = max_age
+        super().__init__(secret, until=until, cookie=cookie, max_age=max_age, **options)
 
     async def _open(self, token: str, now: int) -> Opened | None:
-        def signer(library: Any) -> Any:
-            return library.TimestampSigner(
-                self._secret, salt=b"nexio.session.signed_cookie", digest_method=hashlib.sha1
-            )
-
-        signed = unsigned(signer, token, now, self._max_age)
+        signed = self.signed(token, now)
         if signed is None:
             return None
         body = signed.value

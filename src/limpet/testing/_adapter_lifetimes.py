@@ -161,6 +161,9 @@ class LifetimeRules:
         await site.get("/login")
         # The load in the middle asks whether the subject's sessions, or everybody's, were revoked meanwhile.
         assert site.calls() == ["load", "create", "load", "replace"]
+        await site.get("/write", key="a", value="3")
+        # The first request after a change of id looks whether the old one has ended; its write notes that it has.
+        assert site.calls() == ["load", "load", "update"]
         await site.get("/logout")
         assert site.calls() == ["load", "replace"]
 

@@ -13,7 +13,6 @@ from blacksheep.sessions.abc import SessionStore as BlackSheepStore
 
 from limpet._caching import mark_response
 from limpet._inline import Inline
-from limpet.adapters._answers import has_failed
 from limpet.adapters.blacksheep._abc import SessionStore
 from limpet.adapters.blacksheep._session import Session
 from limpet.errors import ConfigurationError, StoreUnavailable
@@ -52,7 +51,7 @@ class ManagedSessionStore(SessionStore):
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        await self.manager.commit(session, failed=response.status >= 500 or has_failed(session))
+        await self.manager.commit(session, failed=response.status >= 500)
         token = self.manager.header(session)
         before = list(response.headers)
         marked = mark_response(before, self.manager.engine.vary, token, session.accessed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.session.base import BaseBackendConfig, BaseSessionBackend
@@ -23,10 +23,6 @@ __all__ = ["SessionBackend", "SessionConfig"]
 
 class SessionBackend(BaseSessionBackend["SessionConfig"]):
     """Reads and writes the session of a connection outside of a request, as Litestar's test client does."""
-
-    def __deepcopy__(self, memo: object) -> Self:
-        """Return the backend itself: Litestar copies the middlewares of routers."""
-        return self
 
     def get_session_id(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
         """Return None: the id is for the browser alone. See `Session.public_id`."""
