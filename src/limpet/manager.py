@@ -242,7 +242,8 @@ class SessionManager:
 
     def header(self, session: Session) -> Header | None:
         """Return the header that hands out or takes back the token, if this response needs one; once."""
-        return self.engine.header(session)
+        headers = self.engine.headers(session)
+        return headers[0] if headers else None
 
     def headers(self, session: Session) -> list[Header]:
         """Return all headers that this response needs for the token; once. More than one where cookies are cleared."""

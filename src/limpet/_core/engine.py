@@ -298,11 +298,6 @@ class Engine:
         """Return the headers that hand out or take back the token, if this response needs them; once."""
         return answer.headers(self, state_of(session))
 
-    def header(self, session: SessionMapping) -> Header | None:
-        """Return the header that hands out or takes back the token, if this response needs one; once."""
-        headers = self.headers(session)
-        return headers[0] if headers else None
-
     # -- questions about a session
 
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
@@ -387,10 +382,6 @@ class Engine:
         state = state_of(session)
         if not state.ids:
             state.flags |= CROSS_SITE
-
-    def drop_flash(self, state: SessionState) -> None:
-        """Say that a message could not be kept."""
-        self.drop_write(state, "a flash message came when nothing could be saved any more")
 
     def drop_write(self, state: SessionState, reason: str) -> None:
         """Say that something that was written could not be kept."""

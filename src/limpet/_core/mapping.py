@@ -67,8 +67,8 @@ class Backend(Protocol):
         """Return when the session ends if nobody uses it, in milliseconds since 1970; None if there is none."""
         ...
 
-    def drop_flash(self, state: SessionState) -> None:
-        """Say that a message could not be kept."""
+    def drop_write(self, state: SessionState, reason: str) -> None:
+        """Say that something that was written could not be kept."""
         ...
 
     async def load(self, session: SessionMapping) -> None:

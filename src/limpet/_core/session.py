@@ -239,7 +239,7 @@ class Session(SessionMapping):
         is dropped and an event (`WriteDropped`) says so.
         """
         if self._is_closed():
-            self._backend.drop_flash(self._state)
+            self._backend.drop_write(self._state, "a flash message came when nothing could be saved any more")
         else:
             flashes.add(self, message, category)
 

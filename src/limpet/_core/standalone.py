@@ -65,7 +65,7 @@ class Standalone:
         """Return None: it never ends by itself."""
         return None
 
-    def drop_flash(self, state: SessionState) -> None:
+    def drop_write(self, state: SessionState, reason: str) -> None:
         """Do nothing."""
 
     async def load(self, session: SessionMapping) -> None:

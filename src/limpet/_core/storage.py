@@ -348,18 +348,10 @@ class Storage:
             there = met
         return False
 
-    async def drop(self, key: str) -> None:
-        """Delete a record that this manager made and whose id went out to nobody.
-
-        Raises:
-            StoreUnavailable: The store does not answer.
-        """
-        await self.delete(key)
-
     async def try_to_drop(self, key: str) -> None:
-        """Do so if the store still answers; else the record expires, and its id is known to nobody."""
+        """Delete a record whose id went out to nobody, if the store still answers; else it expires."""
         try:
-            await self.drop(key)
+            await self.delete(key)
         except StoreUnavailable:
             return  # said as an event
 
