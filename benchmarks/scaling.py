@@ -23,7 +23,7 @@ import starsessions
 from benchmarks.drive import Call, asgi_call, seeded
 from benchmarks.plain import starsessions_around
 from limpet import SessionManager
-from limpet._core.tokens import new_id, new_version, store_key
+from limpet._wire.tokens import new_id, new_version, store_key
 from limpet.asgi import SessionMiddleware
 from limpet.contract import Record
 from limpet.stores.memory import MemoryStore

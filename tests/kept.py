@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from limpet._core.marks import is_mark
+from limpet._wire.marks import is_mark
 from limpet.contract import Scans, Store
 from limpet.stores import open_store
 

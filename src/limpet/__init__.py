@@ -33,8 +33,8 @@ from limpet.errors import (
 )
 
 if TYPE_CHECKING:
-    from limpet._core.merge import MISSING
     from limpet._core.session import Session
+    from limpet._merge import MISSING
     from limpet.keyring import Key, Keyring
     from limpet.manager import SessionManager
     from limpet.policy import CookiePolicy, SessionPolicy
@@ -69,7 +69,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _PLACES: Final = {
-    "MISSING": "_core.merge",
+    "MISSING": "_merge",
     "CookiePolicy": "policy",
     "Key": "keyring",
     "Keyring": "keyring",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from limpet import events
 from limpet._blocking import drive, is_driven
-from limpet._core import marks, tokens
 from limpet._inline import Inline
+from limpet._wire import marks, tokens
 from limpet.errors import StoreUnavailable
 
 if TYPE_CHECKING:

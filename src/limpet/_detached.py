@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from limpet._core.notes import adopt
-from limpet._core.record import Found
 from limpet._core.session import Session, state_of
 from limpet._core.state import OVER, STARTED
+from limpet._wire.record import Found
 from limpet.errors import SessionEnded
 
 if TYPE_CHECKING:

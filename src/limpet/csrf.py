@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from limpet._bounded_log import BoundedLog
-from limpet._core import form_tokens, tokens
+from limpet._core import form_tokens
 from limpet._core.session import Session, backend_of, state_of
 from limpet._serving import path_patterns
+from limpet._wire import tokens
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, route_path, session_in
 from limpet.errors import Answer, ConfigurationError, MissingDependency
 from limpet.policy import TOKEN

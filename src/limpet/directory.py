@@ -15,15 +15,16 @@ from typing import Any, Final
 
 from limpet import events
 from limpet._acts import Act, hear
-from limpet._core import listing, locks, marks, plan, tokens
+from limpet._core import listing, locks, plan
 from limpet._core.cookie_revocation import require
 from limpet._core.engine import Engine
 from limpet._core.listing import Kept
 from limpet._core.positions import subject_key
-from limpet._core.record import Contents, Found, pack
 from limpet._core.session import Session, state_of
 from limpet._core.state import LOGIN, PASSIVE, Read
 from limpet._detached import is_key, open_session
+from limpet._wire import marks, tokens
+from limpet._wire.record import Contents, Found, pack
 from limpet.contract import NEVER, Record, Scans, supports
 from limpet.devices import summary
 from limpet.errors import LimpetError

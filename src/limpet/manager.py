@@ -14,12 +14,13 @@ from typing import Any, Self
 from limpet import environment, events
 from limpet._assembly import check_settings, encrypted, importers_of, keyring_of, moment, store_of
 from limpet._blocking import ThreadRuntime
-from limpet._core import locks, marks
+from limpet._core import locks
 from limpet._core.engine import Engine
 from limpet._core.session import Session
-from limpet._core.tokens import ID_BYTES, SHORT_BYTES
 from limpet._doors import BlockingManager
 from limpet._inline import Inline
+from limpet._wire import marks
+from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
 from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
 from limpet.devices import DevicePolicy, warm_up
 from limpet.directory import Directory, SessionInfo
@@ -176,8 +177,6 @@ class SessionManager:
         if self.dev:
             environment.announce(named if isinstance(named, str) else type(named).__name__)
 
-    # -- what it was made of
-
     @property
     def store(self) -> Store | ClientStore:
         """The store: it keeps records, or the sessions are in their cookies."""
@@ -242,8 +241,7 @@ class SessionManager:
 
     def header(self, session: Session) -> Header | None:
         """Return the header that hands out or takes back the token, if this response needs one; once."""
-        headers = self.engine.headers(session)
-        return headers[0] if headers else None
+        return next(iter(self.engine.headers(session)), None)
 
     def headers(self, session: Session) -> list[Header]:
         """Return all headers that this response needs for the token; once. More than one where cookies are cleared."""
@@ -385,8 +383,7 @@ class SessionManager:
         return swept
 
     def __deepcopy__(self, memo: object) -> Self:
-        """Return the manager itself: a copy of an application's settings goes on using the one store."""
-        return self
+        return self  # a copy of an application's settings goes on using the one store
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.store).__name__}, cookie={self.cookie_name!r})"

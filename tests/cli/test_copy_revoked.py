@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from limpet._core import marks
 from limpet._core.positions import JOURNAL, subject_key
-from limpet._core.tokens import new_version
+from limpet._wire import marks
+from limpet._wire.tokens import new_version
 from limpet.cli._copied_marks import Marks
 from limpet.contract import Record
 from tests.cli.running import Shell

@@ -7,7 +7,7 @@ from decimal import Decimal
 from math import isclose
 from typing import Any, Final, TypeAlias
 
-from limpet._core.merge import MISSING, Encode, Merged, Number, Rule
+from limpet._merge import MISSING, Encode, Merged, Number, Rule
 from limpet.errors import SessionConflict
 
 __all__ = ["merge"]

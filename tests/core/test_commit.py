@@ -8,8 +8,8 @@ from itertools import count
 import pytest
 
 from limpet import Session, StoreUnavailable, UnstorableValue
-from limpet._core import forward
-from limpet._core.marks import is_mark
+from limpet._wire import forward
+from limpet._wire.marks import is_mark
 from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from limpet._core.form_tokens import combine
-from limpet._core.merge import MISSING
+from limpet._merge import MISSING
 
 
 @pytest.mark.parametrize(

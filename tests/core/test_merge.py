@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.merge import MISSING, Merged, Number, Rule, diff_keys, merge
+from limpet._merge import MISSING, Merged, Number, Rule, diff_keys, merge
 from limpet.errors import SessionConflict, UnstorableValue
 from limpet.serializers import MsgpackSerializer
 

@@ -14,7 +14,7 @@ from authlib.oidc.core import UserInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.merge import MISSING, Merged, Rule, merge
+from limpet._merge import MISSING, Merged, Rule, merge
 from limpet._storable import DEEPEST
 from limpet.errors import SessionConflict, UnstorableValue
 from limpet.serializers import JSONSerializer, MsgpackSerializer

@@ -21,7 +21,6 @@ from limpet._core.plan import (
     is_quiet,
     rotation_of,
 )
-from limpet._core.record import Contents, pack, same, unpack
 from limpet._core.state import (
     ACCESSED,
     DISPLACED,
@@ -38,6 +37,7 @@ from limpet._core.state import (
     Read,
     SessionState,
 )
+from limpet._wire.record import Contents, pack, same, unpack
 from limpet.contract import NEVER, Record
 from limpet.serializers.msgpack import MsgpackSerializer
 

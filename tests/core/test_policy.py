@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from limpet._core import plan
-from limpet._core.record import Contents
+from limpet._wire.record import Contents
 from limpet.errors import ConfigurationError
 from limpet.policy import SessionPolicy, slack_ms
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core import tokens
+from limpet._wire import tokens
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
 

@@ -23,7 +23,7 @@ def test_a_law_is_kept_and_checked(law: str) -> None:
     """The module is there and has the names that are said to keep the law; the tests are there."""
     law = " ".join(law.split())
     kept = law.partition(" Kept by ")[2].partition(". Checked by ")[0]
-    modules = re.findall(r"`(_core/\w+\.py)`", kept)
+    modules = re.findall(r"`(_(?:core|wire)/\w+\.py)`", kept)
     assert modules
     source = "".join((ROOT / "src" / "limpet" / module).read_text("utf-8") for module in modules)
     for name in re.findall(r"`(\w+)`", kept):

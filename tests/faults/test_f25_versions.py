@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager
-from limpet._core.record import unpack
+from limpet._wire.record import unpack
 from limpet.asgi import SessionMiddleware
 from limpet.serializers.json import JSONSerializer
 from limpet.serializers.msgpack import MsgpackSerializer

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from limpet import Session, SessionManager
-from limpet._core.marks import is_mark
+from limpet._wire.marks import is_mark
 from limpet.keyring import generate_secret
 from limpet.stores.cookie import CookieStore
 from limpet.stores.redis import RedisStore

@@ -41,7 +41,7 @@ TOKENS: Final = (
     ),
     Breakage(
         "base64 with other unused bits is accepted",
-        "_core/tokens.py",
+        "_wire/tokens.py",
         "b64read",
         "padding is None or __X__",
         "padding is None",
@@ -201,7 +201,7 @@ RECORDS: Final = (
     ),
     Breakage(
         "a damaged record is not noticed",
-        "_core/record.py",
+        "_wire/record.py",
         "unpack",
         'payload[:_HEAD] != serializer.format + zlib.crc32(body).to_bytes(4, "big")',
         "payload[:1] != serializer.format",
@@ -209,7 +209,7 @@ RECORDS: Final = (
     ),
     Breakage(
         "a record whose deadline is text is read",
-        "_core/record.py",
+        "_wire/record.py",
         "_take",
         "type(value) is not kind",
         "kind is None",

@@ -140,7 +140,7 @@ HANDLERS: Final = (
     ),
     Breakage(
         "the store is keyed by the id itself",
-        "_core/ids.py",
+        "_wire/ids.py",
         "Ids.key_of",
         "sha256(self._key_prefix + raw).hexdigest()",
         "raw.hex()",
@@ -148,7 +148,7 @@ HANDLERS: Final = (
     ),
     Breakage(
         "ids are not signed where there is a secret",
-        "_core/ids.py",
+        "_wire/ids.py",
         "Ids.verify",
         "self._sealer is None",
         "True",
@@ -166,7 +166,7 @@ HANDLERS: Final = (
         "two tasks of one request save at once",
         "_core/engine.py",
         "Engine.commit",
-        "if waited:\n    await self._wait(__X__)",
+        "if waited:\n    await self._wait(state, mine)",
         "if waited:\n    self._working[id(state)] = mine",
         known("two tasks of one request"),
     ),

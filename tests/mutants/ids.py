@@ -54,7 +54,7 @@ IDS: Final = (
     ),
     Breakage(
         "a tombstone names no successor",
-        "_core/marks.py",
+        "_wire/marks.py",
         "tombstone",
         'facts["next"] = successor',
         "pass",

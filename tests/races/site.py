@@ -17,7 +17,7 @@ from http.cookies import SimpleCookie
 from typing import Any, Self, TypeAlias
 
 from limpet import Session, SessionManager, SessionPolicy
-from limpet._core.marks import is_mark
+from limpet._wire.marks import is_mark
 from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
 from limpet.contract import Immediate, LoadsMany, Outcome, Record, Replaces, Store, supports
 from limpet.events import Event

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from limpet import Session
-from limpet._core import forward
+from limpet._wire import forward
 from limpet.contract import Store
 from tests.races.site import Site, nothing
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.tokens import b64decode, b64encode
+from limpet._wire.tokens import b64decode, b64encode
 from limpet.keyring import Key, Keyring
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from limpet import Session, SessionManager
-from limpet._core.marks import is_mark
+from limpet._wire.marks import is_mark
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
 from limpet.contract import Outcome, Record
 from limpet.events import Event

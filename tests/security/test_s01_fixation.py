@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from limpet._core.tokens import encode_id, new_id
+from limpet._wire.tokens import encode_id, new_id
 from tests.security.site import ANONYMOUS, SECRET, Site
 
 

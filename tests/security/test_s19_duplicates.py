@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from limpet._core.tokens import encode_id, new_id
+from limpet._wire.tokens import encode_id, new_id
 from limpet.events import AmbiguousCookie
 from tests.security.site import ANONYMOUS, NAME, SECRET, Site
 

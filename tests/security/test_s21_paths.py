@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet._core.tokens import encode_id
+from limpet._wire.tokens import encode_id
 from tests.security.site import Site
 
 NASTY = [

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from limpet._core.tokens import b64decode, b64encode
+from limpet._wire.tokens import b64decode, b64encode
 from tests.security.site import ANONYMOUS, OTHER, SECRET, Site
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from limpet import CookiePolicy, Keyring, Session
-from limpet._core.tokens import new_id
+from limpet._wire.tokens import new_id
 from limpet.csrf import csrf_token
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer

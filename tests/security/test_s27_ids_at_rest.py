@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet._core.tokens import b64decode
+from limpet._wire.tokens import b64decode
 from tests.security.site import ANONYMOUS, SECRET, Site, count
 
 

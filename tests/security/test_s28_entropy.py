@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from limpet._core import tokens
+from limpet._wire import tokens
 from tests.security.site import Site, count
 
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import ormsgpack
 import pytest
 
-from limpet._core.record import Contents, CorruptPayload, pack, unpack
+from limpet._wire.record import Contents, CorruptPayload, pack, unpack
 from limpet.errors import UnstorableValue
 from tests.serializers.values import OfASerializer, same
 

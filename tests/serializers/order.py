@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from hypothesis import strategies as st
 
-from limpet._core.record import Contents, pack, same, unpack
+from limpet._wire.record import Contents, pack, same, unpack
 from limpet.contract import supports
 from limpet.errors import UnstorableValue
 from limpet.protocols import InOrder

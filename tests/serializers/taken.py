@@ -18,8 +18,8 @@ from markupsafe import Markup
 from werkzeug.datastructures import ImmutableDict, MultiDict
 from werkzeug.local import LocalProxy
 
-from limpet._core.record import Contents, pack
-from limpet._core.record import same as equal_contents
+from limpet._wire.record import Contents, pack
+from limpet._wire.record import same as equal_contents
 from limpet.errors import UnstorableValue
 from tests.serializers.values import OfASerializer, same
 

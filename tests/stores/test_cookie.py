@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limpet._core.tokens import b64decode, b64encode
+from limpet._wire.tokens import b64decode, b64encode
 from limpet.contract import NEVER, ClientStore, Record, Store
 from limpet.errors import ConfigurationError
 from limpet.keyring import Key, Keyring

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, Key, Keyring, Session, SessionEnded, SessionManager, SessionPolicy
-from limpet._core.marks import is_mark
-from limpet._core.record import SEALED
+from limpet._wire.marks import is_mark
+from limpet._wire.record import SEALED
 from limpet.contract import Record
 from limpet.events import CorruptRecord, SessionMerged
 from limpet.sealers.at_rest import AtRestSealer

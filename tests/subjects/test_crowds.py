@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager
-from limpet._core.record import Contents, pack
+from limpet._wire.record import Contents, pack
 from limpet.contract import Outcome, Record
 from limpet.errors import StoreUnavailable
 from limpet.runtime import AsyncioRuntime

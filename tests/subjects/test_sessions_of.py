@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from limpet import LimpetError, Session, SessionEnded, SessionManager, SessionPolicy, events
-from limpet._core.record import pack, unpack
 from limpet._core.session import state_of
+from limpet._wire.record import pack, unpack
 from limpet.devices import DevicePolicy, summary
 from limpet.keyring import generate_secret
 from limpet.stores import MemoryStore, WrappingStore

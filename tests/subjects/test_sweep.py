@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager, events
-from limpet._core import locks, marks
-from limpet._core.record import Contents, pack
-from limpet._core.tokens import new_id, new_version
+from limpet._core import locks
+from limpet._wire import marks
+from limpet._wire.record import Contents, pack
+from limpet._wire.tokens import new_id, new_version
 from limpet.contract import Record
 from limpet.runtime import AsyncioRuntime
 from limpet.testing import FakeClock

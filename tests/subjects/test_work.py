@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from limpet import Session, SessionBusy, SessionClosed, SessionEnded, SessionPolicy
-from limpet._core import locks, marks
+from limpet._core import locks
+from limpet._wire import marks
 from limpet.runtime import AsyncioRuntime
 from tests.subjects.site import STORES, Site, doing, opened
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from limpet._core import form_tokens, plan, tokens
-from limpet._core.merge import diff_keys
+from limpet._core import form_tokens, plan
 from limpet._core.plan import Plan
-from limpet._core.record import Contents, Predecessor, pack, unpack
 from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
+from limpet._merge import diff_keys
+from limpet._wire import tokens
+from limpet._wire.record import Contents, Predecessor, pack, unpack
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 

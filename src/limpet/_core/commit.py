@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, cookie_session, forward, importing, logins, marks, plan, rotation, tokens
+from limpet._core import conflict, cookie_session, importing, logins, plan, rotation
 from limpet._core.attempt import Attempt
 from limpet._core.plan import Plan, Step
-from limpet._core.record import Found
 from limpet._core.state import (
     ACCESSED,
     CROSS_SITE,
@@ -23,10 +22,12 @@ from limpet._core.state import (
     SUCCEEDS,
     WATCHED,
     WRITTEN,
-    Gone,
     Read,
     SessionState,
 )
+from limpet._wire import forward, marks, tokens
+from limpet._wire.marks import Gone
+from limpet._wire.record import Found
 from limpet.errors import SessionClosed, SessionEnded, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:

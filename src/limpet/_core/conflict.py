@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from limpet import _flashes as flashes
 from limpet import events
-from limpet._core import flashes, form_tokens
-from limpet._core.merge import Rule, merge
+from limpet._core import form_tokens
 from limpet._core.notes import add_up
-from limpet._core.record import FACTS, Contents, CorruptPayload, Found, pack, unpack
-from limpet._core.records import InTheWay
 from limpet._core.settle import settle, settle_views
 from limpet._core.state import (
     DISPLACED,
@@ -27,10 +25,13 @@ from limpet._core.state import (
     SUCCEEDS,
     WATCHED,
     WRITTEN,
-    Gone,
     Read,
     SessionState,
 )
+from limpet._merge import Rule, merge
+from limpet._wire.marks import Gone
+from limpet._wire.record import FACTS, Contents, CorruptPayload, Found, pack, unpack
+from limpet._wire.records import InTheWay
 from limpet.contract import Record
 from limpet.errors import SessionEnded, StoreUnavailable
 

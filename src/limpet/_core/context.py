@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from limpet._core.cookie_revocation import Revocation
-from limpet._core.ids import Ids
 from limpet._core.plan import Plan, Rules
-from limpet._core.record import Contents
 from limpet._core.state import SessionState
 from limpet._core.storage import Storage
 from limpet._core.watch import Watch
 from limpet._emitter import Emitter
+from limpet._wire.ids import Ids
+from limpet._wire.record import Contents
 from limpet.contract import ClientStore
 from limpet.policy import SessionPolicy
 from limpet.protocols import Header, Importer, Reader, Serializer, Transport

@@ -1,6 +1,6 @@
 """How cookie sessions are ended, where that was asked for: by marks in a server-side store.
 
-With ``denylist`` there is one mark (`limpet._core.marks`) for each login, named by the *lineage* that all its cookies
+With ``denylist`` there is one mark (`limpet._wire.marks`) for each login, named by the *lineage* that all its cookies
 have in common: it says that the login was ended, or how often its id was changed, so that cookies from before the last
 change are dead. With ``epoch`` sessions of a subject are ended together, by the numbers of `limpet._core.positions`. A
 cookie is believed only after the mark was looked for.
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from limpet._core import marks
 from limpet._core.positions import JOURNAL, number_of, subject_key
-from limpet._core.record import Contents
+from limpet._wire import marks
+from limpet._wire.record import Contents
 from limpet.contract import NEVER
 from limpet.errors import LimpetError
 from limpet.policy import slack_ms

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet import events
-from limpet._core import conflict, plan, tokens
+from limpet._core import conflict, plan
 from limpet._core.cookie_revocation import Ended
 from limpet._core.plan import Plan, Step
-from limpet._core.record import Contents, CorruptPayload, unpack
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, Read, SessionState
+from limpet._wire import tokens
+from limpet._wire.record import Contents, CorruptPayload, unpack
 from limpet.contract import Record
 from limpet.errors import CookieTooLarge, SessionClosed
 

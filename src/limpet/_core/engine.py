@@ -13,15 +13,12 @@ from typing import Any, Literal, TypeVar, cast
 
 from limpet import events
 from limpet._cookies import MAX_COOKIE
-from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record, tokens
+from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading
 from limpet._core import commit as commits
 from limpet._core.context import Context
 from limpet._core.cookie_revocation import Revocation
-from limpet._core.ids import Ids
 from limpet._core.mapping import SessionMapping, state_of
 from limpet._core.plan import Plan, Rules
-from limpet._core.record import Contents
-from limpet._core.redact import redact
 from limpet._core.session import Session
 from limpet._core.state import (
     AMBIGUOUS,
@@ -42,6 +39,10 @@ from limpet._core.storage import Storage
 from limpet._core.watch import Watch
 from limpet._emitter import Emitter
 from limpet._inline import Inline
+from limpet._redact import redact
+from limpet._wire import record, tokens
+from limpet._wire.ids import Ids
+from limpet._wire.record import Contents
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
 from limpet.policy import SessionPolicy

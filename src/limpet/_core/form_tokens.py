@@ -14,10 +14,10 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from limpet._core import tokens
 from limpet._core.mapping import SessionMapping, state_of
 from limpet._core.plan import Step
-from limpet._core.record import unpack
+from limpet._wire import tokens
+from limpet._wire.record import unpack
 
 if TYPE_CHECKING:
     from limpet._core.context import Context

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, logins, marks, rotation
+from limpet._core import conflict, logins, rotation
 from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
-from limpet._core.record import Contents, Found, pack
 from limpet._core.state import (
     ACCESSED,
     EXPOSED,
@@ -26,12 +25,14 @@ from limpet._core.state import (
     REGENERATE,
     WATCHED,
     WRITTEN,
-    Gone,
     Leaving,
     Old,
     Read,
     SessionState,
 )
+from limpet._wire import marks
+from limpet._wire.marks import Gone
+from limpet._wire.record import Contents, Found, pack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.protocols import Header, Imported, Importer

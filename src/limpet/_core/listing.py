@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from limpet._core import marks, plan
-from limpet._core.record import Contents, CorruptPayload, unpack
+from limpet._core import plan
+from limpet._wire import marks
+from limpet._wire.record import Contents, CorruptPayload, unpack
 from limpet.contract import Record
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from limpet._core import marks, tokens
+from limpet._wire import marks, tokens
 from limpet.contract import Record
 from limpet.errors import SessionBusy, StoreUnavailable
 

@@ -16,10 +16,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet import events
-from limpet._core import conflict, forward, locks, marks, plan, tokens
+from limpet._core import conflict, locks, plan
 from limpet._core.listing import Kept, live
-from limpet._core.record import CorruptPayload, unpack
-from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState
+from limpet._core.state import EXPOSED, LOGIN, Read, SessionState
+from limpet._wire import forward, marks, tokens
+from limpet._wire.marks import Gone
+from limpet._wire.record import CorruptPayload, unpack
 from limpet.contract import Record
 from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from limpet._core.record import Contents, Found
 from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, Read, SessionState
 from limpet._native import caused
+from limpet._wire.record import Contents, Found
 
 __all__ = ["add_up", "adopt", "begin", "check_text", "expose", "forget_key", "own"]
 

@@ -9,7 +9,6 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from limpet._core.record import Contents
 from limpet._core.state import (
     ACCESSED,
     BURIED,
@@ -30,6 +29,7 @@ from limpet._core.state import (
     SessionState,
     View,
 )
+from limpet._wire.record import Contents
 from limpet.contract import NEVER
 from limpet.policy import slack_ms
 

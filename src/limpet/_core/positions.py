@@ -21,15 +21,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from limpet._core import marks, tokens
-from limpet._core.marks import Facts
-from limpet._core.record import Contents
+from limpet._wire import marks, tokens
+from limpet._wire.marks import Facts
+from limpet._wire.record import Contents
 from limpet.contract import NEVER, Record
 from limpet.errors import SessionConflict
 
 if TYPE_CHECKING:
-    from limpet._core.records import Records
     from limpet._core.state import SessionState
+    from limpet._wire.records import Records
     from limpet.policy import SessionPolicy
 
 __all__ = ["JOURNAL", "Journal", "Positions", "names_of", "number_of", "subject_key"]

@@ -1,6 +1,6 @@
 """A change of id that its process could not finish: any process that reads the new record does.
 
-The record of a new id names what it takes the place of (`limpet._core.record.Predecessor`) from its first write on.
+The record of a new id names what it takes the place of (`limpet._wire.record.Predecessor`) from its first write on.
 Nearly always that has ended when somebody comes with the new id; the next write then leaves the name out. Where the
 process died, or lost the store, what others saved under the old id meanwhile is merged first, and then it is ended.
 """
@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from limpet._core import conflict, marks, tokens
+from limpet._core import conflict
 from limpet._core.attempt import Attempt
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
-from limpet._core.record import Found, Predecessor
-from limpet._core.state import Gone, SessionState
+from limpet._core.state import SessionState
+from limpet._wire import marks, tokens
+from limpet._wire.marks import Gone
+from limpet._wire.record import Found, Predecessor
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 

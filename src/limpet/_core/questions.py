@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from limpet._core.context import Context
 from limpet._core.plan import Step
-from limpet._core.record import pack
 from limpet._core.settle import settle_views
 from limpet._core.state import SessionState
+from limpet._wire.record import pack
 
 __all__ = ["differs", "pack_as_it_will_be"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from limpet._core import conflict, cookie_session, importing, plan, predecessors, questions, record
+from limpet._core import conflict, cookie_session, importing, plan, predecessors, questions
 from limpet._core.attempt import Attempt
 from limpet._core.context import Context
 from limpet._core.cookie_session import Opened
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
-from limpet._core.record import Found
-from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, Gone, SessionState
+from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, SessionState
+from limpet._wire import record
+from limpet._wire.marks import Gone
+from limpet._wire.record import Found
 from limpet.errors import StoreUnavailable
 
 __all__ = ["find", "is_live", "refresh"]

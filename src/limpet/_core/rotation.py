@@ -11,13 +11,15 @@ import enum
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, forward, logins, marks, tokens
+from limpet._core import conflict, logins
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
-from limpet._core.record import Found, pack, unpack
-from limpet._core.records import InTheWay
-from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Gone, Leaving, Read, SessionState
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Leaving, Read, SessionState
+from limpet._wire import forward, marks, tokens
+from limpet._wire.marks import Gone
+from limpet._wire.record import Found, pack, unpack
+from limpet._wire.records import InTheWay
 from limpet.contract import Record
 from limpet.errors import SessionLimitReached, StoreUnavailable
 

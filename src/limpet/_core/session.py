@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
-from limpet._core import flashes, notes
-from limpet._core.flashes import Flash
+from limpet import _flashes as flashes
+from limpet._core import notes
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
 from limpet._core.standalone import Standalone
 from limpet._core.state import (
@@ -30,6 +30,7 @@ from limpet._core.state import (
     WRITTEN,
     View,
 )
+from limpet._flashes import Flash
 from limpet._native import mypyc_attr
 from limpet.contract import NEVER
 

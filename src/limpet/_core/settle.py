@@ -11,9 +11,9 @@ from typing import Any
 
 from limpet import events
 from limpet._core.context import Context
-from limpet._core.merge import MISSING, merge
 from limpet._core.notes import own
 from limpet._core.state import FROZEN, Loan, SessionState
+from limpet._merge import MISSING, merge
 from limpet.errors import SessionConflict
 
 __all__ = ["settle", "settle_views"]

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from limpet._core.record import Contents
 from limpet._core.state import ENDED, LOGIN, REGENERATE, Read, SessionState
+from limpet._wire.record import Contents
 from limpet.contract import Record
 from limpet.errors import SessionClosed
 from limpet.policy import SessionPolicy

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from limpet._core.record import Contents, Found, Predecessor
+from limpet._wire.marks import Gone
+from limpet._wire.record import Contents, Found, Predecessor
 from limpet.contract import Record
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ __all__ = [
     "SUCCEEDS",
     "WATCHED",
     "WRITTEN",
-    "Gone",
     "Leaving",
     "Loan",
     "Old",
@@ -144,28 +144,6 @@ class Read(NamedTuple):
     def __repr__(self) -> str:
         """Name the session without its id."""
         return f"<Read {self.key[:8] if self.key else 'cookie'}>"
-
-
-class Gone(NamedTuple):
-    """A tombstone that was found under a presented id: the application replaced or ended that session lately.
-
-    Attributes:
-        key: The store key of the presented id.
-        record: The tombstone.
-        how: ``"login"``, ``"regenerate"`` or ``"logout"``.
-        successor: The store key of the session that took its place, or None.
-        others: The store keys of earlier logins from the same id, of other subjects.
-    """
-
-    key: str
-    record: Record
-    how: str
-    successor: str | None
-    others: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        """Name the session without its id."""
-        return f"<Gone {self.key[:8]}>"
 
 
 class Leaving(NamedTuple):

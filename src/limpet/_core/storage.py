@@ -11,15 +11,16 @@ from functools import partial
 from typing import Final, TypeVar, cast
 
 from limpet import events
-from limpet._core import forward, marks, plan, tokens
+from limpet._core import plan
 from limpet._core.plan import Rules
 from limpet._core.positions import JOURNAL, Journal, Positions
-from limpet._core.powers import NO_RECORDS, NoRecords, Powers
-from limpet._core.record import CorruptPayload, ForeignPayload, Found, unpack
-from limpet._core.records import InTheWay
-from limpet._core.state import Gone
 from limpet._emitter import Emitter
 from limpet._native import caused
+from limpet._powers import NO_RECORDS, NoRecords, Powers
+from limpet._wire import forward, marks, tokens
+from limpet._wire.marks import Gone
+from limpet._wire.record import CorruptPayload, ForeignPayload, Found, unpack
+from limpet._wire.records import InTheWay
 from limpet.contract import ABSENT, DONE, ClientStore, Outcome, Record, Store, supports
 from limpet.errors import LimpetError, StoreUnavailable
 from limpet.protocols import Serializer

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import Final
 
-from limpet._core.marks import is_mark
+from limpet._wire.marks import is_mark
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.runtime import AsyncioRuntime
 

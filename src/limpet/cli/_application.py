@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from limpet import SessionManager
-from limpet._core.marks import TOMBSTONE_LIFE
+from limpet._wire.marks import TOMBSTONE_LIFE
 from limpet.asgi import PROBE
 from limpet.cli._findings import Finding, fine, mend, note
 from limpet.cli.group import Failure

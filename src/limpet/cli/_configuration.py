@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 from limpet import environment
-from limpet._core.tokens import new_version
+from limpet._wire.tokens import new_version
 from limpet.cli._clocks import check_clocks
 from limpet.cli._files import missing_file, missing_folder, path_of, path_problems
 from limpet.cli._findings import Finding, fine, mend, note

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from limpet._core import marks
-from limpet._core.marks import Facts
 from limpet._core.positions import JOURNAL, number_of
 from limpet._core.storage import Storage
-from limpet._core.tokens import new_version
+from limpet._wire import marks
+from limpet._wire.marks import Facts
+from limpet._wire.tokens import new_version
 from limpet.cli._copied import State
 from limpet.cli._records import PAGE, milliseconds, progress
 from limpet.contract import NEVER, Record, Scans, Store, supports

@@ -20,8 +20,8 @@ from typing import Any, Final, Literal, TypeAlias
 import click
 
 from limpet import SessionManager, environment
-from limpet._core import forward, marks
-from limpet._core.record import SEALED, Contents, CorruptPayload, unpack
+from limpet._wire import forward, marks
+from limpet._wire.record import SEALED, Contents, CorruptPayload, unpack
 from limpet.cli._files import missing_file
 from limpet.cli.group import Failure
 from limpet.cli.options import operator

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from limpet import SessionManager, SessionPolicy
-from limpet._core import listing, marks
+from limpet._core import listing
 from limpet._detached import is_key
+from limpet._wire import marks
 from limpet.cli._files import missing_file
 from limpet.cli._records import contents_of, is_live, is_revoked, is_sealed, kind_of, milliseconds, pages, stands
 from limpet.cli.group import Failure

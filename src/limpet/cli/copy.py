@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from limpet import SessionManager
-from limpet._core import marks
+from limpet._wire import marks
 from limpet.cli._copied import Copied, State
 from limpet.cli._copied_marks import Marks, is_tombstone
 from limpet.cli._records import PAGE, milliseconds, progress, server_store

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from limpet._core import forward
 from limpet._detached import is_key
+from limpet._wire import forward
 from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into, resolve
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, print_json, run, store_option

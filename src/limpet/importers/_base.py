@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from limpet._cookies import delete_cookie, find
-from limpet._core.tokens import b64decode
+from limpet._wire.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.keyring import refuse_store_url
 from limpet.policy import CookiePolicy

@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, Generic, TypeVar
 
-from limpet._core.tokens import b64decode, b64encode, b64read
 from limpet._native import mypyc_attr
+from limpet._wire.tokens import b64decode, b64encode, b64read
 from limpet.keyring import Keyring
 from limpet.protocols import Header
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from limpet._core.record import SEALED
+from limpet._wire.record import SEALED
 from limpet.contract import Record
 from limpet.keyring import KEY_ID_BYTES, Keyring
 from limpet.sealers.encrypted import XAES256GCM

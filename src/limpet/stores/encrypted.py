@@ -6,7 +6,7 @@ deletion by version. A payload that was encrypted under a key that is not listed
 foreign one: an anonymous session, and the record stays, because workers with other secrets may read it while a new
 secret is being rolled out.
 
-Marks (`limpet._core.marks`) are left as they are: they hold no session, and a command line that revokes sessions need
+Marks (`limpet._wire.marks`) are left as they are: they hold no session, and a command line that revokes sessions need
 not have the keys.
 """
 
@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from limpet._core import marks
-from limpet._core.record import SEALED
+from limpet._wire import marks
+from limpet._wire.record import SEALED
 from limpet.contract import Record, Store
 from limpet.stores.wrapping import WrappingStore
 

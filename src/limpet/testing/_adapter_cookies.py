@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 
-from limpet._core.tokens import encode_id, new_id
+from limpet._wire.tokens import encode_id, new_id
 from limpet.policy import CookiePolicy
 from limpet.testing._adapter_site import Site
 from limpet.transports.header import HeaderTransport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from limpet._core.tokens import store_key
+from limpet._wire.tokens import store_key
 from limpet.contract import NEVER, Record
 from limpet.policy import SessionPolicy
 from limpet.testing._adapter_site import Site

@@ -14,8 +14,8 @@ from itertools import product
 
 import pytest
 
-from limpet._core.marks import is_mark
-from limpet._core.tokens import b64encode, encode_id, new_id
+from limpet._wire.marks import is_mark
+from limpet._wire.tokens import b64encode, encode_id, new_id
 from limpet.contract import ClientStore
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.testing._adapter_site import Site, WatchedStore

@@ -12,8 +12,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 
-from limpet._core.ids import Ids
-from limpet._core.tokens import SHORT_BYTES
+from limpet._wire.ids import Ids
+from limpet._wire.tokens import SHORT_BYTES
 from limpet.adapters.django import SessionStore, _settings
 from limpet.adapters.django._transport import KeyTransport
 from limpet.manager import SessionManager

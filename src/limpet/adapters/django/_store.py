@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from limpet._blocking import drive
-from limpet._core.tokens import SHORT_BYTES, encode_id, new_id
+from limpet._wire.tokens import SHORT_BYTES, encode_id, new_id
 from limpet.adapters.django._extras import Extras
 from limpet.adapters.django._kept import KeptStore
 from limpet.adapters.django._settings import manager

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _META: Final = "_limpet"
 _FORMAT: Final = JSONSerializer.format
-_HEAD: Final = 5  # the format byte and the checksum, see `limpet._core.record.pack`
+_HEAD: Final = 5  # the format byte and the checksum, see `limpet._wire.record.pack`
 _UNREADABLE: Final = Record(0, b"", 0, 0)
 _MISTAKES: Final = (TypeError, LookupError, AttributeError, NameError, AssertionError, NotImplementedError)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from limpet._cookies import MAX_AGE
-from limpet._core.record import FACTS, Contents, CorruptPayload, pack, unpack
+from limpet._wire.record import FACTS, Contents, CorruptPayload, pack, unpack
 from limpet.adapters._documents import DocumentStore
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.contract import NEVER, Record

@@ -16,8 +16,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
-from limpet._core.marks import is_mark
-from limpet._core.record import Contents, CorruptPayload, pack, unpack
+from limpet._wire.marks import is_mark
+from limpet._wire.record import Contents, CorruptPayload, pack, unpack
 from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._keys import read_keys
 from limpet.contract import DONE, Record

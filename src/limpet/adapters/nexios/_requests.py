@@ -8,8 +8,8 @@ import nexios.http
 from nexios.http.request import HTTPConnection
 
 from limpet._cookies import find
-from limpet._core import tokens
 from limpet._core.session import backend_of
+from limpet._wire import tokens
 from limpet.adapters.nexios._words import Session, UnusableSession
 from limpet.asgi import session_in
 from limpet.errors import ConfigurationError, SessionError

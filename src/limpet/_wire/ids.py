@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from hashlib import sha256
 
-from limpet._core import tokens
+from limpet._wire import tokens
 from limpet.protocols import Sealer
 
 __all__ = ["Ids"]

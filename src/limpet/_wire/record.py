@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from limpet._core.tokens import b64decode, b64encode
 from limpet._native import caused
+from limpet._wire.tokens import b64decode, b64encode
 from limpet.contract import Record
 from limpet.errors import UnstorableValue
 

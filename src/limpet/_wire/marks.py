@@ -12,19 +12,19 @@ import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from limpet._core import tokens
-from limpet._core.state import Gone
+from limpet._wire import tokens
 from limpet.contract import Record
 
 if TYPE_CHECKING:
-    from limpet._core.records import Records
+    from limpet._wire.records import Records
 
 __all__ = [
     "FORMAT",
     "TOMBSTONE_LIFE",
     "Facts",
+    "Gone",
     "amend",
     "buried",
     "is_mark",
@@ -49,6 +49,28 @@ _NUMBERS: Final = (
 )
 
 Facts: TypeAlias = dict[str, Any]
+
+
+class Gone(NamedTuple):
+    """A tombstone that was found under a presented id: the application replaced or ended that session lately.
+
+    Attributes:
+        key: The store key of the presented id.
+        record: The tombstone.
+        how: ``"login"``, ``"regenerate"`` or ``"logout"``.
+        successor: The store key of the session that took its place, or None.
+        others: The store keys of earlier logins from the same id, of other subjects.
+    """
+
+    key: str
+    record: Record
+    how: str
+    successor: str | None
+    others: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Name the session without its id."""
+        return f"<Gone {self.key[:8]}>"
 
 
 def mark_key(*about: str) -> str:

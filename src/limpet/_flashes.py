@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from limpet._core.merge import MISSING
+from limpet._merge import MISSING
 
 __all__ = ["KEY", "Flash", "add", "combine", "is_prefetch", "take"]
 
