@@ -6,9 +6,8 @@ All of it needs a store on the server. What a cookie holds the server cannot lis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -23,6 +22,7 @@ from limpet._core.positions import subject_key
 from limpet._core.session import Session, state_of
 from limpet._core.state import LOGIN, PASSIVE, Read
 from limpet._detached import is_key, open_session
+from limpet._session_info import SessionInfo
 from limpet._wire import marks, tokens
 from limpet._wire.record import Contents, Found, pack
 from limpet.contract import NEVER, Record, Scans, supports
@@ -36,40 +36,6 @@ log = logging.getLogger("limpet")
 _PAGE: Final = 500  # records that one step of a walk through the store takes
 _LOCK_LIFE: Final = 10.0  # seconds that a revocation may hold up others that spare a session, should its process die
 _LOCK_WAIT: Final = 15.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionInfo:
-    """One live session, as a person sees it in a list of devices. It holds nothing that could be sent as a cookie.
-
-    Attributes:
-        public_id: Names it, for `SessionManager.revoke`.
-        subject: Whose it is.
-        created_at: When it began.
-        last_seen: When it was last used, as exact as ``SessionPolicy.touch_interval``.
-        expires_at: When it ends if nobody uses it; None: never.
-        authenticated_at: When somebody logged in.
-        remember: It was a login with ``remember=True``.
-        device: The user agent in a few words, such as ``Firefox 141 on Ubuntu``; ``unknown`` without
-            ``SessionManager(devices=True)``.
-        user_agent: The header itself.
-        address: The truncated address, such as ``203.0.113.0/24``.
-        tags: What the application put on the login.
-        current: It is the session that was given as ``current``.
-    """
-
-    public_id: str
-    subject: str | None
-    created_at: datetime
-    last_seen: datetime
-    expires_at: datetime | None
-    authenticated_at: datetime | None = None
-    remember: bool = False
-    device: str = "unknown"
-    user_agent: str | None = None
-    address: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    current: bool = False
 
 
 class Directory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, cookie_session, importing, logins, plan, rotation
+from limpet._core import conflict, cookie_session, importing, logins, plan, rotation, tags
 from limpet._core.attempt import Attempt
 from limpet._core.plan import Plan, Step
 from limpet._core.state import (
@@ -316,7 +316,7 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
     for target in targets:
-        await logins.leave_tags(engine, target)
+        await tags.leave(engine, target)
     gone = state.gone
     if gone is not None and gone.how == "regenerate" and gone.successor is not None:
         there = await engine.storage.load(gone.successor)

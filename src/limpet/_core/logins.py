@@ -16,12 +16,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet import events
-from limpet._core import conflict, locks, plan
+from limpet._core import conflict, locks, plan, tags
 from limpet._core.listing import Kept, live
 from limpet._core.state import EXPOSED, LOGIN, Read, SessionState
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import CorruptPayload, unpack
+from limpet._wire.record import unpack
 from limpet.contract import Record
 from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 
@@ -33,7 +33,6 @@ __all__ = [
     "Places",
     "has_room",
     "insert",
-    "leave_tags",
     "limit_of",
     "lineage_of",
     "stand_as_before",
@@ -44,8 +43,6 @@ __all__ = [
 
 _HOPS: Final = 4  # changes of id that are followed
 _OTHERS: Final = 4  # logins of other subjects from one id that its tombstone names
-_LISTED: Final = 200  # subjects that are listed under one tag
-_DAY: Final = 86_400_000  # milliseconds
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
 
 
@@ -97,7 +94,7 @@ async def insert(attempt: Attempt) -> bool:
     limit = None if subject is None else limit_of(engine, subject)
     if login and subject is not None:
         for name, value in draft.tags.items():
-            await _register(engine, name, value, subject, plan.absolute_deadline(draft, engine.policy))
+            await tags.register(engine, name, value, subject, plan.absolute_deadline(draft, engine.policy))
     if subject is None or limit is None:
         return await _insert(attempt, subject)
     if engine.policy.when_full == "refuse" or limit < 1:
@@ -376,47 +373,3 @@ async def _count(engine: Context, subject: str) -> int:
     facts = await marks.amend(engine.storage, marks.mark_key("logins", subject), next_)
     number: int = facts["n"]
     return number
-
-
-async def _register(engine: Context, name: str, value: str, subject: str, until: int) -> None:
-    """Note that a subject has logged in with a tag: first, so that who revokes the tag looks at the subject.
-
-    Of a tag with very many subjects it is noted, once a day, that there are more: then all sessions are looked at.
-    """
-    key = marks.tag_key(name, value)
-    there = await engine.storage.load(key)
-    known = (marks.read(there.payload) or {}) if there is not None else {}
-    if until <= known.get("many", 0) or known.get("subjects", {}).get(subject, 0) >= until:
-        return
-
-    def add(facts: marks.Facts) -> tuple[marks.Facts, int]:
-        now = engine.clock()
-        subjects = {who: end for who, end in facts.get("subjects", {}).items() if end > now}
-        many = facts.get("many", 0)
-        if subject in subjects or len(subjects) < _LISTED:
-            subjects[subject] = max(until, subjects.get(subject, 0))
-        else:
-            many = max(many, until + _DAY)
-        later = engine.storage.positions.keep_until() if facts.get("at") else 0
-        more = {"many": many} if many else {}
-        return {**facts, **more, "subjects": subjects}, max(*subjects.values(), many, later)
-
-    await marks.amend(engine.storage, key, add)
-
-
-async def leave_tags(engine: Context, read: Read) -> None:
-    """Drop the lists of tags that only this session, which was logged out, is on: a tag of its own leaves nothing."""
-    try:
-        contents = unpack(read.record.payload, engine.serializer)
-    except CorruptPayload:
-        return
-    own = {read.record.subject: plan.absolute_deadline(contents, engine.policy)}
-    for name, value in contents.tags.items():
-        key = marks.tag_key(name, value)
-        try:
-            there = await engine.storage.load(key)
-            facts = None if there is None else marks.read(there.payload)
-            if there is not None and facts is not None and facts == {"subjects": own}:
-                await engine.storage.delete(key, there.version)
-        except StoreUnavailable:
-            return  # said as an event

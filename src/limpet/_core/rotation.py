@@ -1,8 +1,7 @@
 """Changing the id of a session: at once (`move`, for login and regenerate) or with a grace (`renew`).
 
-The new record is written first, so that an error on the way leaves the old id as it was. Then the old record is
-replaced, by the version that was read: by a tombstone, or by a forward record that leads to the new id. What another
-request saved in between comes back as a conflict and is merged. Each of these writes can be told by its version.
+The new record is written first, so that an error leaves the old id as it was. Then the old record is replaced, by the
+version that was read, by a tombstone or by a forward record; what was saved in between is merged.
 """
 
 from __future__ import annotations

@@ -1,0 +1,43 @@
+"""What is told of a live session in a list of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+__all__ = ["SessionInfo"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionInfo:
+    """One live session, as a person sees it in a list of devices. It holds nothing that could be sent as a cookie.
+
+    Attributes:
+        public_id: Names it, for `SessionManager.revoke`.
+        subject: Whose it is.
+        created_at: When it began.
+        last_seen: When it was last used, as exact as ``SessionPolicy.touch_interval``.
+        expires_at: When it ends if nobody uses it; None: never.
+        authenticated_at: When somebody logged in.
+        remember: It was a login with ``remember=True``.
+        device: The user agent in a few words, such as ``Firefox 141 on Ubuntu``; ``unknown`` without
+            ``SessionManager(devices=True)``.
+        user_agent: The header itself.
+        address: The truncated address, such as ``203.0.113.0/24``.
+        tags: What the application put on the login.
+        current: It is the session that was given as ``current``.
+    """
+
+    public_id: str
+    subject: str | None
+    created_at: datetime
+    last_seen: datetime
+    expires_at: datetime | None
+    authenticated_at: datetime | None = None
+    remember: bool = False
+    device: str = "unknown"
+    user_agent: str | None = None
+    address: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    current: bool = False
