@@ -290,7 +290,8 @@ class Socket(Exchange):
         ]
         for each in waiting:
             each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        if waiting:
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def fail(self, error: BaseException) -> bool:
         """A client that hung up is no failure of the handler: what it wrote is saved."""

@@ -11,13 +11,14 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from limpet._core.session import Session, backend_of, state_of
-from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
+from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING, READY
 from limpet._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
 from limpet._inline import Inline
 from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
+from limpet._startup import Startable, fit, refuse_to_start, run_lifespan
 from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager, warn_about_http
@@ -43,7 +44,7 @@ _DRAIN = 10.0  # seconds that a shutdown waits for saves under way
 _PASSIVE_PATHS = 1_000  # paths that are remembered because their handlers called `Session.passive`
 
 
-class SessionMiddleware:
+class SessionMiddleware(metaclass=Startable):
     """Gives every request its session, in ``scope["session"]`` and ``scope["state"]["session"]``.
 
     Args:
@@ -62,6 +63,8 @@ class SessionMiddleware:
 
     make: Callable[[Any], Session] = Session
     """What makes the session of a request; an adapter may give it a class of its own."""
+    made_by_frameworks: ClassVar[bool] = True
+    """Whether a framework makes the middleware when the server asks it to start; else an adapter does."""
 
     def __init__(
         self,
@@ -116,6 +119,8 @@ class SessionMiddleware:
                 await engine.load(session)
             except StoreUnavailable:  # kept, and raised at first use: a route without sessions stays up
                 pass
+        elif self._lazy and state.loaded == READY and engine.is_server_side:
+            state.loaded = PENDING  # a forgotten `load` is an error for every visitor, not only for some
         key = self._scope_key
         self._publish(scope, key, session)
         exchange: Http | Socket
@@ -234,31 +239,12 @@ class SessionMiddleware:
     # -- lifespan
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered = stopped = False
         self._shared_state = scope.get("state")
-
-        async def answer(message: Message) -> None:
-            nonlocal answered, stopped
-            answered = True
-            if message["type"] == "lifespan.startup.complete":
-                await self.startup()
-            elif message["type"].startswith("lifespan.shutdown."):
-                stopped = True
-                await self.shutdown()  # before the server hears of it: it may end its event loop at once
-            await send(message)
-
-        try:
-            await self.app(scope, receive, answer)
-            if not answered:  # an application without a lifespan of its own, which returned: the sessions have one
-                await receive()
-                await self.startup()
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-        finally:
-            if not stopped:
-                await self.shutdown()
-        if not answered:
-            await send({"type": "lifespan.shutdown.complete"})
+        problem = fit(self.manager, self.close_sockets)
+        if problem is not None:
+            await refuse_to_start(problem, receive, send)
+        else:
+            await run_lifespan(self, scope, receive, send)
 
     async def startup(self) -> None:
         """Open the store and begin to sweep expired records; the lifespan of the application calls this by itself."""
@@ -266,7 +252,9 @@ class SessionMiddleware:
             await self.manager.startup()
         except StoreUnavailable as error:
             log.warning("the session store cannot be opened yet: %s", error)
-        if self._sweep_interval is not None:
+        if not isinstance(self.manager.runtime, AsyncioRuntime):
+            self._next_sweep = None  # trio: nothing runs beside the requests
+        elif self._sweep_interval is not None:
             self._sweeper = asyncio.create_task(self._sweep_for_ever(self._sweep_interval))
 
     async def shutdown(self) -> None:

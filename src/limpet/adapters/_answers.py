@@ -24,6 +24,8 @@ class AnsweredInside(asgi.SessionMiddleware):
     drops what the handler wrote and keeps a logout, as an exception does that comes out of an application.
     """
 
+    made_by_frameworks = False
+
     async def save(self, session: Session, failed: bool) -> None:
         """Commit what is not idle."""
         await super().save(session, failed or has_failed(session))
