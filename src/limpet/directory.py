@@ -20,7 +20,7 @@ from limpet._core.listing import Kept
 from limpet._core.positions import subject_key
 from limpet._core.record import Contents, Found, pack
 from limpet._core.session import Session, state_of
-from limpet._core.state import LOGIN, Read
+from limpet._core.state import LOGIN, PASSIVE, Read
 from limpet._detached import is_key, open_session
 from limpet.contract import NEVER, Record, Scans, supports
 from limpet.devices import summary
@@ -77,14 +77,18 @@ class Directory:
 
         Args:
             subject: As given to `Session.login`.
-            current: The session of this request, or its public id, to be told from the others.
+            current: The session of this request, or its public id, to be told from the others. Given as a session, it
+                is last seen now.
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
             StoreUnavailable: The store does not answer.
         """
         own = current.public_id if isinstance(current, Session) else current
-        found = [self.info(kept, own) for kept in await listing.live(self._engine, subject)]
+        used = 0
+        if isinstance(current, Session) and not state_of(current).flags & PASSIVE:
+            used = self._engine.clock()
+        found = [self.info(kept, own, used) for kept in await listing.live(self._engine, subject)]
         return sorted(found, key=lambda info: (info.last_seen, info.public_id), reverse=True)
 
     async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
@@ -331,20 +335,22 @@ class Directory:
             engine.emit(events.SessionRevoked, key, subject=record.subject)
         return ended
 
-    def info(self, kept: Kept, own: str | None) -> SessionInfo:
+    def info(self, kept: Kept, own: str | None, used: int = 0) -> SessionInfo:
         """Return what a list shows of a record.
 
         Args:
             own: The public id of the session that looks, or None.
+            used: When that one was used, as far as it is not written down yet, in milliseconds since 1970.
         """
         contents, record = kept.contents or Contents(0), kept.record
-        limit = plan.deadline(contents, record.accessed, self._engine.policy)
+        accessed = max(record.accessed, used) if kept.key == own else record.accessed
+        limit = plan.deadline(contents, accessed, self._engine.policy)
         agent = contents.device.get("agent")
         return SessionInfo(
             public_id=kept.key,
             subject=record.subject,
             created_at=_moment(contents.created),
-            last_seen=_moment(record.accessed),
+            last_seen=_moment(accessed),
             expires_at=None if limit == NEVER else _moment(limit),
             authenticated_at=_moment(contents.authenticated) if contents.authenticated else None,
             remember=contents.remember,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -9,6 +10,8 @@ from limpet._core import tokens
 from limpet.protocols import Sealer
 
 __all__ = ["Ids"]
+
+log = logging.getLogger("limpet")
 
 
 class Ids:
@@ -22,7 +25,7 @@ class Ids:
         size: Bytes of a new id.
     """
 
-    __slots__ = ("_key_prefix", "_sealer", "_size", "_unsigned_until", "clock")
+    __slots__ = ("_key_prefix", "_sealer", "_size", "_unsigned_until", "_warned", "clock")
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Ids:
         self._key_prefix = tokens.key_prefix(namespace)
         self._sealer = sealer
         self._unsigned_until = unsigned_until
+        self._warned = False
         self._size = size
 
     def new(self) -> bytes:
@@ -48,9 +52,19 @@ class Ids:
             raw = tokens.decode_id(token)
             return tokens.id_of_signed(token) if raw is None else raw
         raw = self._sealer.open(token)
-        if raw is None and self._unsigned_until and self.clock() < self._unsigned_until:
-            return tokens.decode_id(token)
+        if raw is None and tokens.decode_id(token) is not None:
+            if self.clock() < self._unsigned_until:
+                return tokens.decode_id(token)
+            self._warn()
         return raw if raw is not None and len(raw) in (tokens.ID_BYTES, tokens.SHORT_BYTES) else None
+
+    def _warn(self) -> None:
+        if not self._warned and not self._unsigned_until:
+            log.warning(
+                "a cookie holds an id without a signature, as it was handed out before there was a secret, and counts "
+                "as anonymous: SessionManager(unsigned_until=...) lets such ids in until a date, and signs them"
+            )
+        self._warned = True
 
     def present(self, raw: bytes) -> str:
         """Return the token that a client is given for an id."""

@@ -60,6 +60,7 @@ class Application(BlackSheepApplication):
         policy: SessionPolicy | None = None,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
         close_sockets: float | None = None,
     ) -> None:
         """Give every request a session, as ``request.session``. Call it once, before the application starts.
@@ -80,6 +81,7 @@ class Application(BlackSheepApplication):
                 drops the writes of a failing handler unless it says ``save_on_error=True``.
             exclude: Paths without sessions: ``"/health"`` is that path and all below it; or compiled patterns.
             lazy: Read nothing from the store until ``await request.session.load()``.
+            passive: Paths whose requests do not count as activity, written as ``exclude``.
             close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
                 `limpet.asgi.SessionMiddleware`.
 
@@ -109,9 +111,11 @@ class Application(BlackSheepApplication):
                 policy=policy,
             )
         if manager is not None:
-            self._sessions = Middleware(self._run, manager, exclude=exclude, lazy=lazy, close_sockets=close_sockets)
+            self._sessions = Middleware(
+                self._run, manager, exclude=exclude, lazy=lazy, passive=passive, close_sockets=close_sockets
+            )
         else:
-            refuse(store, exclude=exclude, lazy=lazy, close_sockets=close_sockets)
+            refuse(store, exclude=exclude, lazy=lazy, passive=passive, close_sockets=close_sockets)
             self._session_store = cast("BlackSheepStore", store)
         self.middlewares.append(SocketMiddleware(self._session_store), MiddlewareCategory.INIT, -1000)
         for error, answer in ERROR_HANDLERS.items():

@@ -37,6 +37,7 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
         exclude_paths: Paths without a session, see `SessionConfig`.
         manager: A ready `limpet.SessionManager`, in place of all of these.
         lazy: Read nothing until ``await session.load()``.
+        passive: Paths whose requests do not count as activity: each is that path and all below it, or a pattern.
         clock: Returns milliseconds since 1970.
         secret_key: See `SessionConfig`, and for the rest.
 
@@ -56,6 +57,7 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
         *,
         manager: SessionManager | None = None,
         lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
         clock: Callable[[], int] = system_clock,
         secret_key: Secrets | Keyring | None = None,
         cookie_name: str | None = None,
@@ -88,7 +90,7 @@ class SessionMiddleware(limpet.asgi.SessionMiddleware):
                 "a manager has its settings already: give it those, and here manager=... without config, store, or "
                 "their like"
             )
-        super().__init__(app, manager, exclude=exclude or (), lazy=lazy)
+        super().__init__(app, manager, exclude=exclude or (), lazy=lazy, passive=passive)
 
 
 class CSRFMiddleware(limpet.csrf.CSRFMiddleware):

@@ -41,6 +41,8 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
             searched in the path.
         exclude_opt_key: The ``opt`` of a route, or of a layer above it, that does without: ``skip_session=True``.
         lazy: Read nothing until ``await session.load()``, which the dependency does.
+        passive: Paths whose requests do not count as activity: each is that path and all below it, or a compiled
+            pattern that matches from the start.
         scope_key: The name in the scope and of the dependency, for several managers in one application.
         sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
         close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
@@ -56,6 +58,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         exclude: str | Iterable[str] | None = None,
         exclude_opt_key: str = "skip_session",
         lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
         scope_key: str = "session",
         sweep_interval: float | None = 60.0,
         close_sockets: float | None = None,
@@ -65,6 +68,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
             self._run,
             manager,
             lazy=lazy,
+            passive=passive,
             scope_key=scope_key,
             sweep_interval=sweep_interval,
             close_sockets=close_sockets,

@@ -43,6 +43,7 @@ class SessionMiddleware:
         secret_key: One secret, or several with the newest first.
         exclude: Paths without sessions, as for `limpet.asgi.SessionMiddleware`.
         lazy: Read nothing until ``await req.session.load()``.
+        passive: Paths whose requests do not count as activity, written as ``exclude``.
         close_sockets: A WebSocket is closed within so many seconds after its session has ended; None: never. See
             `limpet.asgi.SessionMiddleware`.
         options: The options of `SessionConfig`, in any of their spellings, in its place or beside it.
@@ -65,6 +66,7 @@ class SessionMiddleware:
         *,
         exclude: Iterable[str | re.Pattern[str]] = (),
         lazy: bool = False,
+        passive: Iterable[str | re.Pattern[str]] = (),
         close_sockets: float | None = None,
         **options: Unpack[MiddlewareOptions],
     ) -> None:
@@ -82,6 +84,7 @@ class SessionMiddleware:
         self.secret_key = secret_key
         self.exclude = exclude
         self.lazy = lazy
+        self.passive = passive
         self.close_sockets = close_sockets
 
     @property
@@ -92,7 +95,7 @@ class SessionMiddleware:
     @property
     def is_bare(self) -> bool:
         """Whether nothing is given, so that all such objects mean the same."""
-        return not (self.options or self.exclude or self.lazy) and all(
+        return not (self.options or self.exclude or self.lazy or self.passive) and all(
             each is None for each in (self.config, self.manager, self.secret_key, self.close_sockets)
         )
 
@@ -152,6 +155,7 @@ class SessionLayer(AnsweredInside):
             kept if isinstance(kept, SessionManager) else _manager(kept, settings, secret),
             exclude=middleware.exclude,
             lazy=middleware.lazy,
+            passive=middleware.passive,
             sweep_interval=settings.every(),
             close_sockets=middleware.close_sockets,
         )
