@@ -300,8 +300,12 @@ def test_a_lazy_session_says_what_to_write() -> None:
         await get_session(request).load()
         return JSONResponse(request.session)
 
+    async def begin(request: Request) -> Response:
+        await get_session(request).load()
+        return await login(request)
+
     middleware = Middleware(SessionMiddleware, manager="memory:", lazy=True)
-    routes = [Route("/login", login), Route("/cured", cured), Route("/show", show)]
+    routes = [Route("/login", begin), Route("/cured", cured), Route("/show", show)]
     with client(Starlette(routes=routes, middleware=[middleware])) as browser:
         browser.get("/login")
         assert browser.get("/cured").json() == DATA

@@ -208,7 +208,11 @@ class Site:
 
     async def session(self, **data: Any) -> str:
         """Begin a session with this data; return its id."""
-        reply = await self.request(lambda session: session.update(data or {"begun": True}))
+
+        async def begin(session: Session) -> None:
+            (await session.load()).update(data or {"begun": True})
+
+        reply = await self.request(begin)
         assert reply.token
         self.take()
         return reply.token
