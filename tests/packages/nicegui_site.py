@@ -1,20 +1,22 @@
 """A FastAPI application with NiceGUI in it, served by `test_nicegui` in a process of its own.
 
-``NICEGUI_SESSIONS=ours`` adds the line that gives NiceGUI our sessions in the place of its own.
+``NICEGUI_SESSIONS=ours`` adds the line that gives NiceGUI our sessions in the place of its own, ``replaced`` the one
+that puts the middleware with Starlette's arguments in the place of Starlette's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from nicegui import app as nicegui_app
-from nicegui import background_tasks, ui
+from nicegui import background_tasks, storage, ui
 
 from limpet import CookiePolicy, SessionManager
-from limpet.adapters.fastapi import SessionDep, SessionMiddleware
+from limpet.adapters.fastapi import Session, SessionDep, SessionMiddleware, session_of
+from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as DropIn
 
 __all__ = ["app"]
 
@@ -44,21 +46,21 @@ async def data(session: SessionDep) -> Any:
 @ui.page("/ui")
 async def page(request: Request) -> None:
     """Show and change NiceGUI's storages, and once more when the response has long gone."""
-    storage = nicegui_app.storage
-    storage.user["visits"] = storage.user.get("visits", 0) + 1
-    storage.browser["seen"] = True
-    ui.label(f"user {request.session.get('user_id')}, visits {storage.user['visits']}")
+    kept = nicegui_app.storage
+    kept.user["visits"] = kept.user.get("visits", 0) + 1
+    kept.browser["seen"] = True
+    ui.label(f"user {request.session.get('user_id')}, visits {kept.user['visits']}")
 
     async def later() -> None:
         await asyncio.sleep(0.05)
-        storage.user["later"] = True
-        NOTED.update(id=storage.browser["id"], later=storage.user["later"], visits=storage.user["visits"])
+        kept.user["later"] = True
+        NOTED.update(id=kept.browser["id"], later=kept.user["later"], visits=kept.user["visits"])
 
     background_tasks.create(later())
 
 
 @ui.page("/cart")
-async def cart(session: SessionDep) -> None:
+async def cart(session: Annotated[Session, session_of(manager)]) -> None:
     """Change the session of the application as an event of this page does it: later, by its public id."""
     session.setdefault("cart", []).append("tea")
     await session.save()  # a new session has no id before that
@@ -73,6 +75,8 @@ async def cart(session: SessionDep) -> None:
     background_tasks.create(add())
 
 
+if os.environ.get("NICEGUI_SESSIONS") == "replaced":
+    storage.SessionMiddleware = DropIn  # type: ignore[assignment, attr-defined]
 ui.run_with(app, mount_path="/", storage_secret=SECRET)
 if os.environ.get("NICEGUI_SESSIONS") == "ours":
     theirs = nicegui_app.user_middleware

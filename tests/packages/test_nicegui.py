@@ -12,7 +12,7 @@ from tests.packages.served import served
 from tests.servers.process import wait_until
 
 
-@pytest.fixture(scope="module", params=["theirs", "ours"])
+@pytest.fixture(scope="module", params=["theirs", "ours", "replaced"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Return whose sessions NiceGUI uses, and the address of a server."""
     folder = tmp_path_factory.mktemp("nicegui")
@@ -35,10 +35,11 @@ def test_storages_and_login(site: tuple[str, str]) -> None:
         assert _label(ann.get("/ui")) == "user None, visits 1"
         ann.get("/login/ann")
         shown = "user ann" if whose == "ours" else "user None"
-        if whose == "theirs":
+        if whose != "ours":
             assert _label(ann.get("/ui")) == f"{shown}, visits 2"
             assert ann.get("/data").json()["session"] == {"user_id": "ann"}
             assert sorted(ann.cookies) == ["ours", "session"]
+            assert ("." in ann.cookies["session"]) is (whose == "theirs")  # signed by Starlette's, encrypted by ours
         else:
             assert _label(ann.get("/ui")) == f"{shown}, visits 2"
             held = ann.get("/data").json()["session"]
