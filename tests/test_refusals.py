@@ -5,20 +5,25 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import flask
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
 from starlette.routing import Route
+from werkzeug.test import Client
 
 from limpet import SessionManager, SessionPolicy, StoreUnavailable
+from limpet.adapters.flask import Limpet
 from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.contract import Outcome, Record
 from limpet.csrf import CSRFMiddleware, csrf_token
+from limpet.keyring import generate_secret
 from limpet.refusals import Answer, OnRefused, Refusal
 from limpet.stores import MemoryStore
 from limpet.testing import SessionClient, client
+from limpet.wsgi import SessionMiddleware as WSGISessions
 
 
 class Full(MemoryStore):
@@ -153,3 +158,44 @@ def test_a_page_that_cannot_be_made(make: OnRefused, said: str, caplog: pytest.L
         answer = shop.get("/write")
     assert (answer.status_code, answer.text) == (503, "The session store is not available. Try again in a moment.\n")
     assert said in caplog.text
+
+
+def on_wsgi(manager: SessionManager) -> Any:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        environ["limpet.session"]["n"] = 1
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"written"]
+
+    return WSGISessions(app, manager)
+
+
+def on_flask(manager: SessionManager) -> Any:
+    app = flask.Flask("site")
+    app.secret_key = generate_secret()
+    Limpet(app, manager)
+
+    @app.route("/write")
+    def save() -> str:
+        flask.session["n"] = 1
+        return "written"
+
+    return app
+
+
+@pytest.mark.parametrize("build", [on_wsgi, on_flask])
+def test_without_an_event_loop(build: Any) -> None:
+    """The same function makes the pages of WSGI applications; it is handed the environment as the scope."""
+
+    def own(refusal: Refusal) -> str | dict[str, Any]:
+        if refusal.wants_html:
+            return f"<p>{refusal.text}</p>"
+        return {"reason": refusal.reason, "path": refusal.scope["PATH_INFO"]}
+
+    shop = Client(build(SessionManager(Full(), on_refused=own, dev=False)))
+    answer = shop.get("/write", headers=HTML)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+    assert answer.text == "<p>The session store is not available. Try again in a moment.</p>"
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    told = shop.get("/write")
+    assert (told.status_code, told.get_json()) == (503, {"reason": "store-unavailable", "path": "/write"})
+    assert "Set-Cookie" not in told.headers

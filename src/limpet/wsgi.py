@@ -22,6 +22,7 @@ from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
 from limpet.manager import SessionManager, warn_about_http
 from limpet.protocols import Header
+from limpet.refusals import answer_error
 
 __all__ = ["BlockingSession", "SessionMiddleware", "headers_of", "session_in"]
 
@@ -252,7 +253,7 @@ class _Exchange:
             self._middleware.ended()
 
     def _refuse(self, error: LimpetError) -> None:
-        answer = answer_to(error)
+        answer = answer_error(self._middleware.manager.on_refused, error, self._environ)
         assert answer is not None
         tokens = self._middleware.manager.engine.headers(self._session)  # an id that may be the only one goes out
         pairs = [

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.sessions.backends.base import UpdateError
 from django.test import AsyncClient
 
-from limpet.adapters.django import SessionStore
+from limpet.adapters.django import SessionStore, manager
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 from limpet.events import SessionLoggedIn
@@ -188,3 +188,13 @@ async def test_a_users_sessions(waiting: Waiting, ann: Any) -> None:
     assert await session.limpet.arevoke(other) == 1
     assert await session.limpet.arevoke_others() == 0
     assert (await browsers[1].get("/ado/who")).json() == ""
+
+
+async def test_the_site_has_its_own_page_for_it(waiting: Waiting, visitor_on_a_loop: Browser) -> None:
+    """``on_refused`` of the manager makes it; it is handed the request's ``META`` as the scope."""
+    await visitor_on_a_loop.get("/ado/set?a=1")
+    manager().on_refused = lambda refusal: {"reason": refusal.reason, "path": refusal.scope["PATH_INFO"]}
+    waiting.is_down = True
+    answer = await visitor_on_a_loop.get("/ado/read")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert answer.json() == {"reason": "store-unavailable", "path": "/ado/read"}

@@ -22,7 +22,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from limpet.errors import ANSWERED, MissingDependency, answer_to
+from limpet.errors import ANSWERED, MissingDependency
 
 try:
     import click
@@ -35,6 +35,7 @@ from limpet._core.session import state_of
 from limpet._core.state import OPEN
 from limpet.adapters.flask._interface import SessionInterface, current_session
 from limpet.adapters.flask._session import FlaskSession
+from limpet.refusals import answer_error
 
 if TYPE_CHECKING:
     from limpet.contract import ClientStore, Store
@@ -106,7 +107,9 @@ class Limpet:
 
 def _answer(error: Exception) -> flask.Response:
     """Answer an error of the engine that a view let pass; nothing that the request wrote is saved."""
-    current, answer = current_session(), answer_to(error)
+    current = current_session()
+    make = None if current is None else current.middleware.manager.on_refused
+    answer = answer_error(make, error, flask.request.environ)
     assert answer is not None
     if current is not None:
         current.failed = True
