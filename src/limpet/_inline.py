@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -58,6 +58,10 @@ class Inline:
             raise LimpetError(
                 "another process holds the lock, and waiting for it needs an event loop: use asyncio here"
             )
+
+    async def together(self, steps: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Carry out one step after the other."""
+        return [await step() for step in steps]
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Refuse: nothing could wait for it."""

@@ -5,10 +5,11 @@ All of it needs a store on the server. What a cookie holds the server cannot lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from limpet import events
@@ -187,17 +188,7 @@ class Directory:
             raise LimpetError(f"{type(store).__name__} cannot walk through its sessions: it has no scan(), see Scans")
         act = Act(what="everyone")
         number = await engine.storage.positions.advance(None, before=act.note(engine), said=act.said)
-        ended, cursor = 0, None
-        while True:
-            page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
-            for key, record in page:
-                if not marks.is_mark(record.payload) and listing.decoded(engine, key, record).seen < number:
-                    ended += await self._end(key, record)
-            if progress is not None:
-                progress(ended)
-            if cursor is None:
-                return ended
-            await engine.runtime.sleep(0)
+        return await self._end_all(store, number, progress=progress)
 
     async def export(self, subject: str) -> list[dict[str, Any]]:
         """Return everything that is kept of a subject: the data of each live session and what is known of its device.
@@ -266,18 +257,43 @@ class Directory:
         engine = self._engine
         engine.storage.require_index()
         subjects: list[str] = []
+        many = False
 
         def note(facts: marks.Facts) -> None:
+            nonlocal many
             subjects[:] = facts.get("subjects", {})
+            many = facts.get("many", 0) > engine.clock()
 
         act = Act(what="tag")
         number = await engine.storage.positions.advance(
             marks.tag_key(name, value), note=note, before=act.note(engine), said=act.said
         )
+        store: object = engine.storage.server
+        if many and supports(store, Scans):
+            return await self._end_all(store, number, (name, value))
         ended = 0
         for subject in subjects:
             ended += await self._end_of(subject, number, [], (name, value))
         return ended
+
+    async def _end_all(
+        self,
+        store: Scans,
+        number: int,
+        tag: tuple[str, str] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Delete what a revocation of everyone, or of a tag with very many subjects, ended."""
+        engine, ended, cursor = self._engine, 0, None
+        while True:
+            page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
+            kept = [listing.decoded(engine, key, record) for key, record in page if not marks.is_mark(record.payload)]
+            ended += await self._end_page([(one.key, one.record) for one in kept if _is_over(one, number, tag)])
+            if progress is not None:
+                progress(ended)
+            if cursor is None:
+                return ended
+            await engine.runtime.sleep(0)
 
     async def _end_of(self, subject: str, number: int, spared: list[str], tag: tuple[str, str] | None = None) -> int:
         """Delete the records of the sessions that a revocation ended.
@@ -286,10 +302,8 @@ class Directory:
         """
         ended = 0
         async for page in listing.pages_of(self._engine, subject):
-            for kept in page:
-                tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
-                if tagged and kept.seen < number and kept.key not in spared:
-                    ended += await self._end(kept.key, kept.record)
+            over = [one for one in page if _is_over(one, number, tag) and one.key not in spared]
+            ended += await self._end_page([(one.key, one.record) for one in over])
         return ended
 
     async def _spare(self, spared: Session | str, number: int, seen: list[int]) -> str:
@@ -328,6 +342,9 @@ class Directory:
                 state.read = Read(found.raw, found.key, record, read.ends)
         return found.key
 
+    async def _end_page(self, records: Sequence[tuple[str, Record]]) -> int:
+        return sum(await self._engine.runtime.together([partial(self._end, key, record) for key, record in records]))
+
     async def _end(self, key: str, record: Record) -> bool:
         engine = self._engine
         ended = await engine.storage.end(key, record)
@@ -360,6 +377,12 @@ class Directory:
             tags=dict(contents.tags),
             current=kept.key == own,
         )
+
+
+def _is_over(kept: Kept, number: int, tag: tuple[str, str] | None) -> bool:
+    """Tell whether a session ended with the revocation of that number: of everything, or of a tag."""
+    tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
+    return tagged and kept.seen < number
 
 
 def _without(facts: marks.Facts, subject: str, engine: Engine) -> tuple[marks.Facts, int]:

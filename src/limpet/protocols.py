@@ -188,6 +188,10 @@ class Runtime(Protocol):
         """Wait so long, for a lock that another process holds; 0: let other tasks run."""
         ...
 
+    def together(self, steps: Sequence[Callable[[], Awaitable[T]]]) -> Awaitable[list[T]]:
+        """Carry out all steps, side by side as far as that can be; return what they return, or raise an error."""
+        ...
+
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Run to the end what nobody waits for, such as an asynchronous event listener."""
         ...

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
 from limpet._deadlines import Deadlines
@@ -17,6 +17,8 @@ from limpet.errors import StoreUnavailable
 __all__ = ["AsyncioRuntime"]
 
 T = TypeVar("T")
+
+_TOGETHER: Final = 64  # steps side by side: stores gather their calls into batches of up to 128
 log = logging.getLogger("limpet")
 
 
@@ -83,6 +85,17 @@ class AsyncioRuntime:
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Wait so long."""
         return asyncio.sleep(seconds)
+
+    async def together(self, steps: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Carry out all steps, at most 64 at a time; an error is raised when none is under way any more."""
+        found: list[T | BaseException] = []
+        for at in range(0, len(steps), _TOGETHER):
+            batch = steps[at : at + _TOGETHER]
+            found += await asyncio.gather(*(step() for step in batch), return_exceptions=True)
+        failures = [one for one in found if isinstance(one, BaseException)]
+        if failures:
+            raise failures[0]
+        return cast("list[T]", found)
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Run in the background to its end; what it raises is logged."""

@@ -296,6 +296,8 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
         grave = await rotation.bury(now, engine, target, "logout", None)
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
+    for target in targets:
+        await logins.leave_tags(engine, target)
     gone = state.gone
     if gone is not None and gone.how == "regenerate" and gone.successor is not None:
         there = await engine.storage.load(gone.successor)

@@ -43,7 +43,10 @@ TOMBSTONE_LIFE: Final = 60_000
 _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
 _SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
-_NUMBERS: Final = ("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before", "acts")
+_NUMBERS: Final = (
+    *("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before"),
+    *("acts", "many"),
+)
 
 Facts: TypeAlias = dict[str, Any]
 

@@ -271,8 +271,8 @@ class Positions:
             name: The key of the mark, or None for everyone.
             before: Awaited with the number right before it takes effect, for what is to be spared.
             note: Looks at the facts of the mark that were there.
-            announced: It is about a session that has ended already: only other processes are to hear of it.
-            said: Who acts is noted where other processes look for it.
+            announced: The session has ended already: only other processes are to hear of it.
+            said: Who acts is noted for other processes.
 
         Returns:
             The number.

@@ -13,6 +13,7 @@ from limpet.cli._files import missing_file
 from limpet.cli._records import contents_of, is_live, is_revoked, is_sealed, kind_of, milliseconds, pages, stands
 from limpet.cli.group import Failure
 from limpet.cli.options import PATIENCE
+from limpet.contract import Record
 from limpet.keyring import generate_secret
 from limpet.runtime import AsyncioRuntime
 from limpet.stores.cookie import CookieStore
@@ -51,16 +52,16 @@ async def count(manager: SessionManager, whose: Whose) -> tuple[int, list[str]]:
                 found += kind_of(record) not in ("mark", "renewed") and await stands(manager, record, now)
         return found, []
     if whose.subject is not None:
-        for kept in await listing.every(manager.engine, whose.subject):
-            found += await stands(manager, kept.record, now)
+        async for some in listing.pages_of(manager.engine, whose.subject):
+            for kept in some:
+                found += await stands(manager, kept.record, now)
         return found, []
     if whose.tag is not None:
         name, value = whose.tag
-        for subject in await _subjects(manager, name, value):
-            for kept in await listing.every(manager.engine, subject):
-                contents = contents_of(kept.record)
-                tagged = contents is not None and contents.tags.get(name) == value
-                found += tagged and await stands(manager, kept.record, now)
+        async for record in _of_tag(manager, name, value):
+            contents = contents_of(record)
+            tagged = contents is not None and contents.tags.get(name) == value
+            found += tagged and await stands(manager, record, now)
         return found, []
     unknown: list[str] = []
     for public_id in whose.public_ids:
@@ -77,16 +78,24 @@ async def count_sealed(manager: SessionManager, name: str, value: str) -> int:
         StoreUnavailable: The store does not answer.
     """
     now, found = milliseconds(), 0
-    for subject in await _subjects(manager, name, value):
-        for kept in await listing.every(manager.engine, subject):
-            found += is_sealed(kept.record) and is_live(kept.record, now)
+    async for record in _of_tag(manager, name, value):
+        found += is_sealed(record) and is_live(record, now)
     return found
 
 
-async def _subjects(manager: SessionManager, name: str, value: str) -> list[str]:
+async def _of_tag(manager: SessionManager, name: str, value: str) -> AsyncIterator[Record]:
+    """Return the records of the subjects that logged in with a tag: of all subjects, if there are more than a few."""
     mark = await manager.engine.storage.load(marks.tag_key(name, value))
     facts = (marks.read(mark.payload) if mark is not None else None) or {}
-    return list(facts.get("subjects", {}))
+    if facts.get("many", 0) > milliseconds():
+        async for page in pages(manager):
+            for _, record in page:
+                yield record
+        return
+    for subject in facts.get("subjects", {}):
+        async for kept in listing.pages_of(manager.engine, subject):
+            for one in kept:
+                yield one.record
 
 
 async def end_cookies(store: CookieStore, whose: Whose) -> None:

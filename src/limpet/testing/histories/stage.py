@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, Final, TypeAlias, TypeVar
@@ -288,6 +288,10 @@ class SteppedRuntime:
     async def finish(self, call: Awaitable[T]) -> T:
         """Await the call."""
         return await call
+
+    async def together(self, steps: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Carry out one step after the other, as what is drawn decides about the others."""
+        return [await step() for step in steps]
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Put it on the stage."""

@@ -1,0 +1,151 @@
+"""Crowds: very many sessions of one subject, with one tag, or in one store. Work goes by the page, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet import SessionManager
+from limpet._core.record import Contents, pack
+from limpet.contract import Outcome, Record
+from limpet.errors import StoreUnavailable
+from limpet.runtime import AsyncioRuntime
+from limpet.stores import MemoryStore, open_store
+from limpet.testing import FakeClock
+from tests.counts import count
+from tests.subjects.site import Site
+
+CROWD = count(3_000, 200_000)
+
+
+class Slow(MemoryStore):
+    """A store whose deletes take a round trip, and which counts how many are under way."""
+
+    immediate: Any = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = Counter[str]()
+        self.most = 0
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        self.now["delete"] += 1
+        self.most = max(self.most, self.now["delete"])
+        await asyncio.sleep(0.01)
+        self.now["delete"] -= 1
+        return await super().delete(key, version)
+
+
+async def fill(store: Any, clock: FakeClock, number: int, subject: str | None = "crowd") -> None:
+    """Put sessions into a store, as many logins have left them."""
+    now = clock()
+    serializer = SessionManager("memory:", dev=False).engine.serializer
+    payload = pack(Contents(now), serializer)
+    for at in range(0, number, 500):
+        records = [
+            (secrets.token_hex(32), Record(secrets.randbits(60), payload, now, now + 10**9, subject))
+            for _ in range(min(500, number - at))
+        ]
+        await asyncio.gather(*(store.create(key, record, now=now) for key, record in records))
+
+
+async def test_ends_go_side_by_side() -> None:
+    """Six hundred sessions whose deletion takes ten milliseconds each are ended in tenths of a second."""
+    clock, store = FakeClock(), Slow()
+    manager = SessionManager(store, clock=clock, dev=False)
+    manager.use_running_loop()
+    await fill(store, clock, 600)
+    began = time.monotonic()
+    assert await manager.revoke_all("crowd") == 600
+    assert time.monotonic() - began < 3, "one after the other it would be six seconds"
+    assert 30 < store.most <= 64
+    await fill(store, clock, 600, None)
+    assert await manager.revoke_everyone() == 600
+
+
+async def test_together_finishes_before_it_fails() -> None:
+    """An error is raised when nothing is under way any more, and what was not begun is not begun."""
+    begun: list[int] = []
+    done: list[int] = []
+
+    async def step(number: int) -> int:
+        begun.append(number)
+        if number == 3:
+            raise StoreUnavailable("three")
+        await asyncio.sleep(0.02)
+        done.append(number)
+        return number
+
+    steps = [lambda number=number: step(number) for number in range(10)]
+    with pytest.raises(StoreUnavailable, match="three"):
+        await AsyncioRuntime().together(steps)
+    assert sorted(done) == [number for number in range(10) if number != 3]
+    assert await AsyncioRuntime().together(steps[4:]) == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> None:
+    """Listed and ended page by page: the event loop never stands still for long, and no call takes over its limit."""
+    clock = FakeClock()
+    number = CROWD if kind == "sqlite" else CROWD // 10
+    store = open_store({"sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/s"}[kind])
+    manager = SessionManager(store, clock=clock, dev=False)
+    manager.use_running_loop()
+    await fill(manager.kept, clock, number)
+    longest, going = [0.0], True
+
+    async def watch() -> None:
+        while going:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest[0] = max(longest[0], time.monotonic() - before)
+
+    watching = asyncio.create_task(watch())
+    try:
+        assert len(await manager.sessions_of("crowd")) == number
+        assert await manager.revoke_all("crowd") == number
+    finally:
+        going = False
+        await watching
+    assert await manager.sessions_of("crowd") == []
+    assert longest[0] < 1.0, f"the event loop stood still for {longest[0]:.2f} s"
+    await manager.shutdown()
+
+
+async def test_a_tag_for_each_login_leaves_nothing(tmp_path: Path) -> None:
+    """Two simulated weeks in which people log in under a tag of their own and log out: the store does not grow."""
+    clock, store = FakeClock(), MemoryStore()
+    site = Site(SessionManager(store, clock=clock, dev=False))
+    sizes = []
+    for _ in range(14):
+        for _ in range(30):
+            sid = secrets.token_hex(4)
+            cookie = await site.login(f"user {sid}", tags={"oidc_sid": sid})
+            await site.request(lambda session: session.logout(), cookie)
+        clock.advance(24 * 3600)
+        await site.manager.sweep()
+        sizes.append(await store.count())
+    assert max(sizes) <= 5, f"records at the end of each day: {sizes}"
+
+
+async def test_a_tag_that_many_share(tmp_path: Path) -> None:
+    """A tag of a whole company: a login costs no more for the last than for the first, and the tag ends them all."""
+    clock, store = FakeClock(), MemoryStore()
+    site = Site(SessionManager(store, clock=clock, dev=False))
+    number = count(1_500, 100_000)
+    largest = 0
+    cookies = [await site.login(f"user {at}", tags={"org": "acme"}) for at in range(number)]
+    for record in store._records.values():
+        largest = max(largest, len(record.payload))
+    assert largest < 8_000, f"a record has {largest:,} bytes"
+    stranger = await site.login("stranger")
+    assert await site.manager.revoke(tag=("org", "acme")) == number
+    for cookie in (cookies[0], cookies[-1]):
+        assert await site.whose(cookie) is None
+    assert await site.whose(stranger) == "stranger"
