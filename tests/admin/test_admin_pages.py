@@ -294,3 +294,14 @@ async def test_no_such_page(operator: Operator, path: str) -> None:
     """Is a page too."""
     answer = await operator.look(f"/sessions/{path}")
     assert answer.status_code == 404
+
+
+async def test_count_and_list_agree(site: Site, operator: Operator) -> None:
+    """Whatever has begun or ended a moment ago, the page never counts more or fewer sessions than it lists."""
+    visitors = [await site.visitor(name) for name in ("ann", "bob", None)]
+    for path in ("/logout", "/login?as=eve", "/write", "/logout"):
+        await operator.look()
+        assert operator.part("live-sessions") == str(len(operator.rows()))
+        await visitors[0].get(path)
+    await operator.look()
+    assert operator.part("live-sessions") == str(len(operator.rows())) == "2"

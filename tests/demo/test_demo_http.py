@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -303,3 +304,16 @@ async def test_sessions_in_memory_are_not_promised_to_survive(serve: Serve) -> N
     await visitor.look()
     assert "kill -9" not in visitor.page
     assert "end with the server" in visitor.part("try")
+
+
+async def test_accessible_names_hold_what_is_seen(serve: Serve) -> None:
+    """The name of a button holds the text that is seen on it (WCAG 2.2, success criterion 2.5.3)."""
+    visitor = Visitor(serve())
+    await visitor.look()
+    await visitor.do("/cart/add", item="tea")
+    for attributes, inside in re.findall(r"<button([^>]*)>(.*?)</button>", visitor.page, re.DOTALL):
+        seen = re.sub(r'<span (?:aria-hidden="true"|class="unseen")>[^<]*</span>', "", inside)
+        seen = " ".join(re.sub(r"<[^>]+>", " ", seen).split())
+        label = re.search(r'aria-label="([^"]*)"', attributes)
+        assert label is None or seen in label[1], f"{seen!r} is seen, and the name is {label[1]!r}"
+        assert re.sub(r"<span aria-hidden[^<]*</span>|<[^>]+>", "", inside).strip() or label, "a button without a name"

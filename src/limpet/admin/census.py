@@ -7,11 +7,13 @@ with its age.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final
 
 from limpet.admin.book import Book
+from limpet.directory import SessionInfo
 from limpet.manager import SessionManager
 
 __all__ = ["Census", "Count"]
@@ -76,6 +78,18 @@ class Census:
     def forget(self) -> None:
         """Count anew at the next look, since somebody has just ended sessions."""
         self._next = 0.0
+
+    def take(self, sessions: Sequence[SessionInfo]) -> None:
+        """Take these for all sessions that there are, as somebody has just read them all."""
+        subjects = [session.subject for session in sessions if session.subject is not None]
+        self._last = Count(
+            sessions=len(sessions),
+            signed_in=len(subjects),
+            subjects=len(set(subjects)),
+            at=self._manager.clock(),
+            partial=False,
+        )
+        self._walk, self._next = None, perf_counter() + _FRESH
 
     async def look(self) -> Count | None:
         """Walk on for a moment; return the last complete count, or what the first one has come to.

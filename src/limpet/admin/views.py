@@ -132,6 +132,8 @@ class Views:
         if self._manager.engine.is_server_side:
             try:
                 found = await self._search(visit, wanted)
+                if self._book.scans and not wanted and found.following is None and visit.sealed("after") is None:
+                    self._census.take(found.rows)  # the list is all there is: count and list are one
             except StoreUnavailable:
                 failed = True
         following = None
