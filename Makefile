@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 N ?= 2
+SIZE ?= 100000
 DOCS ?=
 ARGS ?=
 
@@ -21,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long browser lint format docs bench bench-quick mutants documents constraints clean
+.PHONY: help venv demo check test test-long browser lint format docs bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -86,6 +87,9 @@ $(VENV)/.bench: $(READY)
 
 bench: $(VENV)/.bench  ## measure, write the tables and the charts, in under 15 minutes
 	$(BIN)/python -m benchmarks $(ARGS)
+
+scale: $(READY)  ## many sessions in Valkey and PostgreSQL: latency, size, bloat; SIZE=100000
+	$(BIN)/python -m benchmarks.scale --size $(SIZE) $(ARGS)
 
 bench-quick: $(VENV)/.bench  ## the same in under two: fewer rounds, no million sessions, no instruction counts
 	$(BIN)/python -m benchmarks --quick $(ARGS)
