@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from limpet import Session, SessionManager, events
+from limpet._blocking import drive
 from limpet.asgi import SessionMiddleware
 from limpet.audit import JSONAuditLog
 from limpet.events import acting
@@ -69,6 +70,22 @@ async def test_other_processes_hear_who_did_what(tmp_path: Path, caplog: pytest.
         await one.manager.revoke_everyone()
     assert (await heard(other, cookie))[-1].what == "everyone"
     assert await other.whose(cookie) is None
+
+
+def test_a_process_without_an_event_loop(tmp_path: Path) -> None:
+    """A blocking application hears of it too, while it serves the request that reads the journal."""
+    clock = FakeClock()
+    one, other = (Site(SessionManager(SQLiteStore(tmp_path / "s.db"), dev=False, clock=clock)) for _ in range(2))
+    cookie = drive(other.login("looker"))
+    drive(one.login("ann"))
+    with acting("op: zoe"):
+        assert drive(one.manager.revoke_all("ann")) == 1
+    assert drive(other.whose(cookie)) == "looker"
+    (event,) = [event for event in other.heard if isinstance(event, events.RevocationSeen)]
+    assert (event.by, event.subject) == ("op: zoe", "ann")
+    assert drive(one.manager.revoke_everyone()) == 1
+    for site in (one, other):
+        drive(site.manager.shutdown())
 
 
 async def test_nobody_acts(tmp_path: Path) -> None:

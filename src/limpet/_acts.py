@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from limpet import events
+from limpet._blocking import drive, is_driven
 from limpet._core import marks, tokens
 from limpet._inline import Inline
 from limpet.errors import StoreUnavailable
@@ -73,7 +74,9 @@ def hear(engine: Engine) -> None:
     """Let the engine send `RevocationSeen` for what other processes do and sign."""
 
     def look(before: int) -> None:
-        if not isinstance(engine.runtime, Inline):
+        if is_driven():
+            drive(_tell(engine, before))
+        elif not isinstance(engine.runtime, Inline):
             engine.runtime.spawn(_tell(engine, before))
 
     engine.storage.positions.on_others = look

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -125,6 +125,10 @@ class ThreadRuntime:
     async def sleep(self, seconds: float) -> None:
         """Block so long."""
         time.sleep(seconds)  # noqa: ASYNC251 - nothing else runs on this thread
+
+    async def together(self, steps: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Carry out one step after the other."""
+        return [await step() for step in steps]
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Refuse: nothing would wait for it.
