@@ -9,8 +9,9 @@ import flask
 import pytest
 
 from limpet import SessionConflict, SessionManager, SessionPolicy, StoreUnavailable
-from limpet.adapters.flask import Limpet, SessionInterface, session
+from limpet.adapters.flask import Limpet, SessionInterface, fresh_login, session
 from limpet.errors import LimpetWarning, WeakSecret
+from limpet.testing import FakeClock
 from tests.adapters.flask_site import SECRET, Site, cookies, token
 
 
@@ -181,6 +182,30 @@ class TestRequests:
         browser.get("/set/a/1")
         assert browser.get("/stream").text == "begun"
         assert browser.get("/get/a").json == {"value": "streamed"}
+
+    def test_a_fresh_login_is_asked_for(self, site: Site, browser: Any) -> None:
+        """A login of a moment ago will do, an older one gets a challenge, and so does nobody."""
+        clock = FakeClock()
+
+        @site.app.route("/login")
+        def login() -> str:
+            session.login("ann")
+            return ""
+
+        @site.app.route("/danger/<what>")
+        @fresh_login(minutes=5)
+        def danger(what: str) -> str:
+            return what
+
+        with site.app.app_context():
+            site.limpet.manager.clock = clock
+        assert browser.get("/danger/x").status_code == 401
+        browser.get("/login")
+        assert browser.get("/danger/x").text == "x"
+        clock.advance(301)
+        refused = browser.get("/danger/x")
+        assert refused.status_code == 401
+        assert "max_age" in refused.headers["WWW-Authenticate"]
 
     def test_an_excluded_path_has_no_session(self) -> None:
         """Reading gives nothing, writing says why it cannot be."""

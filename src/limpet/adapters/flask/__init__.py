@@ -33,6 +33,7 @@ except ModuleNotFoundError as error:
 
 from limpet._core.session import state_of
 from limpet._core.state import OPEN
+from limpet.adapters.flask._fresh import fresh_login
 from limpet.adapters.flask._interface import SessionInterface, current_session
 from limpet.adapters.flask._session import FlaskSession
 from limpet.refusals import answer_error
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from limpet.contract import ClientStore, Store
     from limpet.manager import SessionManager
 
-__all__ = ["FlaskSession", "Limpet", "SessionInterface", "session"]
+__all__ = ["FlaskSession", "Limpet", "SessionInterface", "fresh_login", "session"]
 
 session: FlaskSession = cast(FlaskSession, flask.session)
 """``flask.session``, with the types of what is here."""
