@@ -227,6 +227,11 @@ async def _awaited(call: Callable[[], Awaitable[None]]) -> None:
     await call()
 
 
+async def _waited(done: Any) -> Any:
+    """Return what a session did, at once where its methods block."""
+    return await done if inspect.isawaitable(done) else done
+
+
 class _Routes:
     """One call of one route."""
 
@@ -283,7 +288,7 @@ class _Routes:
         return {"is_new": self._session.is_new, "subject": self._session.subject, "public_id": self._session.public_id}
 
     async def live(self) -> Any:
-        return await self._session.is_live()
+        return await _waited(self._session.is_live())
 
     def store_types(self) -> Any:
         self._session.update(TYPES)
@@ -322,7 +327,7 @@ class _Routes:
 
     async def save(self) -> Any:
         self._session[self._query["key"]] = self._query["value"]
-        await self._session.save()
+        await _waited(self._session.save())
 
     def stream(self) -> Any:
         """Write between two pieces of the body; the second one tells what came of it."""

@@ -199,7 +199,7 @@ class SessionInterface(Contract):
                 raise
             failure = error
         if failure is not None:
-            session.failed = True
+            session.failed = session.refused = True
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             tokens = hand_out(session.middleware.manager.engine, session.inner)
         accessed = bool(state.flags & ACCESSED)
@@ -274,7 +274,7 @@ class SessionInterface(Contract):
 def _end(session: FlaskSession) -> None:
     """Save what was written since the response was made: by its stream, by a function that runs after the request."""
     state, middleware = state_of(session.inner), session.middleware
-    if state.flags & ~ACCESSED:
+    if state.flags & ~ACCESSED and not session.refused:
         session.push()
         middleware.manager.blocking.end(session.inner, failed=session.failed)
     state.phase = CLOSED

@@ -38,6 +38,7 @@ class FlaskSession(DictSession, SessionMixin):
 
     Attributes:
         failed: The request is answered with an error; what was written is dropped.
+        refused: The save has failed, and the response says so; nothing is tried again.
         sent: The headers that the response was given for it.
     """
 
@@ -51,7 +52,7 @@ class FlaskSession(DictSession, SessionMixin):
     ) -> None:
         super().__init__(session)
         self.middleware: SessionMiddleware = middleware
-        self.failed = False
+        self.failed = self.refused = False
         self.sent: list[tuple[str, str]] = []
         self._subject_key = subject_key
         self._starts_permanent = starts_permanent
