@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -15,6 +16,8 @@ from limpet.testing.suite_blocking import BlockingAdapterSuite
 
 class TestFlask(BlockingAdapterSuite):
     """Every promise, through Flask and its session proxy; a guard around the application knows its tokens."""
+
+    documented_in = Path(__file__).parents[2] / "docs" / "frameworks" / "flask.md"
 
     test_a_post_needs_a_token_of_its_session = AdapterSuite.test_a_post_needs_a_token_of_its_session
     test_every_page_has_another_token = AdapterSuite.test_every_page_has_another_token

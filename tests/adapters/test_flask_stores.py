@@ -19,6 +19,7 @@ from limpet.adapters.flask._settings import redis_url as url_of_redis
 from limpet.serializers.json import JSONSerializer
 from limpet.stores import FileStore, RedisStore, SQLiteStore
 from tests.adapters.flask_site import SECRET
+from tests.wsgi.test_threads import url_of
 
 Configure = Callable[[flask.Flask], None]
 
@@ -164,15 +165,11 @@ def test_json_where_the_configuration_says_so(tmp_path: Path) -> None:
         assert isinstance(limpet.manager.engine.serializer, JSONSerializer)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite", "file", "redis"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "file", "redis", "postgres"])
 def test_requests_on_threads_all_count(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """One session, ten threads, fifty increments: fifty."""
-    url = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/sessions"}.get(kind)
-    if url is None:
-        prefix = request.getfixturevalue("redis_prefix")
-        url = f"{request.getfixturevalue('redis_url')}?prefix={prefix}"
     app = make_app({})
-    limpet = Limpet(app, url)
+    limpet = Limpet(app, url_of(kind, request, tmp_path))
     browser = app.test_client()
     browser.get("/count")
     cookie = browser.get_cookie("session")

@@ -104,10 +104,13 @@ class Server:
 
 
 @contextmanager
-def serving(store: str, folder: Path, *arguments: str, opened: bool = False) -> Iterator[Server]:
-    """Start a gunicorn with the application over a store.
+def serving(
+    store: str, folder: Path, *arguments: str, opened: bool = False, served: str = "tests.wsgi.workers:app"
+) -> Iterator[Server]:
+    """Start a gunicorn with an application over a store.
 
     Args:
+        served: The application, which answers as the one here does.
         arguments: More for its command line.
         opened: The store is opened when the module is imported.
     """
@@ -117,7 +120,7 @@ def serving(store: str, folder: Path, *arguments: str, opened: bool = False) -> 
     environment = {**os.environ, "LIMPET_TEST_STORE": store, "PYTHONPATH": str(ROOT)}
     if opened:
         environment["LIMPET_TEST_OPEN"] = "1"
-    command = [sys.executable, "-m", "gunicorn", "tests.wsgi.workers:app", "--bind", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "gunicorn", served, "--bind", f"127.0.0.1:{port}"]
     command += ["--no-control-socket", *arguments]
     with (folder / "gunicorn.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

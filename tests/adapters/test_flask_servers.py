@@ -1,0 +1,45 @@
+"""A Flask application under a real gunicorn, with threads and with gevent, forked after its store was opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.wsgi.test_gunicorn import GEVENT, THREADS, log_in, seen
+from tests.wsgi.test_threads import url_of
+from tests.wsgi.threads import at_once
+from tests.wsgi.workers import serving
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("sqlite", THREADS),
+        ("redis", GEVENT),
+        pytest.param("redis", THREADS, marks=pytest.mark.long),
+        pytest.param("postgres", THREADS, marks=pytest.mark.long),
+        pytest.param("postgres", GEVENT, marks=pytest.mark.long),
+        pytest.param("sqlite", GEVENT, marks=pytest.mark.long),
+    ],
+)
+def test_requests_at_once_all_count(
+    kind: str, how: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Eight clients of two preloaded workers write one session at once: all count; a logout is one for all workers."""
+    store = url_of(kind, request, tmp_path)
+    arguments = ("--workers", "2", "--preload", *how)
+    with serving(store, tmp_path, *arguments, opened=True, served="tests.adapters.flask_workers:app") as server:
+        cookie = log_in(server)
+
+        def visit(number: int) -> list[int]:
+            found = [server.get("/add", cookie)[0] for _ in range(5)]
+            found.append(server.get(f"/key?k{number}", cookie)[0])
+            found.append(server.get("/both", cookie)[0])
+            return found
+
+        answers = at_once([lambda number=number: visit(number) for number in range(8)])  # type: ignore[misc]
+        assert answers == [[200] * 7] * 8
+        assert seen(server, cookie) == str((48, 10))
+        assert server.get("/logout", cookie)[0] == 200
+        assert [seen(server, cookie) for _ in range(8)] == [str((0, 0))] * 8
