@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from http import HTTPStatus
 from typing import Any, TypeAlias, cast
@@ -18,7 +17,8 @@ from limpet._core.session import backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._doors import BlockingSession, Pairs
 from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
-from limpet.contract import ClientStore, Store, Sweeps, supports
+from limpet._sweeper import Sweeper
+from limpet.contract import ClientStore, Store
 from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
 from limpet.manager import SessionManager, warn_about_http
 from limpet.protocols import Header
@@ -31,6 +31,8 @@ StartResponse: TypeAlias = Callable[..., Any]
 WSGIApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
 
 log = logging.getLogger("limpet")
+
+_PURPOSES = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_MOZ", "HTTP_X_PURPOSE")  # by which a browser says "prefetch"
 
 _ALL = "limpet.sessions"  # where in an environ the sessions of all managers are
 
@@ -104,7 +106,7 @@ class SessionMiddleware:
         """Return the session of a request, read unless it is to be read at its first use."""
         manager = self.manager
         engine = manager.engine
-        if self._needs_all:
+        if self._needs_all or any(name in environ for name in _PURPOSES):
             headers = headers_of(environ)
         else:
             line = environ.get("HTTP_COOKIE")
@@ -253,9 +255,10 @@ class _Exchange:
             self._middleware.ended()
 
     def _refuse(self, error: LimpetError) -> None:
-        answer = answer_error(self._middleware.manager.on_refused, error, self._environ)
+        manager = self._middleware.manager
+        answer = answer_error(manager.on_refused, error, self._environ)
         assert answer is not None
-        tokens = self._middleware.manager.engine.headers(self._session)  # an id that may be the only one goes out
+        tokens = manager.engine.headers(self._session)  # an id that may be the only one goes out
         pairs = [
             (name.decode("latin-1").title(), value.decode("latin-1")) for name, value in (*answer.headers, *tokens)
         ]
@@ -308,35 +311,6 @@ class _Body:
             _close(self._body)
         finally:
             self._exchange.finish()
-
-
-class Sweeper:
-    """Deletes expired records now and then, for applications without an event loop or another place to do it.
-
-    Args:
-        interval: Seconds between two sweeps of this process; None: never.
-    """
-
-    def __init__(self, manager: SessionManager, interval: float | None) -> None:
-        if interval is not None and not 0 < interval < float("inf"):
-            raise ConfigurationError(f"sweep_interval={interval!r}: give seconds, more than 0, or None to leave it out")
-        kept: Any = manager.kept
-        self._manager = manager
-        self._interval = None if interval is None or kept is None or not supports(kept, Sweeps) else interval * 1000
-        self._next = 0.0 if self._interval is None else manager.clock() + self._interval
-
-    def note(self) -> None:
-        """A request has ended: sweep if it is time, on a thread that nobody waits for."""
-        if self._interval is None or self._manager.clock() < self._next:
-            return
-        self._next = self._manager.clock() + self._interval
-        threading.Thread(target=self._sweep, name="limpet-sweep", daemon=True).start()
-
-    def _sweep(self) -> None:
-        try:
-            self._manager.blocking.sweep(once=True)
-        except StoreUnavailable:
-            log.warning("expired sessions could not be swept now")
 
 
 def session_in(

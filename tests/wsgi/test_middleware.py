@@ -318,6 +318,26 @@ def test_what_hides_the_session_is_named_once(caplog: pytest.LogCaptureFixture) 
     assert sum("builtins.dict" in record.message for record in caplog.records) == 1
 
 
+def test_a_page_that_is_fetched_in_advance_shows_no_flash() -> None:
+    """A browser says of a prefetch that it is one, and the message stays for the page that is looked at."""
+    manager = SessionManager("memory:")
+    browser = site(lambda session: session.flash("saved"), manager)
+    browser.get()
+    shown = Browser(
+        SessionMiddleware(application(lambda session: len(session.flashes())), manager), cookies=browser.cookies
+    )
+    assert [shown.get(HTTP_SEC_PURPOSE="prefetch").text, shown.get().text, shown.get().text] == ["0", "1", "0"]
+
+
+def test_an_application_makes_its_own_page_of_a_refusal() -> None:
+    """``on_refused`` sees the WSGI environment."""
+    store = WatchedStore(MemoryStore())
+    store.writes_down = True
+    manager = SessionManager(store, on_refused=lambda refusal: f"{refusal.reason} {refusal.wants_html}")
+    reply = site(count, manager).get(HTTP_ACCEPT="text/html")
+    assert (reply.status, reply.text, reply.header("retry-after")) == (503, "store-unavailable True", "1")
+
+
 def test_devices_are_noted() -> None:
     """User agent and truncated address come from the environ."""
     manager = SessionManager("memory:", devices=True)
