@@ -85,6 +85,8 @@ class Directory:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
             StoreUnavailable: The store does not answer.
         """
+        if isinstance(current, Session):
+            await self._engine.load(current)
         own = current.public_id if isinstance(current, Session) else current
         used = 0
         if isinstance(current, Session) and not state_of(current).flags & PASSIVE:
@@ -146,6 +148,8 @@ class Directory:
             engine.storage.require_index()
         else:
             require(engine.revocation, "epoch")
+        if isinstance(except_, Session):
+            await engine.load(except_)  # one that was not read yet has a key all the same
         spared: list[str] = []
         seen: list[int] = []
         act = Act(what="subject", subject=subject)

@@ -12,8 +12,8 @@ from limpet._blocking import drive, is_driven
 from limpet.errors import ConfigurationError
 from limpet.events import Event
 from limpet.stores import MemoryStore, Record
-from limpet.wsgi import BlockingSession
-from tests.wsgi.client import site
+from limpet.wsgi import BlockingSession, SessionMiddleware
+from tests.wsgi.client import Browser, application, site
 
 
 class Waiting(MemoryStore):
@@ -57,6 +57,17 @@ def test_every_word_of_a_manager_blocks(tmp_path: Path) -> None:
     assert (doors.revoke_everyone(), doors.erase("eve"), doors.sweep()) == (1, 0, 0)
     assert all("other users" in sentence for sentence in doors.check())
     doors.shutdown()
+
+
+def test_a_session_that_was_not_read_yet_is_spared_all_the_same() -> None:
+    """``revoke_all(except_=session)`` keeps the session of the request, also if nothing has used it so far."""
+    manager = SessionManager("memory:")
+    first = site(lambda session: session.login("ann"), manager)
+    first.get()
+    site(lambda session: session.login("ann"), manager).get()
+    app = application(lambda session: manager.blocking.revoke_all("ann", except_=session))
+    assert Browser(SessionMiddleware(app, manager), cookies=first.cookies).get().text == "1"
+    assert len(manager.blocking.sessions_of("ann")) == 1
 
 
 def test_an_exception_in_an_open_session_saves_nothing() -> None:
