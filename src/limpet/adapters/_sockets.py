@@ -29,6 +29,11 @@ def note_failure(scope: Scope, error: Exception) -> None:
     scope[_FAILURE] = error
 
 
+def _is_in_place_of_an_answer(message: Message, failure: object) -> bool:
+    """Tell whether this is the framework's own refusal, after an error that is answered by the session."""
+    return isinstance(failure, ANSWERED) and message["type"].startswith("websocket.http.response.")
+
+
 async def run_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run a framework on a WebSocket, and raise if its handler did.
 
@@ -44,7 +49,7 @@ async def run_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         accepted = accepted or message["type"] == "websocket.accept"
         if _FAILURE in scope and message["type"] == "websocket.close":
             close = message
-        else:
+        elif not _is_in_place_of_an_answer(message, scope.get(_FAILURE)):
             await send(message)
 
     await app(scope, receive, hold_back)
