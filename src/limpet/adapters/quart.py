@@ -30,7 +30,7 @@ from limpet.manager import SessionManager
 
 try:
     from quart import Quart, Response, has_request_context, has_websocket_context, request, websocket
-    from quart import session as _current
+    from quart.globals import request_ctx, websocket_ctx
     from quart.sessions import SessionInterface
     from quart.signals import got_websocket_exception
 except ModuleNotFoundError as error:
@@ -103,7 +103,7 @@ class _Interface(SessionInterface):
 
     async def save_session(self, app: Quart, session: Any, response: Any) -> None:
         """Save one of its own; those of the middleware are saved when the response starts."""
-        scope = request.scope if has_request_context() else {}
+        scope: Any = request.scope if has_request_context() else {}
         if response is None or any(each is session for each in scope.get("limpet", ())):
             return
         await self._manager.commit(session, failed=response.status_code >= 500)
@@ -177,8 +177,8 @@ def get_session() -> Session:
     Raises:
         ConfigurationError: There is none: this path is excluded, or the application has no `Limpet`.
     """
-    found: Any = _current
-    held = found._get_current_object()
+    here: Any = websocket_ctx if has_websocket_context() else request_ctx
+    held = here.session
     if isinstance(held, Session):
         return held
     raise ConfigurationError("this request has no session: call Limpet(app), and take this path out of exclude=...")
