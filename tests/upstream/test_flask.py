@@ -35,7 +35,14 @@ SESSIONS = ("test_basic.py", "test_reqctx.py", "test_session_interface.py", "tes
 IGNORE = "-W", "ignore::limpet.errors.LimpetWarning"
 
 
-@pytest.fixture(params=["memory:", "sqlite:///{folder}/sessions.db", "cookie:", "cookie:signed"])
+@pytest.fixture(
+    params=[
+        "sqlite:///{folder}/sessions.db",
+        "cookie:",
+        pytest.param("memory:", marks=pytest.mark.long),
+        pytest.param("cookie:signed", marks=pytest.mark.long),
+    ]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a store of each kind."""
     url: str = request.param

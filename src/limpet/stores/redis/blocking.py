@@ -126,7 +126,7 @@ class BlockingConnection:
         connection: Any = pool.get_connection()
         replies: list[Any] = []
         try:
-            packed = connection.pack_commands(commands) if pack is None else [pack(words) for words in commands]
+            packed = connection.pack_commands(commands) if pack is None else [b"".join(map(pack, commands))]
             connection.send_packed_command(packed, check_health=False)
             for _ in commands:
                 try:
