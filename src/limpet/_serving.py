@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from limpet._core import importing
+from limpet import _importing as importing
 from limpet._core.session import Session, state_of
 from limpet._core.state import READ_ONLY
 from limpet.errors import ConfigurationError

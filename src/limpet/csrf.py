@@ -23,8 +23,8 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from limpet import _form_tokens as form_tokens
 from limpet._bounded_log import BoundedLog
-from limpet._core import form_tokens
 from limpet._core.session import Session, backend_of, state_of
 from limpet._serving import path_patterns
 from limpet._wire import tokens

@@ -12,16 +12,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from limpet import _listing as listing
 from limpet import events
 from limpet._acts import Act, hear
-from limpet._core import listing, locks, plan
-from limpet._core.cookie_revocation import require
+from limpet._cookie_revocation import require
+from limpet._core import locks, plan
 from limpet._core.engine import Engine
-from limpet._core.listing import Kept
 from limpet._core.positions import subject_key
 from limpet._core.session import Session, state_of
 from limpet._core.state import LOGIN, PASSIVE, Read
 from limpet._detached import is_key, open_session
+from limpet._listing import Kept
 from limpet._session_info import SessionInfo
 from limpet._wire import marks, tokens
 from limpet._wire.record import Contents, Found, pack

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from limpet._core.form_tokens import combine
+from limpet._form_tokens import combine
 from limpet._merge import MISSING
 
 

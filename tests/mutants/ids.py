@@ -151,9 +151,9 @@ IDS: Final = (
     Breakage(
         "a change of id under way counts as two sessions",
         "_core/logins.py",
-        "_others",
-        "keys.isdisjoint(__X__)",
-        "True",
+        "_by_browser",
+        "own if own in known else lineage or kept.key",
+        "kept.key",
         "laws/test_predecessors.py",
     ),
     Breakage(
@@ -234,7 +234,7 @@ REVOCATIONS: Final = (
     ),
     Breakage(
         "an old session is taken over although it was revoked",
-        "_core/importing.py",
+        "_importing.py",
         "_is_unrevoked",
         "facts is not None and __X__",
         "False",
@@ -242,7 +242,7 @@ REVOCATIONS: Final = (
     ),
     Breakage(
         "an old session is taken over more than once",
-        "_core/importing.py",
+        "_importing.py",
         "close",
         "old is None or old.source is None or old.key is None or __A__ or __B__",
         "True",
@@ -302,7 +302,7 @@ COOKIES: Final = (
     ),
     Breakage(
         "an old cookie is read after its importer's end date",
-        "_core/importing.py",
+        "_importing.py",
         "look",
         "now < each.until",
         "now",
@@ -310,7 +310,7 @@ COOKIES: Final = (
     ),
     Breakage(
         "a logout leaves the old library's cookie",
-        "_core/importing.py",
+        "_importing.py",
         "leftovers",
         "old.dropped",
         "not old",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from limpet._core import form_tokens, plan
+from limpet import _form_tokens as form_tokens
+from limpet._core import plan
 from limpet._core.plan import Plan
 from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState

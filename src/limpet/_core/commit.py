@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from limpet import _importing as importing
 from limpet import events
-from limpet._core import conflict, cookie_session, importing, logins, plan, rotation, tags
+from limpet._core import conflict, cookie_session, logins, plan, rotation, tags
 from limpet._core.attempt import Attempt
 from limpet._core.plan import Plan, Step
 from limpet._core.state import (

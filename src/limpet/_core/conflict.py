@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet import _flashes as flashes
+from limpet import _form_tokens as form_tokens
 from limpet import events
-from limpet._core import form_tokens
 from limpet._core.notes import add_up
 from limpet._core.settle import settle, settle_views
 from limpet._core.state import (

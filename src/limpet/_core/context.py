@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from limpet._core.cookie_revocation import Revocation
+from limpet._cookie_revocation import Revocation
 from limpet._core.plan import Plan, Rules
 from limpet._core.state import SessionState
 from limpet._core.storage import Storage

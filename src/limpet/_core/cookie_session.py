@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet import events
+from limpet._cookie_revocation import Ended
 from limpet._core import conflict, plan
-from limpet._core.cookie_revocation import Ended
 from limpet._core.plan import Plan, Step
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, Read, SessionState
 from limpet._wire import tokens

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, cast
 
+from limpet import _importing as importing
 from limpet import events
+from limpet._cookie_revocation import Revocation
 from limpet._cookies import MAX_COOKIE
-from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading
+from limpet._core import answer, cookie_session, locks, plan, questions, reading
 from limpet._core import commit as commits
 from limpet._core.context import Context
-from limpet._core.cookie_revocation import Revocation
 from limpet._core.mapping import SessionMapping, state_of
 from limpet._core.plan import Plan, Rules
 from limpet._core.session import Session

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet import events
 from limpet._core import conflict, locks, plan, tags
-from limpet._core.listing import Kept, live
 from limpet._core.state import EXPOSED, LOGIN, Read, SessionState
+from limpet._listing import Kept, live
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import unpack

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from limpet._core import conflict, cookie_session, importing, plan, predecessors, questions
+from limpet import _importing as importing
+from limpet._core import conflict, cookie_session, plan, predecessors, questions
 from limpet._core.attempt import Attempt
 from limpet._core.context import Context
 from limpet._core.cookie_session import Opened

@@ -15,7 +15,6 @@ from typing import Any, Self
 from limpet import _flashes as flashes
 from limpet._core import notes
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
-from limpet._core.standalone import Standalone
 from limpet._core.state import (
     ACCESSED,
     CROSS_SITE,
@@ -32,6 +31,7 @@ from limpet._core.state import (
 )
 from limpet._flashes import Flash
 from limpet._native import mypyc_attr
+from limpet._standalone import Standalone
 from limpet.contract import NEVER
 
 __all__ = ["Backend", "Session", "backend_of", "state_of"]

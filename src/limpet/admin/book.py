@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from limpet._core import form_tokens, listing, plan
-from limpet._core.listing import Kept
+from limpet import _form_tokens as form_tokens
+from limpet import _listing as listing
+from limpet._core import plan
 from limpet._detached import is_key
+from limpet._listing import Kept
 from limpet._wire import forward, marks
 from limpet._wire.record import Found
 from limpet.contract import Finds, Pages, Record, Scans, supports

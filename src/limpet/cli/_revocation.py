@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from limpet import SessionManager, SessionPolicy
-from limpet._core import listing
+from limpet import _listing as listing
 from limpet._detached import is_key
 from limpet._wire import marks
 from limpet.cli._files import missing_file

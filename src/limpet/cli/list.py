@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from limpet import SessionManager
-from limpet._core import listing
+from limpet import _listing as listing
 from limpet.cli._records import (
     SEALED_NOTE,
     contents_of,

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from limpet._core.cookie_revocation import Mode, Revocation
+from limpet._cookie_revocation import Mode, Revocation
 from limpet._native import mypyc_attr
 from limpet.contract import ClientStore, Record, Store, make_record, supports
 from limpet.errors import ConfigurationError

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from limpet._core import session as core
 from limpet._core.engine import Engine
-from limpet._core.standalone import Standalone
+from limpet._standalone import Standalone
 from limpet.errors import SessionError, UnstorableValue
 from limpet.serializers import MsgpackSerializer
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import limpet
 from limpet._core.engine import Engine
-from limpet._core.standalone import Standalone
+from limpet._standalone import Standalone
 
 __all__ = ["Session"]
 

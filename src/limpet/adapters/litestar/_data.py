@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from litestar.types import Empty
 
-from limpet._core import form_tokens
+from limpet import _form_tokens as form_tokens
 from limpet._core.session import Session
 
 __all__ = ["replace"]
