@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -35,8 +35,6 @@ __all__ = ["Directory", "SessionInfo"]
 log = logging.getLogger("limpet")
 
 _PAGE: Final = 500  # records that one step of a walk through the store takes
-_LOCK_LIFE: Final = 10.0  # seconds that a revocation may hold up others that spare a session, should its process die
-_LOCK_WAIT: Final = 15.0
 
 
 class Directory:
@@ -134,12 +132,10 @@ class Directory:
             if except_ is not None and engine.is_server_side:
                 spared[:] = [await self._spare(except_, number, seen)]
 
-        name = subject_key(subject)
-        if except_ is None or not engine.is_server_side:
-            number = await engine.storage.positions.advance(name, before=spare, said=act.said)
-        else:  # of two at once that spare one session each would take it for one that the other meant
-            async with locks.Lock(engine, "spare", subject, life=_LOCK_LIFE, wait=_LOCK_WAIT):
-                number = await engine.storage.positions.advance(name, before=spare, said=act.said)
+        alone = except_ is not None and engine.is_server_side  # else two would each mean what the other spares
+        lock = locks.Lock(engine, "spare", subject, life=10.0, wait=10.0) if alone else nullcontext()
+        async with lock:
+            number = await engine.storage.positions.advance(subject_key(subject), before=spare, said=act.said)
         if isinstance(except_, Session):
             state = state_of(except_)
             if state.flags & LOGIN:  # noted, and not saved yet: it counts as later
