@@ -41,16 +41,21 @@ async def test_list_of_a_subject(site: Site) -> None:
     first = await site.login("ann", tags={"device": "phone"})
     clock_of(site).advance(60)
     second = await site.login("ann", remember=True)
+    created = datetime.fromtimestamp(site.manager.clock() / 1000, UTC)
     await site.login("bob")
+    clock_of(site).advance(5)
     current = site.begin(first)
     await site.manager.load(current)
     infos = await site.manager.sessions_of("ann", current=current)
-    assert [info.current for info in infos] == [False, True]
-    assert infos[0].remember
-    assert infos[1].tags == {"device": "phone"}
-    assert infos[1].public_id == current.public_id
-    assert infos[0].created_at == datetime.fromtimestamp(site.manager.clock() / 1000, UTC)
-    assert (infos[0].last_seen - infos[1].last_seen).total_seconds() == 60
+    assert [info.current for info in infos] == [True, False]  # the one that asks is used now
+    assert infos[1].remember
+    assert infos[0].tags == {"device": "phone"}
+    assert infos[0].public_id == current.public_id
+    assert infos[1].created_at == created
+    assert (infos[0].last_seen - infos[1].last_seen).total_seconds() == 5
+    others = await site.manager.sessions_of("ann")
+    assert [info.remember for info in others] == [True, False]
+    assert (others[0].last_seen - others[1].last_seen).total_seconds() == 60
     assert {info.subject for info in infos} == {"ann"}
     assert second not in repr(infos)
 
