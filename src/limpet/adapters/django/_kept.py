@@ -55,6 +55,7 @@ class KeptStore(MappingStore):
         self.sent: tuple[str, int | None] | None = None
         self.ended = False
         self.rivals: Sequence[str] = ()
+        self._came: Sequence[str] = [] if self._session_key is None else [self._session_key]
         self.failed = False
         self.context: Mapping[str, Any] | None = None
         self.cross_site = False
@@ -219,7 +220,9 @@ class KeptStore(MappingStore):
         state.flags &= ~EAGER
         held.clear()
         await finished(kept, kept.commit(held))
-        self.ended = self.ended or bool(kept.headers(held))
+        # What could never be a key of ours goes away with it.
+        junk = not presented(self.rivals or self._came, imports=False)
+        self.ended = self.ended or bool(kept.headers(held)) or junk
         self._held, self._session_key, self._user, self.sent = held, None, None, None
         self.accessed = self.modified = True
 
