@@ -191,10 +191,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
                 grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, others)
                 state.gone = None if state.subject is not None else state.gone or found
-                key, version = found.key, found.record.version
-                continue
-            if await engine.storage.replace(found.key, grave, found.record.version) is not None:
-                key, version = found.key, found.record.version
+            key, version = found.key, found.record.version
+            if found.how == "login" or await engine.storage.replace(key, grave, version) is not None:
                 continue  # yet another was quicker: look who
             if found.successor is not None:  # the id was changed meanwhile: it is the same session
                 raw, key = b"", found.successor
