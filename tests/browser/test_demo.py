@@ -73,7 +73,7 @@ async def test_a_visit_from_sign_in_to_sign_out(chromium: Browser, server: DemoS
 
         stolen = await context.cookies()
         assert [(cookie.get("name"), cookie.get("httpOnly"), cookie.get("sameSite")) for cookie in stolen] == [
-            ("session", True, "Lax")
+            ("limpet-session", True, "Lax")
         ]
         await press(page, "Sign out")
         await expect(page.locator("#who")).to_have_text("Not signed in")
@@ -81,7 +81,7 @@ async def test_a_visit_from_sign_in_to_sign_out(chromium: Browser, server: DemoS
         assert await context.cookies() == []
 
     thief = await chromium.new_context()
-    await thief.add_cookies([{"name": "session", "value": stolen[0].get("value", ""), "url": server.url}])
+    await thief.add_cookies([{"name": "limpet-session", "value": stolen[0].get("value", ""), "url": server.url}])
     async with tab(thief, server) as page:
         await expect(page.locator("#who")).to_have_text("Not signed in")
         await expect(page.locator("#cart")).to_contain_text("The cart is empty.")
