@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long browser lint format docs bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo check test test-long wheel test-compiled browser lint format docs bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -61,6 +61,27 @@ test: $(READY)  ## the whole suite, on real servers that pip brings
 # A single test may take an hour there, unless it says itself how long.
 test-long: $(READY)  ## the same with the large counts, and with the tests that run only there; takes hours
 	LIMPET_LONG=1 $(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "not browser" --timeout 3600 $(ARGS)
+
+# The same source with its engine compiled: a wheel of this platform, and an environment of its own beside $(VENV), in
+# which everything but limpet is the other's.
+COMPILED := $(VENV)-compiled
+BUILT_FROM := $(shell find src -name '*.py' -not -path '*/__pycache__/*') hatch_build.py
+
+wheel: $(READY)  ## the compiled wheel of this platform, in dist/; takes a C compiler and Python's headers
+	LIMPET_COMPILE=1 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+$(COMPILED)/.ready: $(READY) $(BUILT_FROM)
+	rm -rf $(COMPILED)
+	LIMPET_COMPILE=1 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(COMPILED)/wheel .
+	$(PYTHON) -m venv --without-pip $(COMPILED)
+	$(BIN)/python -m pip --python $(COMPILED)/bin/python install --quiet --no-deps --no-index $(COMPILED)/wheel/*.whl
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		$$($(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth
+	$(COMPILED)/bin/python -c 'from limpet._native import build; assert build() == "compiled"'
+	@touch $@
+
+test-compiled: $(COMPILED)/.ready  ## the whole suite on the compiled build
+	$(COMPILED)/bin/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)
 
 browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
 	$(BIN)/python -m pytest -q -m browser $(ARGS)

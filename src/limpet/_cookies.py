@@ -62,7 +62,7 @@ def find(headers: Sequence[Header], name: bytes) -> list[str]:
         if key != b"cookie" or (at := header.find(name)) < 0:
             continue
         rest = header[at + len(name) :]
-        if not found and rest[:1] == b"=" and (not at or header[at - 2 : at] == b"; ") and rest.find(name) < 0:
+        if not found and rest[:1] == b"=" and (not at or header.startswith(b"; ", at - 2)) and rest.find(name) < 0:
             # There is one, spelled as browsers do: what `_collect` would find, without its loop.
             value = rest.partition(b";")[0][1:]
             if is_value(value):

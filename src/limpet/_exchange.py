@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from limpet._caching import mark_response
+from limpet._core.engine import Engine
 from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, ENDED, EXPOSED, OVER, PASSIVE, STARTED, WRITTEN
 from limpet._serving import hand_out
@@ -62,8 +63,9 @@ class Exchange:
     _replaced = False
     _unsaved = False
 
-    def __init__(self, middleware: Middleware, scope: Scope, session: Session, send: Send) -> None:
+    def __init__(self, middleware: Middleware, engine: Engine, scope: Scope, session: Session, send: Send) -> None:
         self._middleware = middleware
+        self._engine = engine
         self._scope = scope
         self._session = session
         self._state = state_of(session)
@@ -88,8 +90,7 @@ class Exchange:
 
     def _begin(self, message: Message) -> None:
         """Add the headers that this response needs; from now on it has started."""
-        state, middleware = self._state, self._middleware
-        engine = middleware.manager.engine
+        state, middleware, engine = self._state, self._middleware, self._engine
         tokens: list[Header] = []
         if state.out is not None or state.old is not None:
             tokens = hand_out(engine, self._session)
@@ -118,11 +119,7 @@ class Exchange:
 
     async def _save_late(self) -> None:
         state = self._state
-        if (
-            state.flags & _WROTE
-            and not state.flags & OVER
-            and not self._middleware.manager.engine.is_idle(self._session)
-        ):
+        if state.flags & _WROTE and not state.flags & OVER and not self._engine.is_idle(self._session):
             await self._middleware.save(self._session, self._failed)
 
     async def fail(self, error: BaseException) -> bool:
@@ -130,11 +127,11 @@ class Exchange:
         self._failed = True
         state = self._state
         try:
-            idle = state.created is None and self._middleware.manager.engine.is_idle(self._session)
+            idle = state.created is None and self._engine.is_idle(self._session)
             if not idle and not self._unsaved:  # one time limit is enough
                 await self._middleware.save(self._session, True)
         except (StoreUnavailable, SessionConflict):
-            self._middleware.manager.engine.emitter.log.warning(
+            self._engine.emitter.log.warning(
                 "logout", "a logout could not be carried out: the request failed, and the store too"
             )
         if isinstance(error, LimpetError) and answer_to(error) is not None and not self._started:
@@ -159,7 +156,7 @@ class Http(Exchange):
             self._failed = message["status"] >= 500
             if state.loaded and not state.flags & ACCESSED:  # not touched: nothing to save, nothing to say
                 self._started, state.phase = True, STARTED
-            elif not self._middleware.manager.engine.is_idle(self._session) or (self._failed and state.created):
+            elif not self._engine.is_idle(self._session) or (self._failed and state.created):
                 return self._save_and_start(message)
             else:
                 self._begin(message)
@@ -181,8 +178,7 @@ class Http(Exchange):
         await self._send(message)
 
     async def _refuse(self, error: LimpetError) -> None:
-        manager = self._middleware.manager
-        engine, answer = manager.engine, answer_error(manager.on_refused, error, self._scope)
+        engine, answer = self._engine, answer_error(self._middleware.manager.on_refused, error, self._scope)
         assert answer is not None
         headers = [
             *answer.headers,
@@ -257,7 +253,7 @@ class Socket(Exchange):
         if self._cut:
             raise ConnectionAbortedError("the session has ended, and its WebSocket was closed")
         if message["type"] == "websocket.accept":
-            watched = self._middleware.close_sockets is not None and self._middleware.manager.engine.is_server_side
+            watched = self._middleware.close_sockets is not None and self._engine.is_server_side
             if await self._start(message, 101) and watched:
                 self._watch = asyncio.create_task(self._watch_over(self._middleware.close_sockets or 0.0))
             return
@@ -273,7 +269,7 @@ class Socket(Exchange):
             except SessionClosed:
                 if not self._refused:
                     raise
-                self._middleware.manager.engine.drop_write(
+                self._engine.drop_write(
                     self._state, "the WebSocket was refused, so that a new session could not be handed out"
                 )
         await self._send(message)
@@ -302,7 +298,7 @@ class Socket(Exchange):
 
     async def _start(self, message: Message, status: int) -> bool:
         self._failed = status >= 500
-        if not self._middleware.manager.engine.is_idle(self._session):
+        if not self._engine.is_idle(self._session):
             return await self._save_and_start(message)
         self._begin(message)
         await self._send(message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING, READY
 from limpet._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
 from limpet._inline import Inline
+from limpet._scopes import is_session, route_path, session_in
 from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
 from limpet._startup import Startable, fit, refuse_to_start, run_lifespan
 from limpet.contract import ClientStore, Store, Sweeps, supports
@@ -61,7 +62,7 @@ class SessionMiddleware(metaclass=Startable):
             a handler can ask `Session.is_live`.
     """
 
-    make: Callable[[Any], Session] = Session
+    make: ClassVar[Any] = Session
     """What makes the session of a request; an adapter may give it a class of its own."""
     made_by_frameworks: ClassVar[bool] = True
     """Whether a framework makes the middleware when the server asks it to start; else an adapter does."""
@@ -125,10 +126,10 @@ class SessionMiddleware(metaclass=Startable):
         self._publish(scope, key, session)
         exchange: Http | Socket
         if kind == "http":
-            http = Http(self, scope, session, send)
+            http = Http(self, engine, scope, session, send)
             exchange, receive = http, partial(http.receive_after_end, receive)
         else:
-            exchange = Socket(self, scope, session, send)
+            exchange = Socket(self, engine, scope, session, send)
             receive = exchange.receive_from(receive)
         failure: BaseException | None = None
         try:
@@ -165,7 +166,7 @@ class SessionMiddleware(metaclass=Startable):
         shared = scope.get("state")
         if shared is None:
             scope["state"] = {key: session}
-        elif shared is self._shared_state or isinstance(shared.get(key), Session):
+        elif shared is self._shared_state or is_session(shared.get(key)):
             scope["state"] = {**shared, key: session}  # one that other requests have too
         else:
             shared[key] = session
@@ -280,43 +281,6 @@ class SessionMiddleware(metaclass=Startable):
 
     def _sweep_at(self) -> int | None:
         return None if self._sweep_interval is None else self.manager.clock() + int(self._sweep_interval * 1000)
-
-
-def session_in(scope: Scope, manager: SessionManager | None = None, scope_key: str = "session") -> Session:
-    """Return the session that a `SessionMiddleware` put into a scope.
-
-    Args:
-        scope: The ASGI scope of the request.
-        manager: Whose session, where an application has several managers.
-        scope_key: The middleware's ``scope_key``, when no manager is given.
-
-    Raises:
-        ConfigurationError: There is none: the middleware is missing, or this path is excluded.
-    """
-    if manager is None:
-        session = scope.get(scope_key)
-        if isinstance(session, Session):
-            return session
-    for session in scope.get("limpet", ()):
-        if manager is not None and backend_of(session) is manager.engine:
-            found: Session = session
-            return found
-    raise ConfigurationError(
-        "this request has no session: add SessionMiddleware to the application, and take this path out of exclude=..."
-    )
-
-
-def route_path(scope: Scope) -> str:
-    """Return the path of a request as the application routes it: without the ``root_path`` under which it is mounted.
-
-    Source: the ASGI specification, "HTTP Connection Scope": ``path`` begins with ``root_path``, if the server or a
-    mount added one.
-    """
-    path: str = scope["path"]
-    root: str = scope.get("root_path") or ""
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
-        return path[len(root) :] or "/"
-    return path
 
 
 def _is_cross_site(scope: Scope) -> bool:

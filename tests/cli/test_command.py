@@ -12,6 +12,7 @@ import pytest
 
 import limpet
 from limpet import Keyring
+from limpet._native import build
 from limpet.cli import main
 from limpet.cli.group import NAMES
 from limpet.stores import Record
@@ -20,9 +21,9 @@ from tests.cli.running import Shell, in_process_of_its_own
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:
-    """``python -m limpet --version`` prints name and version and nothing else."""
+    """``python -m limpet --version`` prints name, version and build, and nothing else."""
     done = in_process_of_its_own("--version", folder=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"limpet {limpet.__version__}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"limpet {limpet.__version__} ({build()})\n", "")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -47,6 +47,8 @@ NOW = 1_000 * DAY
 SERIALIZER = MsgpackSerializer()
 POLICY = SessionPolicy(renewal_interval=3600)
 
+NAMES = [name for name in dir(SessionState) if not name.startswith("_")]
+
 
 def state(
     flags: int = 0, *, stored: Any = None, has: Any = None, age: int = 0, subject: str | None = None, phase: int = 0
@@ -85,10 +87,10 @@ def planned(of: SessionState, *, failed: bool = False, policy: SessionPolicy = P
             failed=failed,
         )
 
-    before = {name: getattr(of, name) for name in SessionState.__slots__}
+    before = {name: getattr(of, name) for name in NAMES}
     first, second = ask(), ask()
     assert first == second
-    assert {name: getattr(of, name) for name in SessionState.__slots__} == before
+    assert {name: getattr(of, name) for name in NAMES} == before
     if is_quiet(of, rules, lambda: NOW):
         assert (first.end, first.step) == (False, Step.NOTHING)
     return first

@@ -62,7 +62,7 @@ def test_it_is_a_mutable_mapping(session: Session) -> None:
 def test_f20_a_key_is_a_string(session: Session) -> None:
     """A key of another type is refused when it is set, and named."""
     with pytest.raises(UnstorableValue, match="must be a str, not int"):
-        session[1] = "x"  # type: ignore[index]
+        session[1] = "x"
 
 
 def test_s30_its_repr_tells_nothing(session: Session) -> None:

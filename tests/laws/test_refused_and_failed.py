@@ -194,7 +194,7 @@ async def test_a_value_that_cannot_be_kept_changes_nothing(site: Site, what: str
             case "nested":
                 session["cart"].append({"deep": [object()]})
             case _:
-                session[7] = 1  # type: ignore[index]
+                session[7] = 1
 
     answer = await browser.ask(shop, handler)
     assert (answer.status, answer.cookies) == (500, [])

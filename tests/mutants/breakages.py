@@ -210,7 +210,7 @@ RECORDS: Final = (
     Breakage(
         "a record whose deadline is text is read",
         "_core/record.py",
-        "_take",
+        "_taken",
         "type(value) is not kind",
         "kind is None",
         f"{SEC}s14_bombs.py",

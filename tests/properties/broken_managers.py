@@ -50,7 +50,7 @@ class _SharesItsLocks(Session):
 class _CountsForItself(Session):
     """Its `increment` is an assignment."""
 
-    def increment(self, key: str, by: float = 1) -> Any:
+    def increment(self, key: str, by: Any = 1) -> Any:
         self[key] = self.get(key, 0) + by
         return self[key]
 

@@ -62,7 +62,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         await _carry_out(engine, state, todo, now, final)
         return
     key = state.read.key if state.read is not None and state.read.key else f"new {id(state):x}"
-    async with engine.runtime.turn(key):  # commits of one session queue in this process instead of colliding
+    async with engine.emitter.runtime.turn(key):  # commits of one session queue in this process instead of colliding
         await _carry_out(engine, state, todo, now, final)
 
 

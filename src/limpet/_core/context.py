@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from limpet import events
 from limpet._core.cookie_revocation import Revocation
 from limpet._core.ids import Ids
 from limpet._core.plan import Plan, Rules
@@ -13,19 +12,22 @@ from limpet._core.record import Contents
 from limpet._core.state import SessionState
 from limpet._core.storage import Storage
 from limpet._core.watch import Watch
+from limpet._emitter import Emitter
 from limpet.contract import ClientStore
 from limpet.policy import SessionPolicy
-from limpet.protocols import Header, Importer, Reader, Runtime, Serializer, Transport
+from limpet.protocols import Header, Importer, Reader, Serializer, Transport
 
 __all__ = ["Context"]
 
 
-class Context(Protocol):
+class Context:
     """An engine, as the steps see it; `limpet._core.engine.Engine` is the one there is.
 
     Attributes:
         storage: Calls the store.
         ids: Turns ids into tokens and keys.
+        emitter: Tells the listeners, and the tracer.
+        emit: Tells the listeners.
         rules: What the policy comes to.
         policy: The policy.
         serializer: Turns values into bytes.
@@ -43,6 +45,8 @@ class Context(Protocol):
 
     storage: Storage
     ids: Ids
+    emitter: Emitter
+    emit: Callable[..., None]
     rules: Rules
     policy: SessionPolicy
     serializer: Serializer
@@ -57,39 +61,30 @@ class Context(Protocol):
     revocation: Revocation | None
     watch: Watch
 
-    @property
-    def runtime(self) -> Runtime:
-        """What is needed of an event loop."""
-        ...
-
-    def emit(self, kind: type[events.Event], key: str | None = None, **facts: Any) -> None:
-        """Send an event to the listeners."""
-        ...
-
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
         """Return what a commit would do now."""
-        ...
+        raise NotImplementedError
 
     def pack(self, state: SessionState) -> bytes:
         """Return the payload of a session as it is now."""
-        ...
+        raise NotImplementedError
 
     def same(self, payload: bytes, base: bytes) -> bool:
         """Tell whether two payloads hold equal contents."""
-        ...
+        raise NotImplementedError
 
     def base(self, state: SessionState) -> Mapping[str, Any]:
         """Return the keys and values as they were read."""
-        ...
+        raise NotImplementedError
 
     def describe(self, state: SessionState, draft: Contents, flags: int) -> bool:
         """Note what the application wants to know of the client."""
-        ...
+        raise NotImplementedError
 
     def note_ambiguous(self, state: SessionState) -> None:
         """Note that a request presented two live sessions."""
-        ...
+        raise NotImplementedError
 
     def warn_of_copies(self) -> None:
         """Warn once that a cookie session cannot be ended where a copy of its cookie is."""
-        ...
+        raise NotImplementedError

@@ -15,6 +15,7 @@ from limpet import events
 from limpet._cookies import MAX_COOKIE
 from limpet._core import answer, cookie_session, importing, locks, plan, questions, reading, record, tokens
 from limpet._core import commit as commits
+from limpet._core.context import Context
 from limpet._core.cookie_revocation import Revocation
 from limpet._core.ids import Ids
 from limpet._core.mapping import SessionMapping, state_of
@@ -51,7 +52,7 @@ S = TypeVar("S", bound=locks.Renewable)
 log = logging.getLogger("limpet")
 
 
-class Engine:
+class Engine(Context):
     """Loads and commits sessions. `limpet.SessionManager` puts one together from settings that a person writes.
 
     Attributes:
@@ -115,8 +116,7 @@ class Engine:
             monotonic=monotonic,
         )
         self.is_server_side = self.storage.is_server_side
-        self.client = self.storage.client
-        self.kept = self.storage.kept
+        self.client, self.kept = self.storage.client, self.storage.kept
         self.revocation: Revocation | None = getattr(store, "revocation", None) if client_side else None
         self.watch = Watch(monotonic)
         # An importer reads cookies, however the token of this manager travels.

@@ -56,7 +56,7 @@ async def pages_of(engine: Context, subject: str) -> AsyncIterator[list[Kept]]:
         yield [decoded(engine, key, record) for key, record in page if not marks.is_mark(record.payload)]
         if cursor is None:
             return
-        await engine.runtime.sleep(0)
+        await engine.emitter.runtime.sleep(0)
 
 
 async def live(engine: Context, subject: str) -> list[Kept]:

@@ -69,7 +69,7 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
             return mine.version
         if waited >= wait:
             return None
-        await engine.runtime.sleep(min(pause, wait - waited))
+        await engine.emitter.runtime.sleep(min(pause, wait - waited))
         waited, pause = waited + pause, min(pause * 1.5, _LONGEST)
 
 
@@ -116,7 +116,7 @@ class Lock:
 
     async def __aenter__(self) -> None:
         # Those of one process queue, and do not ask the store again.
-        self._turn = turn = self._engine.runtime.turn(f"lock {self._key}")
+        self._turn = turn = self._engine.emitter.runtime.turn(f"lock {self._key}")
         await turn.__aenter__()
         failure: BaseException | None = None
         try:

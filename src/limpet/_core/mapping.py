@@ -32,6 +32,7 @@ from limpet._core.state import (
     WRITTEN,
     SessionState,
 )
+from limpet._native import mypyc_attr, own_registry
 from limpet.errors import SessionClosed, SessionNotLoaded, StoreUnavailable, UnstorableValue
 
 __all__ = ["Backend", "SessionMapping", "backend_of", "state_of"]
@@ -92,6 +93,7 @@ class Backend(Protocol):
         ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SessionMapping(MutableMapping[str, Any]):
     """The keys and values of a session."""
 
@@ -146,7 +148,7 @@ class SessionMapping(MutableMapping[str, Any]):
 
     __hash__ = None  # type: ignore[assignment]  # it changes, as a dict does
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: Any, value: Any) -> None:
         if type(key) is not str:
             if not isinstance(key, str):
                 raise UnstorableValue("(a key)", f"a key must be a str, not {type(key).__name__}")
@@ -201,9 +203,14 @@ class SessionMapping(MutableMapping[str, Any]):
 
     def copy(self) -> dict[str, Any]:
         """Return the keys and values as a plain dict, as `dict.copy` does."""
-        return {key: self[key] for key in self}
+        state = self._read()
+        for key, value in state.data.items():
+            if type(value) not in FROZEN:
+                notes.expose(state, key, value)
+        return dict(state.data)
 
-    __copy__ = copy
+    def __copy__(self) -> dict[str, Any]:  # not `__copy__ = copy`: in a compiled class that is no method
+        return self.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
         return {key: deepcopy(value, memo) for key, value in self._read().data.items()}
@@ -304,12 +311,16 @@ class SessionMapping(MutableMapping[str, Any]):
             )
 
 
-def state_of(session: SessionMapping) -> SessionState:
-    """Return the state of a session, for the engine and the middleware."""
-    return session._state
+own_registry(SessionMapping)
 
 
-def backend_of(session: SessionMapping) -> Any:
+def state_of(session: Any) -> SessionState:
+    """Return the state of a session, or of what an adapter shows in its place."""
+    state: SessionState = session._state
+    return state
+
+
+def backend_of(session: Any) -> Any:
     """Return the engine that a session belongs to."""
     return session._backend
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from limpet._core.record import Contents, Found
 from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, Read, SessionState
+from limpet._native import caused
 
 __all__ = ["adopt", "begin", "check_text", "expose", "forget_key", "own"]
 
@@ -76,8 +77,9 @@ def check_text(what: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(
+        no_text = ValueError(
             f"the {what} {text!r} is no text: it holds half of a surrogate pair, which UTF-8 cannot encode"
-        ) from error
+        )
+        raise caused(no_text, error) from error
     if "\x00" in text:
         raise ValueError(f"the {what} {text!r} holds a NUL character, which not every store can keep: leave it out")

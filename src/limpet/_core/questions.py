@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 from limpet._core.context import Context
 from limpet._core.plan import Step
 from limpet._core.record import pack
@@ -29,7 +27,7 @@ def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:
     copied = SessionState()
     draft.data = copied.data = dict(state.data)
     # Settling notes what it has settled: in copies, as this is only a question.
-    copied.views = None if state.views is None else {key: copy(view) for key, view in state.views.items()}
-    copied.loans = None if state.loans is None else [(key, copy(loan)) for key, loan in state.loans]
+    copied.views = None if state.views is None else {key: view.copy() for key, view in state.views.items()}
+    copied.loans = None if state.loans is None else [(key, loan.copy()) for key, loan in state.loans]
     settle_views(engine, copied)
     return pack(draft, engine.serializer)

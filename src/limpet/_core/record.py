@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from limpet._core.tokens import b64decode, b64encode
+from limpet._native import caused
 from limpet.contract import Record
 from limpet.errors import UnstorableValue
 
@@ -178,9 +179,6 @@ class Contents:
         return facts
 
 
-_blank: Final = Contents.__new__
-
-
 class Predecessor(NamedTuple):
     """A session that another one takes the place of, as the record of that one names it until this one has ended.
 
@@ -258,7 +256,7 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
             body = serializer.encode(facts)
     except UnstorableValue as error:
         # The handler knows its own keys, and nothing of the document around them.
-        raise UnstorableValue(error.path.removeprefix("data."), error.problem) from error
+        raise caused(UnstorableValue(error.path.removeprefix("data."), error.problem), error) from error
     return serializer.format + zlib.crc32(body).to_bytes(4, "big") + body
 
 
@@ -299,29 +297,22 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     try:
         document = serializer.decode(body)
     except (ValueError, TypeError, RecursionError) as error:
-        raise CorruptPayload(f"the {type(serializer).__name__} cannot read it") from error
+        raise caused(CorruptPayload(f"the {type(serializer).__name__} cannot read it"), error) from error
     if type(document) is not dict:
         raise CorruptPayload("not a mapping")
     created: Any = document.get("created")
     data: Any = document.get("data")
-    authenticated = document.get("authenticated")
-    contents = _blank(Contents)  # `Contents(...)`, without the call
-    contents.created = created
-    contents.data = data
-    contents.authenticated = authenticated
-    contents.ends = contents.renewed = contents.previous = contents.lineage = contents.cookie = None
-    contents.remember = False
-    contents.tags = contents.device = _NONE
-    contents.predecessors = ()
-    contents.seen = contents.order = contents.turn = 0
-    usual = type(created) is int and type(data) is dict
-    if not usual or (len(document) > 2 and (len(document) > 3 or type(authenticated) is not int)):
-        _take(document, contents)
-    return contents
+    authenticated: Any = document.get("authenticated")
+    if type(created) is int and type(data) is dict:
+        if len(document) == 2:
+            return Contents(created, data)
+        if len(document) == 3 and type(authenticated) is int:
+            return Contents(created, data, authenticated=authenticated)
+    return _taken(document)
 
 
-def _take(document: dict[str, Any], contents: Contents) -> None:
-    """Look at every fact of a payload, and note it.
+def _taken(document: dict[str, Any]) -> Contents:
+    """Look at every fact of a payload, and return them.
 
     Raises:
         CorruptPayload: There is none that was written here.
@@ -335,19 +326,7 @@ def _take(document: dict[str, Any], contents: Contents) -> None:
             if kind is None:
                 raise ForeignPayload("it has fields of a later version")
             raise CorruptPayload(f"{name} is of another type")
-    get = document.get
-    contents.cookie = get("cookie")
-    contents.device = get("device", _NONE)
-    contents.ends = get("ends")
-    contents.lineage = get("lineage")
-    contents.order = get("order", 0)
-    contents.predecessors = get("predecessors", ())
-    contents.previous = get("previous")
-    contents.remember = get("remember", False)
-    contents.renewed = get("renewed")
-    contents.seen = get("seen", 0)
-    contents.tags = get("tags", _NONE)
-    contents.turn = get("turn", 0)
+    return Contents(**document)
 
 
 def _is_text(labels: dict[str, Any]) -> bool:
@@ -374,4 +353,4 @@ def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:
         return CorruptPayload("checksum does not match")
     if payload[:1] == SEALED:
         return ForeignPayload("it is encrypted under a key that this manager does not have")
-    return (ForeignPayload if whole else CorruptPayload)("unknown payload format")
+    return ForeignPayload("unknown payload format") if whole else CorruptPayload("unknown payload format")

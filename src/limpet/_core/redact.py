@@ -21,7 +21,9 @@ def redact(error: LimpetError) -> None:
     What was being handled when the caller was called, such as an error of the application's, is left as it is.
     """
     above: set[FrameType] = set()
-    frame: FrameType | None = sys._getframe(1).f_back
+    frame: FrameType | None = sys._getframe(1)
+    if error.__traceback__ is not None and error.__traceback__.tb_frame is frame:
+        frame = frame.f_back  # the caller's own; compiled code is not on the stack, and has none there
     while frame is not None:
         above.add(frame)
         frame = frame.f_back

@@ -30,11 +30,13 @@ from limpet._core.state import (
     WRITTEN,
     View,
 )
+from limpet._native import mypyc_attr, own_registry
 from limpet.contract import NEVER
 
 __all__ = ["Backend", "Session", "backend_of", "state_of"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Session(SessionMapping):
     """The session of one request: a mapping from strings to plain values, saved when the response starts.
 
@@ -109,7 +111,7 @@ class Session(SessionMapping):
 
     # -- intents
 
-    def login(self, subject: str, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
+    def login(self, subject: Any, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
         """Note that ``subject`` proved who they are: new id, the old one dead at once, fresh absolute deadline.
 
         From an anonymous session, or one of the same subject, the data stays; somebody else's is cleared first. A
@@ -130,11 +132,10 @@ class Session(SessionMapping):
 
         Source: OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level Change".
         """
-        given: Any = subject
-        if not isinstance(given, str) or not given:
-            what = "an empty one" if isinstance(given, str) else type(given).__name__
+        if not isinstance(subject, str) or not subject:
+            what = "an empty one" if isinstance(subject, str) else type(subject).__name__
             raise TypeError(f"login takes a non-empty str such as str(user.id), not {what}")
-        name = str.__str__(given)
+        name = str.__str__(subject)
         labels = dict(tags or {})
         if not all(isinstance(text, str) for pair in labels.items() for text in pair):
             raise TypeError("tags are strings by name, such as {'oidc_sid': sid}")
@@ -181,7 +182,7 @@ class Session(SessionMapping):
         self._write(state, new_id=True)
         state.flags |= REGENERATE
 
-    def increment(self, key: str, by: float = 1) -> Any:
+    def increment(self, key: str, by: int | float | Decimal = 1) -> Any:
         """Add to a number (an absent one counts as 0) and return the sum; exact under concurrent requests.
 
         Raises:
@@ -347,6 +348,9 @@ class Session(SessionMapping):
     def mark_accessed(self) -> None:
         """Note that a handler took hold of the session (Starlette calls this)."""
         self._state.flags |= ACCESSED
+
+
+own_registry(Session)
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -203,6 +203,12 @@ class View:
         self.dump = dump
         self.before = dump(value)
 
+    def copy(self) -> View:
+        """Return another one of the same object, whose `before` can be replaced."""  # `copy.copy` needs a `__dict__`
+        copied = View(self.value, self.dump)
+        copied.before = self.before
+        return copied
+
 
 class Loan:
     """A container of the application that a merge replaced in the data by one of the engine's own.
@@ -221,6 +227,10 @@ class Loan:
         self.value = value
         self.before = before
         self.nested = nested
+
+    def copy(self) -> Loan:
+        """Return another one of the same object, whose `before` can be replaced."""
+        return Loan(self.value, self.before, self.nested)
 
 
 class Old:

@@ -19,6 +19,7 @@ from limpet._core.record import CorruptPayload, ForeignPayload, Found, unpack
 from limpet._core.records import InTheWay
 from limpet._core.state import Gone
 from limpet._emitter import Emitter
+from limpet._native import caused
 from limpet.contract import ABSENT, DONE, ClientStore, Outcome, Record, Store, supports
 from limpet.errors import LimpetError, StoreUnavailable
 from limpet.protocols import Serializer
@@ -134,10 +135,11 @@ class Storage:
             failure = error
         met = _met(await attempt(), version)
         if version is not None and isinstance(met, Record):
-            raise StoreUnavailable(
+            lost = StoreUnavailable(
                 "the reply to a write was lost and another request has written since: whether it was saved "
                 "cannot be told"
-            ) from failure
+            )
+            raise caused(lost, failure) from failure
         return met
 
     async def load(self, key: str) -> Record | None:
@@ -259,11 +261,11 @@ class Storage:
             return await self._follow(raw, key, record, hops, now, journal, met=met)
         try:
             contents = unpack(record.payload, self.serializer)
-        except ForeignPayload as problem:  # other workers are newer, or older: to them it is a session
-            self._warn("foreign", "session %s was left alone: %s", key, problem)
-            self.emit(events.CorruptRecord, key, reason=str(problem))
+        except ForeignPayload as foreign:  # other workers are newer, or older: to them it is a session
+            self._warn("foreign", "session %s was left alone: %s", key, foreign)
+            self.emit(events.CorruptRecord, key, reason=str(foreign))
             return None
-        except CorruptPayload as problem:
+        except CorruptPayload as problem:  # a name of its own: mypyc gives a variable one type in a function
             reason = str(problem)
         else:
             if plan.is_over(contents, record.accessed, self.rules, now):

@@ -154,7 +154,7 @@ class DictSession(dict[str, Any]):
             return getattr(self._session, name)
         self.push()
         found = getattr(self._session, name)
-        return self._around(found) if inspect.ismethod(found) else found
+        return self._around(found) if inspect.isroutine(found) else found
 
     def _around(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from limpet import CookiePolicy
+from limpet import CookiePolicy, __version__
+from limpet._native import build
 from limpet.cli._application import check_settings, load
 from limpet.cli._browser import Attributes, explain, of_policy, parse_set_cookie
 from limpet.cli._configuration import check_kept, check_mode, check_secret, check_store, named_store
@@ -24,6 +25,7 @@ from limpet.errors import ConfigurationError
 
 __all__ = ["command"]
 
+_BUILDS: Final = {"compiled": "the compiled build", "pure": "the pure build: a wheel for this platform is faster"}
 _INDENT: Final = 15  # columns in front of a sentence
 _COLOURS: Final[dict[Level, str]] = {"fine": "green", "note": "yellow", "mend": "red"}
 
@@ -150,6 +152,7 @@ async def _diagnose(
         findings += [finding async for finding in check_store(store, dev, write=write, scale=scale)]
     if cookie is None:
         cookie = of_policy(policy, name)
+    findings.insert(0, fine("limpet", f"{__version__}, {_BUILDS[build()]}"))
     findings.append(fine("cookie", str(cookie)))
     findings += explain(cookie, url, page, dev=dev)
     return findings

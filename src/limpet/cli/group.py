@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from limpet import __version__
+from limpet._native import build
 from limpet.errors import LimpetError
 
 __all__ = ["NAMES", "Commands", "Failure", "limpet"]
@@ -58,6 +59,6 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="limpet", message="%(prog)s %(version)s")
+@click.version_option(f"{__version__} ({build()})", prog_name="limpet", message="%(prog)s %(version)s")
 def limpet() -> None:
     """Web sessions: look after them, make secrets, check a configuration, try it out."""

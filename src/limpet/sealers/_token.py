@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 from limpet._core.tokens import b64decode, b64encode, b64read
+from limpet._native import mypyc_attr
 from limpet.keyring import Keyring
 from limpet.protocols import Header
 
@@ -32,17 +32,25 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Ring(Generic[K]):
-    """All keys of one generation of the keyring: the one that seals, and those that open by their tokens' beginning."""
+class _Ring(Generic[K]):  # written out: mypyc has no dataclass that is generic and has slots
+    """All keys of one generation of the keyring: the one that seals, and those that open by their tokens' beginning.
 
-    generation: int
-    head: str
-    pair: bytes  # the head with the equals sign that stands before it in a cookie
-    newest: K
-    by_head: dict[str, tuple[K, int | None]]  # each with its end date
+    Attributes:
+        pair: The head with the equals sign that stands before it in a cookie.
+        by_head: Each key with its end date.
+    """
+
+    __slots__ = ("by_head", "generation", "head", "newest", "pair")
+
+    def __init__(self, generation: int, head: str, newest: K, by_head: dict[str, tuple[K, int | None]]) -> None:
+        self.generation = generation
+        self.head = head
+        self.pair = b"=" + head.encode("ascii")
+        self.newest = newest
+        self.by_head = by_head
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class TokenSealer(ABC, Generic[K]):
     """Seals for one purpose and one name; a token of another purpose, name or mode opens nothing.
 
@@ -105,7 +113,7 @@ class TokenSealer(ABC, Generic[K]):
             rest: bytes | None = None
             for field, line in headers:
                 if field == b"cookie" and (at := line.find(name)) >= 0:
-                    if rest is not None or (at and line[at - 2 : at] != b"; "):
+                    if rest is not None or (at and not line.startswith(b"; ", at - 2)):
                         return None
                     rest = line[at + length :]
             if rest is None or rest.find(name) >= 0:
@@ -153,7 +161,7 @@ class TokenSealer(ABC, Generic[K]):
         # Should two key ids ever be equal, the newer key has it.
         by_head = {text: (key, until) for text, key, until in reversed(prepared)}
         text, newest, _ = prepared[0]
-        self._ring = ring = _Ring(generation, text, b"=" + text.encode("ascii"), newest, by_head)
+        self._ring = ring = _Ring(generation, text, newest, by_head)
         return ring
 
 

@@ -11,6 +11,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from limpet._native import mypyc_attr
 from limpet.sealers._token import TokenSealer
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class XAES256GCM:
         return self._aead(context.update(((part << 128 | part) ^ self._mask).to_bytes(2 * _BLOCK, "big")))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class EncryptedSealer(TokenSealer[tuple[XAES256GCM, bytes]]):
     """Encrypts the data under a key of its own for every token."""
 

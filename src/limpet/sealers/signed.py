@@ -8,6 +8,7 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from limpet._native import mypyc_attr
 from limpet.sealers._token import TokenSealer
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["SignedSealer"]
 _MAC_BYTES: Final = 32
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SignedSealer(TokenSealer["HMAC"]):
     """Puts a MAC behind the data; compares it in constant time before the data is handed out."""
 

@@ -27,6 +27,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from limpet._native import caused, mypyc_attr
 from limpet._storable import DEEPEST, ROOT, is_markup, is_storable, markup_of
 from limpet.errors import UnstorableValue
 from limpet.serializers._times import (
@@ -98,6 +99,7 @@ def _decode_extension(code: int, data: bytes) -> Any:
     return _FROM_BYTES[code](data)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MsgpackSerializer:
     """Keeps session values as MessagePack.
 
@@ -153,7 +155,7 @@ class MsgpackSerializer:
         try:
             return packb(value, self._default, options)
         except TypeError:
-            raise UnstorableValue(ROOT, str(error)) from error
+            raise caused(UnstorableValue(ROOT, str(error)), error) from error
 
     def decode(self, data: bytes) -> Any:
         """Return the value of these bytes.
@@ -241,7 +243,7 @@ def _revive_root(value: Any) -> Any:
     try:
         return _revive(value, _LIMITS.depth + _LIMITS.set_depth)  # the encoder counts sets apart
     except (TypeError, RecursionError) as error:
-        raise ValueError(f"not a value that was encoded here: {error}") from error
+        raise caused(ValueError(f"not a value that was encoded here: {error}"), error) from error
 
 
 def _revive(value: Any, levels: int) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from limpet._core.cookie_revocation import Mode, Revocation
+from limpet._native import mypyc_attr
 from limpet.contract import ClientStore, Record, Store, make_record, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
@@ -28,6 +29,7 @@ _START: Final = _HEAD.size
 _pack, _unpack = _HEAD.pack, _HEAD.unpack_from
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CookieStore:
     """A `ClientStore`: turns a record into a cookie's value and back.
 

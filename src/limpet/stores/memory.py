@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final, Literal
 
+from limpet._native import mypyc_attr
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._url import integer, options
@@ -22,6 +23,7 @@ _SLACK: Final = 1_024  # left-over entries that are not worth the work
 _MOVE: Final = 8  # entries that one deletion moves
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MemoryStore:
     """Keeps records in a dict. Calls never wait; any thread may make them.
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from limpet._cookies import CookieWriter, find
+from limpet._native import mypyc_attr
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header
 
 __all__ = ["CookieTransport"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CookieTransport:
     """Reads ``Cookie``, writes ``Set-Cookie``.
 

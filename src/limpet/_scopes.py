@@ -1,0 +1,56 @@
+"""What is asked of an ASGI scope. Pure, as what stands for a session there need not be one of the compiled class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limpet._core.session import Session, backend_of
+from limpet.errors import ConfigurationError
+from limpet.manager import SessionManager
+
+if TYPE_CHECKING:
+    from limpet._exchange import Scope
+
+__all__ = ["is_session", "route_path", "session_in"]
+
+
+def is_session(value: object) -> bool:
+    """Tell whether a value is a session, or what an adapter shows in its place (`abc.ABCMeta.register`)."""
+    return isinstance(value, Session)
+
+
+def session_in(scope: Scope, manager: SessionManager | None = None, scope_key: str = "session") -> Session:
+    """Return the session that a `SessionMiddleware` put into a scope.
+
+    Args:
+        scope: The ASGI scope of the request.
+        manager: Whose session, where an application has several managers.
+        scope_key: The middleware's ``scope_key``, when no manager is given.
+
+    Raises:
+        ConfigurationError: There is none: the middleware is missing, or this path is excluded.
+    """
+    if manager is None:
+        session = scope.get(scope_key)
+        if isinstance(session, Session):
+            return session
+    for session in scope.get("limpet", ()):
+        if manager is not None and backend_of(session) is manager.engine:
+            found: Session = session
+            return found
+    raise ConfigurationError(
+        "this request has no session: add SessionMiddleware to the application, and take this path out of exclude=..."
+    )
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path of a request as the application routes it: without the ``root_path`` under which it is mounted.
+
+    Source: the ASGI specification, "HTTP Connection Scope": ``path`` begins with ``root_path``, if the server or a
+    mount added one.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path") or ""
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+        return path[len(root) :] or "/"
+    return path
