@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-__all__ = ["build", "caused", "mypyc_attr"]
+__all__ = ["build", "caused", "mypyc_attr", "own_registry"]
 
 E = TypeVar("E", bound=BaseException)
+_INIT: Final = "_abc_init"
 
 if TYPE_CHECKING:
     from mypy_extensions import mypyc_attr
@@ -28,3 +30,9 @@ def caused(error: E, cause: BaseException | None) -> E:
     """Return an error with its cause: mypyc leaves out what stands behind ``from`` in a ``raise``."""
     error.__cause__ = cause
     return error
+
+
+def own_registry(of: type) -> None:
+    """Give an abstract class a registry of its own: a compiled one has its base's, to which every dict belongs."""
+    if "_abc_impl" not in vars(of):
+        getattr(import_module("_abc"), _INIT)(of)  # what `abc.ABCMeta` itself calls

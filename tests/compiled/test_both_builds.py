@@ -160,3 +160,11 @@ def test_the_session_that_is_a_dict_follows_the_methods_of_the_session() -> None
     assert dict(shown) == {"a": 2}
     shown.logout()
     assert dict(shown) == {}
+
+
+def test_a_dict_is_no_session() -> None:
+    """Only what was registered is: a plain dict is a mapping, and no session."""
+    plain: Any = {}
+    assert not isinstance(plain, Session)
+    assert isinstance(DictSession(), Session)
+    assert not isinstance(plain, Basket)

@@ -32,7 +32,7 @@ from limpet._core.state import (
     WRITTEN,
     SessionState,
 )
-from limpet._native import mypyc_attr
+from limpet._native import mypyc_attr, own_registry
 from limpet.errors import SessionClosed, SessionNotLoaded, StoreUnavailable, UnstorableValue
 
 __all__ = ["Backend", "SessionMapping", "backend_of", "state_of"]
@@ -312,6 +312,9 @@ class SessionMapping(MutableMapping[str, Any]):
                 "written after the response started: the cookie can no longer be set. Write before the first byte, "
                 "or create the session earlier in a server-side store"
             )
+
+
+own_registry(SessionMapping)
 
 
 def state_of(session: Any) -> SessionState:

@@ -30,7 +30,7 @@ from limpet._core.state import (
     View,
 )
 from limpet._flashes import Flash
-from limpet._native import mypyc_attr
+from limpet._native import mypyc_attr, own_registry
 from limpet._standalone import Standalone
 from limpet.contract import NEVER
 
@@ -349,6 +349,9 @@ class Session(SessionMapping):
     def mark_accessed(self) -> None:
         """Note that a handler took hold of the session (Starlette calls this)."""
         self._state.flags |= ACCESSED
+
+
+own_registry(Session)
 
 
 def _moment(milliseconds: int) -> datetime:
