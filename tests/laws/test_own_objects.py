@@ -200,3 +200,50 @@ async def test_one_object_that_a_handler_put_under_two_keys_is_merged_under_one(
     async with ann.held(shop, lambda session: session.update(wishes=session["cart"])):
         await ann.ask(shop, lambda session: session["cart"].append("milk"))
     assert (await ann.ask(shop, items)).result == {"cart": ["tea", "milk"], "wishes": ["tea"]}
+
+
+PUT_LISTS: dict[str, Callable[[Session], list[str]]] = {
+    "a list": lambda session: session.setdefault("cart", []),
+    "a list in a dict": lambda session: session.setdefault("cart", {"lines": []})["lines"],
+}
+
+
+@pytest.mark.parametrize("kind", PUT_LISTS)
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_object_of_the_application_goes_on_growing_after_a_merge(any_site: Site, way: str, kind: str) -> None:
+    """What a handler adds to a list of its own before and after another tab's additions were merged in is all there."""
+    shop, other = any_site.worker(), any_site.worker()
+    ann = await any_site.browser().begin(shop, begun=True)
+
+    async def buy(session: Session) -> None:
+        mine = PUT_LISTS[kind](session)
+        mine.append("tea")
+        assert (await ann.copy().ask(other, lambda session: PUT_LISTS[kind](session).append("milk"))).status == 200
+        await WAYS[way](session)
+        again = session["cart"] if kind == "a list" else session["cart"]["lines"]
+        mine.append("bread")
+        await session.save()
+        again.append("salt")
+        mine.append("jam")
+
+    assert (await ann.ask(shop, buy)).status == 200
+    stored = (await ann.ask(other, items)).result["cart"]
+    assert (stored if kind == "a list" else stored["lines"]) == ["milk", "tea", "bread", "salt", "jam"]
+    assert "ValueOverwritten" not in shop.events()
+
+
+async def test_a_typed_object_goes_on_growing_after_a_merge(any_site: Site) -> None:
+    """So is what is added to an object that stands for a key."""
+    shop, other = any_site.worker(), any_site.worker()
+    ann = await any_site.browser().begin(shop, begun=True)
+
+    async def buy(session: Session) -> None:
+        lines: list[str] = []
+        session.view("cart", lines, list)
+        lines.append("tea")
+        assert (await ann.copy().ask(other, lambda session: session.update(cart=["milk"]))).status == 200
+        await session.save()
+        lines.append("bread")
+
+    assert (await ann.ask(shop, buy)).status == 200
+    assert (await ann.ask(other, items)).result["cart"] == ["milk", "tea", "bread"]

@@ -120,6 +120,7 @@ def merge(
     increments: Mapping[str, Number] = _NO_INCREMENTS,
     rules: Mapping[str, Rule] = _NO_RULES,
     strict: bool = False,
+    merged: bool = False,
 ) -> Merged:
     """Return the session that holds the changes of both requests; the arguments stay as they are.
 
@@ -131,6 +132,8 @@ def merge(
         increments: What this request added to numbers, by key.
         rules: What to do with a key that both changed, by key.
         strict: Treat every key without a rule of its own as ``"strict"``.
+        merged: Theirs came of a merge with base, so that lists hold what base held, though not in front: what mine
+            appended since is appended.
 
     Raises:
         SessionConflict: A strict key was changed by both, or theirs is nothing that an increment can be added to;
@@ -138,7 +141,7 @@ def merge(
         UnstorableValue: A value cannot be encoded; the error's path begins with its key.
     """
     data: dict[str, Any] = {}
-    walk = _Walk(encode)
+    walk = _Walk(encode, merged=merged)
     strict_keys: list[str] = []
     uncountable: list[str] = []
     for key in _keys(mine, theirs, base):
@@ -252,10 +255,11 @@ def _as_stored(value: Any, key: str, data: bytes | None, encode: Encode) -> Any:
 class _Walk:
     """Merges values that both sides changed, in one walk down; nothing is encoded again on the way."""
 
-    __slots__ = ("_encode", "overwritten")
+    __slots__ = ("_already", "_encode", "overwritten")
 
-    def __init__(self, encode: Encode) -> None:
+    def __init__(self, encode: Encode, *, merged: bool) -> None:
         self._encode = encode
+        self._already = merged
         self.overwritten: list[str] = []
 
     def merged(self, key: str, base: Any, mine: Any, theirs: Any) -> Any:
@@ -299,7 +303,7 @@ class _Walk:
             return mine, True
         if mine_start == common and len(mine) == size:
             return _own(theirs), False
-        if mine_start == common == their_start:
+        if mine_start == common and (their_start == common or self._already):
             return [*_own(theirs), *mine[size:]], False
         if mine_start != their_start or encode(mine[size:]) != encode(theirs[size:]):
             self.overwritten.append(_below(path, key))

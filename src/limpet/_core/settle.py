@@ -34,7 +34,7 @@ def settle_views(engine: Context, state: SessionState) -> None:
             view.before = view.dump(view.value)  # an object of its own: a later merge changes what is in the data
     if state.loans is not None:
         encode, decode = engine.serializer.encode, engine.serializer.decode
-        for key, loan in state.loans:
+        for key, loan in tuple(state.loans):
             now_bytes = encode({key: loan.value})
             if now_bytes == loan.before:
                 continue
@@ -46,16 +46,15 @@ def settle_views(engine: Context, state: SessionState) -> None:
                 )
             before, now = decode(loan.before)[key], decode(now_bytes)[key]
             merged = _combine(engine, key, before, now, data.get(key, MISSING))
-            data.pop(key, None)
-            if merged is not MISSING:
-                data[key] = merged
+            rest = {name: value for name, value in data.items() if name != key}
+            settle(engine, state, rest if merged is MISSING else {**rest, key: merged})
             loan.before = now_bytes
 
 
 def _combine(engine: Context, key: str, base: Any, mine: Any, theirs: Any) -> Any:
     """Return what the changes of a typed object and those of another request to the same key come to."""
     before, here, there = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
-    result = merge(before, here, there, encode=engine.serializer.encode, rules=engine.policy.merge)
+    result = merge(before, here, there, encode=engine.serializer.encode, rules=engine.policy.merge, merged=True)
     if result.overwritten:
         engine.emit(events.ValueOverwritten, keys=result.overwritten)
     return result.data.get(key, MISSING)
