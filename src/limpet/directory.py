@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from limpet import events
 from limpet._acts import Act, hear
-from limpet._core import listing, marks, plan, tokens
+from limpet._core import listing, locks, marks, plan, tokens
 from limpet._core.cookie_revocation import require
 from limpet._core.engine import Engine
 from limpet._core.listing import Kept
@@ -30,6 +30,8 @@ from limpet.errors import LimpetError
 __all__ = ["Directory", "SessionInfo"]
 
 _PAGE: Final = 500  # records that one step of a walk through the store takes
+_LOCK_LIFE: Final = 10.0  # seconds that a revocation may hold up others that spare a session, should its process die
+_LOCK_WAIT: Final = 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +144,7 @@ class Directory:
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
             StoreUnavailable: The store does not answer; call it again, as records may be left.
+            SessionBusy: Another call that spares a session of this subject takes longer than a few seconds.
         """
         engine = self._engine
         if engine.is_server_side:
@@ -160,7 +163,12 @@ class Directory:
             if except_ is not None and engine.is_server_side:
                 spared[:] = [await self._spare(except_, number, seen)]
 
-        number = await engine.storage.positions.advance(subject_key(subject), before=spare, said=act.said)
+        name = subject_key(subject)
+        if except_ is None or not engine.is_server_side:
+            number = await engine.storage.positions.advance(name, before=spare, said=act.said)
+        else:  # of two at once that spare one session each would take it for one that the other meant
+            async with locks.Lock(engine, "spare", subject, life=_LOCK_LIFE, wait=_LOCK_WAIT):
+                number = await engine.storage.positions.advance(name, before=spare, said=act.said)
         if isinstance(except_, Session):
             state = state_of(except_)
             if state.flags & LOGIN:  # noted, and not saved yet: it counts as later

@@ -20,6 +20,7 @@ from limpet._core.state import (
     READ_ONLY,
     REISSUE,
     RESTYLED,
+    SUCCEEDS,
     WATCHED,
     WRITTEN,
     Gone,
@@ -52,9 +53,10 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
     if failed:
         if todo.end:
             await _end(engine, state, now)
+        state.flags &= ~SUCCEEDS
         await rotation.abandon(engine, state)
         return
-    if todo.step is Step.NOTHING and not todo.end and (state.leaving is None or not final):
+    if todo.step is Step.NOTHING and not todo.end and not (final and _owes(state)):
         state.flags &= ~(WRITTEN | ENDED | WATCHED)
         await _reissue(engine, state, written=False)
         return
@@ -77,6 +79,12 @@ def _restyle(engine: Context, state: SessionState) -> None:
         draft.cookie = wanted
         state.flags |= REISSUE | RESTYLED
         state.clears = True
+
+
+def _owes(state: SessionState) -> bool:
+    """Tell whether an earlier save of this request left something to end when the response starts."""
+    old = state.old is not None and state.old.how is not None
+    return state.leaving is not None or old or bool(state.flags & SUCCEEDS)
 
 
 async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int, final: bool) -> None:
@@ -128,7 +136,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
     match step:
         case Step.CREATE:
             attempt.prepare()
-            await _create(attempt)
+            await _create(attempt, final)
         case Step.UPDATE:
             slides = plan.cookie_slides(attempt.draft, engine.rules, attempt.now)
             slides = slides and plan.deadline_moves(state, engine.rules, attempt.now)
@@ -145,9 +153,11 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
+            if state.old is not None and state.old.how is not None and not state.flags & OVER:
+                importing.owe(attempt, state.old, saved=True)
             if attempt.flags & LOGIN and state.rivals and not state.flags & OVER:
                 state.clears = len(state.ids) > 1
-                await _end_others(attempt)
+                state.flags |= SUCCEEDS
         case Step.RENEW:
             attempt.prepare()
             await rotation.renew(attempt)
@@ -155,11 +165,19 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             await _touch(attempt)
         case _:
             pass
-    if final and state.leaving is not None and not state.flags & OVER:
+    if not final or state.flags & OVER:
+        return
+    if state.leaving is not None:
         await rotation.finish(attempt)
+    if state.flags & SUCCEEDS:
+        await _end_others(attempt)
+    if state.old is not None and not state.flags & OVER:
+        await importing.close(attempt)
+        if state.leaving is not None and not state.flags & OVER:
+            await rotation.finish(attempt)
 
 
-async def _create(attempt: Attempt) -> None:
+async def _create(attempt: Attempt, final: bool) -> None:
     """Write the first record of a new session, and end what else the request presented if it is a login."""
     engine, state = attempt.engine, attempt.state
     failure: BaseException | None = None
@@ -185,8 +203,9 @@ async def _create(attempt: Attempt) -> None:
     engine.emit(events.SessionCreated, key, subject=state.subject)
     if attempt.flags & LOGIN:
         engine.emit(events.SessionLoggedIn, key, subject=state.subject)
-        await _end_others(attempt)
-    await importing.close(attempt)
+        state.flags |= SUCCEEDS
+    if state.old is not None:
+        importing.owe(attempt, state.old, saved=not final)
 
 
 async def _end_others(attempt: Attempt) -> None:
@@ -197,13 +216,12 @@ async def _end_others(attempt: Attempt) -> None:
             await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
             continue  # the new record names it: the next request with the new id ends it
-    state.rivals = ()
+    state.rivals, state.flags = (), state.flags & ~SUCCEEDS
     gone, state.gone = state.gone, None
     if gone is None:
         return
     try:
-        await logins.take_place(engine, state, gone)
-        await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, key), gone.record.version)
+        await logins.succeed(engine, state, gone, attempt.now, key)
     except StoreUnavailable:
         engine.storage.emitter.log.warning(
             "rivals",
@@ -260,7 +278,7 @@ async def _still_there(attempt: Attempt) -> bool:
             return True
         conflict.lost(attempt)
         return False
-    if found.record.version != read.record.version:
+    if found.record.version != read.record.version and not attempt.flags & DISPLACED:
         conflict.merge_in(attempt, found)
         conflict.follow(state, found)
     return True
@@ -305,9 +323,10 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
             await rotation.bury(now, engine, Read(b"", gone.successor, there), "logout", None)
             engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
             ended = True
+    state.ended = state.read or state.ended
     state.read = state.leaving = state.created = None
-    state.rivals, state.gone = (), grave  # a login in the same request looks who else came with that id
-    state.flags &= ~(FORWARDED | REISSUE)
+    state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id
+    state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
     if state.old is not None:
         ended = await importing.forget(engine, state, now) or ended
     if ended:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from limpet import events
 from limpet._core import flashes, form_tokens
 from limpet._core.merge import Rule, merge
+from limpet._core.notes import add_up
 from limpet._core.record import FACTS, Contents, CorruptPayload, Found, pack, unpack
 from limpet._core.records import InTheWay
 from limpet._core.settle import settle, settle_views
@@ -23,6 +24,7 @@ from limpet._core.state import (
     OVER,
     REGENERATE,
     REISSUE,
+    SUCCEEDS,
     WATCHED,
     WRITTEN,
     Gone,
@@ -90,8 +92,9 @@ async def update(attempt: Attempt) -> None:
         if met is None:
             attempt.saved(read.raw, read.key, record)
             if state.leaving is not None:
-                for key, by in attempt.increments.items():
-                    state.leaving.increments[key] = state.leaving.increments.get(key, 0) + by
+                add_up(state.leaving.increments, attempt.increments)
+            if state.old is not None and state.old.how is not None:
+                add_up(state.old.increments, attempt.increments)
             break
         if not await meet(attempt, met):
             return
@@ -183,7 +186,7 @@ def lost(attempt: Attempt, gone: Gone | None = None) -> None:
 
 def end_state(state: SessionState) -> None:
     """Let a session be over: anonymous, with nothing of what it held."""
-    state.flags = (state.flags | OVER) & ~(NOTED | EXPOSED | REISSUE | FORWARDED)
+    state.flags = (state.flags | OVER) & ~(NOTED | EXPOSED | REISSUE | FORWARDED | SUCCEEDS)
     state.read = state.draft = state.out = state.line = None
     state.leaving = state.created = None
     state.data, state.subject = {}, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from limpet import events
 from limpet._cookies import MAX_COOKIE
@@ -351,7 +351,12 @@ class Engine(Context):
 
     def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hold a lock of one session."""
-        return locks.SessionLock(self, session, name, life=life, wait=wait)
+        state = state_of(cast("SessionMapping", session))
+
+        def under() -> str | None:  # others know it by the id that it had, as long as a new one has not gone out
+            return session.public_id if state.leaving is None else state.leaving.read.key
+
+        return locks.SessionLock(self, session, under, name, life=life, wait=wait)
 
     # -- notes
 

@@ -3,7 +3,8 @@
 The old session is only read. The first response that has to do with the session turns it into a new one, with an id of
 its own; a logout takes the old cookie away too, so that it cannot come back. An import is a login at the time of the
 old session: revocations and limits hold for it. Each old token is taken once. A note in the store says so, until the
-importer stops reading; for a minute it leads requests that were sent at the same time to the new session.
+importer stops reading; for a minute it is as the tombstone of an id, or leads requests that were sent at the same time
+to the new session.
 """
 
 from __future__ import annotations
@@ -12,11 +13,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, logins, marks, tokens
-from limpet._core.notes import adopt
+from limpet._core import conflict, logins, marks, rotation
+from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
 from limpet._core.record import Contents, Found, pack
-from limpet._core.state import ACCESSED, EXPOSED, LOGIN, OVER, PENDING, WATCHED, WRITTEN, Old, Read, SessionState
+from limpet._core.state import (
+    ACCESSED,
+    EXPOSED,
+    LOGIN,
+    OVER,
+    PENDING,
+    REGENERATE,
+    WATCHED,
+    WRITTEN,
+    Gone,
+    Leaving,
+    Old,
+    Read,
+    SessionState,
+)
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.protocols import Header, Imported, Importer
@@ -51,9 +66,10 @@ async def read(engine: Context, state: SessionState, old: Old) -> None:
                 sessions.append((value, imported))
         if sessions and all(each[:2] == sessions[0][1][:2] for _, each in sessions):
             old.token, imported = sessions[0]
+            old.source = importer
             if await _admit(engine, state, importer, imported, old.token):
-                old.source, old.imported = importer, imported
-                _adopt(engine, state, old, imported)
+                old.imported = imported
+                _adopt(engine, state, importer, imported)
             return
 
 
@@ -65,35 +81,42 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
     """Judge an old session: was it taken before, revoked, or is there no room for it?"""
     if not engine.is_server_side:
         return True
-    there = await engine.storage.load(_note_key(importer, token))
+    assert state.old is not None
+    key = state.old.key = _note_key(importer, token)
+    there = await engine.storage.load(key)
     if there is not None:
-        facts = marks.read(there.payload) or {}
-        successor = facts.get("next")
-        if engine.clock() < int(facts.get("gone", 0)):
-            found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
-            if isinstance(found, Found):  # sent at the same time as the request that took it
-                adopt(state, found)
-            else:
-                state.flags |= OVER
+        gone = marks.buried(key, there, engine.clock())
+        found: Found | Gone | None = gone
+        if gone is not None and gone.how == "import" and gone.successor is not None:
+            found = await engine.storage.locate(b"", gone.successor)
+        if isinstance(found, Found):  # sent at the same time as the request that took it
+            adopt(state, found)
+        elif gone is not None:
+            state.flags |= OVER
+            state.gone = found
+        else:
+            state.old.key = None  # it was long ago: who comes with it now is anybody
         return False
-    subject = imported.subject
-    if subject is None:
-        return True
-    began = imported.at
+    subject, began = imported.subject, imported.at
     if engine.storage.has_marks:
         await engine.storage.positions.read()
+        state.position = engine.storage.positions.seq
         if not await _is_unrevoked(engine, subject, began):
             return False
-    limit = logins.limit_of(engine, subject)
-    if limit is None or (engine.policy.when_full != "refuse" and limit > 0):
+    if subject is None:
         return True
-    if await logins.has_room(engine, subject, limit, set()):
+    limit = logins.limit_of(engine, subject)
+    if limit is None:
+        return True
+    places = logins.Places(lineages=frozenset({logins.lineage_of(key)}))
+    rank = (0, 0 if engine.policy.when_full == "refuse" else min(began or engine.clock(), engine.clock()), "")
+    if await logins.has_room(engine, subject, limit, places, rank):
         return True
     engine.emit(events.LimitReached, subject=subject, refused=True)
     return False
 
 
-async def _is_unrevoked(engine: Context, subject: str, began: int | None) -> bool:
+async def _is_unrevoked(engine: Context, subject: str | None, began: int | None) -> bool:
     """Tell whether no revocation of a subject, or of everyone, can have come after an old session began."""
     positions = engine.storage.positions
     for name in names_of(subject, {}):
@@ -105,8 +128,10 @@ async def _is_unrevoked(engine: Context, subject: str, began: int | None) -> boo
     return everyone is None or (began is not None and positions.known_before(everyone, began))
 
 
-def _adopt(engine: Context, state: SessionState, old: Old, imported: Imported) -> None:
+def _adopt(engine: Context, state: SessionState, importer: Importer, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
+    old = state.old
+    assert old is not None
     draft = state.draft = Contents(engine.clock())
     state.data, state.subject = draft.data, None
     left_out: list[str] = []
@@ -120,8 +145,9 @@ def _adopt(engine: Context, state: SessionState, old: Old, imported: Imported) -
     if imported.subject is not None:
         state.subject = imported.subject
         draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
+        draft.lineage = None if old.key is None else logins.lineage_of(old.key)
     state.flags |= WATCHED
-    old.left_out = tuple(left_out)
+    old.draft, old.left_out = draft, tuple(left_out)
     old.base = pack(draft, engine.serializer)
 
 
@@ -130,42 +156,102 @@ def note(engine: Context, state: SessionState) -> None:
     old = state.old
     if old is None or old.source is None or old.noted or old.dropped or state.phase or not state.flags & ACCESSED:
         return
+    if old.imported is None:
+        return
     old.noted = True
     state.flags |= WRITTEN | EXPOSED
     engine.emit(events.SessionImported, subject=state.subject, origin=old.source.origin, left_out=old.left_out)
 
 
+def owe(attempt: Attempt, old: Old, *, saved: bool) -> None:
+    """Note that a new session takes the place of an old one: the store is told when the response starts."""
+    login = bool(attempt.flags & LOGIN)
+    if old.key is not None and (login or (old.noted and not old.dropped)):
+        old.saved = saved
+        how = "import" if attempt.replaces is None and not attempt.flags & REGENERATE else "regenerate"
+        old.how = "login" if login or old.how == "login" else how
+        add_up(old.increments, attempt.increments)
+
+
 async def close(attempt: Attempt) -> None:
     """Note in the store that an old token was taken, and by which session.
 
-    If another request was quicker, what this one changed is saved into the session that it made. A login stands by
-    itself: no request that brings the old token is led to it.
+    If another request was quicker, what this one changed is saved into the session that it made. A login, and a session
+    whose id is to change, take the place of that one.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
     engine, state = attempt.engine, attempt.state
     old, made = state.old, state.read
-    if old is None or old.source is None or not old.noted or made is None or not engine.is_server_side:
+    if old is None or old.source is None or old.key is None or old.how is None or made is None:
         return
-    login = bool(attempt.flags & LOGIN)
-    facts: marks.Facts = {"gone": attempt.now + marks.TOMBSTONE_LIFE, "how": "import"}
-    if not login:
-        facts["next"] = made.key
-    record = Record(tokens.new_version(), marks.write(facts), attempt.now, old.source.until)
+    attempt.made = made.key or "", made.record.version
+    attempt.increments, old.increments = old.increments, {}
+    key, how, old.how = old.key, old.how, None
     try:
-        met = await engine.storage.create(_note_key(old.source, old.token), record, insist=True)
+        met = await engine.storage.create(key, _note(attempt.now, how, made.key, old.source.until), insist=True)
     except StoreUnavailable:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
-    if not isinstance(met, Record) or login:
+    if not isinstance(met, Record):
         return
+    gone = marks.buried(key, met, attempt.now, met=True)
+    found: Found | Gone | None = None
+    if gone is not None and gone.successor == made.key:
+        return
+    if gone is not None and gone.successor is not None and gone.how != "login":
+        found = await engine.storage.locate(b"", gone.successor)
+        gone = found if isinstance(found, Gone) else gone
+    if how == "import":
+        if gone is not None and gone.successor is not None and old.saved and not isinstance(found, Found):
+            found = await engine.storage.locate(b"", gone.successor)  # a login takes along what was saved meanwhile
+        if isinstance(found, Found) and found.record.subject != state.subject:
+            found = gone
+        await _join(attempt, found, old)
+    elif isinstance(found, Found):
+        await _replace(attempt, found, how, old)
+    elif how == "login":
+        await logins.succeed(engine, state, gone, attempt.now, made.key)
+    else:
+        await attempt.drop_made()
+        conflict.lost(attempt, gone)
+
+
+def _note(now: int, how: str, successor: str | None, until: int) -> Record:
+    """Return the note that an old token was taken: for a minute it is as the tombstone of an id."""
+    return marks.tombstone(how, now, successor)._replace(expires=until)
+
+
+async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
+    """Take the place of the session that another request made of the same old one, as of one whose id changes."""
+    state = attempt.state
+    merges, stands = found.record.subject == state.subject and attempt.draft is old.draft, False
+    state.leaving = Leaving(Read(b"", found.key, found.record, found.contents.ends), how, merges, {})
+    failure: Exception | None = None
+    try:
+        if merges:
+            conflict.merge_in(attempt, found, old.base)
+        else:
+            attempt.encode()
+        stands = await attempt.rewrite()  # it names what it takes the place of
+    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
+        await attempt.drop_made()
+        state.read = state.leaving = state.out = state.line = None
+        raise failure
+    if not stands:
+        conflict.lost(attempt)
+
+
+async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
+    """Save into the session that another request made of the same old one, and hand out nothing."""
+    engine, state = attempt.engine, attempt.state
     await attempt.drop_made()
     state.out = state.line = None
-    successor = (marks.read(met.payload) or {}).get("next")
-    found = await engine.storage.locate(b"", successor) if isinstance(successor, str) else None
     if not isinstance(found, Found):
         state.read = None
-        conflict.lost(attempt)
+        conflict.lost(attempt, found)
         return
     conflict.merge_in(attempt, found, old.base)
     state.read = Read(b"", found.key, found.record, found.contents.ends)
@@ -180,16 +266,23 @@ async def forget(engine: Context, state: SessionState, now: int) -> bool:
         StoreUnavailable: The store does not answer.
     """
     old = state.old
-    if old is None or old.source is None or not engine.is_server_side:
+    if old is None or old.source is None or old.key is None:
         return False
-    key = _note_key(old.source, old.token)
-    facts: marks.Facts = {"gone": now + marks.TOMBSTONE_LIFE, "how": "import"}
-    met = await engine.storage.create(key, Record(tokens.new_version(), marks.write(facts), now, old.source.until))
+    key, old.how = old.key, None
+    met = await engine.storage.create(key, _note(now, "logout", None, old.source.until))
     if not isinstance(met, Record):
         return False
-    successor = (marks.read(met.payload) or {}).get("next")  # another request took it over meanwhile
-    there = await engine.storage.load(successor) if isinstance(successor, str) else None
-    return there is not None and await engine.storage.end(str(successor), there)
+    there: Record | None = met  # another request took it over meanwhile
+    while there is not None and marks.is_mark(there.payload):
+        gone = marks.buried(key, there, now, met=True)
+        if gone is None or gone.successor is None or gone.how == "login":
+            return False
+        key = gone.successor
+        there = await engine.storage.load(key)
+    if there is None:
+        return False
+    await rotation.bury(now, engine, Read(b"", key, there), "logout", None)
+    return True
 
 
 def leftovers(engine: Context, state: SessionState, handed_out: bool) -> list[Header]:

@@ -7,6 +7,7 @@ only one does. The clocks of two hosts are never compared, but for a lock that i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
@@ -149,13 +150,19 @@ class SessionLock(Generic[S]):
 
     A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
     what is written to it goes nowhere.
+
+    Args:
+        under: Returns the store key by which every request of the session names the lock; None: it has no id.
     """
 
-    __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_wait")
+    __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_under", "_wait")
 
-    def __init__(self, engine: Context, session: S, name: str, *, life: float, wait: float) -> None:
+    def __init__(
+        self, engine: Context, session: S, under: Callable[[], str | None], name: str, *, life: float, wait: float
+    ) -> None:
         self._engine = engine
         self._session = session
+        self._under = under
         self._name = name
         self._life = life
         self._wait = wait
@@ -164,7 +171,7 @@ class SessionLock(Generic[S]):
     async def __aenter__(self) -> S:
         session = self._session
         await session.refresh()
-        while (key := session.public_id) is not None:
+        while (key := self._under()) is not None:
             lock = Lock(self._engine, "session", key, self._name, life=self._life, wait=self._wait)
             await lock.__aenter__()
             failure: BaseException | None = None
@@ -172,7 +179,7 @@ class SessionLock(Generic[S]):
                 await session.refresh()
             except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
                 failure = error
-            if failure is None and session.public_id == key:
+            if failure is None and self._under() == key:
                 self._lock = lock
                 break
             await lock.__aexit__()  # renewed or ended while this waited

@@ -6,33 +6,74 @@ then. So either the one sees the session or the other sees the revocation, see `
 A limit is kept in one of two ways. ``oldest_out`` counts logins in the store, writes, and then ends all but the newest:
 which those are does not depend on who looks, so that any number of logins at once leave exactly so many. ``refuse``
 counts and writes under a lock of the subject. Two logins from one id are one browser: the later takes the place of the
-earlier.
+earlier. So where sessions are limited each notes its *lineage*, the id that it came from: of one lineage are two logins
+of one browser, and the two records of a session whose id is changing, and they count as one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet import events
-from limpet._core import conflict, locks, marks, plan
+from limpet._core import conflict, forward, locks, marks, plan, tokens
 from limpet._core.listing import Kept, live
 from limpet._core.record import CorruptPayload, unpack
 from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState
+from limpet.contract import Record
 from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["has_room", "insert", "leave_tags", "limit_of", "stand_as_before", "stay", "take_place"]
+__all__ = [
+    "Places",
+    "has_room",
+    "insert",
+    "leave_tags",
+    "limit_of",
+    "lineage_of",
+    "stand_as_before",
+    "stay",
+    "succeed",
+    "take_place",
+]
 
+_HOPS: Final = 4  # changes of id that are followed
+_OTHERS: Final = 4  # logins of other subjects from one id that its tombstone names
 _LISTED: Final = 200  # subjects that are listed under one tag
 _DAY: Final = 86_400_000  # milliseconds
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
 
 
+class Places(NamedTuple):
+    """What of a subject's sessions is this browser's own: a login takes the place of it.
+
+    Attributes:
+        keys: Their store keys.
+        lineages: What all have in common that came from the same id.
+    """
+
+    keys: frozenset[str] = frozenset()
+    lineages: frozenset[str] = frozenset()
+
+    def hold(self, kept: Kept) -> bool:
+        """Tell whether a session is one of them."""
+        return kept.key in self.keys or (kept.contents is not None and kept.contents.lineage in self.lineages)
+
+
+def lineage_of(key: str) -> str:
+    """Return what all logins from one id have in common.
+
+    Args:
+        key: The store key of the id, or of the note about another library's session.
+    """
+    return key[:16]
+
+
 async def insert(attempt: Attempt) -> bool:
-    """Write a session under a new id; False: it was revoked before that, and there is no session.
+    """Write a session under a new id; False: it was revoked before that, or gave way, and there is no session.
 
     Raises:
         SessionLimitReached: The policy says ``when_full="refuse"`` and there are as many as allowed.
@@ -40,30 +81,40 @@ async def insert(attempt: Attempt) -> bool:
         StoreUnavailable: The store does not answer.
     """
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
-    subject = state.subject
-    if not attempt.flags & LOGIN or subject is None:
+    subject, login = state.subject, bool(attempt.flags & LOGIN)
+    old = state.old
+    imports = state.read is None and old is not None and old.noted and not old.dropped
+    if not imports and (subject is None or not login):
         if state.read is None:
             await _set_seen(attempt, now=True)
+        if attempt.replaces is not None and draft.lineage is None and engine.policy.max_sessions is not None:
+            draft.lineage = lineage_of(attempt.replaces)
+            attempt.encode()
         await attempt.insert()
         return True
-    limit = limit_of(engine, subject)
-    for name, value in draft.tags.items():
-        await _register(engine, name, value, subject, plan.absolute_deadline(draft, engine.policy))
-    if limit is None:
-        return await _insert_login(attempt, subject)
+    limit = None if subject is None else limit_of(engine, subject)
+    if login and subject is not None:
+        for name, value in draft.tags.items():
+            await _register(engine, name, value, subject, plan.absolute_deadline(draft, engine.policy))
+    if subject is None or limit is None:
+        return await _insert(attempt, subject)
     if engine.policy.when_full == "refuse" or limit < 1:
         async with locks.Lock(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
-            places = await _places_of_this_browser(engine, state, attempt.replaces)
-            if not await has_room(engine, subject, limit, places):
-                engine.emit(events.LimitReached, subject=subject, refused=True)
+            places = await _places_of_this_browser(attempt)
+            if await has_room(engine, subject, limit, places):
+                return await _insert(attempt, subject)
+            engine.emit(events.LimitReached, subject=subject, refused=True)
+            if login:
                 raise SessionLimitReached(limit)
-            return await _insert_login(attempt, subject)
-    draft.order = await _count(engine, subject)
-    attempt.encode()
-    if not await _insert_login(attempt, subject):
+        conflict.end_state(state)
+        return False
+    if login:
+        draft.order = await _count(engine, subject)
+    places = await _places_of_this_browser(attempt)
+    if not await _insert(attempt, subject):
         return False
     try:
-        return await _oldest_out(attempt, subject, limit)
+        return await _oldest_out(attempt, subject, limit, places)
     except StoreUnavailable:
         return True  # said as an event; the id has changed, and the next login ends what is too many
 
@@ -92,10 +143,27 @@ async def stay(attempt: Attempt) -> None:
         return
     newest = marks.buried(gone.key, there, engine.clock(), met=True) or gone
     for other in (gone, newest):  # logins from the same id: the one that was saved last stands
-        if other.successor != old.key:
-            await take_place(engine, state, other)
-    if newest.successor != old.key:
-        await engine.storage.replace(gone.key, marks.tombstone("login", attempt.now, old.key), newest.record.version)
+        await take_place(engine, state, other, attempt.now, old.key)
+    await succeed(engine, state, newest, attempt.now, old.key)
+
+
+async def _insert(attempt: Attempt, subject: str | None) -> bool:
+    if attempt.flags & LOGIN and subject is not None:
+        return await _insert_login(attempt, subject)
+    # An old session is from before every revocation that came after it was admitted.
+    attempt.draft.seen = attempt.state.position
+    attempt.encode()
+    await attempt.insert()
+    positions = attempt.engine.storage.positions
+    if attempt.engine.storage.has_marks:
+        await positions.read()
+    stands = await positions.holds(attempt.draft, subject)
+    if not stands:
+        key = attempt.stored().key
+        await attempt.drop_made()
+        conflict.end_state(attempt.state)
+        attempt.engine.emit(events.SessionRevoked, key, subject=subject)
+    return stands
 
 
 async def _insert_login(attempt: Attempt, subject: str) -> bool:
@@ -149,46 +217,123 @@ def limit_of(engine: Context, subject: str) -> int | None:
     return given
 
 
-async def has_room(engine: Context, subject: str, limit: int, own: set[str]) -> bool:
-    """Tell whether a subject may have one more session beside those that are this browser's own."""
-    if limit < 1:
-        return False
-    return len(await _others(engine, subject, own)) < limit
-
-
-async def _places_of_this_browser(engine: Context, state: SessionState, old: str | None) -> set[str]:
-    """Return the keys of the sessions that a login takes the place of.
+async def has_room(
+    engine: Context, subject: str, limit: int, places: Places, rank: tuple[int, int, str] = (0, 0, "")
+) -> bool:
+    """Tell whether a subject may have one more session beside those that are this browser's own.
 
     Args:
-        old: The key of the session that the request had; None: none.
+        rank: Those of a lower rank give way.
     """
-    own: set[str] = {rival.key for rival in state.rivals}
-    if old is not None:
-        own.add(old)
-        there = await engine.storage.load(old)
-        if there is not None and marks.is_mark(there.payload):  # another login from the same id was quicker
-            state.gone = marks.buried(old, there, engine.clock(), met=True)
-    elif state.gone is not None:
-        there = await engine.storage.load(state.gone.key)
-        if there is not None and marks.is_mark(there.payload):
-            state.gone = marks.buried(state.gone.key, there, engine.clock(), met=True) or state.gone
-    if state.gone is not None and state.gone.successor is not None:
-        own.add(state.gone.successor)
-    return own
+    if limit < 1:
+        return False
+    sessions = await live(engine, subject)
+    others = _by_browser(kept for kept in sessions if not places.hold(kept))
+    return sum(group[0].rank > rank for group in others) < limit
 
 
-async def take_place(engine: Context, state: SessionState, gone: Gone) -> None:
-    """End the session of an earlier login from the same id, if it was of the same subject.
+def _by_browser(sessions: Iterable[Kept]) -> list[list[Kept]]:
+    """Return sessions, those of one browser together, the newest login first.
+
+    Of one browser are those of one lineage, and a session that a login is about to take the place of.
+    """
+    newest_first = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
+    known = [None if kept.contents is None else kept.contents.lineage for kept in newest_first]
+    groups: dict[str, list[Kept]] = {}
+    for kept, lineage in zip(newest_first, known, strict=True):
+        own = lineage_of(kept.key)
+        groups.setdefault(own if own in known else lineage or kept.key, []).append(kept)
+    return list(groups.values())
+
+
+async def _places_of_this_browser(attempt: Attempt) -> Places:
+    """Return what a login takes the place of, and let the login note from which id it came."""
+    engine, state, draft = attempt.engine, attempt.state, attempt.draft
+    old = None if state.old is None else state.old.key
+    gone_key = None if state.gone is None else state.gone.key
+    leaving = None if state.leaving is None else state.leaving.read.key
+    origins = [key for key in (old, leaving, gone_key, attempt.replaces) if key is not None]
+    keys = {*origins, *(rival.key for rival in state.rivals)}
+    lineages = set() if draft.lineage is None else {draft.lineage}
+    if state.ended is not None and state.ended.record.subject == state.subject:
+        before = unpack(state.ended.record.payload, engine.serializer).lineage
+        lineages |= set() if before is None else {before}
+    came = key = origins[0] if origins else None
+    for _ in range(_HOPS):
+        if key is None:
+            break
+        keys.add(key)
+        lineages.add(lineage_of(key))
+        there, at, key = await engine.storage.load(key), key, None
+        if there is not None and forward.is_forward(there.payload):
+            key = forward.successor(there.payload)
+        elif there is not None and marks.is_mark(there.payload):  # another request from the same id was quicker
+            gone = marks.buried(at, there, engine.clock(), met=True)
+            key = None if gone is None else gone.successor
+            if at == came and at != old:
+                state.gone = gone or state.gone
+    if attempt.flags & LOGIN:
+        draft.lineage = draft.lineage or tokens.b64encode(tokens.new_id()[:12]) if came is None else lineage_of(came)
+    attempt.encode()
+    return Places(frozenset(keys), frozenset(lineages))
+
+
+async def take_place(engine: Context, state: SessionState, gone: Gone, now: int, own: str | None) -> tuple[str, ...]:
+    """End the sessions of earlier logins from the same id, if they were of the same subject; return those that stand.
+
+    Args:
+        own: The store key of the login that takes their place.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    if gone.successor is None:
-        return
-    there = await engine.storage.load(gone.successor)
-    same = there is not None and there.subject is not None and there.subject == state.subject
-    if there is not None and same and await engine.storage.end(gone.successor, there):
-        engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
+    stand: list[str] = []
+    for first in (*gone.others, gone.successor):
+        for _ in range(engine.policy.merge_attempts):
+            key, there = await _last(engine, first)
+            if there is None or there.subject is None or key == own:
+                break
+            if there.subject != state.subject:
+                stand.append(key)
+                break
+            if await engine.storage.replace(key, marks.tombstone("login", now, own), there.version) is None:
+                engine.emit(events.SessionLoggedOut, key, subject=there.subject)
+                break
+    return tuple(stand[-_OTHERS:])
+
+
+async def _last(engine: Context, key: str | None) -> tuple[str, Record | None]:
+    """Return the session that this one became in the end, by logins and other changes of its id, and its record."""
+    for _ in range(_HOPS):
+        there = None if key is None else await engine.storage.load(key)
+        if key is None or there is None:
+            break
+        if forward.is_forward(there.payload):
+            key = forward.successor(there.payload)
+        elif marks.is_mark(there.payload):
+            gone = marks.buried(key, there, engine.clock())
+            key = None if gone is None else gone.successor
+        else:
+            return key, there
+    return "", None
+
+
+async def succeed(engine: Context, state: SessionState, gone: Gone | None, now: int, own: str | None) -> None:
+    """Take the place of every earlier login from an id, and let its tombstone name this one.
+
+    Args:
+        gone: The tombstone that was found, or the note about an old token, which stays as long as it was to.
+        own: The store key of this login.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    while gone is not None and gone.successor != own:
+        others = await take_place(engine, state, gone, now, own)
+        grave = marks.tombstone("login", now, own, others)
+        grave = grave._replace(expires=max(grave.expires, gone.record.expires))
+        met = await engine.storage.replace(gone.key, grave, gone.record.version)
+        gone = marks.buried(gone.key, met, now, met=True) if isinstance(met, Record) else None
 
 
 def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:
@@ -204,14 +349,12 @@ def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> N
     state.data, state.subject = state.draft.data, old.record.subject
 
 
-async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
+async def _oldest_out(attempt: Attempt, subject: str, limit: int, places: Places) -> bool:
     engine, own = attempt.engine, attempt.stored().key
     # Those that this login takes the place of are ended in their own way.
-    places = await _places_of_this_browser(engine, attempt.state, attempt.replaces) - {own}
-    sessions = await _others(engine, subject, places)
-    newest = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
+    sessions = [kept for kept in await live(engine, subject) if kept.key == own or not places.hold(kept)]
     stands = True
-    for kept in newest[limit:]:
+    for kept in (kept for group in _by_browser(sessions)[limit:] for kept in group):
         if kept.key == own:
             await attempt.drop_made()
             conflict.end_state(attempt.state)
@@ -220,17 +363,6 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int) -> bool:
         elif await engine.storage.end(kept.key, kept.record):
             engine.emit(events.LimitReached, kept.key, subject=subject)
     return stands
-
-
-async def _others(engine: Context, subject: str, own: set[str]) -> list[Kept]:
-    """Return the live sessions of a subject beside these; a change of id under way is one, its first record."""
-    sessions = [kept for kept in await live(engine, subject) if kept.key not in own]
-    keys = {kept.key for kept in sessions}
-    return [
-        kept
-        for kept in sessions
-        if kept.contents is None or keys.isdisjoint(row[0] for row in kept.contents.predecessors)
-    ]
 
 
 async def _count(engine: Context, subject: str) -> int:

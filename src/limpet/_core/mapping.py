@@ -239,7 +239,7 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY) or (state.gone is not None and state.met):
+        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY) or state.met:
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -91,21 +91,25 @@ def read(payload: bytes) -> Facts | None:
         held = facts.get(name, {})
         if not isinstance(held, dict) or not all(type(number) is int for number in held.values()):
             return None
-    return facts
+    others = facts.get("others", [])
+    return facts if isinstance(others, list) and all(isinstance(other, str) for other in others) else None
 
 
-def tombstone(how: str, now: int, successor: str | None) -> Record:
+def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] = ()) -> Record:
     """Return what is left under an id that the application replaced or ended.
 
     Args:
         how: ``"login"``, ``"regenerate"`` or ``"logout"``.
         now: Milliseconds since 1970.
         successor: The store key of the session that took its place, or None.
+        others: Those of earlier logins from the same id, of other subjects.
     """
     until = now + TOMBSTONE_LIFE
     facts: Facts = {"gone": until, "how": how}
     if successor is not None:
         facts["next"] = successor
+    if others:
+        facts["others"] = list(others)
     return Record(tokens.new_version(), write(facts), now, until)
 
 
@@ -122,7 +126,7 @@ def buried(key: str, record: Record, now: int, *, met: bool = False) -> Gone | N
     until: int = facts["gone"]
     if not met and not until - TOMBSTONE_LIFE - _SKEW <= now < until:
         return None
-    return Gone(key, record, str(facts.get("how", "")), facts.get("next"))
+    return Gone(key, record, str(facts.get("how", "")), facts.get("next"), tuple(facts.get("others", ())))
 
 
 async def amend(storage: Records, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:

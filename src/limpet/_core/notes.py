@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from limpet._core.record import Contents, Found
 from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, Read, SessionState
 from limpet._native import caused
 
-__all__ = ["adopt", "begin", "check_text", "expose", "forget_key", "own"]
+__all__ = ["add_up", "adopt", "begin", "check_text", "expose", "forget_key", "own"]
 
 
 def adopt(state: SessionState, found: Found) -> None:
@@ -27,6 +28,12 @@ def begin(state: SessionState, now: int) -> None:
     state.subject = None
     state.flags &= ~(LOGIN | REGENERATE | EXPOSED)
     state.increments = state.views = state.loans = state.owned = state.assigned = None
+
+
+def add_up(total: dict[str, Any], increments: Mapping[str, Any]) -> None:
+    """Add what was added to numbers to what was added before, by key."""
+    for key, by in increments.items():
+        total[key] = total.get(key, 0) + by
 
 
 def forget_key(state: SessionState, key: str) -> None:

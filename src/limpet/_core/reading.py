@@ -9,7 +9,7 @@ from limpet._core.cookie_session import Opened
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
 from limpet._core.record import Found
-from limpet._core.state import BURIED, ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, Gone, SessionState
+from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, Gone, SessionState
 from limpet.errors import StoreUnavailable
 
 __all__ = ["find", "is_live", "refresh"]
@@ -117,7 +117,7 @@ async def refresh(engine: Context, state: SessionState) -> None:
         StoreUnavailable: The store does not answer.
     """
     read, draft = state.read, state.draft
-    if engine.is_server_side and read is not None and draft is not None and not state.flags & ENDED:
+    if engine.is_server_side and read is not None and draft is not None and not state.flags & (ENDED | DISPLACED):
         found = await engine.storage.locate(read.raw, read.key or "", met=True)
         differs = questions.differs(engine, state)
         attempt = Attempt(engine, state, NO_PLAN, engine.clock())

@@ -103,8 +103,9 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         else:  # cancelled: nothing more can be awaited, and an id that goes out to nobody leads nowhere
             state.read, state.out, state.leaving = old, None, earlier
         raise failure
-    if not stands:
-        return  # revoked meanwhile
+    if not stands:  # revoked meanwhile
+        await standing.drop_earlier(attempt)
+        return
     leaving = state.leaving
     assert leaving is not None
     state.leaving = leaving._replace(increments=dict(leaving.named(attempt.increments).increments))
@@ -143,7 +144,8 @@ async def abandon(engine: Context, state: SessionState) -> None:
     draft.predecessors = ()
     if not engine.same(pack(draft, engine.serializer), leaving.read.record.payload):
         # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
-        state.draft, state.data = draft, draft.data
+        state.draft, state.data, state.subject = draft, draft.data, made.record.subject
+        state.flags &= ~conflict.NOTED
         await conflict.save_back(Attempt(engine, state, NO_PLAN, engine.clock()))
 
 
@@ -182,16 +184,19 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             met = fate
         if met is None:
             break
-        found: Found | Gone | None = None
-        if isinstance(met, Record):
-            found = await engine.storage.judge(raw, key, met, met=True)
+        if met is False and login:  # nothing is left: who else comes with that id is to know of this login
+            met = await engine.storage.create(key, grave, insist=True)
+        found = await engine.storage.judge(raw, key, met, met=True) if isinstance(met, Record) else None
         if isinstance(found, Gone) and login:
             if found.how == "login":
-                await logins.take_place(engine, state, found)
+                others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
+                grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, others)
                 state.gone = None if state.subject is not None else state.gone or found
-                key, version = found.key, found.record.version  # from now on it names this login
+                key, version = found.key, found.record.version
                 continue
-            await engine.storage.replace(found.key, grave, found.record.version)
+            if await engine.storage.replace(found.key, grave, found.record.version) is not None:
+                key, version = found.key, found.record.version
+                continue  # yet another was quicker: look who
             if found.successor is not None:  # the id was changed meanwhile: it is the same session
                 raw, key = b"", found.successor
                 there = await engine.storage.load(key)
@@ -229,10 +234,10 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     state.leaving = None
     if leaving.merges:
         event = events.SessionLoggedIn if login and state.subject is not None else events.SessionRegenerated
-        engine.emit(event, attempt.stored().key, subject=state.subject)
     else:
         engine.emit(events.SessionLoggedOut, key, subject=old.record.subject)
-        engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
+        event = events.SessionLoggedIn
+    engine.emit(event, attempt.stored().key, subject=state.subject)
 
 
 class _Fate(enum.Enum):

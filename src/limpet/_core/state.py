@@ -43,6 +43,7 @@ __all__ = [
     "RESTYLED",
     "SEALED",
     "STARTED",
+    "SUCCEEDS",
     "WATCHED",
     "WRITTEN",
     "Gone",
@@ -118,6 +119,9 @@ BURIED: Final = 32768
 RESTYLED: Final = 262144
 """The cookie goes out with other attributes than before, which is noted in the record."""
 
+SUCCEEDS: Final = 65536
+"""A login was saved that takes the place of what its request presented: that ends when the response starts."""
+
 
 class Read(NamedTuple):
     """What was read from the store or the cookie, or written there last; replaced as a whole.
@@ -147,12 +151,14 @@ class Gone(NamedTuple):
         record: The tombstone.
         how: ``"login"``, ``"regenerate"`` or ``"logout"``.
         successor: The store key of the session that took its place, or None.
+        others: The store keys of earlier logins from the same id, of other subjects.
     """
 
     key: str
     record: Record
     how: str
     successor: str | None
+    others: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Name the session without its id."""
@@ -240,6 +246,12 @@ class Old:
         found: The importers that found a cookie of theirs, each with its values.
         source: The importer whose session was taken over.
         token: The value of its cookie.
+        draft: The contents that it became; a session that holds others was begun anew.
+        key: The store key of the note that says that it was taken; None: none is kept, or it was not looked for.
+        how: What the session that took its place came by: ``"import"``, ``"login"`` or ``"regenerate"``; that is noted
+            when the response starts. None: there is nothing to note.
+        saved: That session was saved before, so that what it holds was acknowledged.
+        increments: What was added to numbers since the old session was read, by key.
         imported: What it held.
         base: What was taken over of it, encoded.
         left_out: Keys whose values cannot be stored.
@@ -247,12 +259,31 @@ class Old:
         dropped: The session was ended: the old cookie is deleted.
     """
 
-    __slots__ = ("base", "dropped", "found", "imported", "left_out", "noted", "source", "token")
+    __slots__ = (
+        "base",
+        "draft",
+        "dropped",
+        "found",
+        "how",
+        "imported",
+        "increments",
+        "key",
+        "left_out",
+        "noted",
+        "saved",
+        "source",
+        "token",
+    )
 
     def __init__(self, found: Sequence[tuple[Importer, Sequence[str]]]) -> None:
         self.found = found
         self.source: Importer | None = None
         self.token = ""
+        self.draft: Contents | None = None
+        self.key: str | None = None
+        self.how: str | None = None
+        self.saved = False
+        self.increments: dict[str, Any] = {}
         self.imported: Imported | None = None
         self.base = b""
         self.left_out: tuple[str, ...] = ()
@@ -284,6 +315,7 @@ class SessionState:
         created: The key of a record that was made in this request and whose id has not gone out; None: none.
         rivals: The live sessions that were presented at once; empty unless there were several.
         gone: The tombstone that was found under the presented id; None: there was none.
+        ended: The session that this request ended; None: there was none.
         met: The request met its session alive.
         old: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
@@ -302,6 +334,7 @@ class SessionState:
         "created",
         "data",
         "draft",
+        "ended",
         "error",
         "flags",
         "gone",
@@ -348,6 +381,7 @@ class SessionState:
         self.created: str | None = None
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
+        self.ended: Read | None = None
         self.met: bool = False
         self.old: Old | None = None
         self.error: Exception | None = None

@@ -9,8 +9,10 @@ from limpet.testing.histories.facts import Visit
 from limpet.testing.histories.family import Edge, Families, Union
 from limpet.testing.histories.handler import DEADLINE, IDLE
 
-__all__ = ["Enders"]
+__all__ = ["MINUTE", "Enders"]
 
+MINUTE: Final = 30_000
+"""Milliseconds for which an id that was ended is known for certain."""
 _TOUCH: Final = 60_000  # milliseconds within which a use need not be written down
 _ABSOLUTE: Final = 14 * 86_400_000
 _MARGIN: Final = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
@@ -42,12 +44,15 @@ class Enders:
                     yield visit
             elif visit.end > birth.sent and self._is_meant(visit, session):
                 yield visit
+        if self.gave_way(session, before):
+            yield self._newer_logins(session, before)[-1]
+
+    def gave_way(self, session: str, before: int) -> bool:
+        """Tell whether so many logins came after that of a session that it can have been the oldest."""
         limit = self.rules.max_sessions
-        if self.server and limit is not None and not self.rules.refuses:
-            newer = self._newer_logins(session, before)
-            at_once = self._at_once(newer, before)
-            if len(newer) + at_once >= limit:
-                yield newer[-1]
+        if not self.server or limit is None or self.rules.refuses or self.families.subject(session) is None:
+            return False
+        return len(self._newer_logins(session, before)) >= limit
 
     def _can_end(self, visit: Visit, session: str) -> bool:
         families = self.families
@@ -66,7 +71,7 @@ class Enders:
         made = families.made.get(session)
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
-            if set(made.tokens) & set(visit.tokens) or (edge is not None and edge.parent in sent):
+            if families.near(made, visit) or (edge is not None and edge.parent in sent):
                 return _takes_effect(visit)  # two logins of one browser: the later takes the place of the earlier
         return visit.imported_again if session == self._imported() else False
 
@@ -84,9 +89,31 @@ class Enders:
             return True
         subject = families.subject(session)
         logins = {group.login for group in visit.groups if group.login}
-        if self.rules.mode == "epoch" and len(logins) > 1 and subject in logins:
-            return True  # who is displaced within a request is logged out, and with that everywhere
+        if self.rules.mode == "epoch" and (ends or len(logins) > 1) and subject in logins:
+            return True  # who logs in and is logged out or displaced within a request is logged out everywhere
         return self.rules.mode == "epoch" and subject in {families.subject(other) for other in sent}
+
+    def emptied_meanwhile(self, visit: Visit) -> bool:
+        """Tell whether two requests at once changed one list, and one of them not by adding to it: the later stays."""
+        near = [there for there in self.families.acts if there.sent < visit.end and visit.sent < there.end]
+        if "empty" not in visit.act.steps:
+            return any("empty" in there.act.steps for there in near)
+        return any(name == "ValueOverwritten" for there in near if there is not visit for _, name in there.events)
+
+    def was_cut(self, session: str) -> bool:
+        """Tell whether what a session came from was ended meanwhile: then it holds only the keys that its login set."""
+        chain = self.families.chain(session)
+        return any(self.may(edge.parent, edge.mover.end, but=edge.mover) for edge in chain)
+
+    def are_twins(self, one: Visit, other: Visit) -> bool:
+        """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""
+        families = self.families
+        acts = (there for there in families.acts if any(there.tries) and families.near(one, there))
+        since = min((there.elapsed for there in acts), default=0)  # that id can have ended since
+        if not families.share(one, other) or not self.rules.exact or one.until - since >= MINUTE:
+            return False
+        sent = families.presented(one) | families.presented(other)
+        return not any(self.revoked_since(session, families.birth(session), one.end) for session in sent)
 
     def revoked_since(self, session: str, since: Visit, before: int) -> bool:
         """Tell whether an operator ended a session, after or during a request."""
@@ -128,7 +155,7 @@ class Enders:
                 return True
             if kind in ("revoke_all", "spare") and visit.subject == subject:
                 return True
-            if set(visit.tokens) & set(login.tokens) and any(visit.tries):
+            if self.families.near(visit, login) and any(visit.tries):
                 return True
         limit = self.rules.max_sessions
         return limit is not None and len(self._newer(login, subject, login.end)) >= limit
@@ -137,20 +164,11 @@ class Enders:
         """Return the logins that can count as newer than that of a session, one for each browser."""
         return self._newer(self.families.birth(session), self.families.subject(session), before)
 
-    def _at_once(self, newer: list[Visit], before: int) -> int:
-        """Return how many more sessions there were while two logins of one browser were under way."""
-        acts = self.families.acts
-        return sum(
-            there is not one and there.sent < before and there.sent < one.end and one.sent < there.end
-            for one in newer
-            for there in acts
-            if set(one.tokens) & set(there.tokens) and any(group.login for group in there.groups)
-        )
-
     def _newer(self, birth: Visit, subject: str | None, before: int) -> list[Visit]:
         families, together, newer = self.families, Union(), {}
         for visit in families.acts:
-            logs_in = any(group.login == subject for group in visit.groups) or visit.imports
+            names = {group.login for group in visit.groups if group.login}
+            logs_in = subject in names or (visit.imports and not names)
             if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
                 own = f"visit {visit.number}"
                 for name in (*visit.tokens, *([families.kin(visit.out)] if visit.out else [])):
@@ -170,7 +188,7 @@ class Enders:
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
-            if visit.sent >= at.loaded or (visit is at and not own):
+            if visit.sent >= (at.end if own else at.loaded) or (visit is at and not own):
                 continue
             if self.server and visit.ok and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began
@@ -186,7 +204,7 @@ class Enders:
         """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
         families = self.families
         near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
-        used = [visit.until for visit in near if session in families.presented(visit)]
+        used = [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
         used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
         used += [families.birth(session).until]
         return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
@@ -208,11 +226,20 @@ class Enders:
                     yield visit
             elif self._is_meant(visit, session, certain=True) and birth.end < visit.sent:
                 kind = visit.act.kind
-                if kind == "expiry" and made is not None and made.end > visit.sent:
+                if (
+                    kind == "expiry"
+                    and made is not None
+                    and (made.end > visit.sent or self._used_during(visit, session))
+                ):
                     continue
                 if kind == "revoke" and (not visit.result or session not in families.presented(visit)):
                     continue
                 yield visit
+
+    def _used_during(self, act: Visit, session: str) -> bool:
+        """Tell whether a request with a session was under way during an act: a use counts from when it began."""
+        near = (there for there in self.families.acts if there.sent < act.end and act.sent < there.end)
+        return any(session in self.families.presented(there) for there in near)
 
     def _has_ended(self, visit: Visit, session: str) -> bool:
         families = self.families
@@ -255,6 +282,8 @@ class Enders:
         families, met = self.families, self.families.met(visit)
         if met is None or self.rules.mode == "none":
             return False
+        if met != session and any(group.state == "told" for group in visit.groups):
+            return False  # it knew that its session is over when it logged out
         subject = families.subject(met)
         if self.rules.mode == "epoch" and subject is not None:
             birth = families.birth(session)

@@ -48,6 +48,7 @@ class Group:
         login: Who logged in.
         sets: The session was given a deadline of its own.
         ends: The session was to end.
+        anew: The one before it ended, or is of another subject: nothing of that comes along.
         begun: When.
         ended: When its fate was known.
     """
@@ -59,6 +60,7 @@ class Group:
     moves: bool = False
     login: str | None = None
     ends: bool = False
+    anew: bool = False
     sets: bool = False
     state: State = "open"
     begun: int = 0

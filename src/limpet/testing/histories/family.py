@@ -104,6 +104,33 @@ class Families:
         """Return the sessions whose ids a request presented."""
         return {self.session(token) for token in visit.tokens if token in self.issuer}
 
+    def near(self, one: Visit, other: Visit) -> bool:
+        """Tell whether two requests presented ids of one session, and so came from one browser."""
+        return bool(set(one.tokens) & set(other.tokens) or self._came(one) & self._came(other))
+
+    def share(self, one: Visit, other: Visit) -> bool:
+        """Tell whether two logins of a subject presented ids of one session, or of what was carried over from it."""
+        return bool(self._line(one) & self._line(other))
+
+    def _line(self, visit: Visit) -> set[str]:
+        line = self.presented(visit)
+        for session in self.presented(visit):
+            for edge in self.chain(session):
+                if edge.mover.subject not in (None, visit.subject):
+                    break  # from here on it is of somebody else
+                line.add(edge.parent)
+        return line
+
+    def _came(self, visit: Visit) -> set[str]:
+        """Return the sessions whose ids a request presented, and those that they came from, one after the other."""
+        came, waiting = set[str](), self.presented(visit)
+        while waiting:
+            session = waiting.pop()
+            came.add(session)
+            maker = self.made.get(session)
+            waiting |= set() if maker is None else self.presented(maker) - came
+        return came
+
     def kin(self, session: str) -> str:
         """Return what all sessions have in common between which data was carried over."""
         return self._kin.find(session)
@@ -133,33 +160,40 @@ class Families:
 
     def birth(self, session: str) -> Visit:
         """Return the request since which a session's credentials are there: the last login, or its beginning."""
-        maker = self.made.get(session, _BEFORE)
-        if _logs_in(maker):
-            return maker
-        edge = self.edge(session)
-        return maker if edge is None else self.birth(edge.parent)
+        return self.made.get(self._born(session), _BEFORE)
+
+    def _born(self, session: str) -> str:
+        """Return the session that a last login made, or with which it all began."""
+        if _logs_in(self.made.get(session, _BEFORE)):
+            return session
+        for edge in self.chain(session):
+            session = edge.parent
+            if _logs_in(self.made.get(session, _BEFORE)):
+                break
+        return session
 
     def subject(self, session: str) -> str | None:
         """Return whose a session is."""
-        maker = self.made.get(session, _BEFORE)
-        if _logs_in(maker):
-            return maker.subject
-        if maker is _BEFORE:
-            return self.history.names.get("ann")
-        edge = self.edge(session)
-        return None if edge is None else self.subject(edge.parent)
+        maker = self.birth(session)
+        return self.history.names.get("ann") if maker is _BEFORE else maker.subject if _logs_in(maker) else None
 
     def home(self, visit: Visit, group: Group) -> str | None:
         """Return the session that what was written belongs to."""
-        last = visit.groups[-1]
-        if visit.out and (group.fresh or not last.fresh) and not self._over_since(visit, group):
+        last, over = visit.groups[-1], self._over_since(visit, group)
+        if visit.out and (group.fresh or not last.fresh) and not over:
             return self.session(visit.out)
-        return None if group.fresh else self.met(visit)
+        before = visit.groups[: visit.groups.index(group) + 1]
+        lost = over or any(each.state == "told" for each in visit.groups)  # and with it what was saved under a new id
+        if group.fresh or any(each.login or (lost and each.moves) for each in before):
+            return None
+        if visit.imports and visit.failed:
+            return None
+        return self.met(visit)
 
     @staticmethod
     def _over_since(visit: Visit, group: Group) -> bool:
         later = visit.groups[visit.groups.index(group) + 1 :]
-        return any(after.ends or (after.fresh and not group.fresh) for after in later)
+        return any(after.anew or (after.fresh and not group.fresh) for after in later)
 
 
 def _logs_in(visit: Visit) -> bool:

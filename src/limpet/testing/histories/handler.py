@@ -58,6 +58,7 @@ class Handler:
         self.held: Any = None
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
         self.fresh = not visit.alive
+        self.stored = session.public_id is not None
         self.group = self._group()
 
     async def run(self) -> None:
@@ -106,9 +107,8 @@ class Handler:
 
     def _look(self) -> None:
         """A handler can see that its session is gone."""
-        seen = self.visit.seen
-        had = seen is not None and seen.public_id is not None
-        self.lost = self.lost or (had and not self.fresh and self.session.public_id is None)
+        self.lost = self.lost or (self.stored and self.session.public_id is None)
+        self.stored = self.session.public_id is not None
 
     async def saving(self, save: Any, group: Group, *, last: bool = False) -> None:
         """Save, and settle what became of what was written."""
@@ -124,7 +124,8 @@ class Handler:
             raise
         self.settle(group, began)
         if not last:
-            self.fresh = self.fresh or (self.visit.emptied and self.session.public_id is None)
+            if self.visit.emptied and self.session.public_id is None:
+                self.fresh, self.stored = True, False
             self._look()
             self.group = self._group()
 
@@ -291,14 +292,15 @@ class Handler:
         self.fresh, self.held = True, None
         self.mine.clear()
         self.group = self._group()
-        self.group.moves = moves
+        self.group.moves, self.group.anew = moves, True
+        self.stored = False
 
     def _logout(self) -> None:
         self.session.logout()
         self._begin_again()
         self.group.moves = False
         self.group.ends = True
-        self.visit.subject = None
+        self.visit.subject, self.visit.tagged = None, False
 
     def _restart(self) -> None:
         self._logout()
@@ -307,7 +309,7 @@ class Handler:
     def _login(self, subject: str, *, tagged: bool) -> None:
         before = self.session.subject
         self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
-        if before not in (None, subject):
+        if before not in (None, subject) or (self.lost and self.visit.alive):
             self._begin_again()
         self.visit.subject, self.visit.tagged = subject, tagged
         self.group.moves = True

@@ -10,13 +10,12 @@ from itertools import combinations
 from typing import Final, NamedTuple
 
 from limpet.errors import SessionBusy, SessionConflict, SessionEnded, SessionLimitReached, StoreUnavailable
-from limpet.testing.histories.enders import Enders
+from limpet.testing.histories.enders import MINUTE, Enders
 from limpet.testing.histories.facts import CONSTANT, Group, History, Visit, atoms_of
 from limpet.testing.histories.family import Families
 
 __all__ = ["Problem", "judge"]
 
-_MINUTE: Final = 30_000  # milliseconds for which an id that was ended is known for certain
 _WRITES: Final = frozenset({"create", "update", "replace", "delete"})
 
 
@@ -152,36 +151,35 @@ class _Verdict:
             there = found | self._removed(visit)
             for writer, group in self.writers:
                 missing = [atom for atom in group.atoms if atom not in there]
-                if not missing or writer is visit or self._emptied_meanwhile(writer):
+                if not missing or writer is visit or self.enders.emptied_meanwhile(writer):
                     continue
-                if writer.failed and any(earlier.login for earlier in writer.groups):
-                    continue  # the login was dropped, and with it what was saved into its session
-                if any(told.state == "told" for told in writer.groups):
-                    continue  # it has learned that the session was ended: a login of its own leaves that behind
-                if group.state == "saved" and group.ended < visit.sent and self._reaches(writer, group, session):
+                known = writer.end if writer.imports else group.ended  # by then it is in the session that a browser has
+                if group.state == "saved" and known < visit.sent and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
-                elif found & set(group.atoms) and not writer.both:
+                elif found & set(group.atoms) and not writer.both and not self.enders.was_cut(session):
                     yield f"#{visit.number} finds half of what #{writer.number} saved: {missing} are not there"
 
     def _removed(self, visit: Visit) -> set[int]:
         return {atom for writer, group in self.writers if writer.sent < visit.loaded for atom in group.removed}
 
-    def _emptied_meanwhile(self, visit: Visit) -> bool:
-        emptying = (there for there in self.families.acts if "empty" in there.act.steps and there is not visit)
-        return any(there.sent < visit.end and visit.sent < there.end for there in emptying)
-
     def _reaches(self, writer: Visit, group: Group, session: str) -> bool:
         """Tell whether what was written must have been carried over to a session."""
-        home = self.families.home(writer, group)
+        moves_later = any(later.moves for later in writer.groups[writer.groups.index(group) + 1 :])
+        if moves_later and group.moves and self.enders.voids(writer, writer.subject or ""):
+            return False  # what it was saved in first can have been ended before it went out
+        before = moves_later and not group.moves and not group.fresh  # it was saved under the old id
+        home = self.families.met(writer) if before else self.families.home(writer, group)
         if home is None:
             return False
         if home == session:
             return True
         for edge in self.families.chain(session):
             mover = edge.mover
-            ended = self.enders.may(edge.parent, mover.end, but=mover)
-            if mover is not writer and (ended or self.enders.deadline(edge.parent, mover, own=True)):
-                return False  # it ended at the same time: what the login wrote is all that it has
+            twice = sum(each.moves for each in mover.groups) > 1
+            if twice and self.enders.voids(mover, mover.subject or ""):
+                return False  # what it was carried over to first can have been ended too
+            if (before or mover is not writer) and self._may_be_over(edge.parent, mover):
+                return False  # something else ended it at the same time: what the login found is all that it has
             if edge.parent == home:
                 return True
         return False
@@ -192,13 +190,24 @@ class _Verdict:
             if group.state != "told" or writer.error is not None:
                 continue
             session = self.families.met(writer)
-            if group.login:
-                if not self.enders.voids(writer, group.login):
+            if any(earlier.login and earlier.state == "told" for earlier in writer.groups if earlier is not group):
+                continue  # it is over since its login was void
+            since = writer.groups[: writer.groups.index(group) + 1]
+            logins = [each.login for each in since if each.login]
+            if not logins and session is not None and any(each.moves for each in since if each is not group):
+                logins = [self.families.subject(session) or ""]  # it is about the session under the new id
+            if logins:
+                if not self.enders.voids(writer, logins[-1]):
                     yield f"#{writer.number} logged in, which is void, and nobody ended it"
             elif session is not None and not group.fresh and not group.moves:
-                over = self.enders.may(session, group.ended, but=writer)
+                over = self.enders.may(session, group.ended, but=writer) or self._had_no_room(writer, session)
                 if not over and not self.enders.deadline(session, writer, own=True):
                     yield f"#{writer.number} is told that its session was ended, and nobody ended it"
+
+    def _had_no_room(self, visit: Visit, session: str) -> bool:
+        """Tell whether an old session could not move here: others of its subject had taken the places."""
+        names = [name for _, name in visit.events]
+        return session == self.history.imported and "LimitReached" in names and self._is_full(visit, old=True)
 
     # -- answers
 
@@ -226,15 +235,19 @@ class _Verdict:
         ticks = (there for there in self.families.acts if there.moves_the_clock)
         return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
 
-    def _is_full(self, visit: Visit) -> bool:
-        """Tell whether there can have been as many sessions of a subject as are allowed, without this browser's."""
-        families, subject = self.families, visit.subject
-        near, taken = set(visit.tokens), set()
+    def _is_full(self, visit: Visit, *, old: bool = False) -> bool:
+        """Tell whether there can have been as many sessions of a subject as are allowed, without this browser's.
+
+        Args:
+            old: The old session of a request is meant, and not its login.
+        """
+        families, taken = self.families, set[object]()
+        subject = self.history.names["ann"] if old else visit.subject
         for session in families.sessions():
             made = families.made[session]
             if families.subject(session) != subject or made.sent >= visit.end:
                 continue
-            if session in families.presented(visit) or near & set(made.tokens):
+            if session in families.presented(visit) or self.enders.are_twins(visit, made):
                 continue
             if self.enders.must(session, visit.sent) is None:
                 taken.add(made.tokens or session)
@@ -243,12 +256,12 @@ class _Verdict:
             for there in families.acts
             if there is not visit and not isinstance(there.error, SessionLimitReached)
         )
-        twins = sum(
-            there.sent < visit.end and visit.sent < there.end and bool(near & set(there.tokens))
+        lost += sum(
+            there.imports and not there.out and there.sent < visit.end and visit.sent < there.end
             for there in families.acts
-            if there is not visit and any(group.login == subject for group in there.groups)
-        )  # of two logins of one browser at once, either may be refused because of the other
-        return self.rules.max_sessions is not None and len(taken) + lost + twins >= self.rules.max_sessions
+            if there is not visit
+        )  # of an old session that two requests moved here, or that was logged out meanwhile
+        return self.rules.max_sessions is not None and len(taken) + lost >= self.rules.max_sessions
 
     def cookies_have_a_reason(self) -> Iterator[str]:
         """A new cookie goes to who logged in, asked for a new id, or began a session; its deletion to who ended one."""
@@ -257,7 +270,9 @@ class _Verdict:
                 continue
             last, (moves, ends) = visit.groups[-1], visit.tries
             told = any(group.state == "told" for group in visit.groups)
-            wrote = any(group.atoms or group.login for group in visit.groups if group.fresh and group.state == "saved")
+            wrote = any(
+                group.atoms or group.login for group in _standing(visit) if group.fresh and group.state == "saved"
+            )
             met = self.families.met(visit)
             if visit.out == "" and not ends and not any(group.removes for group in visit.groups):
                 yield f"#{visit.number} takes a cookie back, and ended nothing"
@@ -274,7 +289,12 @@ class _Verdict:
 
     def _is_ours(self, visit: Visit, met: str) -> bool:
         """Tell whether a session that was logged out was this request's to end: nobody else had."""
-        return met != self.history.imported and not self.enders.may(met, visit.end, but=visit)
+        return met != self.history.imported and not self._may_be_over(met, visit)
+
+    def _may_be_over(self, session: str, visit: Visit) -> bool:
+        """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
+        over = self.enders.may(session, visit.end, but=visit)
+        return over or self.enders.deadline(session, visit, own=True)
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
         reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens
@@ -286,9 +306,13 @@ class _Verdict:
             return  # it is anonymous because it cannot be told apart, and not because an id has ended
         for session in self.families.presented(visit):
             for other in self.families.acts:
-                recent = other is not visit and other.sent < visit.loaded and visit.elapsed - other.elapsed < _MINUTE
-                if self.enders.revoked_since(session, other, visit.loaded):
-                    continue  # nothing is kept of what an operator ended
+                recent = other is not visit and other.sent < visit.loaded and visit.read - other.elapsed < MINUTE
+                if self.enders.revoked_since(session, other, visit.loaded) or self.enders.gave_way(
+                    session, visit.loaded
+                ):
+                    continue  # nothing is kept of what an operator ended, or of what a limit did
+                if session == self.history.imported and any(name == "LimitReached" for _, name in visit.events):
+                    continue  # an old session for which there is no room is none
                 if recent and self.families.met(other) == session and (other.moved or other.over):
                     just = f"#{visit.number} came with an id that #{other.number} had just replaced or ended"
                     yield f"{just}, and was given a cookie of a session of its own, which overwrites the other"
@@ -393,3 +417,9 @@ class _Verdict:
                 continue
             if visit.seen.data != issuer.made[1] or visit.seen.subject != issuer.made[0]:
                 yield f"#{visit.number} finds {visit.seen}, and its cookie was made of {issuer.made}"
+
+
+def _standing(visit: Visit) -> list[Group]:
+    """Return what a handler wrote since it last ended a session."""
+    ends = [at for at, group in enumerate(visit.groups) if group.ends]
+    return visit.groups[ends[-1] if ends else 0 :]

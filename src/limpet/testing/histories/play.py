@@ -117,6 +117,8 @@ class Play:
         def cut() -> None:
             at, last = len(visit.calls) - 1, act.last_write
             visit.cut_late = last is None or at > last or (at == last and act.faults.get(at) == "cut after")
+            for there in worker.visits:
+                there.until = self.elapsed
             worker.cut()
             self.running -= sum(there.died for there in worker.visits)
             worker.visits.clear()

@@ -1,0 +1,95 @@
+"""Logins, limits and old sessions where one browser sends several requests at once: what went wrong once is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+
+from limpet.stores.memory import MemoryStore
+from limpet.testing.histories import Act, Plan, Rules, examine
+from tests.properties.test_histories_known import Known, beside, by, operator
+
+ORDERS: Final = 40
+ONE: Final = Rules(max_sessions=1)
+FULL: Final = Rules(max_sessions=1, refuses=True)
+OLD: Final = Rules(imports=True)
+OLD_AND_ONE: Final = Rules(imports=True, max_sessions=1)
+
+KNOWN: Final[Mapping[str, Known]] = {
+    # a limit counts browsers
+    "a login beside a new id of another device": Known(
+        (by(0, "login:ann"), by(1, "login:ann"), beside(0, "regenerate")), Rules(max_sessions=2)
+    ),
+    "two logins at once of two devices": Known(
+        (by(0, "login:ann"), by(1, "login:ann"), beside(0, "login:ann")), Rules(max_sessions=2)
+    ),
+    "a login again in one request": Known((by(0, "login:ann"), by(0, "login:ann", "exclusive", "login:ann")), FULL),
+    "a logout and a login beside a login": Known(
+        (by(0, "set"), by(0, "restart", "tagged:ann"), beside(0, "login:ann")), ONE
+    ),
+    "logins of two people from one id": Known(
+        (by(0, "set"), by(0, "login:ann"), beside(0, "login:bob"), beside(0, "tagged:ann")), ONE
+    ),
+    "a new id beside a logout and a login": Known(
+        (by(0, "login:bob"), by(0, "regenerate"), beside(0, "restart", "login:bob")), FULL
+    ),
+    "two logins beside the end of their session": Known(
+        (by(0, "set"), by(0, "login:ann"), Act("revoke"), beside(0, "login:ann")), ONE
+    ),
+    # what fails, and what belongs to somebody else
+    "a new id, saved, then a login that fails": Known(
+        (by(0, "set"), by(0, "regenerate", "append", "save", "login:bob", ends="raises"))
+    ),
+    "a login that is saved and fails, beside another": Known(
+        (by(0, "set"), by(0, "login:ann"), Act(steps=("login:ann", "save"), ends="raises"))
+    ),
+    "a login as another under a lock": Known(
+        (by(0, "login:bob"), by(0, "append"), beside(0, "login:ann", "exclusive"))
+    ),
+    "a logout after a login that was revoked": Known(
+        (by(0, "set"), by(0, "login:ann", "save", "append", "save", "logout"), Act("spare:ann"))
+    ),
+    "all others are ended twice at once": Known((by(0, "login:ann"), Act("spare:ann"), Act("spare:ann"))),
+    "a lock before and after a login": Known(
+        (by(0, "set"), by(0, "login:ann", "save", "exclusive"), beside(0, "exclusive"))
+    ),
+    "an object that two tabs grow": Known((by(0, "nest"), by(0, "push"), beside(0, "push", "exclusive", "push"))),
+    "an emptied session in its cookie": Known((by(0, "nest"), by(0, "empty", "save", "set")), Rules(mode="denylist")),
+    # sessions of another library
+    "an old session beside a new id": Known((by(0), beside(0, "regenerate")), OLD),
+    "an old session beside what is saved under a new id": Known((by(0, "count"), beside(0, "both", "regenerate")), OLD),
+    "an old session beside what is saved": Known((by(0, "count"), beside(0, "both")), OLD),
+    "an old session beside a login that was saved": Known((by(0, "login:ann"), beside(0, "save", "exclusive")), OLD),
+    "an old session beside a login as another": Known((by(0, "append"), beside(0, "save", "login:bob")), OLD),
+    "an old session beside two logins in one request": Known((by(0, "nest"), beside(0, "login:bob", "login:ann")), OLD),
+    "an old session beside the end of everyone": Known((by(0), Act("everyone")), OLD),
+    "a logout beside a login as another": Known((by(0, "login:bob"), beside(0, "logout")), OLD),
+    "a login after a logout": Known((by(0, "logout"), by(0, "login:bob")), OLD),
+    "an old session beside a login at the limit": Known((by(0), beside(1, "login:ann")), OLD_AND_ONE),
+    "an old session beside a login where there is no room": Known(
+        (by(0), beside(1, "login:ann")), Rules(imports=True, max_sessions=1, refuses=True)
+    ),
+    "three requests with an old session": Known((by(0, "login:ann"), beside(0), beside(0, "login:ann")), OLD_AND_ONE),
+    "a double click on log in with an old session": Known(
+        (by(0, "login:bob"), beside(0, "login:bob")), Rules(imports=True, max_sessions=1, refuses=True)
+    ),
+    "an old session after a login for which it had no room": Known(
+        (by(1, "login:ann"), by(0, "login:bob"), operator("tick"), Act(actor=2, steps=("read",), old=True, alone=True)),
+        OLD_AND_ONE,
+    ),
+    "an old session long after a login from it": Known(
+        (by(0), operator("half"), Act(steps=("login:ann",), old=True, alone=True), by(1, "login:ann")),
+        Rules(imports=True, max_sessions=2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_one_browser_is_one_browser(name: str) -> None:
+    """Nothing of what sessions promise is broken, in any order that was tried."""
+    known = KNOWN[name]
+    for order in range(ORDERS):
+        found = examine(Plan(known.rules, known.acts, width=3, seed=order), MemoryStore())
+        assert not found.problems, f"{name}, order {order}:\n{found}"
