@@ -351,12 +351,7 @@ class Engine(Context):
 
     def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hold a lock of one session."""
-        state = state_of(cast("SessionMapping", session))
-
-        def under() -> str | None:  # others know it by the id that it had, as long as a new one has not gone out
-            return session.public_id if state.leaving is None else state.leaving.read.key
-
-        return locks.SessionLock(self, session, under, name, life=life, wait=wait)
+        return locks.SessionLock(self, session, state_of(cast(Any, session)), name, life=life, wait=wait)
 
     # -- notes
 

@@ -7,7 +7,6 @@ only one does. The clocks of two hosts are never compared, but for a lock that i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
@@ -17,6 +16,7 @@ from limpet.errors import SessionBusy, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
+    from limpet._core.state import SessionState
 
 __all__ = ["Lock", "Renewable", "SessionLock", "acquire", "release"]
 
@@ -151,27 +151,31 @@ class SessionLock(Generic[S]):
     A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
     what is written to it goes nowhere.
 
-    Args:
-        under: Returns the store key by which every request of the session names the lock; None: it has no id.
+    Every request names it by the id that others know: a new one has to go out first.
     """
 
-    __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_under", "_wait")
+    __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_state", "_wait")
 
     def __init__(
-        self, engine: Context, session: S, under: Callable[[], str | None], name: str, *, life: float, wait: float
+        self, engine: Context, session: S, state: SessionState, name: str, *, life: float, wait: float
     ) -> None:
         self._engine = engine
         self._session = session
-        self._under = under
+        self._state = state
         self._name = name
         self._life = life
         self._wait = wait
         self._lock: Lock | None = None
 
+    def _key(self) -> str | None:
+        state = self._state
+        read = state.read if state.leaving is None else state.leaving.read
+        return None if read is None else read.key
+
     async def __aenter__(self) -> S:
         session = self._session
         await session.refresh()
-        while (key := self._under()) is not None:
+        while (key := self._key()) is not None:
             lock = Lock(self._engine, "session", key, self._name, life=self._life, wait=self._wait)
             await lock.__aenter__()
             failure: BaseException | None = None
@@ -179,7 +183,7 @@ class SessionLock(Generic[S]):
                 await session.refresh()
             except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
                 failure = error
-            if failure is None and self._under() == key:
+            if failure is None and self._key() == key:
                 self._lock = lock
                 break
             await lock.__aexit__()  # renewed or ended while this waited

@@ -103,11 +103,9 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         else:  # cancelled: nothing more can be awaited, and an id that goes out to nobody leads nowhere
             state.read, state.out, state.leaving = old, None, earlier
         raise failure
-    if not stands:  # revoked meanwhile
-        await standing.drop_earlier(attempt)
-        return
     leaving = state.leaving
-    assert leaving is not None
+    if not stands or leaving is None:  # revoked meanwhile
+        return await standing.drop_earlier(attempt)
     state.leaving = leaving._replace(increments=dict(leaving.named(attempt.increments).increments))
     if final:
         failure = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from limpet.errors import SessionLimitReached
 from limpet.testing.histories.facts import Visit
 from limpet.testing.histories.family import Edge, Families, Union
 from limpet.testing.histories.handler import DEADLINE, IDLE
@@ -104,6 +105,34 @@ class Enders:
         """Tell whether what a session came from was ended meanwhile: then it holds only the keys that its login set."""
         chain = self.families.chain(session)
         return any(self.may(edge.parent, edge.mover.end, but=edge.mover) for edge in chain)
+
+    def is_full(self, visit: Visit, *, old: bool = False) -> bool:
+        """Tell whether there can have been as many sessions of a subject as are allowed, without this browser's.
+
+        Args:
+            old: The old session of a request is meant, and not its login.
+        """
+        families, taken = self.families, set[object]()
+        subject = self.families.history.names["ann"] if old else visit.subject
+        for session in families.sessions():
+            made = families.made[session]
+            if families.subject(session) != subject or made.sent >= visit.end:
+                continue
+            if session in families.presented(visit) or self.are_twins(visit, made):
+                continue
+            if self.must(session, visit.sent) is None:
+                taken.add(made.tokens or session)
+        lost = sum(
+            not there.sends and any(group.login == subject for group in there.groups)
+            for there in families.acts
+            if there is not visit and not isinstance(there.error, SessionLimitReached)
+        )
+        lost += sum(
+            there.imports and not there.out and there.sent < visit.end and visit.sent < there.end
+            for there in families.acts
+            if there is not visit
+        )  # of an old session that two requests moved here, or that was logged out meanwhile
+        return self.rules.max_sessions is not None and len(taken) + lost >= self.rules.max_sessions
 
     def are_twins(self, one: Visit, other: Visit) -> bool:
         """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""

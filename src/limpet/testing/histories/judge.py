@@ -207,7 +207,7 @@ class _Verdict:
     def _had_no_room(self, visit: Visit, session: str) -> bool:
         """Tell whether an old session could not move here: others of its subject had taken the places."""
         names = [name for _, name in visit.events]
-        return session == self.history.imported and "LimitReached" in names and self._is_full(visit, old=True)
+        return session == self.history.imported and "LimitReached" in names and self.enders.is_full(visit, old=True)
 
     # -- answers
 
@@ -221,7 +221,7 @@ class _Verdict:
                 if not visit.faults:
                     yield f"#{visit.number} raised {error!r}, and its store works"
             elif isinstance(error, SessionLimitReached):
-                if not self._is_full(visit):
+                if not self.enders.is_full(visit):
                     yield f"#{visit.number} was refused a login, and there is room"
             elif isinstance(error, SessionEnded):
                 if visit.act.kind != "open":
@@ -234,34 +234,6 @@ class _Verdict:
     def _clock_moved(self, visit: Visit) -> bool:
         ticks = (there for there in self.families.acts if there.moves_the_clock)
         return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
-
-    def _is_full(self, visit: Visit, *, old: bool = False) -> bool:
-        """Tell whether there can have been as many sessions of a subject as are allowed, without this browser's.
-
-        Args:
-            old: The old session of a request is meant, and not its login.
-        """
-        families, taken = self.families, set[object]()
-        subject = self.history.names["ann"] if old else visit.subject
-        for session in families.sessions():
-            made = families.made[session]
-            if families.subject(session) != subject or made.sent >= visit.end:
-                continue
-            if session in families.presented(visit) or self.enders.are_twins(visit, made):
-                continue
-            if self.enders.must(session, visit.sent) is None:
-                taken.add(made.tokens or session)
-        lost = sum(
-            not there.sends and any(group.login == subject for group in there.groups)
-            for there in families.acts
-            if there is not visit and not isinstance(there.error, SessionLimitReached)
-        )
-        lost += sum(
-            there.imports and not there.out and there.sent < visit.end and visit.sent < there.end
-            for there in families.acts
-            if there is not visit
-        )  # of an old session that two requests moved here, or that was logged out meanwhile
-        return self.rules.max_sessions is not None and len(taken) + lost >= self.rules.max_sessions
 
     def cookies_have_a_reason(self) -> Iterator[str]:
         """A new cookie goes to who logged in, asked for a new id, or began a session; its deletion to who ended one."""
