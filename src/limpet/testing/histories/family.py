@@ -74,7 +74,7 @@ class Families:
         met = self.met_token(visit)
         if met is None or visit.groups[-1].fresh or token in self._edges:
             return
-        if met == self.history.imported or any(group.moves for group in visit.groups):
+        if met == self.history.imported or (any(group.moves for group in visit.groups) and not visit.failed):
             self._edges[token] = Edge(met, token, visit)
             self._kin.join(met, token)
         elif self.history.rules.renews or self.history.rules.mode != "server":
@@ -197,4 +197,4 @@ class Families:
 
 
 def _logs_in(visit: Visit) -> bool:
-    return visit.subject is not None and any(group.login for group in visit.groups)
+    return visit.subject is not None and not visit.failed and any(group.login for group in visit.groups)

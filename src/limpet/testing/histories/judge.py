@@ -197,7 +197,8 @@ class _Verdict:
             if not logins and session is not None and any(each.moves for each in since if each is not group):
                 logins = [self.families.subject(session) or ""]  # it is about the session under the new id
             if logins:
-                if not self.enders.voids(writer, logins[-1]):
+                over = session is not None and self.enders.may(session, group.ended, but=writer)
+                if not over and not self.enders.voids(writer, logins[-1]):
                     yield f"#{writer.number} logged in, which is void, and nobody ended it"
             elif session is not None and not group.fresh and not group.moves:
                 over = self.enders.may(session, group.ended, but=writer) or self._had_no_room(writer, session)
