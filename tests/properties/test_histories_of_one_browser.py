@@ -63,6 +63,9 @@ KNOWN: Final[Mapping[str, Known]] = {
     "an old session beside what is saved": Known((by(0, "count"), beside(0, "both")), OLD),
     "an old session beside a login that was saved": Known((by(0, "login:ann"), beside(0, "save", "exclusive")), OLD),
     "an old session beside a login as another": Known((by(0, "append"), beside(0, "save", "login:bob")), OLD),
+    "an old session beside a request that renews it": Known(
+        (by(0), beside(0, "long")), Rules(imports=True, renews=True)
+    ),
     "an old session beside two logins in one request": Known((by(0, "nest"), beside(0, "login:bob", "login:ann")), OLD),
     "an old session beside the end of everyone": Known((by(0), Act("everyone")), OLD),
     "a logout beside a login as another": Known((by(0, "login:bob"), beside(0, "logout")), OLD),

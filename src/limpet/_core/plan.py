@@ -258,6 +258,8 @@ def _renewal_due(state: SessionState, rules: Rules, draft: Contents, now: int) -
     interval = rules.renewal_ms
     if interval is None or state.flags & FORWARDED or not state.flags & ACCESSED or state.leaving is not None:
         return False
+    if state.read is None or not state.read.raw:  # only the id itself can open what leads from it to the new one
+        return False
     return now - max(draft.renewed or 0, draft.created) >= interval
 
 

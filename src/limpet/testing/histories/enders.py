@@ -121,7 +121,10 @@ class Enders:
             if session in families.presented(visit) or self.are_twins(visit, made):
                 continue
             if self.must(session, visit.sent) is None:
-                taken.add(made.tokens or session)
+                gone = any(
+                    self.revoked_since(each, families.birth(each), visit.end) for each in families.presented(made)
+                )
+                taken.add(session if gone or not made.tokens else made.tokens)
         lost = sum(
             not there.sends and any(group.login == subject for group in there.groups)
             for there in families.acts
