@@ -6,7 +6,7 @@ All of it needs a store on the server. What a cookie holds the server cannot lis
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -30,8 +30,6 @@ from limpet.errors import LimpetError
 __all__ = ["Directory", "SessionInfo"]
 
 _PAGE: Final = 500  # records that one step of a walk through the store takes
-_LOCK_LIFE: Final = 10.0  # seconds that a revocation may hold up others that spare a session, should its process die
-_LOCK_WAIT: Final = 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,12 +161,10 @@ class Directory:
             if except_ is not None and engine.is_server_side:
                 spared[:] = [await self._spare(except_, number, seen)]
 
-        name = subject_key(subject)
-        if except_ is None or not engine.is_server_side:
-            number = await engine.storage.positions.advance(name, before=spare, said=act.said)
-        else:  # of two at once that spare one session each would take it for one that the other meant
-            async with locks.Lock(engine, "spare", subject, life=_LOCK_LIFE, wait=_LOCK_WAIT):
-                number = await engine.storage.positions.advance(name, before=spare, said=act.said)
+        alone = except_ is not None and engine.is_server_side  # else two would each mean what the other spares
+        lock = locks.Lock(engine, "spare", subject, life=10.0, wait=10.0) if alone else nullcontext()
+        async with lock:
+            number = await engine.storage.positions.advance(subject_key(subject), before=spare, said=act.said)
         if isinstance(except_, Session):
             state = state_of(except_)
             if state.flags & LOGIN:  # noted, and not saved yet: it counts as later

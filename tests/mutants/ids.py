@@ -78,7 +78,7 @@ IDS: Final = (
     ),
     Breakage(
         "a form that is sent again counts as another browser",
-        "_core/logins.py",
+        "_core/places.py",
         "Places.hold",
         "kept.key in self.keys or __X__",
         "False",
@@ -88,8 +88,8 @@ IDS: Final = (
         "one session more than allowed",
         "_core/logins.py",
         "_oldest_out",
-        "_by_browser(sessions)[limit:]",
-        "_by_browser(sessions)[limit + 1 :]",
+        "places.by_browser(sessions)[limit:]",
+        "places.by_browser(sessions)[limit + 1 :]",
         "subjects/test_limits.py::test_the_oldest_gives_way",
     ),
     Breakage(
@@ -150,10 +150,10 @@ IDS: Final = (
     ),
     Breakage(
         "a change of id under way counts as two sessions",
-        "_core/logins.py",
-        "_others",
-        "keys.isdisjoint(__X__)",
-        "True",
+        "_core/places.py",
+        "by_browser",
+        "own if own in known else lineage or kept.key",
+        "kept.key",
         "laws/test_predecessors.py",
     ),
     Breakage(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, logins, marks, rotation
+from limpet._core import conflict, logins, marks, places, rotation
 from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
 from limpet._core.record import Contents, Found, pack
@@ -105,12 +105,12 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
             return False
     if subject is None:
         return True
-    limit = logins.limit_of(engine, subject)
+    limit = places.limit_of(engine, subject)
     if limit is None:
         return True
-    places = logins.Places(lineages=frozenset({logins.lineage_of(key)}))
+    own = places.Places(lineages=frozenset({places.lineage_of(key)}))
     rank = (0, 0 if engine.policy.when_full == "refuse" else min(began or engine.clock(), engine.clock()), "")
-    if await logins.has_room(engine, subject, limit, places, rank):
+    if await places.has_room(engine, subject, limit, own, rank):
         return True
     engine.emit(events.LimitReached, subject=subject, refused=True)
     return False
@@ -145,7 +145,7 @@ def _adopt(engine: Context, state: SessionState, importer: Importer, imported: I
     if imported.subject is not None:
         state.subject = imported.subject
         draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
-        draft.lineage = None if old.key is None else logins.lineage_of(old.key)
+        draft.lineage = None if old.key is None else places.lineage_of(old.key)
     state.flags |= WATCHED
     old.draft, old.left_out = draft, tuple(left_out)
     old.base = pack(draft, engine.serializer)

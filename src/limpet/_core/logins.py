@@ -12,64 +12,26 @@ of one browser, and the two records of a session whose id is changing, and they 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from limpet import events
-from limpet._core import conflict, forward, locks, marks, plan, tokens
-from limpet._core.listing import Kept, live
+from limpet._core import conflict, forward, locks, marks, places, plan
+from limpet._core.listing import live
 from limpet._core.record import CorruptPayload, unpack
 from limpet._core.state import EXPOSED, LOGIN, Gone, Read, SessionState
 from limpet.contract import Record
-from limpet.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
+from limpet.errors import SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = [
-    "Places",
-    "has_room",
-    "insert",
-    "leave_tags",
-    "limit_of",
-    "lineage_of",
-    "stand_as_before",
-    "stay",
-    "succeed",
-    "take_place",
-]
+__all__ = ["insert", "leave_tags", "stand_as_before", "stay", "succeed", "take_place"]
 
-_HOPS: Final = 4  # changes of id that are followed
 _OTHERS: Final = 4  # logins of other subjects from one id that its tombstone names
 _LISTED: Final = 200  # subjects that are listed under one tag
 _DAY: Final = 86_400_000  # milliseconds
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
-
-
-class Places(NamedTuple):
-    """What of a subject's sessions is this browser's own: a login takes the place of it.
-
-    Attributes:
-        keys: Their store keys.
-        lineages: What all have in common that came from the same id.
-    """
-
-    keys: frozenset[str] = frozenset()
-    lineages: frozenset[str] = frozenset()
-
-    def hold(self, kept: Kept) -> bool:
-        """Tell whether a session is one of them."""
-        return kept.key in self.keys or (kept.contents is not None and kept.contents.lineage in self.lineages)
-
-
-def lineage_of(key: str) -> str:
-    """Return what all logins from one id have in common.
-
-    Args:
-        key: The store key of the id, or of the note about another library's session.
-    """
-    return key[:16]
 
 
 async def insert(attempt: Attempt) -> bool:
@@ -88,11 +50,11 @@ async def insert(attempt: Attempt) -> bool:
         if state.read is None:
             await _set_seen(attempt, now=True)
         if attempt.replaces is not None and draft.lineage is None and engine.policy.max_sessions is not None:
-            draft.lineage = lineage_of(attempt.replaces)
+            draft.lineage = places.lineage_of(attempt.replaces)
             attempt.encode()
         await attempt.insert()
         return True
-    limit = None if subject is None else limit_of(engine, subject)
+    limit = None if subject is None else places.limit_of(engine, subject)
     if login and subject is not None:
         for name, value in draft.tags.items():
             await _register(engine, name, value, subject, plan.absolute_deadline(draft, engine.policy))
@@ -100,8 +62,8 @@ async def insert(attempt: Attempt) -> bool:
         return await _insert(attempt, subject)
     if engine.policy.when_full == "refuse" or limit < 1:
         async with locks.Lock(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
-            places = await _places_of_this_browser(attempt)
-            if await has_room(engine, subject, limit, places):
+            own = await places.of_this_browser(attempt)
+            if await places.has_room(engine, subject, limit, own):
                 return await _insert(attempt, subject)
             engine.emit(events.LimitReached, subject=subject, refused=True)
             if login:
@@ -110,11 +72,11 @@ async def insert(attempt: Attempt) -> bool:
         return False
     if login:
         draft.order = await _count(engine, subject)
-    places = await _places_of_this_browser(attempt)
+    own = await places.of_this_browser(attempt)
     if not await _insert(attempt, subject):
         return False
     try:
-        return await _oldest_out(attempt, subject, limit, places)
+        return await _oldest_out(attempt, subject, limit, own)
     except StoreUnavailable:
         return True  # said as an event; the id has changed, and the next login ends what is too many
 
@@ -204,80 +166,6 @@ async def _set_seen(attempt: Attempt, *, now: bool = False) -> None:
         attempt.encode()
 
 
-def limit_of(engine: Context, subject: str) -> int | None:
-    """Return how many sessions a subject may have, or None for any number."""
-    limit = engine.policy.max_sessions
-    if not callable(limit):
-        return limit
-    given = limit(subject)
-    if given is not None and type(given) is not int:
-        raise ConfigurationError(
-            f"the function max_sessions returned {given!r}: it is to return a whole number of sessions, or None"
-        )
-    return given
-
-
-async def has_room(
-    engine: Context, subject: str, limit: int, places: Places, rank: tuple[int, int, str] = (0, 0, "")
-) -> bool:
-    """Tell whether a subject may have one more session beside those that are this browser's own.
-
-    Args:
-        rank: Those of a lower rank give way.
-    """
-    if limit < 1:
-        return False
-    sessions = await live(engine, subject)
-    others = _by_browser(kept for kept in sessions if not places.hold(kept))
-    return sum(group[0].rank > rank for group in others) < limit
-
-
-def _by_browser(sessions: Iterable[Kept]) -> list[list[Kept]]:
-    """Return sessions, those of one browser together, the newest login first.
-
-    Of one browser are those of one lineage, and a session that a login is about to take the place of.
-    """
-    newest_first = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
-    known = [None if kept.contents is None else kept.contents.lineage for kept in newest_first]
-    groups: dict[str, list[Kept]] = {}
-    for kept, lineage in zip(newest_first, known, strict=True):
-        own = lineage_of(kept.key)
-        groups.setdefault(own if own in known else lineage or kept.key, []).append(kept)
-    return list(groups.values())
-
-
-async def _places_of_this_browser(attempt: Attempt) -> Places:
-    """Return what a login takes the place of, and let the login note from which id it came."""
-    engine, state, draft = attempt.engine, attempt.state, attempt.draft
-    old = None if state.old is None else state.old.key
-    gone_key = None if state.gone is None else state.gone.key
-    leaving = None if state.leaving is None else state.leaving.read.key
-    origins = [key for key in (old, leaving, gone_key, attempt.replaces) if key is not None]
-    keys = {*origins, *(rival.key for rival in state.rivals)}
-    lineages = set() if draft.lineage is None else {draft.lineage}
-    if state.ended is not None and state.ended.record.subject == state.subject:
-        before = unpack(state.ended.record.payload, engine.serializer).lineage
-        lineages |= set() if before is None else {before}
-    came = key = origins[0] if origins else None
-    for _ in range(_HOPS):
-        if key is None:
-            break
-        keys.add(key)
-        lineages.add(lineage_of(key))
-        there, at, key = await engine.storage.load(key), key, None
-        if there is not None and forward.is_forward(there.payload):
-            key = forward.successor(there.payload)
-        elif there is not None and marks.is_mark(there.payload):  # another request from the same id was quicker
-            gone = marks.buried(at, there, engine.clock(), met=True)
-            key = None if gone is None else gone.successor
-            if at == came and at != old:
-                state.gone = gone or state.gone
-    if attempt.flags & LOGIN:
-        draft.lineage = draft.lineage or tokens.b64encode(tokens.new_id()[:12]) if came is None else lineage_of(came)
-    attempt.encode()
-    return Places(frozenset(keys), frozenset(lineages))
-
-
 async def take_place(engine: Context, state: SessionState, gone: Gone, now: int, own: str | None) -> tuple[str, ...]:
     """End the sessions of earlier logins from the same id, if they were of the same subject; return those that stand.
 
@@ -304,7 +192,7 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
 
 async def _last(engine: Context, key: str | None) -> tuple[str, Record | None]:
     """Return the session that this one became in the end, by logins and other changes of its id, and its record."""
-    for _ in range(_HOPS):
+    for _ in range(places.HOPS):
         there = None if key is None else await engine.storage.load(key)
         if key is None or there is None:
             break
@@ -349,12 +237,12 @@ def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> N
     state.data, state.subject = state.draft.data, old.record.subject
 
 
-async def _oldest_out(attempt: Attempt, subject: str, limit: int, places: Places) -> bool:
+async def _oldest_out(attempt: Attempt, subject: str, limit: int, taken: places.Places) -> bool:
     engine, own = attempt.engine, attempt.stored().key
     # Those that this login takes the place of are ended in their own way.
-    sessions = [kept for kept in await live(engine, subject) if kept.key == own or not places.hold(kept)]
+    sessions = [kept for kept in await live(engine, subject) if kept.key == own or not taken.hold(kept)]
     stands = True
-    for kept in (kept for group in _by_browser(sessions)[limit:] for kept in group):
+    for kept in (kept for group in places.by_browser(sessions)[limit:] for kept in group):
         if kept.key == own:
             await attempt.drop_made()
             conflict.end_state(attempt.state)
