@@ -183,7 +183,9 @@ class Families:
         if visit.out and (group.fresh or not last.fresh) and not over:
             return self.session(visit.out)
         before = visit.groups[: visit.groups.index(group) + 1]
-        lost = over or any(each.state == "told" for each in visit.groups)  # and with it what was saved under a new id
+        lost = (
+            over or visit.died or any(each.state == "told" for each in visit.groups)
+        )  # and with it what was saved under a new id
         if group.fresh or any(each.login or (lost and each.moves) for each in before):
             return None
         if visit.imports and visit.failed:
