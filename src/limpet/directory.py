@@ -142,7 +142,6 @@ class Directory:
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
             StoreUnavailable: The store does not answer; call it again, as records may be left.
-            SessionBusy: Another call that spares a session of this subject takes longer than a few seconds.
         """
         engine = self._engine
         if engine.is_server_side:
@@ -151,8 +150,7 @@ class Directory:
             require(engine.revocation, "epoch")
         if isinstance(except_, Session):
             await engine.load(except_)  # one that was not read yet has a key all the same
-        spared: list[str] = []
-        seen: list[int] = []
+        spared, seen = list[str](), list[int]()
         act = Act(what="subject", subject=subject)
         note = act.note(engine)
 
@@ -165,10 +163,8 @@ class Directory:
         lock = locks.Lock(engine, "spare", subject, life=10.0, wait=10.0) if alone else nullcontext()
         async with lock:
             number = await engine.storage.positions.advance(subject_key(subject), before=spare, said=act.said)
-        if isinstance(except_, Session):
-            state = state_of(except_)
-            if state.flags & LOGIN:  # noted, and not saved yet: it counts as later
-                state.position = number
+        if isinstance(except_, Session) and state_of(except_).flags & LOGIN:  # not saved yet: it counts as later
+            state_of(except_).position = number
         return await self._end_of(subject, number, spared) if engine.is_server_side else 0
 
     async def revoke_everyone(self, progress: Callable[[int], None] | None = None) -> int:
