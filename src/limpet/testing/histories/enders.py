@@ -142,7 +142,7 @@ class Enders:
         families = self.families
         acts = (there for there in families.acts if any(there.tries) and families.near(one, there))
         since = min((there.elapsed for there in acts), default=0)  # that id can have ended since
-        if not families.share(one, other) or not self.rules.exact or one.until - since >= MINUTE:
+        if not families.share(one, other) or not self.rules.exact or max(one.until, one.elapsed) - since >= MINUTE:
             return False
         sent = families.presented(one) | families.presented(other)
         return not any(self.revoked_since(session, families.birth(session), one.end) for session in sent)

@@ -268,8 +268,7 @@ class _Verdict:
 
     def _may_be_over(self, session: str, visit: Visit) -> bool:
         """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
-        over = self.enders.may(session, visit.end, but=visit)
-        return over or self.enders.deadline(session, visit, own=True)
+        return self.enders.may(session, visit.end, but=visit) or self.enders.deadline(session, visit, own=True)
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
         reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens
@@ -279,9 +278,10 @@ class _Verdict:
             return
         if len(visit.tokens) > 1:
             return  # it is anonymous because it cannot be told apart, and not because an id has ended
+        now = max(visit.read, visit.elapsed)
         for session in self.families.presented(visit):
             for other in self.families.acts:
-                recent = other is not visit and other.sent < visit.loaded and visit.read - other.elapsed < MINUTE
+                recent = other is not visit and other.sent < visit.loaded and now - other.elapsed < MINUTE
                 if self.enders.revoked_since(session, other, visit.loaded) or self.enders.gave_way(
                     session, visit.loaded
                 ):
