@@ -13,8 +13,8 @@ import limpet
 from limpet import ConfigurationError
 from limpet.adapters.fastmvc import Session, SessionConfig, SessionMiddleware
 from limpet.testing import FakeClock, client
+from tests.bare import run_with_only
 from tests.contract.fastmvc_site import SECRET, site
-from tests.contract.only_fastapi import run_with_only_fastapi
 
 
 def attributes(app: FastAPI) -> dict[str, str]:
@@ -30,7 +30,7 @@ def attributes(app: FastAPI) -> dict[str, str]:
 
 def test_f_01_extra() -> None:
     """The extra ``fastapi`` alone brings what the adapter needs."""
-    assert run_with_only_fastapi("from limpet.adapters.fastmvc import SessionMiddleware; print('there')") == "there"
+    assert run_with_only("fastapi", "from limpet.adapters.fastmvc import SessionMiddleware; print('there')") == "there"
 
 
 def test_f_02_names() -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from limpet.adapters.fastmvc import CSRFMiddleware, SessionConfig, SessionMiddleware, csrf_token
 from limpet.stores.memory import MemoryStore
 from limpet.testing import client
-from tests.contract.only_fastapi import run_with_only_fastapi
+from tests.bare import run_with_only
 from tests.kept import sessions_of
 
 SECRET = "Jd8sLq2Vx0ZpW7mTc5RbYh3NkGf9UaE1iXoQ6vBt4wM"
@@ -45,7 +45,7 @@ asyncio.run(main())
 
 def test_p_21_no_further_dependencies() -> None:
     """With FastAPI and nothing else installed, the middleware serves a session."""
-    assert run_with_only_fastapi(PROGRAM) == "200 ['set-cookie']"
+    assert run_with_only("fastapi", PROGRAM) == "200 ['set-cookie']"
 
 
 @pytest.mark.parametrize("secret", ["secret", "your-secret-key", "your-secret-key-min-32-chars-long"])

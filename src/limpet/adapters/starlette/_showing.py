@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
 from typing import Any, Final
-
-from starlette.middleware import sessions as starlettes
 
 from limpet import asgi
 from limpet._core.session import Session
@@ -14,8 +13,6 @@ from limpet.adapters._dict import DictSession
 __all__ = ["Showing"]
 
 _STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
-# Where Starlette's own middleware has a class for its sessions, a plain dict in the scope is the application's work.
-_TELLS_APART: Final = hasattr(starlettes, "Session")
 
 
 class Showing:
@@ -56,7 +53,18 @@ class Showing:
 
     def _settle(self, scope: asgi.Scope, shown: DictSession) -> None:
         held = scope.get(self._key)
-        if _TELLS_APART and type(held) is dict:
+        if type(held) is dict and _is_the_applications():
             shown.replace(held)
             scope[self._key] = shown
         shown.push()
+
+
+def _is_the_applications() -> bool:
+    """Whether a plain dict in the scope can be nothing but the application's work.
+
+    An older middleware of Starlette keeps its sessions in such a dict; a newer one has a class for them. Its module is
+    not imported to find out: it needs itsdangerous, which Starlette does not require. Where nobody else has imported
+    it, nobody runs it.
+    """
+    theirs = sys.modules.get("starlette.middleware.sessions")
+    return theirs is None or hasattr(theirs, "Session")
