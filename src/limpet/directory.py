@@ -112,6 +112,7 @@ class Directory:
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
+            SessionBusy: With ``except_``: for 10 seconds others did the same for this subject. Nothing has ended.
             StoreUnavailable: The store does not answer; call it again, as records may be left.
         """
         engine = self._engine
@@ -121,19 +122,19 @@ class Directory:
             require(engine.revocation, "epoch")
         if isinstance(except_, Session):
             await engine.load(except_)  # one that was not read yet has a key all the same
-        spared, seen = list[str](), list[int]()
+        spared: list[str] = []
         act = Act(what="subject", subject=subject)
-        note = act.note(engine)
 
         async def spare(number: int) -> None:
-            await note(number)
-            if except_ is not None and engine.is_server_side:
-                spared[:] = [await self._spare(except_, number, seen)]
+            assert except_ is not None
+            spared[:] = [await self._spare(except_, number)]
 
         alone = except_ is not None and engine.is_server_side  # else two would each mean what the other spares
         lock = locks.Lock(engine, "spare", subject, life=10.0, wait=10.0) if alone else nullcontext()
         async with lock:
-            number = await engine.storage.positions.advance(subject_key(subject), before=spare, said=act.said)
+            number = await engine.storage.positions.advance(
+                subject_key(subject), before=act.note(engine), spare=spare if alone else None, said=act.said
+            )
         if isinstance(except_, Session) and state_of(except_).flags & LOGIN:  # not saved yet: it counts as later
             state_of(except_).position = number
         return await self._end_of(subject, number, spared) if engine.is_server_side else 0
@@ -291,12 +292,8 @@ class Directory:
             ended += await self._end_page([(one.key, one.record) for one in over])
         return ended
 
-    async def _spare(self, spared: Session | str, number: int, seen: list[int]) -> str:
-        """Let a session count as later than a revocation; return its key, wherever a renewal moved it.
-
-        Args:
-            seen: What the session had seen before, where another revocation took the number of an earlier try.
-        """
+    async def _spare(self, spared: Session | str, number: int) -> str:
+        """Let a session count as later than a revocation; return its key, wherever a renewal moved it."""
         engine = self._engine
         state = state_of(spared) if isinstance(spared, Session) else None
         read = None if state is None else state.read
@@ -309,12 +306,6 @@ class Directory:
             found = await engine.storage.locate(raw, key, met_alive=True)
             if not isinstance(found, Found):
                 return key
-            if seen:
-                found.contents.seen = seen[0]
-                if not await engine.storage.positions.holds(found.contents, found.record.subject):
-                    number = seen[0]  # that other revocation meant this session
-            else:
-                seen.append(found.contents.seen)
             found.contents.seen = number
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)

@@ -3,7 +3,8 @@
 Every revocation (of a subject, of a tag, of everyone) has a number. The store gives it: the number is one more than the
 last, in a record, the *journal*, that is written by version. A session notes in ``seen`` the last number that was
 taken into account when it began. So what came first is decided by the store, never by the clocks of two hosts, and a
-revocation holds from the moment at which the journal was written, whatever an index by subject knows or has lost.
+revocation holds from the moment at which the journal was written, whatever an index by subject knows or has lost. One
+that spares a session writes its number into that session first, and reserves it in the journal before that.
 
 A load reads the session and the journal in one round trip. If the numbers are equal, which is nearly always, nothing
 was revoked since. Else the journal says whether everyone was, and for each of 256 groups of names (subjects and tags)
@@ -261,6 +262,7 @@ class Positions:
         name: str | None,
         *,
         before: Callable[[int], Awaitable[None]] | None = None,
+        spare: Callable[[int], Awaitable[None]] | None = None,
         note: Callable[[Facts], None] | None = None,
         announced: bool = False,
         said: bool = False,
@@ -269,7 +271,9 @@ class Positions:
 
         Args:
             name: The key of the mark, or None for everyone.
-            before: Awaited with the number right before it takes effect, for what is to be spared.
+            before: Awaited with the number right before it takes effect.
+            spare: As ``before``; writes the number into what is to hold. So the number is reserved first: no other
+                revocation gets it, even if this process dies before its own has taken effect.
             note: Looks at the facts of the mark that were there.
             announced: The session has ended already: only other processes are to hear of it.
             said: Who acts is noted for other processes.
@@ -281,33 +285,50 @@ class Positions:
             StoreUnavailable: The store does not answer.
         """
         storage = self._storage
+        own, group = 0, "" if name is None else _group(name)
         while True:
             there = await storage.load(JOURNAL)
             self.take(there)
-            facts = (marks.read(there.payload) or {}) if there is not None else {}
-            number: int = max(facts.get("seq", 0), self.seq) + 1
+            facts: Facts = (marks.read(there.payload) or {}) if there is not None else {}
+            last, held = max(facts.get("seq", 0), self.seq), facts.get("held", {})
             stamp: Facts = {"host": self._host, "mono": self._monotonic(), "wall": storage.clock()}
-            if name is not None and not announced:
-                await marks.amend(storage, name, self._marked(number, stamp, note))
-            if before is not None:
-                await before(number)
-            if announced:
-                later: Facts = {**facts, "seq": number}
-            elif name is None:
-                later = {**facts, "seq": number, "everyone": number, "stamp": stamp}
-            else:
-                later = {**facts, "seq": number, "names": {**facts.get("names", {}), _group(name): number}}
+            number = own
+            if own <= last or held.get(group) != own:  # not reserved yet, or another revocation was quicker
+                number = max(last, *held.values(), 0) + 1
+                if spare is not None:
+                    facts = {**facts, "held": {**held, group: number}}
+                    there = await self._write(there, facts)
+                    if there is None:
+                        continue
+                    own = number
+                if name is not None and not announced:
+                    await marks.amend(storage, name, self._marked(number, stamp, note))
+                for step in (before, spare):
+                    if step is not None:
+                        await step(number)
+            later: Facts = {**facts, "seq": number}
+            if left := {other: at for other, at in later.pop("held", {}).items() if at > number}:
+                later["held"] = left
+            if name is None and not announced:
+                later.update(everyone=number, stamp=stamp)
+            elif name is not None and not announced:
+                later["names"] = {**facts.get("names", {}), group: number}
             if said:
                 later["acts"] = number
-            record = Record(tokens.new_version(), marks.write(later), storage.clock(), NEVER)
-            if there is None:
-                outcome = await storage.create(JOURNAL, record, insist=True)
-            else:
-                outcome = await storage.update(JOURNAL, record, there.version, insist=True)
-            if outcome is None:
+            record = await self._write(there, later)
+            if record is not None:
                 self._own = number
                 self.take(record)
                 return number
+
+    async def _write(self, there: Record | None, facts: Facts) -> Record | None:
+        """Write the journal in place of what was read; return the record, or None if another process was quicker."""
+        record = Record(tokens.new_version(), marks.write(facts), self._storage.clock(), NEVER)
+        if there is None:
+            outcome = await self._storage.create(JOURNAL, record, insist=True)
+        else:
+            outcome = await self._storage.update(JOURNAL, record, there.version, insist=True)
+        return record if outcome is None else None
 
     def _marked(
         self, number: int, stamp: Facts, note: Callable[[Facts], None] | None
@@ -316,6 +337,8 @@ class Positions:
             if note is not None:
                 note(facts)
             expires = max([self.keep_until(), *facts.get("subjects", {}).values()])
+            if facts.get("at", 0) > number:  # a later revocation of the same name came in between
+                return {**facts, "was": max(facts.get("was", 0), number)}, expires
             was = _number(facts, number - 1)
             return {**facts, **stamp, "at": number, "was": was}, expires
 

@@ -109,7 +109,7 @@ def read(payload: bytes) -> Facts | None:
         return None
     if not isinstance(facts, dict) or not all(type(facts.get(name, 0)) is int for name in _NUMBERS):
         return None
-    for name in ("subjects", "names"):
+    for name in ("subjects", "names", "held"):
         held = facts.get(name, {})
         if not isinstance(held, dict) or not all(type(number) is int for number in held.values()):
             return None

@@ -43,6 +43,12 @@ class Numbered(NamedTuple):
         """The number of the last revocation."""
         return int(self.facts.get("seq", 0))
 
+    @property
+    def reserved(self) -> int:
+        """The last number that a session can have seen: of a revocation that is under way, or that broke off."""
+        held: dict[str, int] = self.facts.get("held", {})
+        return max([self.last, *held.values()])
+
 
 class Marks:
     """Copies the marks of one store into another.
@@ -85,7 +91,7 @@ class Marks:
             return
         if theirs.record is None or ours.record.version != theirs.record.version:
             await self._take(ours.record, ours, theirs, show=show)
-        self._since = self._reached = ours.last
+        self._since, self._reached = ours.last, ours.reserved
 
     async def keep_up(self) -> None:
         """Look whether the source has taken revocations since, before sessions that have seen them are copied.
@@ -97,9 +103,9 @@ class Marks:
             StoreUnavailable: A store does not answer.
         """
         ours = await _journal(self._reader)
-        if ours.last > self._reached:
-            await self._raise_number(ours.last)
-            self._reached = ours.last
+        if ours.reserved > self._reached:
+            await self._raise_number(ours.reserved)
+            self._reached = ours.reserved
 
     async def _take(self, journal: Record, ours: Numbered, theirs: Numbered, *, show: bool) -> None:
         if self._same_numbers:
@@ -110,7 +116,7 @@ class Marks:
                 self.written += 1
                 return
             self._same_numbers = False  # the destination has taken a revocation meanwhile
-        await self._raise_number(ours.last)
+        await self._raise_number(ours.reserved)
         if ours.last == self._since:
             return
         for name in await self._walk(ours.last, show=show):

@@ -1,0 +1,136 @@
+"""A process dies in ``revoke_all(except_=...)``: what it has begun spares nobody from the next revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from limpet import SessionManager, StoreUnavailable
+from tests.laws.site import Browser, Shop, Site, look
+from tests.laws.unlucky import HOW, How, Unlucky
+
+STEPS = 12  # more writes than it makes
+NEXT: dict[str, Callable[[SessionManager, str], Awaitable[int]]] = {
+    "revoke_everyone": lambda manager, ann: manager.revoke_everyone(),
+    "revoke_all of the same": lambda manager, ann: manager.revoke_all(ann),
+    "revoke by tag": lambda manager, ann: manager.revoke(tag=("device", "phone")),
+}
+
+
+async def _whose(shop: Shop, *browsers: Browser) -> list[str | None]:
+    return [(await browser.ask(shop, look)).result for browser in browsers]
+
+
+async def _key(browser: Browser, shop: Shop) -> str:
+    key = (await browser.ask(shop, lambda session: session.public_id)).result
+    assert isinstance(key, str)
+    return key
+
+
+async def _break_off(site: Site, ann: str, how: How, at: int) -> tuple[bool, Shop, Browser, Browser]:
+    """Let a process break off in a revocation that spares a session. It may keep a lock of the subject.
+
+    Returns whether it came to that write, another worker, the browser that was to be spared, and another one.
+    """
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    mine = await site.browser().login(other, ann, tags={"device": "phone"})
+    second = await site.browser().login(other, ann)
+    key = await _key(mine, other)
+    await shop.manager.sessions_of(ann)  # it has asked the store before
+    store.arm(how, at)
+    try:
+        await shop.manager.revoke_all(ann, except_=key)
+    except StoreUnavailable:
+        assert (await _whose(other, mine)) == [ann], at
+    else:
+        assert (await _whose(other, mine, second)) == [ann, None], at
+    return store.met, other, mine, second
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("name", NEXT)
+async def test_the_next_revocation_ends_what_a_dead_process_has_spared(site: Site, name: str, how: How) -> None:
+    """Cut off at each of its writes, with the next revocation by another process: it ends the spared session."""
+    for at in range(1, STEPS):
+        ann = f"ann {at}"
+        met, other, mine, second = await _break_off(site, ann, how, at)
+        await NEXT[name](other.manager, ann)
+        assert await _whose(other, mine) == [None], f"{how} at write {at}"
+        await other.manager.revoke_all(ann)
+        assert await _whose(other, second) == [None]
+        later = await site.browser().login(other, ann)
+        assert await _whose(other, later) == [ann]
+        if not met:
+            return
+    raise AssertionError(f"it makes {STEPS} writes or more")
+
+
+@pytest.mark.parametrize("how", ["dies before", "dies after"])
+async def test_a_revocation_of_somebody_else_does_not_bring_it_back(site: Site, how: How) -> None:
+    """Another subject is revoked in between, and the session holds; the revocation after that ends it all the same."""
+    for at in range(1, STEPS):
+        ann = f"ann {at}"
+        met, other, mine, _ = await _break_off(site, ann, how, at)
+        await site.browser().login(other, "bob")
+        assert await other.manager.revoke_all("bob") == 1
+        assert await _whose(other, mine) == [ann], at
+        await other.manager.revoke_everyone()
+        assert await _whose(other, mine) == [None], at
+        if not met:
+            return
+
+
+class _Meanwhile(Unlucky):
+    """Lets something else happen right before the ``at``-th write."""
+
+    def then(self, at: int, act: Callable[[], Awaitable[Any]]) -> None:
+        self._left, self._act = at, act
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        if name in {"create", "create_urgently", "update"} and self._left > 0:
+            self._left -= 1
+            self.met = self._left == 0
+            if self.met:
+                await self._act()
+        return await behind(*given, **more)
+
+
+@pytest.mark.parametrize("name", NEXT)
+async def test_a_revocation_in_between_ends_the_spared_session(site: Site, name: str) -> None:
+    """Between any two writes of the one that spares, another one is taken as a whole: it holds for the spared one."""
+    for at in range(1, STEPS):
+        ann = f"ann {at}"
+        store = _Meanwhile(site.connect())
+        shop, other = site.worker(store=store), site.worker()
+        mine = await site.browser().login(other, ann, tags={"device": "phone"})
+        key = await _key(mine, other)
+        await shop.manager.sessions_of(ann)
+        store.then(at, partial(NEXT[name], other.manager, ann))
+        await shop.manager.revoke_all(ann, except_=key)
+        if not store.met:
+            assert await _whose(other, mine) == [ann]
+            return
+        assert await _whose(other, mine) == [None], at
+    raise AssertionError(f"it makes {STEPS} writes or more")
+
+
+async def test_two_that_spare_at_once_both_come_to_an_end(site: Site) -> None:
+    """Between any two writes of the one, another subject's is taken, which spares as well: each keeps its own."""
+    for at in range(1, STEPS):
+        store = _Meanwhile(site.connect())
+        shop, other = site.worker(store=store), site.worker()
+        names = [f"ann {at}", f"bob {at}"]
+        spared = [await site.browser().login(other, name) for name in names]
+        ended = [await site.browser().login(other, name) for name in names]
+        keys = [await _key(browser, other) for browser in spared]
+        await shop.manager.sessions_of("ann")
+        store.then(at, partial(other.manager.revoke_all, names[1], except_=keys[1]))
+        assert await shop.manager.revoke_all(names[0], except_=keys[0]) == 1
+        if not store.met:
+            return
+        assert await _whose(other, *spared, *ended) == [*names, None, None], at
+    raise AssertionError(f"it makes {STEPS} writes or more")
