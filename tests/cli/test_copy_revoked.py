@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -223,3 +225,30 @@ def test_a_lock_stays_and_a_taken_over_session_does_not(shell: Shell) -> None:
     using(OLD, write)
     assert copy(shell) == {"copied": 1, "marks": 1}
     assert imported in records(NEW)
+
+
+def test_a_number_that_a_session_has_and_no_revocation(shell: Shell) -> None:
+    """A process at the source died with its number in the session that it spared: it holds for nothing there."""
+    names = ["ann", "bob", "eve"]
+    cookies = logins(OLD, *names)
+    revoke(OLD, "zoe")
+    revoke(NEW, "zoe")  # from now on the destination has numbers of its own
+    copy(shell)
+
+    async def die(site: Site) -> None:
+        for name in names:
+            [info] = await site.manager.sessions_of(name)
+            spare = partial(site.manager.directory._spare, info.public_id)
+            with pytest.raises(InterruptedError):
+                await site.manager.engine.storage.positions.advance(subject_key(name), spare=partial(_dies, spare))
+
+    using(OLD, die)
+    copy(shell)
+    assert whose(NEW, cookies) == names
+    noted(NEW, None)
+    assert whose(NEW, cookies) == [None, None, None]
+
+
+async def _dies(spare: Callable[[int], Awaitable[str]], number: int) -> None:
+    await spare(number)
+    raise InterruptedError
