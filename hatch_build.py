@@ -40,7 +40,6 @@ COMPILED: Final = (
     "_wire/tokens.py",
     "_emitter.py",
     "_exchange.py",
-    "asgi.py",
     "sealers/_token.py",
     "sealers/encrypted.py",
     "sealers/signed.py",
