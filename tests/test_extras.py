@@ -92,3 +92,25 @@ asyncio.run(main())
 def test_a_dict_in_the_place_of_the_session_without_itsdangerous() -> None:
     """An empty dict that a handler puts into the scope ends the session where Starlette's own middleware cannot run."""
     assert run_with_only("starlette", LOGOUT) == "True"
+
+
+IMPORTERS = """
+from datetime import date
+from limpet import importers
+for name, given in {
+    "StarletteCookies": ["s" * 40], "BlackSheepCookies": ["s" * 40], "NexiosCookies": ["s" * 40],
+    "FlaskCookies": ["s" * 40], "FlaskSessionRecords": [print],
+}.items():
+    signed = {"secret": "s" * 40} if name == "FlaskSessionRecords" else {}
+    try:
+        getattr(importers, name)(*given, **signed, until=date(2030, 1, 31))
+        print(name, "was made")
+    except ImportError as error:
+        assert "limpet[importers]" in str(error)
+importers.FlaskSessionRecords(print, until=date(2030, 1, 31))
+"""
+
+
+def test_importers_that_cannot_read_are_not_made() -> None:
+    """An importer without itsdangerous is refused when it is made, and not at the first old cookie."""
+    assert run_with_only("fastapi", IMPORTERS) == ""

@@ -15,7 +15,7 @@ from limpet.keyring import refuse_store_url
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header, Imported
 
-__all__ = ["Convert", "CookieImporter", "Opened", "TimedCookies", "Unsigned", "unsigned"]
+__all__ = ["Convert", "CookieImporter", "Opened", "TimedCookies", "Unsigned", "itsdangerous", "unsigned"]
 
 Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
@@ -127,6 +127,7 @@ class TimedCookies(CookieImporter):
 
     def __init__(self, secret: str, *, max_age: int | None, **options: Any) -> None:
         super().__init__(**options)
+        itsdangerous()
         refuse_store_url(secret)
         self._secret = secret
         self._max_age = max_age
@@ -140,6 +141,21 @@ class TimedCookies(CookieImporter):
         return unsigned(signer, token, now, self._max_age)
 
 
+def itsdangerous() -> Any:
+    """Return the module ``itsdangerous``.
+
+    Importers that need it ask when they are made: not the first visitor who comes with an old cookie finds it missing.
+
+    Raises:
+        MissingDependency: It is not installed.
+    """
+    try:
+        import itsdangerous as library
+    except ModuleNotFoundError as error:
+        raise MissingDependency("reading sessions that itsdangerous has signed", "importers") from error
+    return library
+
+
 def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | None) -> Unsigned | None:
     """Return what an itsdangerous signer with a timestamp has signed, or None.
 
@@ -148,19 +164,13 @@ def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | 
         token: The signed text.
         now: Milliseconds since 1970.
         max_age: Seconds that it may be old. None: any age.
-
-    Raises:
-        MissingDependency: itsdangerous is not installed.
     """
-    try:
-        import itsdangerous
-    except ModuleNotFoundError as error:
-        raise MissingDependency("reading sessions that itsdangerous has signed", "importers") from error
+    library = itsdangerous()
     if b64decode(token.rpartition(".")[2]) is None:
         return None  # another spelling of a signature that may be right
     try:
-        value, signed_at = make(itsdangerous).unsign(token.encode("latin-1"), return_timestamp=True)
-    except itsdangerous.BadData:
+        value, signed_at = make(library).unsign(token.encode("latin-1"), return_timestamp=True)
+    except library.BadData:
         return None
     age = now / 1000 - signed_at.timestamp()
     if max_age is not None and not -60 <= age <= max_age:

@@ -13,8 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from limpet._storable import markup_of
-from limpet.errors import MissingDependency
-from limpet.importers._base import CookieImporter, Opened, unsigned
+from limpet.importers._base import CookieImporter, Opened, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 from limpet.keyring import refuse_store_url
 
@@ -47,6 +46,7 @@ class FlaskCookies(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
+        itsdangerous()
         refuse_store_url(secret)
         # itsdangerous takes the oldest first and signs with the last.
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
@@ -102,6 +102,8 @@ class FlaskSessionRecords(CookieImporter):
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
         refuse_store_url(secret)
+        if secret is not None:
+            itsdangerous()
         self._fetch = fetch
         self._prefix = prefix
         self._secrets = secret if isinstance(secret, list) or secret is None else [secret]
@@ -117,16 +119,14 @@ class FlaskSessionRecords(CookieImporter):
 
 
 def _unsigned_id(token: str, secrets: list[str | bytes]) -> str | None:
-    try:
-        import itsdangerous
-    except ModuleNotFoundError as error:
-        raise MissingDependency("reading session ids that itsdangerous has signed", "importers") from error
+    library = itsdangerous()
     for secret in secrets:
         try:
-            signer = itsdangerous.Signer(secret, salt="flask-session", key_derivation="hmac")
-            return signer.unsign(token.encode("latin-1")).decode("latin-1")
-        except itsdangerous.BadData:
+            signer = library.Signer(secret, salt="flask-session", key_derivation="hmac")
+            name: str = signer.unsign(token.encode("latin-1")).decode("latin-1")
+        except library.BadData:
             continue
+        return name
     return None
 
 

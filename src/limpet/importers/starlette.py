@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from limpet.importers._base import CookieImporter, Opened, unsigned
+from limpet.importers._base import CookieImporter, Opened, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json
 from limpet.keyring import refuse_store_url
 
@@ -29,6 +29,7 @@ class StarletteCookies(CookieImporter):
         self, secret: str, *, until: date, cookie: str = "session", max_age: int | None = 14 * 86_400, **options: Any
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
+        itsdangerous()
         self._secret = str(secret)  # Starlette has a class for secrets that hides them
         refuse_store_url(self._secret)
         self._max_age = max_age
