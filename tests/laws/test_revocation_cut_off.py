@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
 
 from limpet import SessionManager, StoreUnavailable
+from limpet._core.positions import subject_key
 from tests.laws.site import Browser, Shop, Site, look
 from tests.laws.unlucky import HOW, How, Unlucky
 
@@ -118,12 +120,19 @@ async def test_a_revocation_in_between_ends_the_spared_session(site: Site, name:
     raise AssertionError(f"it makes {STEPS} writes or more")
 
 
-async def test_two_that_spare_at_once_both_come_to_an_end(site: Site) -> None:
+def _other_name(name: str, *, alike: bool) -> str:
+    """Return another subject, in the same group of the journal or in another."""
+    others = (f"bob {name} {at}" for at in count())
+    return next(other for other in others if (subject_key(other)[:2] == subject_key(name)[:2]) is alike)
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["any group", "one group"])
+async def test_two_that_spare_at_once_both_come_to_an_end(site: Site, alike: bool) -> None:
     """Between any two writes of the one, another subject's is taken, which spares as well: each keeps its own."""
     for at in range(1, STEPS):
         store = _Meanwhile(site.connect())
         shop, other = site.worker(store=store), site.worker()
-        names = [f"ann {at}", f"bob {at}"]
+        names = [f"ann {at}", _other_name(f"ann {at}", alike=alike)]
         spared = [await site.browser().login(other, name) for name in names]
         ended = [await site.browser().login(other, name) for name in names]
         keys = [await _key(browser, other) for browser in spared]

@@ -272,7 +272,7 @@ class Positions:
         Args:
             name: The key of the mark, or None for everyone.
             before: Awaited with the number right before it takes effect.
-            spare: As ``before``; writes the number into what is to hold. So the number is reserved first: no other
+            spare: Awaited with it earlier; writes it into what is to hold. So the number is reserved first: no other
                 revocation gets it, even if this process dies before its own has taken effect.
             note: Looks at the facts of the mark that were there.
             announced: The session has ended already: only other processes are to hear of it.
@@ -301,11 +301,12 @@ class Positions:
                     if there is None:
                         continue
                     own = number
+                if spare is not None:  # before the mark, which may count early where another name moves the group on
+                    await spare(number)
                 if name is not None and not announced:
                     await marks.amend(storage, name, self._marked(number, stamp, note))
-                for step in (before, spare):
-                    if step is not None:
-                        await step(number)
+                if before is not None:
+                    await before(number)
             later: Facts = {**facts, "seq": number}
             if left := {other: at for other, at in later.pop("held", {}).items() if at > number}:
                 later["held"] = left
