@@ -72,7 +72,8 @@ class Families:
 
     def _place(self, visit: Visit, token: str) -> None:
         met = self.met_token(visit)
-        if met is None or visit.groups[-1].fresh or token in self._edges:
+        kept = [group for group in visit.groups if not visit.failed or group.state != "dropped"]
+        if met is None or (kept or visit.groups)[-1].fresh or token in self._edges:
             return
         if met == self.history.imported or (any(group.moves for group in visit.groups) and not visit.failed):
             self._edges[token] = Edge(met, token, visit)
