@@ -181,8 +181,13 @@ def test_cookie_sessions() -> None:
 
 def test_lazy_sessions() -> None:
     """A session that is not read yet is read for the check."""
+
+    async def loaded(request: Request) -> Response:
+        await get_session(request).load()
+        return await form(request)
+
     app = Starlette(
-        routes=[Route("/form", form), Route("/plain", plain, methods=["POST"])],
+        routes=[Route("/form", loaded), Route("/plain", plain, methods=["POST"])],
         middleware=[Middleware(SessionMiddleware, "memory:", lazy=True), Middleware(CSRFMiddleware)],
     )
     with client(app) as browser:

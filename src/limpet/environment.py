@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -59,10 +60,10 @@ def store_from_environment(dev: bool) -> str:
 
 def secrets_from_environment() -> list[str]:
     """Return the secrets in ``LIMPET_SECRET``, newest first; they are separated by white space."""
-    secrets = os.environ.get("LIMPET_SECRET", "").split()
-    if any(secret.strip(",") != secret for secret in secrets):
+    text = os.environ.get("LIMPET_SECRET", "")
+    if re.search(r"(^|\s),|,(\s|$)", text):
         raise ConfigurationError("LIMPET_SECRET has commas between its secrets: separate them by white space alone")
-    return secrets
+    return text.split()
 
 
 def development_store() -> str:

@@ -190,6 +190,19 @@ def cinema(example: Example) -> None:
     assert "Stranger: 0 seats" in example.send("/logout")
 
 
+def guest_book(example: Example) -> None:
+    """Sign, come back, log in, log out."""
+    assert "Stranger, visit 1" in example.page()
+    assert "<p>hello &lt;b&gt;</p>" in example.send("/sign", line="hello <b>")
+    example.restart()
+    page = example.send("/login", name="Ann")
+    assert "<h1>Ann, visit" in page
+    assert "<p>hello" in page
+    page = example.send("/logout")
+    assert "Stranger, visit 1" in page
+    assert "<p>" not in page
+
+
 USES: dict[str, Callable[[Example], None]] = {
     "blacksheep_app": board,
     "django_app": shopping_list,
@@ -198,6 +211,7 @@ USES: dict[str, Callable[[Example], None]] = {
     "flask_app": cinema,
     "litestar_app": booking,
     "nexios_app": library,
+    "quart_app": guest_book,
     "starlette_app": quiz,
 }
 

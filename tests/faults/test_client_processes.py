@@ -53,7 +53,7 @@ def test_f23_loop_after_loop(make: Callable[[], Store]) -> None:
         assert [record.payload for record in found if record] == list(made.values())
 
     asyncio.run(again())
-    assert not store._opened._kept  # type: ignore[attr-defined]
+    assert not store._clients._of_loops._kept  # type: ignore[attr-defined]
 
 
 def test_f23_loops_at_once(make: Callable[[], Store]) -> None:

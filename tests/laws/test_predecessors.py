@@ -243,3 +243,16 @@ async def test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id(s
     assert browser.ids == before
     assert (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result == ("ann", {"n": 1})
     assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+async def test_a_record_does_not_grow_with_each_change_of_id(site: Site) -> None:
+    """What a new record names as its predecessor is kept without what that one named itself."""
+    shop = site.worker()
+    browser = await site.browser().login(shop)
+    sizes: list[int] = []
+    for _ in range(12):
+        await browser.ask(shop, Session.regenerate)
+        key = (await browser.ask(shop, lambda session: session.public_id)).result
+        record = await shop.manager.engine.storage.load(key)
+        sizes.append(0 if record is None else len(record.payload))
+    assert max(sizes[2:]) <= sizes[1] + 16

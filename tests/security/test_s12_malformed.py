@@ -15,7 +15,7 @@ from tests.security.site import SECRET, Site
 async def test_a_malformed_cookie_is_no_cookie(
     store: str | None, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The corpus and some noise: reading sets nothing, writing begins a session, and nothing is logged."""
+    """The corpus and noise: reading sets nothing, writing begins a session; at most an unsigned id is logged."""
     caplog.set_level(logging.DEBUG)
     site = Site(store=store, secret=secret)
     token = (await site.ask("/write")).token
@@ -24,7 +24,9 @@ async def test_a_malformed_cookie_is_no_cookie(
         assert (read.status, read.text, read.cookies) == (200, "null", [])
         write = await site.ask("/write", value)
         assert (write.status, write.text, len(write.cookies)) == (200, "1", 1)
-    assert [record for record in caplog.records if record.name.startswith("limpet")] == []
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("limpet")]
+    assert [message for message in logged if not message.startswith("a cookie holds an id without a signature")] == []
+    assert len(logged) <= 1
 
 
 async def test_without_a_secret_junk_is_anonymous_too(site: Site) -> None:

@@ -11,7 +11,7 @@ from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet._merge import diff_keys
 from limpet._wire import tokens
-from limpet._wire.record import Contents, Predecessor, pack, unpack
+from limpet._wire.record import Contents, Predecessor, pack, unpack, without_predecessors
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 
@@ -116,12 +116,16 @@ class Attempt:
     def name_predecessors(self) -> None:
         """Let the record name what it takes the place of, so that any process that reads it can end that."""
         state = self.state
-        named = [] if state.leaving is None else [state.leaving.named(self.increments)]
+        named = [] if state.leaving is None else [self._bare(state.leaving.named(self.increments))]
         if self.flags & LOGIN:
             named += [Predecessor(rival.key, rival.record.version, "login", None, {}) for rival in state.rivals]
         if named:
             self.draft.predecessors = [each.row() for each in named]
             state.flags &= ~BURIED
+
+    def _bare(self, row: Predecessor) -> Predecessor:
+        """Return it without what its own record names: else each change of id would keep all that came before."""
+        return row if row.base is None else row._replace(base=without_predecessors(row.base, self.engine.serializer))
 
     def check_size(self) -> None:
         """Hold the payload to the policy's size.

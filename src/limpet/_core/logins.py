@@ -100,13 +100,17 @@ async def stay(attempt: Attempt) -> None:
         return
     engine.emit(events.SessionLoggedIn, old.key, subject=state.subject)
     gone, state.gone = state.gone, None
-    there = None if gone is None else await engine.storage.load(gone.key)
-    if gone is None or there is None:
+    if gone is None:
         return
-    newest = marks.buried(gone.key, there, engine.clock(), met_alive=True) or gone
-    for other in (gone, newest):  # logins from the same id: the one that was saved last stands
-        await take_place(engine, state, other, attempt.now, old.key)
-    await succeed(engine, state, newest, attempt.now, old.key)
+    # Of two logins from one id that are saved at once, each would end the other.
+    async with locks.Lock(engine, "login", gone.key, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
+        there, own = await engine.storage.load_many([gone.key, old.key or ""])
+        if there is None or own is None or marks.is_mark(own.payload):
+            return  # a later login has taken the place of this one
+        newest = marks.buried(gone.key, there, engine.clock(), met_alive=True) or gone
+        for other in (gone, newest):  # the login that was saved last stands
+            await take_place(engine, state, other, attempt.now, old.key)
+        await succeed(engine, state, newest, attempt.now, old.key)
 
 
 async def _insert(attempt: Attempt, subject: str | None) -> bool:

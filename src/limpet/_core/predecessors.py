@@ -17,7 +17,7 @@ from limpet._core.plan import NO_PLAN
 from limpet._core.state import SessionState
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import Found, Predecessor
+from limpet._wire.record import Found, Predecessor, without_predecessors
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
@@ -45,7 +45,7 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
             return found
         named, there = living
         now = engine.clock()
-        if named.base is None or there.record.payload == named.base:
+        if named.base is None or there.record.version == named.version:
             grave = marks.tombstone(named.how, now, found.key)
             if await engine.storage.replace(there.key, grave, there.record.version) is None:
                 dead.add(named.key)
@@ -55,7 +55,8 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         attempt = Attempt(engine, state, NO_PLAN, now)
         attempt.repairs, attempt.increments = True, dict(named.increments)
         conflict.merge_in(attempt, there, named.base)
-        now_named = named._replace(version=there.record.version, base=there.record.payload).row()
+        base = without_predecessors(there.record.payload, engine.serializer)
+        now_named = named._replace(version=there.record.version, base=base).row()
         rows = attempt.draft.predecessors
         attempt.draft.predecessors = [now_named if row[0] == named.key else row for row in rows]
         record = found.record._replace(version=tokens.new_version(), payload=engine.pack(state))

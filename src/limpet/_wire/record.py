@@ -29,6 +29,7 @@ __all__ = [
     "pack",
     "same",
     "unpack",
+    "without_predecessors",
 ]
 
 SEALED: Final = b"X"
@@ -309,6 +310,19 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
         if len(document) == 3 and type(authenticated) is int:
             return Contents(created, data, authenticated=authenticated)
     return _taken(document)
+
+
+def without_predecessors(payload: bytes, serializer: Serializer) -> bytes:
+    """Return a payload without what it names as its predecessors, which is no part of the session.
+
+    Raises:
+        CorruptPayload: As for `unpack`.
+    """
+    contents = unpack(payload, serializer)
+    if not contents.predecessors:
+        return payload
+    contents.predecessors = ()
+    return pack(contents, serializer)
 
 
 def _taken(document: dict[str, Any]) -> Contents:
