@@ -168,3 +168,13 @@ def test_a_dict_is_no_session() -> None:
     assert not isinstance(plain, Session)
     assert isinstance(DictSession(), Session)
     assert not isinstance(plain, Basket)
+
+
+async def test_the_engine_takes_the_session_that_is_a_dict() -> None:
+    """What a framework hands out for a session goes wherever a session goes."""
+    manager = SessionManager("memory:")
+    session = manager.begin([])
+    shown: Any = DictSession(session)
+    session.login("ann")
+    await manager.commit(session)
+    assert [each.current for each in await manager.sessions_of("ann", current=shown)] == [True]

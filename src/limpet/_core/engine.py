@@ -18,7 +18,7 @@ from limpet._cookies import MAX_COOKIE
 from limpet._core import answer, cookie_session, locks, plan, questions, reading
 from limpet._core import commit as commits
 from limpet._core.context import Context
-from limpet._core.mapping import SessionMapping, state_of
+from limpet._core.mapping import state_of
 from limpet._core.plan import Plan, Rules
 from limpet._core.session import Session
 from limpet._core.state import (
@@ -174,7 +174,7 @@ class Engine(Context):
             importing.look(self, state, headers)
         return session
 
-    async def load(self, session: SessionMapping) -> None:
+    async def load(self, session: Any) -> None:
         """Read the session from the store, once. Unknown, expired, malformed, forged: anonymous.
 
         Raises:
@@ -232,11 +232,11 @@ class Engine(Context):
 
     # -- a response starts, or ends
 
-    def is_idle(self, session: SessionMapping) -> bool:
+    def is_idle(self, session: Any) -> bool:
         """Return whether a commit would find nothing to do: nothing noted, handed out or due."""
         return plan.is_quiet(state_of(session), self.rules, self.clock)
 
-    async def commit(self, session: SessionMapping, *, failed: bool = False, final: bool = True) -> None:
+    async def commit(self, session: Any, *, failed: bool = False, final: bool = True) -> None:
         """Carry out what was noted on the session; what is to be sent is then in `headers`.
 
         Args:
@@ -273,7 +273,7 @@ class Engine(Context):
         finally:
             self._leave(state)
 
-    async def save(self, session: SessionMapping) -> None:
+    async def save(self, session: Any) -> None:
         """Commit now, as `Session.save` asks."""
         state = state_of(session)
         if state.phase == CLOSED:
@@ -296,7 +296,7 @@ class Engine(Context):
         for signal in self._working.pop(id(state)):  # the first of them goes on, and the others wait for that one
             signal.set()
 
-    def headers(self, session: SessionMapping) -> list[Header]:
+    def headers(self, session: Any) -> list[Header]:
         """Return the headers that hand out or take back the token, if this response needs them; once."""
         return answer.headers(self, state_of(session))
 
@@ -332,12 +332,12 @@ class Engine(Context):
         accessed = state.read.record.accessed if state.read is not None else self.clock()
         return plan.deadline(state.draft, accessed, self.policy)
 
-    async def is_live(self, session: SessionMapping) -> bool:
+    async def is_live(self, session: Any) -> bool:
         """Return whether the store still has the session and its deadlines have not passed."""
         await self.load(session)
         return await reading.is_live(self, state_of(session))
 
-    async def refresh(self, session: SessionMapping) -> None:
+    async def refresh(self, session: Any) -> None:
         """Read the record again and merge unsaved changes over it."""
         await self.load(session)
         state = state_of(session)
@@ -373,13 +373,13 @@ class Engine(Context):
         draft.device = device
         return True
 
-    def note_client(self, session: SessionMapping, request: Mapping[str, Any]) -> None:
+    def note_client(self, session: Any, request: Mapping[str, Any]) -> None:
         """Note whose request it is: ``headers`` and ``client`` as an ASGI scope has them."""
         context = {"headers": request["headers"], "client": request.get("client")}
         state_of(session).context = context
         events.CLIENT.set(context)
 
-    def note_cross_site(self, session: SessionMapping) -> None:
+    def note_cross_site(self, session: Any) -> None:
         """Note that the request came from another site: without its cookie it begins no session, but by a login."""
         state = state_of(session)
         if not state.ids:
