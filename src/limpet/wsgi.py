@@ -1,7 +1,9 @@
 """`SessionMiddleware` for any WSGI application, on threads, greenlets or processes.
 
 A request: find the token, run the application, read the session at its first use, save it at ``start_response``, at the
-end of the body and at ``close()`` (PEP 3333). `CSRFMiddleware` is for ASGI; a WSGI framework has a guard of its own.
+end of the body and at ``close()`` (PEP 3333).
+
+WSGI has no WebSockets. `CSRFMiddleware` is for ASGI; a WSGI framework has a guard of its own.
 """
 
 from __future__ import annotations
