@@ -22,9 +22,13 @@ from limpet._core.session import Session
 from limpet.errors import ConfigurationError, MissingDependency
 
 try:
+    import starlette as _starlette
+
     from limpet.adapters.starlette._showing import Showing
 except ModuleNotFoundError as error:
     raise MissingDependency("limpet.adapters.starlette", "starlette") from error
+
+del _starlette
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection

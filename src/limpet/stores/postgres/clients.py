@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 from limpet.errors import ConfigurationError, MissingDependency
@@ -22,6 +22,8 @@ from limpet.stores.postgres.sql import MIGRATIONS, Statements
 __all__ = ["Clients", "Opened", "require_driver"]
 
 _MIGRATING: Final = 30.0  # seconds; callers give up earlier, and it goes on without them
+_DEADLOCK: Final = "40P01"
+_TRIES: Final = 3
 
 
 class Asks(Protocol):
@@ -90,6 +92,9 @@ class _OfLoop:
                 await self._run(self._script)
 
     async def _run(self, script: str) -> None:
+        await _again_after_deadlock(lambda: self._run_once(script))
+
+    async def _run_once(self, script: str) -> None:
         async with asyncio.timeout(_MIGRATING), self.connections.one() as connection:
             await connection.execute(_with_time(script))
 
@@ -122,6 +127,9 @@ class _OfProcess:
         await _explained(self._run(script), self._explain)
 
     async def _run(self, script: str) -> None:
+        await _again_after_deadlock(lambda: self._run_once(script))
+
+    async def _run_once(self, script: str) -> None:
         async with self.connections.one() as connection:
             await connection.run(_with_time(script), _MIGRATING)
 
@@ -281,6 +289,20 @@ def _with_time(script: str) -> str:
     """Return the script with limits of its own: those that the connections have are for requests."""
     limits = f"BEGIN; SET LOCAL statement_timeout = {_MIGRATING * 1000:.0f}; SET LOCAL lock_timeout = 0;"
     return script.replace("BEGIN;", limits, 1)
+
+
+async def _again_after_deadlock(migrate: Callable[[], Awaitable[None]]) -> None:
+    """Migrate; once more where the server ended it for others that changed its catalogue at the same time."""
+    for left in range(_TRIES - 1, -1, -1):
+        failure: Exception | None = None
+        try:
+            await migrate()
+        except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+            failure = error
+        if failure is None:
+            return
+        if not left or getattr(failure, "sqlstate", None) != _DEADLOCK:
+            raise failure
 
 
 async def _explained(call: Awaitable[Any], explain: Explains) -> Any:
