@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -110,13 +111,19 @@ class _OfProcess:
         self._script = script
         self._explain = explain
         self._is_ready = script is None
+        self._getting_ready = threading.Lock()
 
     def close(self) -> None:
         """Close the connections; those of a given pool stay."""
         self.connections.close()
 
     async def ready(self) -> None:
-        """See to it that the table is there. Several threads may do so at once: the server lets them take turns."""
+        """See to it that the table is there: one thread does, and the others wait for it."""
+        if not self._is_ready:
+            with self._getting_ready:  # nothing below gives way to an event loop
+                await self._get_ready()
+
+    async def _get_ready(self) -> None:
         if not self._is_ready:
             assert self._script is not None
             if not await _explained(_is_current(self.connections, self._sql), self._explain):
