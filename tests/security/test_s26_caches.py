@@ -113,10 +113,10 @@ def test_two_users_behind_a_caching_proxy_never_meet(tmp_path: Path, monkeypatch
         ann, bob, nobody = (browsers.enter_context(httpx.Client(base_url=url)) for _ in range(3))
         for client, name in ((ann, "ann"), (bob, "bob")):
             assert client.get(f"/login/{name}").headers["x-cache"] != "HIT"
-        assert bob.cookies["session"] != ann.cookies["session"]
+        assert bob.cookies["limpet-session"] != ann.cookies["limpet-session"]
         third = nobody.get("/login/ann")
         assert third.headers["x-cache"] != "HIT"
-        assert third.cookies["session"] not in (ann.cookies["session"], bob.cookies["session"])
+        assert third.cookies["limpet-session"] not in (ann.cookies["limpet-session"], bob.cookies["limpet-session"])
         nobody.cookies.clear()
         for _ in range(5):
             for client, who in ((ann, "ann"), (bob, "bob"), (nobody, None)):
