@@ -246,6 +246,21 @@ async def test_an_id_that_has_ended_does_not_go_out_again(site: Site, due: str, 
     assert (slow.status, slow.cookies) == (200, [])
 
 
+async def test_a_logout_follows_a_renewal_and_then_another_id(site: Site) -> None:
+    """All three came with one id: the one renews it, the next regenerates what that made, and the logout ends that."""
+    shop = site.worker(policy={"renewal_interval": 600})
+    ann = await site.browser().login(shop)
+    first, second, third = ann.copy(), ann.copy(), ann.copy()
+    site.clock.advance(601)
+    async with third.held(shop, Session.logout), second.held(shop, Session.regenerate):
+        await first.ask(shop, lambda session: session.update(n=1))
+    assert first.ids != ann.ids
+    assert second.ids not in (ann.ids, first.ids)
+    for browser in (ann, first, second):
+        assert (await browser.ask(shop, look)).result is None
+    assert await shop.manager.sessions_of("ann") == []
+
+
 @pytest.mark.parametrize("met", [True, False], ids=["met alive", "came too late"])
 async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_read_nothing(
     site: Site, met: bool

@@ -32,8 +32,8 @@ IDS: Final = (
         "a logout does not follow a renewal",
         "_core/rotation.py",
         "bury",
-        "if forward.is_forward(met.payload):\n    __MORE__",
-        "",
+        "if forward.is_forward(there.payload):\n    __MORE__\nelse:\n    continue",
+        "return first",
         "races/test_ending.py::test_logout_during_renewal_ends_both_ids",
     ),
     Breakage(

@@ -359,36 +359,34 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
     Raises:
         StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
     """
-    raw, key, version = read.raw, read.key or "", read.record.version
+    raw, key, there = read.raw, read.key or "", read.record
     first: Gone | None = None
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, now, successor)
-        met = await engine.storage.replace(key, grave, version)
-        if met is None:
-            return first or Gone(key, grave, how, successor)
-        if not isinstance(met, Record):
-            return first
-        if marks.is_mark(met.payload):
-            gone = marks.buried(key, met, engine.clock(), met_alive=True)
+        if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
+            met = await engine.storage.replace(key, grave, there.version)
+            if met is None:
+                return first or Gone(key, grave, how, successor)
+            if not isinstance(met, Record):
+                return first
+            there = met
+        if marks.is_mark(there.payload):
+            gone = marks.buried(key, there, engine.clock(), met_alive=True)
             first = first or gone
             if gone is None or gone.how != "regenerate" or gone.successor is None:
                 return first
-            there = await engine.storage.load(gone.successor)
-            if there is None:
-                return first
-            raw, key, version = b"", gone.successor, there.version
-            continue
-        if forward.is_forward(met.payload):
-            target = forward.open_forward(met.payload, raw, key) if raw else None
-            after = forward.successor(met.payload)
-            if await engine.storage.replace(key, grave, met.version) is None:
+            raw, after = b"", gone.successor
+        elif forward.is_forward(there.payload):
+            target = forward.open_forward(there.payload, raw, key) if raw else None
+            raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
+            if await engine.storage.replace(key, grave, there.version) is None:
                 first = first or Gone(key, grave, how, successor)
-            there = await engine.storage.load(after)
-            if there is None:
-                return first
-            raw, key, version = b"" if target is None else target.raw, after, there.version
+        else:
             continue
-        version = met.version
+        found = await engine.storage.load(after)
+        if found is None:
+            return first
+        key, there = after, found
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
