@@ -11,7 +11,7 @@ from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet._merge import diff_keys
 from limpet._wire import tokens
-from limpet._wire.record import Contents, Predecessor, pack, unpack, without_predecessors
+from limpet._wire.record import Contents, Predecessor, unpack, without_predecessors
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 
@@ -133,15 +133,10 @@ class Attempt:
         Raises:
             UnstorableValue: It is larger; the error names the largest key.
         """
-        limit, draft = self.engine.policy.max_size, self.draft
+        limit = self.engine.policy.max_size
         if len(self.payload) <= limit or self.repairs:
             return
-        if draft.predecessors:  # what they held is no part of the session
-            alone = draft.copy(draft.data)
-            alone.predecessors = ()
-            size = len(pack(alone, self.engine.serializer))
-        else:
-            size = len(self.payload)
+        size = len(without_predecessors(self.payload, self.engine.serializer))
         if size > limit:
             key, size = self.largest()[0]
             raise UnstorableValue(

@@ -17,7 +17,7 @@ from limpet._core.plan import NO_PLAN
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Leaving, Read, SessionState
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import Found, pack, unpack
+from limpet._wire.record import Found, unpack, without_predecessors
 from limpet._wire.records import InTheWay
 from limpet.contract import Record
 from limpet.errors import SessionLimitReached, StoreUnavailable
@@ -139,10 +139,10 @@ async def abandon(engine: Context, state: SessionState) -> None:
     state.read = None if leaving is None else leaving.read
     if leaving is None or leaving.how != "regenerate" or made is None or leaving.read.key is None:
         return
-    draft = unpack(made.record.payload, engine.serializer)
-    draft.predecessors = ()
-    if not engine.same(pack(draft, engine.serializer), leaving.read.record.payload):
+    saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.read))
+    if not engine.same(saved, kept):
         # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
+        draft = unpack(saved, engine.serializer)
         state.draft, state.data, state.subject = draft, draft.data, made.record.subject
         state.flags &= ~conflict.NOTED
         await conflict.save_back(Attempt(engine, state, NO_PLAN, engine.clock()))
