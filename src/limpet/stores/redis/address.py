@@ -54,6 +54,27 @@ class Address:
     tls: bool = False
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    def client_settings(self) -> dict[str, Any]:
+        """Return the keyword arguments that every client takes; with TLS, it checks whom it speaks to."""
+        settings: dict[str, Any] = {"protocol": 2}  # bulk strings and integers are all that is spoken; no handshake
+        if self.way != "unix":
+            settings["socket_keepalive"] = True
+        if self.tls:
+            settings |= {"ssl_check_hostname": True, "ssl_cert_reqs": "required"}
+        return settings | {name: value for name, value in self.settings.items() if not name.startswith("sentinel_")}
+
+    def sentinel_settings(self, timeout: float) -> dict[str, Any]:
+        """Return the keyword arguments for connections to the Sentinels: they have secrets of their own."""
+        names = ("protocol", "socket_keepalive")
+        shared = {k: v for k, v in self.client_settings().items() if k in names or k.startswith("ssl_")}
+        secrets = {name: self.settings.get(f"sentinel_{name}") for name in ("username", "password")}
+        # One Sentinel that hangs must leave time to ask the next.
+        return {**shared, **secrets, "socket_timeout": timeout / 4}
+
+    def place(self) -> dict[str, Any]:
+        """Return the keyword arguments that say where the one server is."""
+        return {"path": self.path} if self.way == "unix" else dict(zip(("host", "port"), self.hosts[0], strict=True))
+
     def __str__(self) -> str:
         place = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"Redis at {place}" if self.way in ("server", "unix") else f"Redis {self.way} at {place}"

@@ -196,39 +196,25 @@ def connect_blocking(
 
     Retries are off: a write that timed out may have happened.
     """
-    shared: dict[str, Any] = {
+    limits: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout,
         "socket_timeout": timeout,
-        "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,  # bulk strings and integers are all that is spoken; no handshake, no push messages
     }
-    settings = {name: value for name, value in address.settings.items() if not name.startswith("sentinel_")}
-    if address.tls:
-        settings = {"ssl_check_hostname": True, "ssl_cert_reqs": "required", **settings}
+    settings = {**limits, **address.client_settings()}
     tls = {"ssl": True} if address.tls else {}
     words: dict[str, Any] = {"timeout": timeout, "connections": connections, "owned": True}
     if address.way == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        cluster = RedisCluster(startup_nodes=nodes, reinitialize_steps=0, **{**shared, **settings, **tls})
+        cluster = RedisCluster(startup_nodes=nodes, reinitialize_steps=0, **{**settings, **tls})
         return BlockingConnection(cluster, **words)
     if address.way == "sentinel":
-        secrets = {name: address.settings.get(f"sentinel_{name}") for name in ("username", "password")}
-        certificates = {name: value for name, value in settings.items() if name.startswith("ssl_")}
-        # One Sentinel that hangs must leave time to ask the next.
-        asking = {**shared, **tls, **certificates, **secrets, "socket_timeout": timeout / 4}
+        asking = {**limits, **tls, **address.sentinel_settings(timeout)}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
-        client = sentinel.master_for(address.service, **{**shared, **settings, **tls})
+        client = sentinel.master_for(address.service, **{**settings, **tls})
         return BlockingConnection(client, sentinel=sentinel, **words)
-    kind: Any = SSLConnection if address.tls else TCPConnection
-    where: dict[str, Any] = {}
-    if address.way == "unix":
-        kind = UnixDomainSocketConnection
-        where = {"path": address.path}
-        del shared["socket_keepalive"]
-    else:
-        where["host"], where["port"] = address.hosts[0]
-    pool = ConnectionPool(connection_class=kind, **{**shared, **settings, **where})
+    kind: Any = UnixDomainSocketConnection if address.way == "unix" else SSLConnection if address.tls else TCPConnection
+    pool = ConnectionPool(connection_class=kind, **{**settings, **address.place()})
     return BlockingConnection(Redis.from_pool(pool), **words)
 
 

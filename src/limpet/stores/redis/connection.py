@@ -175,46 +175,28 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
     for all commands of a batch (redis-py's own costs a third of a pipeline's time), except where the client
     has to notice by itself that a node is gone.
     """
-    shared: dict[str, Any] = {
+    limits: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout,
         "socket_timeout": None,
-        "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,  # bulk strings and integers are all that is spoken; no handshake, no push messages
     }
-    settings = {name: value for name, value in address.settings.items() if not name.startswith("sentinel_")}
-    if address.tls:
-        settings = {"ssl_check_hostname": True, "ssl_cert_reqs": "required", **settings}
+    settings = {**limits, **address.client_settings()}
+    tls = {"ssl": True} if address.tls else {}
     if address.way == "cluster":
-        tls = {"ssl": True} if address.tls else {}
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
         # With reinitialize_steps the client answers every fifth slot that has moved by closing all its connections, and
         # so fails whatever is under way to other nodes. Without, it notes where the slot is now.
-        limits: dict[str, Any] = {"socket_timeout": timeout * 0.8, "max_connections": connections}
-        limits["reinitialize_steps"] = 0
-        return Connection(
-            RedisCluster(startup_nodes=nodes, **{**shared, **settings, **tls, **limits}), timeout=timeout, owned=True
-        )
+        own: dict[str, Any] = {"socket_timeout": timeout * 0.8, "max_connections": connections}
+        own["reinitialize_steps"] = 0
+        return Connection(RedisCluster(startup_nodes=nodes, **{**settings, **tls, **own}), timeout=timeout, owned=True)
     if address.way == "sentinel":
-        tls = {"ssl": True} if address.tls else {}
-        keys = {"username", "password"}
-        secrets = {name: address.settings.get(f"sentinel_{name}") for name in keys}
-        certificates = {name: value for name, value in settings.items() if name.startswith("ssl_")}
-        # One Sentinel that hangs must leave time to ask the next.
-        asking = {**shared, **tls, **certificates, **secrets, "socket_timeout": timeout / 4}
+        asking = {**limits, **tls, **address.sentinel_settings(timeout)}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
-        client = sentinel.master_for(address.service, **{**shared, **settings, **tls, "max_connections": connections})
+        client = sentinel.master_for(address.service, **{**settings, **tls, "max_connections": connections})
         return Connection(client, timeout=timeout, owned=True, sentinel=sentinel)
-    kind: Any = SSLConnection if address.tls else TCPConnection
-    where: dict[str, Any] = {}
-    if address.way == "unix":
-        kind = UnixDomainSocketConnection
-        where = {"path": address.path}
-        del shared["socket_keepalive"]
-    else:
-        where["host"], where["port"] = address.hosts[0]
+    kind: Any = UnixDomainSocketConnection if address.way == "unix" else SSLConnection if address.tls else TCPConnection
     pool = BlockingConnectionPool(
-        max_connections=connections, timeout=timeout, connection_class=kind, **{**shared, **settings, **where}
+        max_connections=connections, timeout=timeout, connection_class=kind, **{**settings, **address.place()}
     )
     return Connection(Redis.from_pool(pool), timeout=timeout, owned=True)
 
