@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.wsgi.test_gunicorn import GEVENT, THREADS, log_in, seen
+from tests.wsgi.test_gunicorn import GEVENT, THREADS, log_in, seen, write_at_once
 from tests.wsgi.test_threads import url_of
-from tests.wsgi.threads import at_once
 from tests.wsgi.workers import serving
 
 
@@ -31,15 +30,7 @@ def test_requests_at_once_all_count(
     arguments = ("--workers", "2", "--preload", *how)
     with serving(store, tmp_path, *arguments, opened=True, served="tests.adapters.flask_workers:app") as server:
         cookie = log_in(server)
-
-        def visit(number: int) -> list[int]:
-            found = [server.get("/add", cookie)[0] for _ in range(5)]
-            found.append(server.get(f"/key?k{number}", cookie)[0])
-            found.append(server.get("/both", cookie)[0])
-            return found
-
-        answers = at_once([lambda number=number: visit(number) for number in range(8)])  # type: ignore[misc]
-        assert answers == [[200] * 7] * 8
+        write_at_once(server, cookie)
         assert seen(server, cookie) == str((48, 10))
         assert server.get("/logout", cookie)[0] == 200
         assert [seen(server, cookie) for _ in range(8)] == [str((0, 0))] * 8

@@ -29,6 +29,19 @@ def seen(server: Server, cookie: str) -> str:
     return server.get("/seen", cookie)[1]
 
 
+def write_at_once(server: Server, cookie: str) -> None:
+    """Let eight clients write one session at once: each adds five times, writes a key of its own, and does both."""
+
+    def visit(number: int) -> list[int]:
+        found = [server.get("/add", cookie)[0] for _ in range(5)]
+        found.append(server.get(f"/key?k{number}", cookie)[0])
+        found.append(server.get("/both", cookie)[0])
+        return found
+
+    answers = at_once([lambda number=number: visit(number) for number in range(8)])  # type: ignore[misc]
+    assert answers == [[200] * 7] * 8
+
+
 @pytest.mark.parametrize(
     ("kind", "how", "opened"),
     [
@@ -51,15 +64,7 @@ def test_requests_at_once_all_count(
     store = url_of(kind, request, tmp_path)
     with serving(store, tmp_path, "--workers", "2", "--preload", *how, opened=opened) as server:
         cookie = log_in(server)
-
-        def visit(number: int) -> list[int]:
-            found = [server.get("/add", cookie)[0] for _ in range(5)]
-            found.append(server.get(f"/key?k{number}", cookie)[0])
-            found.append(server.get("/both", cookie)[0])
-            return found
-
-        answers = at_once([lambda number=number: visit(number) for number in range(8)])  # type: ignore[misc]
-        assert answers == [[200] * 7] * 8
+        write_at_once(server, cookie)
         assert seen(server, cookie) == str((48, 9))
         assert server.get("/logout", cookie)[0] == 200
         assert seen(server, cookie) == str((0, 0))

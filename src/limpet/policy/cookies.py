@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, cast
@@ -140,7 +140,8 @@ class CookiePolicy:
         None for the default attributes. The name does not count: under another name it is another cookie.
         """
         attributes = [getattr(self, name) for name in _ATTRIBUTES]
-        if attributes == [_ATTRIBUTES[name] for name in _ATTRIBUTES]:
+        usual = {each.name: each.default for each in fields(self)}
+        if attributes == [usual[name] for name in _ATTRIBUTES]:
             return None
         return b64encode(sha256(repr(attributes).encode()).digest()[:6]).decode()
 
@@ -187,17 +188,7 @@ _PREFIXES: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
 )
 
 
-_ATTRIBUTES: Final[Mapping[str, object]] = MappingProxyType(
-    {
-        "path": "/",
-        "domain": None,
-        "secure": True,
-        "http_only": True,
-        "same_site": "lax",
-        "partitioned": False,
-        "persistent": True,
-    }
-)
+_ATTRIBUTES: Final = ("path", "domain", "secure", "http_only", "same_site", "partitioned", "persistent")
 _SITE_DATA: Final = ("cache", "cookies", "storage", "executionContexts", "clientHints", "*")
 
 

@@ -57,11 +57,7 @@ def _redis(config: Mapping[str, Any]) -> Fetch:
     if client is None:
         client = import_module("redis").Redis()
 
-    async def fetch(key: str) -> Found:
-        found: Found = client.get(key)
-        return found
-
-    return fetch
+    return _get_from(client)
 
 
 def _cachelib(config: Mapping[str, Any]) -> Fetch:
@@ -70,8 +66,12 @@ def _cachelib(config: Mapping[str, Any]) -> Fetch:
         folder = config.get("SESSION_FILE_DIR", "flask_session")
         cache = import_module("cachelib").FileSystemCache(folder, threshold=0)  # 0: it deletes nothing
 
+    return _get_from(cache)
+
+
+def _get_from(place: Any) -> Fetch:
     async def fetch(key: str) -> Found:
-        found: Found = cache.get(key)
+        found: Found = place.get(key)
         return found
 
     return fetch
