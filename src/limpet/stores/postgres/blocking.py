@@ -54,11 +54,12 @@ class _Limited(psycopg.Connection[Any]):
 class Statement:
     """A connection as `Execution` uses one; its methods are coroutines that never wait for a loop."""
 
-    __slots__ = ("connection", "since")
+    __slots__ = ("connection", "opened_after", "since")
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.since = 0.0
+        self.opened_after = 0
 
     async def fetch(self, sql: Any, *values: Any) -> list[dict[str, Any]]:
         """Return the rows of a statement."""
@@ -165,6 +166,7 @@ class BlockingConnections:
         self._places = threading.BoundedSemaphore(most)
         self._timeout = timeout
         self._idle: list[Statement] = []
+        self._lessons = 0
         weakref.finalize(self, _close_all, self._idle, os.getpid())
 
     @contextlib.asynccontextmanager
@@ -201,7 +203,11 @@ class BlockingConnections:
             raise TurnedReadOnly("the server has become read-only")
 
     def forget(self) -> None:
-        """End the connections that idle, because what was just learned of one is most likely true of all."""
+        """End the connections that idle, because what was just learned of one is most likely true of all.
+
+        Those that are lent out, or are being opened, end when they come back.
+        """
+        self._lessons += 1
         _close_all(self._idle, os.getpid())
 
     def close(self) -> None:
@@ -219,10 +225,13 @@ class BlockingConnections:
                 return lent
             lent.connection.close()
         assert self._connect is not None, "there is a pool"
-        return Statement(self._connect())
+        lessons = self._lessons
+        lent = Statement(self._connect())
+        lent.opened_after = lessons
+        return lent
 
     def _give_back(self, lent: Statement, *, usable: bool) -> None:
-        if usable and lent.is_idle():
+        if usable and lent.opened_after == self._lessons and lent.is_idle():
             lent.since = time.monotonic()
             self._idle.append(lent)
         else:

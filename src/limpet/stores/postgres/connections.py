@@ -16,7 +16,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import asyncpg
 
@@ -48,6 +48,8 @@ class Connections:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ending: set[asyncio.Task[None]] = set()
         self._writable: WeakSet[Any] = WeakSet()
+        self._lessons = 0
+        self._opened_after: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     @contextlib.asynccontextmanager
     async def one(self) -> AsyncIterator[Any]:
@@ -78,7 +80,11 @@ class Connections:
         await self._give_back(connection)
 
     def forget(self) -> None:
-        """End the connections that idle, because what was just learned of one is most likely true of all."""
+        """End the connections that idle, because what was just learned of one is most likely true of all.
+
+        Those that are lent out, or are being opened, end when they come back.
+        """
+        self._lessons += 1
         idle, self._idle = self._idle, []
         for connection, _ in idle:
             self._discard(connection)
@@ -112,6 +118,7 @@ class Connections:
     async def _open_another(self) -> Any:
         assert self._connect is not None, "there is a pool"
         self._open += 1
+        lessons = self._lessons
         try:
             connection = await self._connect()
         except BaseException:
@@ -119,6 +126,7 @@ class Connections:
             raise
         if not _is_read_only(connection):
             self._writable.add(connection)
+        self._opened_after[connection] = lessons
         return connection
 
     async def _place(self) -> None:
@@ -137,6 +145,8 @@ class Connections:
             self._discard(connection)
         elif self._pool is not None:
             await self._pool.release(connection)
+        elif self._opened_after.get(connection) != self._lessons:
+            self._discard(connection)
         else:
             self._idle.append((connection, asyncio.get_running_loop().time()))
             self._wake()
