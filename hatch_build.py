@@ -40,6 +40,7 @@ COMPILED: Final = (
     "_wire/tokens.py",
     "_emitter.py",
     "_exchange.py",
+    "_middleware.py",
     "sealers/_token.py",
     "sealers/encrypted.py",
     "sealers/signed.py",

@@ -11,7 +11,10 @@ from limpet.manager import SessionManager
 if TYPE_CHECKING:
     from limpet._exchange import Scope
 
-__all__ = ["is_session", "route_path", "session_in"]
+__all__ = ["PROBE", "is_session", "route_path", "session_in"]
+
+PROBE = "limpet.managers"
+"""The scope type by which `limpet.testing.client` asks an application for its managers."""
 
 
 def is_session(value: object) -> bool:

@@ -1,31 +1,16 @@
-"""`SessionMiddleware` for any ASGI application: http, WebSocket and lifespan.
-
-A request: find the token in the headers, load (unless lazy), run the application, commit before
-``http.response.start``, and once more when the response ends and when the application returns.
-"""
+"""`SessionMiddleware` for any ASGI application: http, WebSocket and lifespan."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import re
-from collections.abc import Awaitable, Iterable
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from limpet._core.session import Session, backend_of, state_of
-from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING, READY
-from limpet._exchange import ASGIApp, Http, Message, Receive, Scope, Send, Socket
-from limpet._inline import Inline
-from limpet._scopes import is_session, route_path, session_in
-from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
-from limpet._startup import Startable, fit, refuse_to_start, run_lifespan
-from limpet.contract import ClientStore, Store, Sweeps, supports
-from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.manager import SessionManager, warn_about_http
-from limpet.runtime import AsyncioRuntime
+from limpet._exchange import ASGIApp, Message, Receive, Scope, Send
+from limpet._middleware import Middleware
+from limpet._scopes import PROBE, route_path, session_in
+from limpet._startup import Startable
 
 __all__ = [
+    "PROBE",
     "ASGIApp",
     "Message",
     "Receive",
@@ -36,16 +21,8 @@ __all__ = [
     "session_in",
 ]
 
-log = logging.getLogger("limpet")
 
-PROBE = "limpet.managers"
-"""The scope type by which `limpet.testing.client` asks an application for its managers."""
-_REQUESTS = frozenset({"http", "websocket"})
-_DRAIN = 10.0  # seconds that a shutdown waits for saves under way
-_PASSIVE_PATHS = 1_000  # paths that are remembered because their handlers called `Session.passive`
-
-
-class SessionMiddleware(metaclass=Startable):
+class SessionMiddleware(Middleware, metaclass=Startable):
     """Gives every request its session, in ``scope["session"]`` and ``scope["state"]["session"]``.
 
     Args:
@@ -62,235 +39,9 @@ class SessionMiddleware(metaclass=Startable):
             a handler can ask `Session.is_live`.
     """
 
-    make: ClassVar[Any] = Session
-    """What makes the session of a request; an adapter may give it a class of its own."""
     made_by_frameworks: ClassVar[bool] = True
     """Whether a framework makes the middleware when the server asks it to start; else an adapter does."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        manager: SessionManager | Store | ClientStore | str | None = None,
-        *,
-        exclude: Iterable[str | re.Pattern[str]] = (),
-        lazy: bool = False,
-        passive: Iterable[str | re.Pattern[str]] = (),
-        scope_key: str = "session",
-        sweep_interval: float | None = 60.0,
-        close_sockets: float | None = None,
-    ) -> None:
-        self.app = app
-        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
-        if isinstance(self.manager.runtime, Inline):
-            self.manager.runtime = AsyncioRuntime()
-        self._exclude = path_patterns(exclude, "exclude")
-        self._passive = path_patterns(passive, "passive")
-        self._passive_paths: set[str] = set()
-        self._shared_state: Any = None
-        self._told: set[str] = set()
-        self._lazy = lazy
-        self._scope_key = scope_key
-        kept: Any = self.manager.kept
-        self._sweep_interval = sweep_interval if kept is not None and supports(kept, Sweeps) else None
-        self._next_sweep = self._sweep_at()
-        self.close_sockets = _positive("close_sockets", close_sockets)
-        self._sweeper: asyncio.Task[None] | None = None
-        self._warned = False
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application with a session in its scope."""
-        kind = scope["type"]
-        if kind not in _REQUESTS:
-            await self._beside(kind, scope, receive, send)
-            return
-        if ("limpet" in scope or self._exclude) and self.is_excluded(scope):
-            await self.app(scope, receive, send)
-            return
-        manager, engine = self.manager, self.manager.engine
-        session = engine.begin(scope["headers"], self.make)
-        state = state_of(session)
-        if engine.description is not None:
-            engine.note_client(session, scope)
-        if kind == "http" and scope["method"] not in SAFE and not state.ids and _is_cross_site(scope):
-            engine.note_cross_site(session)
-        if (self._passive or self._passive_paths) and self._is_passive(scope):
-            state.flags |= PASSIVE
-        if state.loaded == PENDING and not self._lazy:
-            try:  # noqa: SIM105 - a context manager takes a microsecond
-                await engine.load(session)
-            except StoreUnavailable:  # kept, and raised at first use: a route without sessions stays up
-                pass
-        elif self._lazy and state.loaded == READY and engine.is_server_side:
-            state.loaded = PENDING  # a forgotten `load` is an error for every visitor, not only for some
-        key = self._scope_key
-        self._publish(scope, key, session)
-        exchange: Http | Socket
-        if kind == "http":
-            http = Http(self, engine, scope, session, send)
-            exchange, receive = http, partial(http.receive_after_end, receive)
-        else:
-            exchange = Socket(self, engine, scope, session, send)
-            receive = exchange.receive_from(receive)
-        failure: BaseException | None = None
-        try:
-            await self.app(scope, receive, exchange.send)
-        except BaseException as error:  # noqa: BLE001 - judged below, where something can be awaited
-            failure = error
-        if failure is not None:
-            answered = False
-            try:
-                answered = await exchange.fail(failure)
-            finally:
-                state.phase = CLOSED
-                if kind != "http":
-                    await exchange.stop()
-            if not answered:
-                raise failure
-        else:
-            try:
-                if state.flags & ~ACCESSED or state.leaving is not None:
-                    await exchange.end()
-            finally:
-                state.phase = CLOSED
-                if kind != "http":
-                    await exchange.stop()
-        if scope.get(key) is not session:
-            self._tell_of_a_hidden_session(scope.get(key))
-        if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
-            self._next_sweep = self._sweep_at()
-            manager.runtime.spawn(self._sweep())
-
-    def _publish(self, scope: Scope, key: str, session: Session) -> None:
-        """Put the session into the scope and its state, beside whatever is there."""
-        scope[key] = session
-        shared = scope.get("state")
-        if shared is None:
-            scope["state"] = {key: session}
-        elif shared is self._shared_state or is_session(shared.get(key)):
-            scope["state"] = {**shared, key: session}  # one that other requests have too
-        else:
-            shared[key] = session
-        scope["limpet"] = (*scope["limpet"], session) if "limpet" in scope else (session,)
-
-    def _tell_of_a_hidden_session(self, found: object) -> None:
-        """Warn, once for each kind of object, that something else took the session's place in the scope."""
-        kind = f"{type(found).__module__}.{type(found).__qualname__}"
-        if kind in self._told:
-            return
-        self._told.add(kind)
-        log.warning(
-            "scope[%r] holds a %s in place of the session when the application returns: an inner session middleware "
-            "hides this one (give it another cookie and scope_key='limpet' here, or take it out), or a handler "
-            "assigned to it, which changes nothing (write session.clear() and session.update(...) instead)",
-            self._scope_key,
-            kind,
-        )
-
-    def _is_passive(self, scope: Scope) -> bool:
-        path = route_path(scope)
-        return path in self._passive_paths or any(pattern.match(path) for pattern in self._passive)
-
-    def note_passive(self, scope: Scope) -> None:
-        """Remember a path whose handler called `Session.passive`, so that reading its session is no activity either."""
-        if len(self._passive_paths) < _PASSIVE_PATHS:
-            self._passive_paths.add(route_path(scope))
-
-    async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what is no request: the lifespan, a test client's question, a kind of scope that is not known yet."""
-        if kind == "lifespan":
-            await self._lifespan(scope, receive, send)
-            return
-        if kind == PROBE:
-            scope["managers"].append(self.manager)
-        await self.app(scope, receive, send)
-
-    def is_excluded(self, scope: Scope) -> bool:
-        """Tell whether a request gets no session here: by its path, or because another middleware gives it one."""
-        for session in scope.get("limpet", ()):
-            other = backend_of(session)
-            if other is self.manager.engine:
-                return True  # the middleware was added twice
-            if share_a_cookie(self.manager.engine, other):
-                self._step_aside()
-                return True
-        path = route_path(scope)
-        return any(pattern.match(path) for pattern in self._exclude)
-
-    def _step_aside(self) -> None:
-        if "twice" not in self._told:
-            self._told.add("twice")
-            log.warning(TWICE, self.manager.cookie_name)
-
-    def save(self, session: Session, failed: bool) -> Awaitable[None]:
-        """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
-        engine = self.manager.engine
-        runtime = engine.runtime
-        if engine.storage.immediate or engine.kept is None or not isinstance(runtime, AsyncioRuntime):
-            return engine.commit(session, failed=failed)
-        return runtime.finish(engine.commit(session, failed=failed))
-
-    def check_test_client(self, scope: Scope) -> None:
-        """Warn once if a Secure cookie goes out to a test client that will drop it."""
-        if not self._warned and self.manager.cookie.secure and scope.get("scheme") in {"http", "ws"}:
-            server = scope.get("server") or ("",)
-            if server[0] in TEST_HOSTS:
-                self._warned = True
-                warn_about_http(self.manager)
-
-    # -- lifespan
-
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._shared_state = scope.get("state")
-        problem = fit(self.manager, self.close_sockets)
-        if problem is not None:
-            await refuse_to_start(problem, receive, send)
-        else:
-            await run_lifespan(self, scope, receive, send)
-
-    async def startup(self) -> None:
-        """Open the store and begin to sweep expired records; the lifespan of the application calls this by itself."""
-        try:
-            await self.manager.startup()
-        except StoreUnavailable as error:
-            log.warning("the session store cannot be opened yet: %s", error)
-        if not isinstance(self.manager.runtime, AsyncioRuntime):
-            self._next_sweep = None  # trio: nothing runs beside the requests
-        elif self._sweep_interval is not None:
-            self._sweeper = asyncio.create_task(self._sweep_for_ever(self._sweep_interval))
-
-    async def shutdown(self) -> None:
-        """Finish the saves under way, end the sweeps and close the store; the lifespan calls this by itself."""
-        sweeper, self._sweeper = self._sweeper, None
-        if sweeper is not None:
-            sweeper.cancel()
-            await asyncio.gather(sweeper, return_exceptions=True)
-        if isinstance(self.manager.runtime, AsyncioRuntime):
-            await self.manager.runtime.drain(_DRAIN)
-        await self.manager.shutdown()
-
-    async def _sweep_for_ever(self, interval: float) -> None:
-        while True:
-            await asyncio.sleep(interval)
-            await self._sweep()
-
-    async def _sweep(self) -> None:
-        try:
-            await self.manager.sweep(once=True)
-        except StoreUnavailable:
-            log.warning("expired sessions could not be swept now")
-
-    def _sweep_at(self) -> int | None:
-        return None if self._sweep_interval is None else self.manager.clock() + int(self._sweep_interval * 1000)
-
-
-def _is_cross_site(scope: Scope) -> bool:
-    found: dict[bytes, bytes] = {
-        name: value for name, value in scope["headers"] if name in (b"sec-fetch-site", b"origin", b"host")
-    }
-    return comes_from_elsewhere(found.get(b"sec-fetch-site"), found.get(b"origin"), found.get(b"host", b""))
-
-
-def _positive(name: str, seconds: float | None) -> float | None:
-    if seconds is not None and not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"{name}={seconds!r}: give seconds, more than 0, or None to leave it out")
-    return seconds
+        await self.serve(scope, receive, send)
