@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long wheel test-compiled browser lint format docs bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo check test test-long wheel test-compiled packages browser lint format docs bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -83,6 +83,19 @@ $(COMPILED)/.ready: $(READY) $(BUILT_FROM)
 test-compiled: $(COMPILED)/.ready  ## the whole suite on the compiled build
 	$(COMPILED)/bin/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)
 
+# Packages that are too large for every environment, in one of their own, which has everything else from $(VENV).
+LARGE := $(VENV)-packages
+
+$(LARGE)/.ready: $(READY)
+	$(PYTHON) -m venv $(LARGE)
+	$(LARGE)/bin/python -m pip install --quiet --constraint constraints.txt gradio marimo
+	$(BIN)/python -c 'import sysconfig; print("src", sysconfig.get_path("purelib"), sep="\n")' | sed "s|^src$$|$(CURDIR)/src|" > \
+		$$($(LARGE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth
+	@touch $@
+
+packages: $(LARGE)/.ready  ## Gradio and marimo, which are too large for the suite, on limpet's sessions
+	$(LARGE)/bin/python -m pytest -q tests/packages/test_gradio.py tests/packages/test_marimo.py $(ARGS)
+
 browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
@@ -106,7 +119,7 @@ $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.bench  ## measure, write the tables and the charts, in under 15 minutes
+bench: $(VENV)/.bench $(COMPILED)/.ready  ## measure both builds, write the tables and the charts, in about ten minutes
 	$(BIN)/python -m benchmarks $(ARGS)
 
 scale: $(READY)  ## many sessions in Valkey and PostgreSQL: latency, size, bloat; SIZE=100000

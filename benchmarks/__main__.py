@@ -15,6 +15,7 @@ _HERE = Path(__file__).parent
 
 def _cost(report: Report) -> None:
     added = cost.measure(quick=report.quick)
+    built = "" if cost.COMPILED.exists() else " The compiled build was not there: `make bench` makes it."
     rows = [
         [name, *(f"{cell.cpu:.1f} ({cell.ratio:.2f})" for cell in (scenarios[title] for title in cost.SCENARIOS))]
         for name, scenarios in added.items()
@@ -22,7 +23,8 @@ def _cost(report: Report) -> None:
     report.add(
         "What a session layer adds to a request",
         "Microseconds of CPU over the same application without sessions; in brackets, the share of Starlette's cookie "
-        "sessions. The control row is Starlette a second time: how far it is from 1.00 is the error.",
+        "sessions. The control row is Starlette a second time: how far it is from 1.00 is the error. limpet is the "
+        f"pure build where it does not say compiled.{built}",
         table(["layer", *cost.SCENARIOS], rows),
         {name: {title: cell._asdict() for title, cell in cells.items()} for name, cells in added.items()},
     )
@@ -80,7 +82,7 @@ def _scaling(report: Report) -> None:
     for title, text, numbers in (
         ("Size of the session", "In memory, read + write: CPU us, the application included.", scaling.session_sizes()),
         ("Keys in the session", "The same, by number of keys.", scaling.session_keys()),
-        ("Live sessions", "The same among so many others.", scaling.live_sessions(quick=report.quick)),
+        ("Live sessions", "The same among so many others.", scaling.live_sessions(most=report.most)),
     ):
         grown.append(numbers)
         subjects = list(next(iter(numbers.values())))
@@ -88,6 +90,10 @@ def _scaling(report: Report) -> None:
         report.add(title, text, table(["", *subjects], rows), numbers)
     panels = ("By size, in memory", "By number of keys, in memory", "Among live sessions, limpet")
     chart.growth(dict(zip(panels, grown, strict=True)), report.charts / "how-it-grows.svg")
+    numbers = scaling.writers()
+    rows = [[count, *(f"{value:,.1f}" for value in row.values())] for count, row in numbers.items()]
+    text = "Each of so many requests that all read one session before the first of them adds to its number; all count."
+    report.add("Concurrent writers of one session", text, table(["at once", "CPU us of each"], rows), numbers)
     memory = scaling.idle_memory()
     text = "Bytes of an idle session in the memory store, each of another subject."
     report.add("Memory", text, pairs(memory, "bytes"), memory)
@@ -127,6 +133,12 @@ def main() -> None:
         action="store_true",
         help="under two minutes: fewer rounds, at most 100,000 live sessions, no instruction counts",
     )
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        default=0,
+        help="among how many live sessions a request is measured at most (a million; 100,000 with --quick)",
+    )
     parser.add_argument("--only", default="", help=f"some of {','.join(PARTS)}; prints, writes nothing")
     given = parser.parse_args()
     names = given.only.split(",") if given.only else [*PARTS]
@@ -135,7 +147,8 @@ def main() -> None:
     if given.quick and not given.only:
         names.remove("instructions")
     with tempfile.TemporaryDirectory(prefix="limpet-bench-") as folder:
-        report = Report(given.quick, Path(folder))
+        most = given.sessions or (100_000 if given.quick else 1_000_000)
+        report = Report(given.quick, most, Path(folder))
         for name in names:
             PARTS[name](report)
         if not given.only:

@@ -11,6 +11,7 @@ from benchmarks.cost import Added
 __all__ = ["growth", "who_adds_what"]
 
 _SHOWN = (
+    "limpet, signed cookie, compiled", "limpet, encrypted cookie, compiled", "limpet, memory, compiled",
     "limpet, signed cookie", "limpet, encrypted cookie", "limpet, memory", "Starlette", "starsessions, cookie",
     "starsessions, memory", "BlackSheep, cookie", "BlackSheep, memory (shallow copies)", "Litestar, cookie (AES-GCM)",
     "Litestar, memory", "Flask, cookie", "Flask-Session, memory", "Django, cookie", "Nexios, cookie",

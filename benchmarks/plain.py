@@ -173,5 +173,10 @@ SUBJECTS = (
     ),
     Subject(name="floor, memory", make=lambda: asgi_call(_memory_floor()), group="memory"),
     Subject(name="limpet, memory", make=lambda: asgi_call(limpet_app("memory:")), group="memory"),
+    Subject(
+        name="limpet, memory, signed ids",
+        make=lambda: asgi_call(limpet_app("memory:", secret=SECRET)),
+        group="memory",
+    ),
     Subject(name="limpet, SQLite", make=_sqlite, group="database"),
 )

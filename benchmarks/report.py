@@ -44,6 +44,7 @@ class Report:
 
     Attributes:
         quick: Whether fewer rounds are enough.
+        most: Among how many live sessions a request is measured at most.
         charts: The folder where the parts put their charts, until everything is written.
         parts: Title, text and table of each.
         numbers: The same for the JSON file.
@@ -51,6 +52,7 @@ class Report:
     """
 
     quick: bool
+    most: int
     charts: Path
     parts: list[tuple[str, str, str]] = field(default_factory=list)
     numbers: dict[str, Any] = field(default_factory=dict)

@@ -29,7 +29,7 @@ from limpet.contract import Record
 from limpet.stores.memory import MemoryStore
 from limpet.stores.sqlite import SQLiteStore
 
-__all__ = ["idle_memory", "imports", "live_sessions", "session_keys", "session_sizes"]
+__all__ = ["idle_memory", "imports", "live_sessions", "session_keys", "session_sizes", "writers"]
 
 
 async def _cost(apps: Mapping[str, Any], rounds: int = 7, times: int = 60) -> dict[str, float]:
@@ -94,7 +94,7 @@ def _records(count: int) -> Iterator[tuple[str, Record]]:
 
 
 async def _in_memory_among(count: int) -> float:
-    store = MemoryStore(max_records=2_000_000)
+    store = MemoryStore(max_records=2 * count + 1_000)
     for key, record in _records(count):
         await store.create(key, record, now=record.accessed)
     return (await _cost({"": _limpet({"user": "ann"}, store)}))[""]
@@ -131,9 +131,9 @@ def _fill_sqlite(path: Path, count: int) -> None:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def live_sessions(*, quick: bool) -> dict[str, dict[str, float]]:
-    """Return the cost of a request among so many live sessions, by number and store."""
-    counts = (1_000, 10_000, 100_000) if quick else (1_000, 10_000, 100_000, 1_000_000)
+def live_sessions(*, most: int) -> dict[str, dict[str, float]]:
+    """Return the cost of a request among so many live sessions, by number and store; a million take 1 GB of memory."""
+    counts = [10**power for power in range(3, 10) if 10**power <= most]
     return {
         f"{count:,}": {
             "memory": asyncio.run(_in_memory_among(count)),
@@ -141,6 +141,45 @@ def live_sessions(*, quick: bool) -> dict[str, dict[str, float]]:
         }
         for count in counts
     }
+
+
+async def _writers(count: int, rounds: int = 9) -> float:
+    """Return the microseconds of CPU of each of so many requests that all read one session before any writes."""
+    waiting, gate, seen = 0, asyncio.Event(), 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal waiting, seen
+        session = scope["session"]
+        seen = session.get("n", 0)
+        if scope["path"] == "/write":
+            waiting += 1
+            if waiting == count:
+                gate.set()
+            await gate.wait()
+            session.increment("n")
+        elif scope["path"] == "/seed":
+            session.update({"user": "ann"})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    costs: list[float] = []
+    for _ in range(rounds):
+        site = SessionMiddleware(app, SessionManager(MemoryStore()))
+        cookie = await seeded(asgi_call(site))
+        waiting, gate = 0, asyncio.Event()
+
+        call = asgi_call(site)
+        start = time.process_time_ns()
+        await asyncio.gather(*(call("/write", cookie) for _ in range(count)))
+        costs.append((time.process_time_ns() - start) / count / 1000)
+        await call("/read", cookie)
+        assert seen == count, f"{seen} of {count} requests have counted"
+    return statistics.median(costs)
+
+
+def writers() -> dict[str, dict[str, float]]:
+    """Return the cost of each of n requests at once that add to one number of one session; all count."""
+    return {f"{count}": {"limpet, memory": asyncio.run(_writers(count))} for count in (2, 5, 10, 20, 50, 100, 200)}
 
 
 def idle_memory() -> dict[str, float]:

@@ -199,8 +199,10 @@ class Middleware:
     def save(self, session: Session, failed: bool) -> Awaitable[None]:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
         engine = self.manager.engine
+        if engine.kept is None or engine.storage.immediate:
+            return engine.commit(session, failed=failed)
         runtime = engine.runtime
-        if engine.storage.immediate or engine.kept is None or not isinstance(runtime, AsyncioRuntime):
+        if not isinstance(runtime, AsyncioRuntime):
             return engine.commit(session, failed=failed)
         return runtime.finish(engine.commit(session, failed=failed))
 

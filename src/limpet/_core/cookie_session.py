@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._cookie_revocation import Ended
@@ -33,7 +33,7 @@ _NOTHING_ENDED: Final = Ended()
 _LATE: Final = "this session lives in its cookie, which can no longer be set: the response has started"
 
 
-class Opened(NamedTuple):
+class Opened:
     """A live session out of its cookie.
 
     Attributes:
@@ -42,13 +42,12 @@ class Opened(NamedTuple):
         token: The cookie's value.
     """
 
-    record: Record
-    contents: Contents
-    token: str
+    __slots__ = ("contents", "record", "token")
 
-    def __repr__(self) -> str:
-        """Show nothing of what is in it."""
-        return "<Opened>"
+    def __init__(self, record: Record, contents: Contents, token: str) -> None:
+        self.record = record
+        self.contents = contents
+        self.token = token
 
 
 # -- reading
@@ -125,7 +124,7 @@ def _judge(engine: Context, token: str, record: Record, now: int) -> Opened | No
 
 def adopt(engine: Context, state: SessionState, found: Opened) -> None:
     """Let the session stand for what was in the cookie."""
-    record, contents, token = found
+    record, contents, token = found.record, found.contents, found.token
     key = None if engine.revocation is None else key_of(engine, contents, record.subject)
     state.read = Read(b"", key, record, contents.ends)
     state.draft, state.data, state.subject = contents, contents.data, record.subject

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from limpet._core.state import (
     ACCESSED,
@@ -70,8 +70,8 @@ class Step(enum.Enum):
     RENEW = "renew"  # new id, old one forwards during the grace
 
 
-class Plan(NamedTuple):
-    """End what the request came with (or not), then take one step.
+class Plan:
+    """End what the request came with (or not), then take one step. Nothing changes one.
 
     Attributes:
         end: End the session that was read, and every other that was presented.
@@ -81,11 +81,26 @@ class Plan(NamedTuple):
         grace: The key of the forward record whose grace begins, as the new id has come back; None: none.
     """
 
-    end: bool
-    step: Step
-    payload: bytes = b""
-    rotates: str | None = None
-    grace: str | None = None
+    __slots__ = ("end", "grace", "payload", "rotates", "step")
+
+    def __init__(
+        self, end: bool, step: Step, payload: bytes = b"", rotates: str | None = None, grace: str | None = None
+    ) -> None:
+        self.end = end
+        self.step = step
+        self.payload = payload
+        self.rotates = rotates
+        self.grace = grace
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and self.row() == other.row()
+
+    def __hash__(self) -> int:
+        return hash(self.row())
+
+    def row(self) -> tuple[bool, Step, bytes, str | None, str | None]:
+        """Return what it says, in order."""
+        return self.end, self.step, self.payload, self.rotates, self.grace
 
 
 NO_PLAN: Final = Plan(False, Step.NOTHING)
