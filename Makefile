@@ -10,6 +10,7 @@ ARGS ?=
 VENV := .venv$(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EVERYTHING := '.[all,testing]' --group dev
 # The page of `make demo` needs seven packages, not ninety: without a full environment it gets a small one.
 DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),$(VENV)-demo)
 # What `make check` runs: no servers, no browser, no waiting.
@@ -45,7 +46,7 @@ define make_venv
 endef
 
 $(READY): pyproject.toml constraints.txt
-	$(call make_venv,'.[all,testing]' --group dev)
+	$(call make_venv,$(EVERYTHING))
 
 $(VENV)-demo/.ready: pyproject.toml constraints.txt
 	$(call make_venv,'.[demo]')
@@ -148,7 +149,7 @@ documents: $(READY)  ## run the samples of session documents against the adapter
 constraints: pyproject.toml  ## pin today's newest versions in constraints.txt
 	rm -rf .venv-pins && $(PYTHON) -m venv .venv-pins
 	.venv-pins/bin/python -m pip install --quiet --upgrade pip
-	.venv-pins/bin/python -m pip install --quiet --editable '.[all,testing]' --group dev --group bench
+	.venv-pins/bin/python -m pip install --quiet --editable $(EVERYTHING) --group bench
 	{ sed -n '/^#/p' constraints.txt; .venv-pins/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > constraints.new
 	mv constraints.new constraints.txt && rm -rf .venv-pins
 

@@ -20,38 +20,10 @@ from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-APART: Final = frozenset(
-    [
-        "authlib",
-        "django-allauth",
-        "djangorestframework",
-        "flask-admin",
-        "flask-login",
-        "flask-security-too",
-        "flask-wtf",
-        "joserfc",
-        "nicegui",
-        "playwright",
-        "python-fasthtml",
-        "python-socketio",
-        "slowapi",
-        "sqladmin",
-        "starlette-admin",
-        "starlette-flash",
-        "build",
-        "codespell",
-        "griffelib",
-        "import-linter",
-        "mkdocs",
-        "mkdocs-material",
-        "mkdocstrings",
-        "mypy",
-        "pyright",
-        "pytest-cov",
-        "ruff",
-        "twine",
-        "uv",
-    ]
+_APART: Final = (
+    "authlib django-allauth djangorestframework flask-admin flask-login flask-security-too flask-wtf joserfc nicegui "
+    "playwright python-fasthtml python-socketio slowapi sqladmin starlette-admin starlette-flash "
+    "build codespell griffelib import-linter mkdocs mkdocs-material mkdocstrings mypy pyright pytest-cov ruff twine uv"
 )
 """What the group ``dev`` holds that the tests of limpet's own parts do not stand on: packages that applications put
 beside it, and the tools of other jobs."""
@@ -78,7 +50,7 @@ def lowest(python: str) -> list[str]:
 def tools(python: str, beside: list[str]) -> list[str]:
     """Return the newest versions of the suite's own tools that go with the pins of other packages, and those pins."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
-    wanted = [each for each in groups["dev"] if canonicalize_name(Requirement(each).name) not in APART]
+    wanted = [each for each in groups["dev"] if canonicalize_name(Requirement(each).name) not in _APART.split()]
     return resolve(python, "-", requirements="\n".join([*wanted, *beside]))
 
 
