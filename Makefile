@@ -146,12 +146,11 @@ mutants: $(READY)  ## break one thing at a time and see which test notices
 documents: $(READY)  ## run the samples of session documents against the adapters: make documents DOCS=folder
 	$(BIN)/python -m tests.documents $(DOCS)
 
-constraints: pyproject.toml  ## pin today's newest versions in constraints.txt
-	rm -rf .venv-pins && $(PYTHON) -m venv .venv-pins
-	.venv-pins/bin/python -m pip install --quiet --upgrade pip
-	.venv-pins/bin/python -m pip install --quiet --editable $(EVERYTHING) --group bench
-	{ sed -n '/^#/p' constraints.txt; .venv-pins/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > constraints.new
-	mv constraints.new constraints.txt && rm -rf .venv-pins
+# Resolved for every Python from 3.11.0 on: a line that holds for some of them says for which.
+constraints: $(READY)  ## pin today's newest versions in constraints.txt
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11.0 \
+		--no-header --no-annotate --all-extras --group dev --group bench pyproject.toml; } > constraints.new
+	mv constraints.new constraints.txt
 
 clean:  ## remove what was made here, environments included
 	rm -rf .venv .venv-* .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage build dist htmlcov site test-results
