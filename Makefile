@@ -113,6 +113,7 @@ lint: $(READY)  ## ruff, mypy, pyright, spelling, who may import whom, private n
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m scripts.check_types
 	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m scripts.check_tree
 	$(BIN)/python -m scripts.check_structure

@@ -36,7 +36,7 @@ __all__ = [
     "session_in",
 ]
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 PROBE = "limpet.managers"
 """The scope type by which `limpet.testing.client` asks an application for its managers."""
@@ -80,7 +80,7 @@ class SessionMiddleware(metaclass=Startable):
         close_sockets: float | None = None,
     ) -> None:
         self.app = app
-        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
+        self.manager: SessionManager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
         if isinstance(self.manager.runtime, Inline):
             self.manager.runtime = AsyncioRuntime()
         self._exclude = path_patterns(exclude, "exclude")
@@ -93,7 +93,7 @@ class SessionMiddleware(metaclass=Startable):
         kept: Any = self.manager.kept
         self._sweep_interval = sweep_interval if kept is not None and supports(kept, Sweeps) else None
         self._next_sweep = self._sweep_at()
-        self.close_sockets = _positive("close_sockets", close_sockets)
+        self.close_sockets: float | None = _positive("close_sockets", close_sockets)
         self._sweeper: asyncio.Task[None] | None = None
         self._warned = False
 

@@ -57,8 +57,8 @@ class Statement:
     __slots__ = ("connection", "since")
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
-        self.since = 0.0
+        self.connection: psycopg.Connection[Any] = connection
+        self.since: float = 0.0
 
     async def fetch(self, sql: Any, *values: Any) -> list[dict[str, Any]]:
         """Return the rows of a statement."""
