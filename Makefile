@@ -10,6 +10,7 @@ ARGS ?=
 VENV := .venv$(if $(filter file,$(origin PYTHON)),,-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+EVERYTHING := '.[all,testing]' --group dev
 # The page of `make demo` needs seven packages, not ninety: without a full environment it gets a small one.
 DEMO_VENV := $(if $(wildcard $(READY)),$(VENV),$(VENV)-demo)
 # What `make check` runs: no servers, no browser, no waiting.
@@ -22,10 +23,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long wheel test-compiled packages browser lint format docs bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo check test test-long test-lowest coverage wheel test-compiled packages browser lint format docs release bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+# Dependency groups (PEP 735) take pip 25.1, and Python 3.11 brings an older one.
+newer_pip = @$(1) -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1))' || \
+		$(1) -m pip install --quiet --upgrade 'pip>=25.1'
 
 define make_venv
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON): install Python 3.11 or later, or say make PYTHON=/path/to/python $@" >&2; exit 1; }
@@ -35,15 +40,16 @@ define make_venv
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make environments: install its venv module (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[$(1)]'
+	$(if $(findstring --group,$(1)),$(call newer_pip,$(@D)/bin/python))
+	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable $(1)
 	@touch $@
 endef
 
 $(READY): pyproject.toml constraints.txt
-	$(call make_venv,dev)
+	$(call make_venv,$(EVERYTHING))
 
 $(VENV)-demo/.ready: pyproject.toml constraints.txt
-	$(call make_venv,demo)
+	$(call make_venv,'.[demo]')
 
 venv: $(READY)  ## the environment with everything: .venv, or .venv-3.12 with PYTHON=python3.12
 
@@ -61,6 +67,21 @@ test: $(READY)  ## the whole suite, on real servers that pip brings
 # A single test may take an hour there, unless it says itself how long.
 test-long: $(READY)  ## the same with the large counts, and with the tests that run only there; takes hours
 	LIMPET_LONG=1 $(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "not browser" --timeout 3600 $(ARGS)
+
+# The oldest versions that pyproject.toml allows, in an environment of their own. What only the suite needs is as new as
+# elsewhere. The tests that are run are those of limpet's own parts, not those of packages beside it.
+LOWEST := $(VENV)-lowest
+LOWEST_TESTS := tests/core tests/serializers tests/sealers tests/transports tests/stores tests/adapters tests/wsgi
+
+$(LOWEST)/.ready: pyproject.toml constraints.txt scripts/lowest.py | $(READY)
+	$(BIN)/python -m scripts.lowest --python $(PYTHON) $(LOWEST)
+	@touch $@
+
+test-lowest: $(LOWEST)/.ready  ## a part of the suite with the lowest version of every dependency
+	$(LOWEST)/bin/python -m pytest -n $(N) --dist loadgroup -q $(if $(ARGS),$(ARGS),$(LOWEST_TESTS))
+
+coverage: $(READY)  ## the suite again, counting the lines and branches that it runs; fails below the floor
+	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 # The same source with its engine compiled: a wheel of this platform, and an environment of its own beside $(VENV), in
 # which everything but limpet is the other's.
@@ -99,14 +120,19 @@ packages: $(LARGE)/.ready  ## Gradio and marimo, which are too large for the sui
 browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
 	$(BIN)/python -m pytest -q -m browser $(ARGS)
 
-lint: $(READY)  ## ruff, mypy, pyright, who may import whom, private names, the tree
+lint: $(READY)  ## ruff, mypy, pyright, spelling, who may import whom, private names, the tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python -m scripts.check_types
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m scripts.check_tree
 	$(BIN)/python -m scripts.check_structure
+
+release: $(READY)  ## build, check and try what would be published; ARGS="fastapi redis" tries these extras only
+	$(BIN)/python -m scripts.release --python $(PYTHON) $(ARGS)
 
 format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix-only --exit-zero .
@@ -116,7 +142,7 @@ docs: $(READY)  ## the documentation, as a site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir site
 
 $(VENV)/.bench: $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	@touch $@
 
 bench: $(VENV)/.bench $(COMPILED)/.ready  ## measure both builds, write the tables and the charts, in about ten minutes
@@ -134,13 +160,12 @@ mutants: $(READY)  ## break one thing at a time and see which test notices
 documents: $(READY)  ## run the samples of session documents against the adapters: make documents DOCS=folder
 	$(BIN)/python -m tests.documents $(DOCS)
 
-constraints: pyproject.toml  ## pin today's newest versions in constraints.txt
-	rm -rf .venv-pins && $(PYTHON) -m venv .venv-pins
-	.venv-pins/bin/python -m pip install --quiet --upgrade pip
-	.venv-pins/bin/python -m pip install --quiet --editable '.[dev,bench]'
-	{ sed -n '/^#/p' constraints.txt; .venv-pins/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools; } > constraints.new
-	mv constraints.new constraints.txt && rm -rf .venv-pins
+# Resolved for every Python from 3.11.0 on: a line that holds for some of them says for which.
+constraints: $(READY)  ## pin today's newest versions in constraints.txt
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11.0 \
+		--no-header --no-annotate --all-extras --group dev --group bench pyproject.toml; } > constraints.new
+	mv constraints.new constraints.txt
 
 clean:  ## remove what was made here, environments included
-	rm -rf .venv .venv-* .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist site test-results
+	rm -rf .venv .venv-* .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .coverage build dist htmlcov site test-results
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

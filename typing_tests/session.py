@@ -23,7 +23,11 @@ async def a_session_is_a_mapping_with_a_few_methods(session: Session) -> None:
     assert_type(session.created_at, datetime | None)
     assert_type(session.expires_at, datetime | None)
     assert_type(session.authenticated_at, datetime | None)
-    session.login("ann", remember=True)
+    assert_type(session.increment("visits"), int)
+    assert_type(session.increment("visits", -2), int)
+    assert_type(session.increment("visits", by=5), int)
+    session.increment("visits", "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert_type(session.login("ann", remember=True), None)
     session.regenerate()
     session.logout()
     session.expire_in(60)

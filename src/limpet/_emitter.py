@@ -41,7 +41,7 @@ class Emitter:
         beside: Callable[[], Runtime | None],
     ) -> None:
         self.clock = clock
-        self.log = BoundedLog(monotonic)
+        self.log: BoundedLog = BoundedLog(monotonic)
         self.describe: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
         self._runtime = runtime
         self._beside = beside

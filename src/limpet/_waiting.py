@@ -77,7 +77,7 @@ class Progress(Generic[T]):
     __slots__ = ("rest", "sent")
 
     def __init__(self) -> None:
-        self.sent = False
+        self.sent: bool = False
         self.rest: Coroutine[Any, Any, T] | None = None
 
 

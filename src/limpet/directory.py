@@ -32,7 +32,7 @@ from limpet.errors import LimpetError
 
 __all__ = ["Directory", "SessionInfo"]
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 _PAGE: Final = 500  # records that one step of a walk through the store takes
 

@@ -116,8 +116,8 @@ class Key:
     __slots__ = ("secret", "until")
 
     def __init__(self, secret: str | bytes, *, until: datetime | None = None) -> None:
-        self.secret = _bytes(secret)
-        self.until = until
+        self.secret: bytes = _bytes(secret)
+        self.until: datetime | None = until
         refuse_store_url(self.secret)
         if not self.secret.strip():
             raise WeakSecret(f"the secret is empty. {_CURE}")
@@ -175,7 +175,7 @@ class Keyring:
     def __init__(self, secrets: Secrets, *, allow_weak: bool = False) -> None:
         self._allow_weak = allow_weak
         self._keys = _read(secrets, allow_weak)
-        self.generation = 1
+        self.generation: int = 1
 
     @classmethod
     def from_env(

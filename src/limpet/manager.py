@@ -37,7 +37,7 @@ __all__ = ["SessionManager", "system_clock"]
 _BATCH = 500  # expired records that one step of a sweep deletes
 _SWEEP_LIFE = 300.0  # seconds after which another process may sweep, should the one that does have died
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 
 def system_clock() -> int:
@@ -114,16 +114,18 @@ class SessionManager:
             on_refused=on_refused,
         )
         self.on_refused = on_refused
-        self.dev = environment.is_development(dev)
-        self.label = label or "default"
+        self.dev: bool = environment.is_development(dev)
+        self.label: str = label or "default"
         named = environment.store_from_environment(self.dev) if store is None else store
         kept = store_of(named)
         cookie = cookie or CookiePolicy()
-        self.cookie = cookie.for_development() if self.dev else cookie
-        self.cookie_name = self.cookie.derive_name(label, self.dev)
+        self.cookie: CookiePolicy = cookie.for_development() if self.dev else cookie
+        self.cookie_name: str = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         client_side = supports(kept, ClientStore)
-        self.keyring = keyring_of(secret, needs_one=encrypt or client_side, dev=self.dev, given_store=store is not None)
+        self.keyring: Keyring | None = keyring_of(
+            secret, needs_one=encrypt or client_side, dev=self.dev, given_store=store is not None
+        )
         id_sealer: Sealer | None = None
         reader: Reader | None = None
         if client_side:
@@ -145,7 +147,7 @@ class SessionManager:
         namespace = self.cookie_name if namespace is None else namespace
         if encrypt or plain_until is not None:
             kept = encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
-        self.engine = Engine(
+        self.engine: Engine = Engine(
             store=kept,
             policy=policy or SessionPolicy(),
             transport=transport,
@@ -167,8 +169,8 @@ class SessionManager:
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         self.engine.owner = self
-        self.directory = Directory(self.engine)
-        self.blocking = BlockingManager(self)
+        self.directory: Directory = Directory(self.engine)
+        self.blocking: BlockingManager = BlockingManager(self)
         if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):
             raise ConfigurationError(
                 f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "

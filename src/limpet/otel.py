@@ -31,8 +31,8 @@ from limpet.protocols import Tracer
 
 try:
     from opentelemetry import metrics, trace
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.otel", "otel") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.otel", "otel") from _error
 
 __all__ = ["instrument"]
 

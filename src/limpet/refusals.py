@@ -31,7 +31,7 @@ from limpet.errors import (
 
 __all__ = ["Answer", "OnRefused", "Refusal", "answer_error", "answer_with"]
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

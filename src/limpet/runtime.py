@@ -19,7 +19,7 @@ __all__ = ["AsyncioRuntime"]
 T = TypeVar("T")
 
 _TOGETHER: Final = 64  # steps side by side: stores gather their calls into batches of up to 128
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 
 class AsyncioRuntime:

@@ -32,7 +32,7 @@ Environ: TypeAlias = MutableMapping[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 WSGIApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 _PURPOSES = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_MOZ", "HTTP_X_PURPOSE")  # by which a browser says "prefetch"
 
@@ -70,7 +70,7 @@ class SessionMiddleware:
         sweep_interval: float | None = 60.0,
     ) -> None:
         self.app = app
-        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
+        self.manager: SessionManager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
         self._exclude = path_patterns(exclude, "exclude")
         self._passive = path_patterns(passive, "passive")
         self._lazy = lazy

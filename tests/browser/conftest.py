@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
+CHROMIUM: Final = Path(os.environ.get("LIMPET_TEST_CHROMIUM", "/usr/bin/chromium"))
 ARGUMENTS: Final = (
     "--headless",
     "--no-sandbox",

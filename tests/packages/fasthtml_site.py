@@ -41,7 +41,9 @@ def made(way: str) -> FastHTML:
         return FastHTML(sess_cls=functools.partial(DropIn, store="memory:"), secret_key=SECRET, before=before)
     if way == "fast_app":
         return fast_app(bodykw={"sess_cls": DropIn}, secret_key=SECRET, before=before)[0]
-    return FastHTML(sess_cls=None, middleware=[Middleware(SessionMiddleware, manager=manager)], before=before)
+    return FastHTML(
+        sess_cls=None, secret_key=SECRET, middleware=[Middleware(SessionMiddleware, manager=manager)], before=before
+    )
 
 
 app = made(os.environ.get("FASTHTML_SESSIONS", "class"))

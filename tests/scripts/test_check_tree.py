@@ -64,3 +64,18 @@ def test_ignored_files_are_left_out_and_new_ones_are_not(tmp_path: Path) -> None
     for name in (".gitignore", "kept.py", "ignored.db"):
         (tmp_path / name).write_text("*.db\n")
     assert sorted(map(str, kept_files(tmp_path))) == [".gitignore", "kept.py"]
+
+
+def test_an_unpacked_source_distribution_is_looked_at_without_git(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "src/limpet/a.py", ".ci/run"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for made in (".venv/lib/b.py", ".mypy_cache/c", "dist/d.whl", "src/limpet/__pycache__/a.pyc"):
+        (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / made).touch()
+    assert list(map(str, kept_files(tmp_path))) == [".ci/run", "pyproject.toml", "src/limpet/a.py"]
+
+
+@pytest.mark.parametrize("name", [".sesskey", ".env", "inner/server.key", "a.pem"])
+def test_secrets_that_a_program_left_are_refused(tmp_path: Path, name: str) -> None:
+    assert found(tmp_path, name, "x") == [f"{name}: by its name, it holds a secret"]

@@ -92,12 +92,12 @@ class Engine(Context):
         importers: Sequence[Importer] = (),
         reader: Reader | None = None,
     ) -> None:
-        self.emitter = Emitter(clock, runtime or Inline(), monotonic, beside)
-        self.emit = self.emitter.emit
-        self.clock = clock
+        self.emitter: Emitter = Emitter(clock, runtime or Inline(), monotonic, beside)
+        self.emit: Callable[..., None] = self.emitter.emit
+        self.clock: Callable[[], int] = clock
         self.policy = policy
         self.transport = transport
-        self.serializer = serializer
+        self.serializer: Serializer = serializer
         self.namespace = namespace
         self.id_sealer = id_sealer
         self.cookie_limit = cookie_limit
@@ -105,11 +105,11 @@ class Engine(Context):
         self.description = self.emitter.describe = describe
         self.importers: Sequence[Importer] = tuple(importers)
         self.reader = reader  # finds and unseals a cookie where there is but one, in one go
-        self.ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
+        self.ids: Ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
         client_side = supports(store, ClientStore)
-        self.rules = Rules(policy, is_server_side=not client_side, persistent=persistent, cookie=cookie)
-        self.rotate_on = self.rules.rotate_on
-        self.storage = Storage(
+        self.rules: Rules = Rules(policy, is_server_side=not client_side, persistent=persistent, cookie=cookie)
+        self.rotate_on: frozenset[str] = self.rules.rotate_on
+        self.storage: Storage = Storage(
             store,
             rules=self.rules,
             serializer=serializer,
@@ -118,14 +118,15 @@ class Engine(Context):
             host=host,
             monotonic=monotonic,
         )
-        self.is_server_side = self.storage.is_server_side
-        self.client, self.kept = self.storage.client, self.storage.kept
+        self.is_server_side: bool = self.storage.is_server_side
+        self.client: ClientStore = self.storage.client
+        self.kept: Store | None = self.storage.kept
         self.revocation: Revocation | None = getattr(store, "revocation", None) if client_side else None
-        self.watch = Watch(monotonic)
+        self.watch: Watch = Watch(monotonic)
         # An importer reads cookies, however the token of this manager travels.
-        self.reads_cookies = bool(self.importers) or transport.vary.lower() == b"cookie"
+        self.reads_cookies: bool = bool(self.importers) or transport.vary.lower() == b"cookie"
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
-        self.vary = transport.vary + b", Cookie" if extra else transport.vary
+        self.vary: bytes = transport.vary + b", Cookie" if extra else transport.vary
         self._working: dict[int, list[Signal]] = {}  # those who wait for a session, while one has its only turn
         self._warned_of_copies = False
         self._warned_of_rivals = False

@@ -141,14 +141,16 @@ class Rules:
         persistent: bool | Literal["remembered"],
         cookie: str | None = None,
     ) -> None:
-        self.policy = policy
-        self.rotate_on = frozenset(policy.rotate_on)
-        self.renewal_ms = policy.renewal_interval_ms if is_server_side else None
-        self.quiet_ms = quiet_ms(policy)
+        self.policy: SessionPolicy = policy
+        self.rotate_on: frozenset[str] = frozenset(policy.rotate_on)
+        self.renewal_ms: int | None = policy.renewal_interval_ms if is_server_side else None
+        self.quiet_ms: int = quiet_ms(policy)
+        self.safe_idle: int
+        self.safe_age: int
         self.safe_idle, self.safe_age = safe_ms(policy)
-        self.is_server_side = is_server_side
+        self.is_server_side: bool = is_server_side
         self.persistent = persistent
-        self.cookie = cookie
+        self.cookie: str | None = cookie
 
     def lasts(self, contents: Contents) -> bool:
         """Tell whether the cookie of this session survives the closing of the browser."""

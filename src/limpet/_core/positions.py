@@ -90,7 +90,7 @@ class Positions:
     """
 
     def __init__(self, storage: Records, policy: SessionPolicy, host: str, monotonic: Callable[[], int]) -> None:
-        self.journal = Journal(None, {}, -1, {})
+        self.journal: Journal = Journal(None, {}, -1, {})
         self._storage = storage
         self._policy = policy
         self._host = host

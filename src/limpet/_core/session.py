@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from limpet import _flashes as flashes
 from limpet._core import notes
@@ -183,8 +183,20 @@ class Session(SessionMapping):
         self._write(state, new_id=True)
         state.flags |= REGENERATE
 
+    @overload
+    def increment(self, key: str, by: int = 1) -> int: ...
+
+    @overload
+    def increment(self, key: str, by: float) -> float: ...
+
+    @overload
+    def increment(self, key: str, by: Decimal) -> Decimal: ...
+
     def increment(self, key: str, by: int | float | Decimal = 1) -> Any:
         """Add to a number (an absent one counts as 0) and return the sum; exact under concurrent requests.
+
+        To a type checker the sum has the type of what is added. Where the key holds a number of another type, it has
+        the one that Python's ``+`` gives.
 
         Raises:
             TypeError: The value is not a number.

@@ -257,19 +257,19 @@ class Old:
     )
 
     def __init__(self, found: Sequence[tuple[Importer, Sequence[str]]]) -> None:
-        self.found = found
+        self.found: Sequence[tuple[Importer, Sequence[str]]] = found
         self.source: Importer | None = None
-        self.token = ""
+        self.token: str = ""
         self.draft: Contents | None = None
         self.key: str | None = None
         self.how: str | None = None
-        self.saved = False
+        self.saved: bool = False
         self.increments: dict[str, Any] = {}
         self.imported: Imported | None = None
-        self.base = b""
+        self.base: bytes = b""
         self.left_out: tuple[str, ...] = ()
-        self.noted = False
-        self.dropped = False
+        self.noted: bool = False
+        self.dropped: bool = False
 
 
 class SessionState:

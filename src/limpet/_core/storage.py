@@ -23,6 +23,7 @@ from limpet._wire.record import CorruptPayload, ForeignPayload, Found, unpack
 from limpet._wire.records import InTheWay
 from limpet.contract import ABSENT, DONE, ClientStore, Outcome, Record, Store, supports
 from limpet.errors import LimpetError, StoreUnavailable
+from limpet.policy import SessionPolicy
 from limpet.protocols import Serializer
 
 __all__ = ["Storage"]
@@ -62,25 +63,25 @@ class Storage:
         monotonic: Callable[[], int],
     ) -> None:
         self.store = store
-        self.is_server_side = not supports(store, ClientStore)
-        self.server = cast("Store", store if self.is_server_side else NoRecords())
-        self.client = cast("ClientStore", store)
+        self.is_server_side: bool = not supports(store, ClientStore)
+        self.server: Store = cast("Store", store if self.is_server_side else NoRecords())
+        self.client: ClientStore = cast("ClientStore", store)
         self.kept: Store | None = self.server if self.is_server_side else getattr(store, "revocation_store", None)
         self.rules = rules
-        self.policy = rules.policy
+        self.policy: SessionPolicy = rules.policy
         self.serializer = serializer
         self.emitter = emitter
-        self.emit = emitter.emit
-        self.clock = emitter.clock
+        self.emit: Callable[..., None] = emitter.emit
+        self.clock: Callable[[], int] = emitter.clock
         self.key_of = key_of
         powers = Powers(self.kept)
         self._many, self._replaces, self._pages, self._finds = powers.many, powers.replaces, powers.pages, powers.finds
         self._urgent = powers.urgent
-        self.immediate = powers.immediate
-        self.has_marks = powers.is_findable if self.is_server_side else self.kept is not None
+        self.immediate: bool = powers.immediate
+        self.has_marks: bool = powers.is_findable if self.is_server_side else self.kept is not None
         within = powers.settles_within
         self._settles = within is not None and within <= rules.policy.store_timeout
-        self.positions = Positions(self, rules.policy, host, monotonic)
+        self.positions: Positions = Positions(self, rules.policy, host, monotonic)
 
     # -- calls
 

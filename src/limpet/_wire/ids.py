@@ -35,7 +35,7 @@ class Ids:
         clock: Callable[[], int],
         size: int = tokens.ID_BYTES,
     ) -> None:
-        self.clock = clock
+        self.clock: Callable[[], int] = clock
         self._key_prefix = tokens.key_prefix(namespace)
         self._sealer = sealer
         self._unsigned_until = unsigned_until

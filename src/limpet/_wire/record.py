@@ -123,21 +123,21 @@ class Contents:
         turn: int = 0,
         cookie: str | None = None,
     ) -> None:
-        self.created = created
+        self.created: int = created
         self.data: dict[str, Any] = {} if data is None else data
-        self.authenticated = authenticated
-        self.ends = ends
-        self.remember = remember
-        self.renewed = renewed
-        self.predecessors = predecessors
-        self.previous = previous
-        self.tags = tags
-        self.device = device
-        self.lineage = lineage
-        self.seen = seen
-        self.order = order
-        self.turn = turn
-        self.cookie = cookie
+        self.authenticated: int | None = authenticated
+        self.ends: int | None = ends
+        self.remember: bool = remember
+        self.renewed: int | None = renewed
+        self.predecessors: Sequence[list[Any]] = predecessors
+        self.previous: str | None = previous
+        self.tags: Mapping[str, str] = tags
+        self.device: Mapping[str, str] = device
+        self.lineage: str | None = lineage
+        self.seen: int = seen
+        self.order: int = order
+        self.turn: int = turn
+        self.cookie: str | None = cookie
 
     def copy(self, data: dict[str, Any]) -> Contents:
         """Return the same facts over other data."""

@@ -28,8 +28,8 @@ from limpet.errors import MissingDependency
 try:
     from fastapi import Depends, params
     from fastapi.requests import HTTPConnection
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.fastapi", "fastapi") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.fastapi", "fastapi") from _error
 
 from limpet._core.session import Session
 from limpet.adapters._fresh import fresh_login

@@ -33,8 +33,8 @@ try:
     from quart.globals import request_ctx, websocket_ctx
     from quart.sessions import SessionInterface
     from quart.signals import got_websocket_exception
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.quart", "quart") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.quart", "quart") from _error
 
 if TYPE_CHECKING:
     from limpet.contract import ClientStore, Store
@@ -130,7 +130,7 @@ class Limpet:
         exclude: Iterable[str | re.Pattern[str]] = (),
         **settings: Any,
     ) -> None:
-        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
+        self.manager: SessionManager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
         self._settings: dict[str, Any] = {"exclude": exclude, **settings}
         if app is not None:
             self.init_app(app)

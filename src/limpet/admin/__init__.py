@@ -16,9 +16,9 @@ from limpet.errors import MissingDependency
 
 try:
     from limpet.admin.app import Admin, Allow
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in {"starlette", "jinja2"}:
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] not in {"starlette", "jinja2"}:
         raise
-    raise MissingDependency("the admin page", "admin") from error
+    raise MissingDependency("the admin page", "admin") from _error
 
 __all__ = ["Admin", "Allow"]

@@ -22,7 +22,7 @@ from limpet.runtime import AsyncioRuntime
 
 __all__ = ["Admin", "Allow"]
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 Allow: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
 """Tells whether the sender of this request may see the sessions of all users, and end them."""

@@ -73,12 +73,12 @@ class Book:
     def __init__(self, manager: SessionManager, *, show_values: bool) -> None:
         self._manager = manager
         self._show_values = show_values
-        self.finds = supports(manager.store, Finds) or supports(manager.store, Pages)
-        self.scans = supports(manager.store, Scans)
+        self.finds: bool = supports(manager.store, Finds) or supports(manager.store, Pages)
+        self.scans: bool = supports(manager.store, Scans)
         # Of cookie sessions, all of one subject can be ended where a note of it is kept, though none can be seen.
         revocation = manager.engine.revocation
-        self.revocation = "none" if revocation is None else revocation.mode
-        self.ends_all = self.finds if manager.engine.is_server_side else self.revocation == "epoch"
+        self.revocation: str = "none" if revocation is None else revocation.mode
+        self.ends_all: bool = self.finds if manager.engine.is_server_side else self.revocation == "epoch"
 
     async def of_subject(self, subject: str) -> Listing:
         """Return the live sessions of a subject, the last used first.

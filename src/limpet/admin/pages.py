@@ -29,7 +29,7 @@ class Pages:
     def __init__(self) -> None:
         style = (_HERE / "static" / "admin.css").read_text(encoding="utf-8")
         script = (_HERE / "static" / "admin.js").read_text(encoding="utf-8")
-        self.headers = guard.headers(styles=(style,), scripts=(script,))
+        self.headers: dict[str, str] = guard.headers(styles=(style,), scripts=(script,))
         self._templates = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,

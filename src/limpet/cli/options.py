@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import click
@@ -22,12 +22,12 @@ T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds that a call of the store may take here, where no visitor waits for it."""
 
-store_option = click.option(
+store_option: Callable[[Any], Any] = click.option(
     "--store",
     metavar="URL",
     help="The store, such as sqlite:///sessions.db. Default: what LIMPET_STORE says.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
 def print_json(value: Any) -> None:

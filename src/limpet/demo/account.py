@@ -22,7 +22,7 @@ __all__ = ["Device", "routes"]
 _HANDHELD: Final = ("Android", "iOS")
 
 OwnForm = Annotated[Session, Depends(own_form)]
-routes = APIRouter(prefix="/account")
+routes: APIRouter = APIRouter(prefix="/account")
 
 
 @dataclass(frozen=True, kw_only=True)

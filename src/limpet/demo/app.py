@@ -35,7 +35,7 @@ _HERE: Final = Path(__file__).parent
 
 OwnForm = Annotated[Session, Depends(own_form)]
 Text = Annotated[str, Form()]
-routes = APIRouter()
+routes: APIRouter = APIRouter()
 
 
 def create_app(manager: SessionManager, *, store: str = "") -> FastAPI:

@@ -75,7 +75,7 @@ class CookieImporter(ABC):
         subject: str | None = None,
         convert: Convert | None = None,
     ) -> None:
-        self.until = _milliseconds(until)
+        self.until: int = _milliseconds(until)
         self.cookie = cookie
         self.forget = forget
         self._subject = subject

@@ -128,9 +128,9 @@ class Site:
     ) -> None:
         self.kind = kind
         self._guarded = guarded
-        self.clock = FakeClock()
+        self.clock: FakeClock = FakeClock()
         self._store = store
-        self.manager = SessionManager(
+        self.manager: SessionManager = SessionManager(
             store,
             policy=policy,
             cookie=cookie,
@@ -139,14 +139,16 @@ class Site:
             clock=self.clock,
             dev=False,
         )
-        self.spec = AppSpec(manager=self.manager, lazy=lazy)
+        self.spec: AppSpec = AppSpec(manager=self.manager, lazy=lazy)
         self._stack = AsyncExitStack()
 
     async def start(self, app: ASGIApp) -> None:
         """Start the application up, behind a `CSRFMiddleware` if the site is guarded."""
-        self.app = SessionMiddleware(CSRFMiddleware(app, manager=self.manager), self.manager) if self._guarded else app
+        self.app: ASGIApp = (
+            SessionMiddleware(CSRFMiddleware(app, manager=self.manager), self.manager) if self._guarded else app
+        )
         self._lifespan = await self._stack.enter_async_context(Lifespan(self.app))
-        self.first = self.browser()
+        self.first: AsyncSessionClient = self.browser()
 
     async def stop(self) -> None:
         """Shut it down."""

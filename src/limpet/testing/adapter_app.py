@@ -76,7 +76,7 @@ class Gate(asyncio.Barrier):
 
     def __init__(self, parties: int) -> None:
         super().__init__(parties)
-        self.reached = asyncio.Event()
+        self.reached: asyncio.Event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     async def wait(self) -> int:

@@ -18,7 +18,7 @@ class FakeClock:
     """
 
     def __init__(self, start_ms: int = 1_750_000_000_000) -> None:
-        self.now = start_ms
+        self.now: int = start_ms
 
     def __call__(self) -> int:
         """Return what it shows."""

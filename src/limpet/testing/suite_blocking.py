@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, ClassVar, Final
@@ -45,7 +46,7 @@ class BlockingAdapterSuite(AdapterSuite):
 
     documented_in: ClassVar[Path | ModuleType | None] = limpet.wsgi
 
-    impossible = MappingProxyType(
+    impossible: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             **dict.fromkeys(
                 (

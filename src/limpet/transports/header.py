@@ -31,7 +31,7 @@ class HeaderTransport:
                 f"header name {name!r} is no token: use letters, digits and `-`, as in X-Session-ID"
             )
         self.name = name
-        self.vary = name.encode("ascii")
+        self.vary: bytes = name.encode("ascii")
         self._key = self.vary.lower()
         self._clear = (self._key, b"")
 

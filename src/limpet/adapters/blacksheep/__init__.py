@@ -31,8 +31,8 @@ try:
     import blacksheep.sessions.cookies
     import blacksheep.sessions.json
     import blacksheep.sessions.memory
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.blacksheep", "blacksheep") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.blacksheep", "blacksheep") from _error
 
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.blacksheep._application import Application, get_session, use_sessions

@@ -12,8 +12,8 @@ from limpet.errors import MissingDependency
 
 try:
     import_module("django")
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.django", "django") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.django", "django") from _error
 
 from limpet.adapters.django._settings import manager
 from limpet.adapters.django._store import SessionStore

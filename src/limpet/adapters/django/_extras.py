@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from limpet._blocking import drive
 from limpet._core.session import Session
@@ -32,6 +32,12 @@ class Extras:
 
     # -- values
 
+    @overload
+    def increment(self, key: str, by: int = 1) -> int: ...
+
+    @overload
+    def increment(self, key: str, by: float) -> float: ...
+
     def increment(self, key: str, by: float = 1) -> Any:
         """Add to a number (an absent one counts as 0) and return the sum; exact under concurrent requests.
 
@@ -39,6 +45,12 @@ class Extras:
             TypeError: The value is not a number.
         """
         return self._added(self._store.hold(), key, by)
+
+    @overload
+    async def aincrement(self, key: str, by: int = 1) -> int: ...
+
+    @overload
+    async def aincrement(self, key: str, by: float) -> float: ...
 
     async def aincrement(self, key: str, by: float = 1) -> Any:
         """Do what `increment` does."""

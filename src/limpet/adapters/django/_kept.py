@@ -50,10 +50,12 @@ class KeptStore(MappingStore):
         cross_site: The request came from another site: without its cookie it begins no session, but by a login.
     """
 
+    accessed: bool
+
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self.sent: tuple[str, int | None] | None = None
-        self.ended = False
+        self.ended: bool = False
         self.rivals: Sequence[str] = ()
         self._came: Sequence[str] = [] if self._session_key is None else [self._session_key]
         self.failed = False

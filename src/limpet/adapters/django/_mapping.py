@@ -32,7 +32,7 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
 
     def __init__(self, session_key: str | None = None) -> None:
         self._session_key = session_key
-        self.accessed = False
+        self.accessed: bool = False
         self._modified: bool | None = None  # None: nobody has said
         self._held: Session | None = None  # None: it was not read yet
         self._login_noted = False

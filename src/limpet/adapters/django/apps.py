@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -13,4 +15,4 @@ class LimpetConfig(AppConfig):  # type: ignore[misc]  # Django has no annotation
 
     name = "limpet.adapters.django"
     label = "limpet"
-    verbose_name = _("Sessions")
+    verbose_name: Any = _("Sessions")

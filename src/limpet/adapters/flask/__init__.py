@@ -28,8 +28,8 @@ try:
     import click
     import flask
     import flask.cli
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.flask", "flask") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.flask", "flask") from _error
 
 from limpet._core.session import state_of
 from limpet._core.state import OPEN

@@ -28,8 +28,8 @@ from limpet.errors import MissingDependency
 try:
     from litestar.di import NamedDependency
     from litestar.params import SkipValidation
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.litestar", "litestar") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.litestar", "litestar") from _error
 
 from limpet._core.session import Session
 from limpet.adapters.litestar._fresh import fresh_login

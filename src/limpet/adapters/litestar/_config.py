@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.session.base import BaseBackendConfig, BaseSessionBackend
@@ -64,12 +64,15 @@ class SessionConfig(BaseBackendConfig[SessionBackend]):
     def __init__(self, manager: SessionManager, around: Callable[[ASGIApp], ASGIApp], exclude_opt_key: str) -> None:
         self.manager = manager
         self._around = around
-        self.key = manager.cookie_name
-        self.exclude = None
+        self.key: str = manager.cookie_name
+        self.exclude: str | list[str] | None = None
         self.exclude_opt_key = exclude_opt_key
         cookie = manager.cookie
-        self.path, self.domain, self.samesite = cookie.path, cookie.domain, cookie.same_site
-        self.secure, self.httponly = cookie.secure, cookie.http_only
+        self.path: str = cookie.path
+        self.domain: str | None = cookie.domain
+        self.samesite: Literal["lax", "strict", "none"] = cookie.same_site
+        self.secure: bool = cookie.secure
+        self.httponly: bool = cookie.http_only
 
     @property
     def middleware(self) -> DefineMiddleware:

@@ -73,7 +73,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
             sweep_interval=sweep_interval,
             close_sockets=close_sockets,
         )
-        self.manager = self._sessions.manager
+        self.manager: SessionManager = self._sessions.manager
         patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude or ())
         self._exclude = re.compile("|".join(patterns)) if patterns else None
         self._opt = exclude_opt_key

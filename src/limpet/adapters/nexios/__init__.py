@@ -29,8 +29,8 @@ try:
     import nexios.session.session_objects
     import nexios.session.signed_cookies
     from nexios import MakeConfig
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.nexios", "nexios") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.nexios", "nexios") from _error
 
 from limpet.adapters._fallthrough import fall_through
 from limpet.adapters.nexios._application import NexiosApp, get_application

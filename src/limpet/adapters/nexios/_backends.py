@@ -52,9 +52,9 @@ class BaseSessionInterface(Words):
         if session_key is not None and not isinstance(session_key, str):
             session_key, config = None, session_key
         self.config = config
-        self.options = {} if config is None else section(config, type(self).__name__)
+        self.options: dict[str, Any] = {} if config is None else section(config, type(self).__name__)
         self.session_key: str | None = session_key
-        self.modified = False
+        self.modified: bool = False
         self.deleted = False
         self._data: dict[str, Any] = {}
 

@@ -22,6 +22,7 @@ from limpet.adapters.nexios._backends import BaseSessionInterface
 from limpet.adapters.nexios._keys import read_keys
 from limpet.contract import DONE, Record
 from limpet.errors import ConfigurationError, SessionEnded, StoreUnavailable
+from limpet.keyring import Keyring
 from limpet.manager import SessionManager, system_clock
 from limpet.serializers.msgpack import MsgpackSerializer
 
@@ -36,7 +37,7 @@ class _Documented(BaseSessionInterface):
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config=config)
-        self.serializer = MsgpackSerializer()
+        self.serializer: MsgpackSerializer = MsgpackSerializer()
         self.clock = system_clock
 
     def _read(self, record: Record | None) -> Contents | None:
@@ -69,7 +70,7 @@ class FileSessionInterface(_Documented):
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
-        self.storage_path = os.fspath(self._settings.file_storage_path)
+        self.storage_path: str = os.fspath(self._settings.file_storage_path)
         if config is not None:
             os.makedirs(self.storage_path, mode=0o700, exist_ok=True)
 
@@ -139,7 +140,7 @@ class SignedSessionManager(_Documented):
 
     def __init__(self, config: Any = None, secret_key: Any = None) -> None:
         super().__init__(config)
-        self.keyring = None if secret_key is None else read_keys(secret_key)
+        self.keyring: Keyring | None = None if secret_key is None else read_keys(secret_key)
 
     def sign_session_data(self, session_data: Mapping[str, Any]) -> str:
         """Return a cookie's value that holds these values.

@@ -25,8 +25,8 @@ try:
     import starlette as _starlette
 
     from limpet.adapters.starlette._showing import Showing
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.starlette", "starlette") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.starlette", "starlette") from _error
 
 del _starlette
 

@@ -66,7 +66,7 @@ class FileStore:
                 f"prefix is {prefix!r}: file names may begin with up to 64 letters, digits, '_', '-' and '.', "
                 "and not with a dot"
             )
-        self.directory = os.path.abspath(directory)
+        self.directory: str = os.path.abspath(directory)
         self.prefix = prefix
         self._durable = durable
         self._folder = Folder(self.directory, durable=durable, wait=lock_timeout)

@@ -57,9 +57,9 @@ class Statement:
     __slots__ = ("connection", "opened_after", "since")
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
-        self.since = 0.0
-        self.opened_after = 0
+        self.connection: psycopg.Connection[Any] = connection
+        self.since: float = 0.0
+        self.opened_after: int = 0
 
     async def fetch(self, sql: Any, *values: Any) -> list[dict[str, Any]]:
         """Return the rows of a statement."""

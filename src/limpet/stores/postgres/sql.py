@@ -138,13 +138,13 @@ class Statements:
 
     def __init__(self, table: Table) -> None:
         name = self._name = table.name
-        self.version = f"SELECT coalesce(max(version), 0) FROM {table.migrations}"
-        self.find = f"SELECT {_FIELDS} FROM {name} WHERE {_SUBJECT}"
-        self.find_page = f"{self.find} AND key > $2 ORDER BY substring(sha256(subject) FROM 1 FOR 8), key LIMIT $3"
-        self.scan = f"SELECT {_FIELDS} FROM {name} WHERE key > $1 ORDER BY key LIMIT $2"
-        self.counted = f"SELECT count(*) AS n FROM {name}"
+        self.version: str = f"SELECT coalesce(max(version), 0) FROM {table.migrations}"
+        self.find: str = f"SELECT {_FIELDS} FROM {name} WHERE {_SUBJECT}"
+        self.find_page: str = f"{self.find} AND key > $2 ORDER BY substring(sha256(subject) FROM 1 FOR 8), key LIMIT $3"
+        self.scan: str = f"SELECT {_FIELDS} FROM {name} WHERE key > $1 ORDER BY key LIMIT $2"
+        self.counted: str = f"SELECT count(*) AS n FROM {name}"
         self.estimated = "SELECT reltuples::bigint AS n FROM pg_class WHERE oid = to_regclass($1)"
-        self.sweep = f"""
+        self.sweep: str = f"""
             WITH gone AS MATERIALIZED (
                 SELECT key FROM {name} WHERE expires_hour <= $1::bigint / 3600000 AND expires <= $1
                 LIMIT $2 FOR UPDATE SKIP LOCKED)

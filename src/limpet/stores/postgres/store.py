@@ -85,7 +85,9 @@ class PostgresStore:
             raise ConfigurationError("timeout and connect_timeout are seconds over 0, max_connections is at least 1")
         self._table = Table(schema=schema, table=table)
         self._sql = Statements(self._table)
-        self.settles_within = timeout if pool is None else None  # what it costs to give a connection back is the pool's
+        self.settles_within: float | None = (
+            timeout if pool is None else None
+        )  # what it costs to give a connection back is the pool's
         self._connections = Sizes.of(max_connections, loop=4, process=10)
         require_driver()
         dsn = None if url is None else read(url)

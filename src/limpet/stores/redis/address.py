@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
@@ -13,7 +14,7 @@ from limpet.stores._url import boolean, integer, misread, options, text
 
 __all__ = ["CLIENT_OPTIONS", "Address", "parse"]
 
-CLIENT_OPTIONS: Final = {
+CLIENT_OPTIONS: Final[Mapping[str, Callable[[str], Any]]] = {
     "db": integer,
     "client_name": text,
     "ssl_ca_certs": text,

@@ -49,15 +49,15 @@ class BlockingConnection:
         timeout: float,
         connections: int,
         owned: bool = False,
-        sentinel: Sentinel | None = None,
+        sentinels: Sequence[Redis] = (),
     ) -> None:
         self.client = client
-        self.cluster = isinstance(client, RedisCluster)
+        self.cluster: bool = isinstance(client, RedisCluster)
         self._timeout = timeout
         self._patience = patience(timeout)
         self._places = threading.BoundedSemaphore(connections)
         self._owned = owned
-        self._sentinel = sentinel
+        self._sentinels = sentinels
         self._pack = packer()
 
     async def send(self, commands: Sequence[tuple[Any, ...]], wait: int = 0) -> list[Any]:
@@ -98,9 +98,8 @@ class BlockingConnection:
         if not self._owned:
             return
         self.client.close()
-        if self._sentinel is not None:
-            for one in self._sentinel.sentinels:
-                one.close()
+        for one in self._sentinels:
+            one.close()
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:
@@ -212,7 +211,7 @@ def connect_blocking(
         asking = {**limits, **tls, **address.sentinel_settings(timeout)}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
         client = sentinel.master_for(address.service, **{**settings, **tls})
-        return BlockingConnection(client, sentinel=sentinel, **words)
+        return BlockingConnection(client, sentinels=sentinel.sentinels, **words)
     kind: Any = UnixDomainSocketConnection if address.way == "unix" else SSLConnection if address.tls else TCPConnection
     pool = ConnectionPool(connection_class=kind, **{**settings, **address.place()})
     return BlockingConnection(Redis.from_pool(pool), **words)

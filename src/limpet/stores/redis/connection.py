@@ -62,17 +62,17 @@ class Connection:
     """One client of one event loop: what `RedisStore` speaks through."""
 
     def __init__(
-        self, client: AnyClient, *, timeout: float, owned: bool = False, sentinel: Sentinel | None = None
+        self, client: AnyClient, *, timeout: float, owned: bool = False, sentinels: Sequence[Redis] = ()
     ) -> None:
         self.client = client
-        self.cluster = isinstance(client, RedisCluster)
+        self.cluster: bool = isinstance(client, RedisCluster)
         self._patience = patience(timeout)
         self._owned = owned
-        self._sentinel = sentinel
+        self._sentinels = sentinels
         # A client that was given may retry, watch and authenticate in its own ways: it is asked as its users ask it.
         self._idle = None if not owned or isinstance(client, RedisCluster) else IdleConnections(client)
         # With Sentinel the client closes connections of its own accord, and takes its time for it.
-        self.direct = self._idle if sentinel is None else None
+        self.direct: IdleConnections | None = self._idle if not sentinels else None
 
     async def send(self, commands: Sequence[tuple[Any, ...]], wait: int = 0) -> list[Any]:
         """Send commands together and return their replies; a refused one is an exception in its place.
@@ -105,14 +105,14 @@ class Connection:
         nodes = [node_of(client, words) for words in commands]
         for words, node in zip(commands, nodes, strict=True):
             pipeline.execute_command(*words, target_nodes=node)
-        confirming = list(dict.fromkeys(nodes)) if wait else []
-        for node in confirming:
+        confirming = {node.name: node for node in nodes} if wait else {}  # redis-py before 8 cannot hash a node
+        for node in confirming.values():
             pipeline.execute_command("WAIT", wait, self._patience, target_nodes=node)
         replies = await pipeline.execute(raise_on_error=False, allow_redirections=False)
         counts = dict(zip(confirming, replies[len(commands) :], strict=True))
         del replies[len(commands) :]
         for at, words in enumerate(commands):
-            count = counts.get(nodes[at])
+            count = counts.get(nodes[at].name)
             if isinstance(replies[at], REDIRECTED):
                 after = ("WAIT", wait, self._patience) if wait else ()
                 replies[at], *counted = await follow(client, words, replies[at], after)
@@ -164,8 +164,7 @@ class Connection:
         if self._idle is not None:
             await self._idle.give_back()
         await self.client.aclose()
-        if self._sentinel is not None:
-            await asyncio.gather(*(one.aclose() for one in self._sentinel.sentinels))
+        await asyncio.gather(*(one.aclose() for one in self._sentinels))
 
 
 def connect(address: Address, *, timeout: float, connect_timeout: float, connections: int) -> Connection:
@@ -193,7 +192,7 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
         asking = {**limits, **tls, **address.sentinel_settings(timeout)}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
         client = sentinel.master_for(address.service, **{**settings, **tls, "max_connections": connections})
-        return Connection(client, timeout=timeout, owned=True, sentinel=sentinel)
+        return Connection(client, timeout=timeout, owned=True, sentinels=sentinel.sentinels)
     kind: Any = UnixDomainSocketConnection if address.way == "unix" else SSLConnection if address.tls else TCPConnection
     pool = BlockingConnectionPool(
         max_connections=connections, timeout=timeout, connection_class=kind, **{**settings, **address.place()}

@@ -88,7 +88,7 @@ class RedisStore:
         self._prefix = prefix
         self._timeout = timeout
         several = self._address is None or self._address.way == "cluster"  # calls can take more than one round trip
-        self.settles_within = None if several else timeout
+        self.settles_within: float | None = None if several else timeout
         self._connections = Sizes.of(max_connections, loop=4, process=50)
         self._wait = wait_replicas
         self._confirm = "confirm" if wait_replicas else ""

@@ -71,7 +71,7 @@ class Database:
 
     def __init__(self, file: SQLiteFile, *, busy_timeout: float) -> None:
         self.file = file
-        self.path = file.path
+        self.path: str = file.path
         self.busy_timeout = busy_timeout
         self._hooked = False
         self._identity = (0, 0)

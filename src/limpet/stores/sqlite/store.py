@@ -102,7 +102,7 @@ class SQLiteStore:
             raise ConfigurationError(f"synchronous is {synchronous!r}: SQLite knows OFF, NORMAL, FULL and EXTRA")
         if not 0 <= busy_timeout <= 3600:
             raise ConfigurationError(f"busy_timeout is {busy_timeout!r}: give seconds between 0 and 3600")
-        self.path = os.path.abspath(place)
+        self.path: str = os.path.abspath(place)
         self.synchronous = synchronous
         file = SQLiteFile(self.path, MIGRATIONS, create=create, synchronous=synchronous)
         self._database = Database(file, busy_timeout=busy_timeout)

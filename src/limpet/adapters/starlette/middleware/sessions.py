@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "SessionMiddleware"]
 
-log = logging.getLogger("limpet")
+log: logging.Logger = logging.getLogger("limpet")
 
 _DAY: Final = 86_400
 
