@@ -45,9 +45,9 @@ class Opened:
     __slots__ = ("contents", "record", "token")
 
     def __init__(self, record: Record, contents: Contents, token: str) -> None:
-        self.record = record
-        self.contents = contents
-        self.token = token
+        self.record: Record = record
+        self.contents: Contents = contents
+        self.token: str = token
 
 
 # -- reading

@@ -86,11 +86,11 @@ class Plan:
     def __init__(
         self, end: bool, step: Step, payload: bytes = b"", rotates: str | None = None, grace: str | None = None
     ) -> None:
-        self.end = end
-        self.step = step
-        self.payload = payload
-        self.rotates = rotates
-        self.grace = grace
+        self.end: bool = end
+        self.step: Step = step
+        self.payload: bytes = payload
+        self.rotates: str | None = rotates
+        self.grace: str | None = grace
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self.row() == other.row()
