@@ -35,6 +35,7 @@ django.setup()
         ("flask", ["limpet.adapters.flask"]),
         ("django", ["limpet.adapters.django"]),
         ("quart", ["limpet.adapters.quart"]),
+        ("aiohttp", ["limpet.adapters.aiohttp"]),
         ("redis", ["limpet.stores.redis"]),
         ("postgres", ["limpet.stores.postgres.connecting"]),
         ("psycopg", ["limpet.stores.postgres.blocking"]),
