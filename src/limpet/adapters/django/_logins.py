@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, load_backend
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from limpet._blocking import is_driven
@@ -49,17 +49,15 @@ def _login_of(subject: str, find: KeyOf) -> dict[str, str] | None:
     key = find(subject)
     if key is None:
         return None
-    primary = get_user_model()._meta.pk
-    try:
-        key = primary.to_python(key)
-    except ValidationError:
-        return None
     for path in settings.AUTHENTICATION_BACKENDS:
-        user = load_backend(path).get_user(key)  # None for one who is not active, too
+        try:
+            user = load_backend(path).get_user(key)  # None for one who is not active, too
+        except (ValueError, ValidationError):  # no key of this kind: letters for a number, no UUID
+            continue
         if user is not None:
             fingerprint = getattr(user, "get_session_auth_hash", None)
             return {
-                SESSION_KEY: primary.value_to_string(user),
+                SESSION_KEY: str(user.pk),
                 BACKEND_SESSION_KEY: path,
                 HASH_SESSION_KEY: "" if fingerprint is None else fingerprint(),
             }
