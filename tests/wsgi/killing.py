@@ -19,6 +19,7 @@ def kill_and_replace(server: Server, cookie: str) -> None:
     sum lies between the two.
     """
     stop = threading.Event()
+    answered: list[int] = []
 
     def visit() -> tuple[int, int]:
         counted = unsure = 0
@@ -31,20 +32,27 @@ def kill_and_replace(server: Server, cookie: str) -> None:
                 continue
             if status == 200:
                 counted += 1
+                answered.append(1)
             else:
                 unsure += 1
         return counted, unsure
 
     def trouble() -> tuple[int, int]:
         for turn in range(count(3, 60)):
-            time.sleep(0.4)
+            progress(20)
             if turn % 3 == 2:
                 server.restart()
             else:
                 server.kill_a_worker()
-        time.sleep(0.4)
+        progress(20)
         stop.set()
         return 0, 0
+
+    def progress(more: int) -> None:
+        """Wait until so many more were answered: on a busy machine workers take their time to start."""
+        goal, deadline = len(answered) + more, time.monotonic() + 60
+        while len(answered) < goal and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     outcomes = at_once([visit] * 6 + [trouble], within=600)
     counted, unsure = (sum(part) for part in zip(*outcomes, strict=True))
