@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-long test-lowest coverage wheel test-compiled packages browser lint format docs release bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo mixed check test test-long test-lowest coverage wheel test-compiled packages browser lint format docs release bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -55,6 +55,9 @@ venv: $(READY)  ## the environment with everything: .venv, or .venv-3.12 with PY
 
 demo: $(DEMO_VENV)/.ready  ## a small web application that shows what sessions do
 	$(DEMO_VENV)/bin/limpet demo $(ARGS)
+
+mixed: $(READY)  ## a Django, a Flask and a FastAPI application behind one nginx, with one session
+	$(BIN)/python -m examples.mixed $(ARGS)
 
 check: $(READY)  ## in under a minute: ruff on what changed, and the fast tests
 	$(if $(CHANGED),$(BIN)/ruff check --force-exclude $(CHANGED),@echo "no Python file differs from the last commit")

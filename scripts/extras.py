@@ -18,6 +18,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "flask": ("limpet.adapters.flask",),
     "django": ("limpet.adapters.django",),
     "quart": ("limpet.adapters.quart",),
+    "aiohttp": ("limpet.adapters.aiohttp",),
     "redis": ("limpet.stores.redis",),
     "postgres": ("limpet.stores.postgres.connecting",),
     "psycopg": ("limpet.stores.postgres.blocking",),

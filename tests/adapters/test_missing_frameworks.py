@@ -35,6 +35,8 @@ except ImportError as error:
         ("limpet.adapters.blacksheep.server", "itsdangerous", "blacksheep"),
         ("limpet.adapters.flask", "flask", "flask"),
         ("limpet.adapters.django", "django", "django"),
+        ("limpet.adapters.quart", "quart", "quart"),
+        ("limpet.adapters.aiohttp", "aiohttp", "aiohttp"),
         ("limpet.adapters.nexios", "nexios", "nexios"),
         ("limpet.adapters.nexios.session.middleware", "nexios", "nexios"),
     ],

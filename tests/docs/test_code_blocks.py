@@ -79,8 +79,9 @@ def test_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
     for example in document:
         example.evaluate()
         app = module.__dict__.get("app")
-        is_flask = hasattr(app, "test_client")  # such a page makes its own requests: after one, no route can be added
-        if app is not None and app is not seen and not is_flask:
+        # Pages on Flask and aiohttp make their own requests: after one, no route can be added.
+        is_fixed = hasattr(app, "test_client") or hasattr(app, "on_response_prepare")
+        if app is not None and app is not seen and not is_fixed:
             with client(app) as visitor:
                 assert visitor.get("/no-such-page").status_code < 500, f"{page}: the app of line {example.line} fails"
             seen = app

@@ -25,6 +25,8 @@ class Example:
         serve = ["-m", "uvicorn", "--app-dir", str(ROOT), f"examples.{name}:app", "--port", str(self.port)]
         if name == "flask_app":
             serve = ["-m", "flask", "--app", str(ROOT / "examples" / name), "run", "--port", str(self.port)]
+        if name == "aiohttp_app":
+            serve = [str(ROOT / "examples" / "aiohttp_app.py"), str(self.port)]
         self.server = ServerProcess([sys.executable, *serve], folder)
         self.browser = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", follow_redirects=True)
 
@@ -203,7 +205,20 @@ def guest_book(example: Example) -> None:
     assert "<p>" not in page
 
 
+def poll(example: Example) -> None:
+    """Vote, change the vote, log in with it, log out."""
+    assert "changed 0 times" in example.page()
+    assert "Your vote: tea" in example.send("/vote", vote="tea")
+    example.restart()
+    assert "Your vote: &lt;b&gt;, changed 2 times" in example.send("/vote", vote="<b>")
+    page = example.send("/login", name="Ann")
+    assert "<h1>Ann: tea or coffee?" in page
+    assert "changed 2 times" in page
+    assert "Stranger" in example.send("/logout")
+
+
 USES: dict[str, Callable[[Example], None]] = {
+    "aiohttp_app": poll,
     "blacksheep_app": board,
     "django_app": shopping_list,
     "fastapi_app": shop,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.counts import count
+from tests.wsgi.killing import kill_and_replace
 from tests.wsgi.test_threads import url_of
 from tests.wsgi.threads import at_once
 from tests.wsgi.workers import Server, serving
 
 THREADS = ("--worker-class", "gthread", "--threads", "4")
 GEVENT = ("--worker-class", "gevent", "--worker-connections", "50")
+
+
+FOUR = ("--workers", "4", "--preload", "--graceful-timeout", "5")
+"""Workers that can be killed and replaced while others serve."""
 
 
 def log_in(server: Server) -> str:
@@ -89,45 +91,5 @@ def test_workers_that_are_killed_and_replaced_under_load(
     A request whose worker was killed may have counted or not: the sum lies between the two.
     """
     store = url_of(kind, request, tmp_path)
-    with serving(store, tmp_path, "--workers", "4", "--preload", "--graceful-timeout", "5", *how) as server:
-        cookie = log_in(server)
-        stop = threading.Event()
-
-        def visit() -> tuple[int, int]:
-            counted = unsure = 0
-            while not stop.is_set():
-                try:
-                    status, _, _ = server.get("/add", cookie)
-                except OSError:
-                    unsure += 1
-                    time.sleep(0.02)
-                    continue
-                if status == 200:
-                    counted += 1
-                else:
-                    unsure += 1
-            return counted, unsure
-
-        def trouble() -> tuple[int, int]:
-            for turn in range(count(3, 60)):
-                time.sleep(0.4)
-                if turn % 3 == 2:
-                    server.restart()
-                else:
-                    server.kill_a_worker()
-            time.sleep(0.4)
-            stop.set()
-            return 0, 0
-
-        outcomes = at_once([visit] * 6 + [trouble], within=600)
-        counted, unsure = (sum(part) for part in zip(*outcomes, strict=True))
-        deadline = time.monotonic() + 20
-        found = ""
-        while not found:
-            try:
-                found = seen(server, cookie)
-            except OSError:
-                assert time.monotonic() < deadline
-        total = int(found[1:].partition(",")[0])
-        assert counted > 0
-        assert counted <= total <= counted + unsure
+    with serving(store, tmp_path, *FOUR, *how) as server:
+        kill_and_replace(server, log_in(server))

@@ -20,6 +20,7 @@ from limpet.testing.driven import driven
 from limpet.testing.suite_store import StoreSuite
 from tests.servers.topologies import ClusterSetup, SentinelSetup
 from tests.wsgi.client import site
+from tests.wsgi.threads import at_once
 
 
 class TestBlockingRedisStore(StoreSuite):
@@ -109,3 +110,50 @@ def test_one_store_serves_loops_and_threads(redis_url: str, redis_prefix: str) -
     assert asyncio.run(look()) == 1
     assert manager.blocking.revoke_all("ann") == 1
     manager.blocking.shutdown()
+
+
+def connections(client: redis.Redis, name: str) -> list[dict[str, str]]:
+    """Return the connections of that name that a server has."""
+    found: Any = client.client_list()
+    return [each for each in found if each["name"] == name]
+
+
+def test_connections_stay_at_hand(redis_url: str, redis_prefix: str) -> None:
+    """One after the other uses one connection, threads at once have one each, and closing closes them."""
+    name = redis_prefix.strip(":")
+    store = RedisStore(f"{redis_url}?client_name={name}", prefix=redis_prefix)
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(20):
+            drive(store.load("0" * 64))
+        assert len(connections(client, name)) == 1
+        at_once([lambda: drive(store.load("0" * 64))] * 8)
+        assert 1 <= len(connections(client, name)) <= 8
+        assert drive(store.count()) >= 0
+        drive(store.close())
+        assert connections(client, name) == []
+
+
+def test_a_connection_that_was_cut_while_it_idled_is_replaced(redis_url: str, redis_prefix: str) -> None:
+    """A server that closes what idles costs nobody an error, for a read and for a write."""
+    name = redis_prefix.strip(":")
+    store = RedisStore(f"{redis_url}?client_name={name}", prefix=redis_prefix)
+    manager = SessionManager(store)
+    browser = site(lambda session: session.increment("n"), manager)
+    with redis.Redis.from_url(redis_url) as client:
+        for expected in ("1", "2", "3"):
+            assert browser.get().text == expected
+            for each in connections(client, name):
+                client.client_kill_filter(_id=each["id"])
+    manager.blocking.shutdown()
+
+
+def test_more_connections_than_redis_pys_pools_usually_have(redis_url: str, redis_prefix: str) -> None:
+    """``max_connections`` is what it says, also over a hundred."""
+    store = RedisStore(redis_url, prefix=redis_prefix, max_connections=120)
+    opened: Any = store._clients.here()
+    pool = opened.connection.client.connection_pool
+    taken = [opened.connection._take(pool) for _ in range(120)]
+    assert drive(store.count()) >= 0
+    for each in taken:
+        pool.release(each)
+    drive(store.close())

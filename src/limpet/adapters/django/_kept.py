@@ -26,8 +26,9 @@ from limpet._core.state import (
     WRITTEN,
     SessionState,
 )
+from limpet.adapters.django._logins import login_of
 from limpet.adapters.django._mapping import MappingStore
-from limpet.adapters.django._settings import manager, slides
+from limpet.adapters.django._settings import manager, shared_logins, slides
 from limpet.adapters.django._transport import presented
 from limpet.errors import SessionEnded
 from limpet.manager import SessionManager
@@ -91,6 +92,12 @@ class KeptStore(MappingStore):
             if self.cross_site:
                 kept.engine.note_cross_site(held)
             self._judge_key(kept, state)
+            find = shared_logins()
+            if find is not None and state.subject is not None and SESSION_KEY not in state.data:
+                found = await login_of(state.subject, find)
+                if found is not None:
+                    held.update(found)
+                    self._modified = True
             self._user, self._expiry = _user_in(state), state.data.get(_EXPIRY)
             if state.old is not None and state.old.source is not None:
                 self._modified = True  # it moves in with this response

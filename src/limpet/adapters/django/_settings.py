@@ -13,6 +13,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from limpet._assembly import store_of
+from limpet.adapters.django._logins import KeyOf, key_of
 from limpet.adapters.django._serializer import SettingsSerializer
 from limpet.adapters.django._transport import KeyTransport
 from limpet.contract import ClientStore, Store, supports
@@ -20,7 +21,7 @@ from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
 from limpet.policy import CookiePolicy, SessionPolicy
 
-__all__ = ["manager", "slides"]
+__all__ = ["manager", "shared_logins", "slides"]
 
 _OURS: Final = frozenset({"cookie", "transport", "label", "short_ids", "dev"})
 _USED: Final = frozenset(
@@ -39,16 +40,18 @@ class _Made:
 
     Attributes:
         manager: The manager, or None before its first use.
+        logins: Finds the users of logins elsewhere; None: they are not looked for.
         slides: Reading a session moves its end.
         store: The store, which stays while other settings change.
         source: The setting that the store was opened from.
     """
 
-    __slots__ = ("lock", "manager", "slides", "source", "store")
+    __slots__ = ("lock", "logins", "manager", "slides", "source", "store")
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.manager: SessionManager | None = None
+        self.logins: KeyOf | None = None
         self.slides = False
         self.store: Store | ClientStore | None = None
         self.source: Any = None
@@ -81,6 +84,11 @@ def slides() -> bool:
     return _made.slides
 
 
+def shared_logins() -> KeyOf | None:
+    """Return what finds the user of a login in another application; None: ``LIMPET`` does not ask for that."""
+    return _made.logins
+
+
 def _options() -> Mapping[str, Any]:
     given = getattr(settings, "LIMPET", {})
     if not isinstance(given, Mapping):
@@ -100,6 +108,7 @@ def _put_together() -> SessionManager:
     source = options.pop("store", None)
     if _made.store is None or _made.source is not source:
         _made.store, _made.source = None if source is None else store_of(source), source
+    _made.logins = key_of(options.pop("shared_logins", None))
     policy = options.pop("policy", None)
     if isinstance(policy, Mapping):
         policy = SessionPolicy(**policy)

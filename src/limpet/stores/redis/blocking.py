@@ -1,15 +1,15 @@
 """The same service through redis-py's blocking client, for threads and greenlets.
 
 As with the connections that stay at hand (`limpet.stores.redis.idle`), redis-py opens, authenticates, finds the primary
-and notices what is wrong, and its pool keeps what idles; what a call of the client does around that is left out. Each
-call has a connection of its own as long as it lasts. How many there are is bounded here, since not every pool of
-redis-py lets a caller wait.
+and notices what is wrong; what a call of the client does around that is left out. Each call has a connection of its own
+as long as it lasts, and one that idles stays here, unless its client was given, which others may use too. How many there
+are is bounded here, since not every pool of redis-py lets a caller wait.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
+import queue
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import Connection as TCPConnection
 from redis.connection import ConnectionPool, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
@@ -55,7 +55,10 @@ class BlockingConnection:
         self.cluster: bool = isinstance(client, RedisCluster)
         self._timeout = timeout
         self._patience = patience(timeout)
-        self._places = threading.BoundedSemaphore(connections)
+        self._places: queue.SimpleQueue[None] = queue.SimpleQueue()  # in C, unlike the semaphores of the library
+        for _ in range(connections):
+            self._places.put(None)
+        self._idle: list[Any] | None = [] if owned and not self.cluster else None  # None: they idle in the pool
         self._owned = owned
         self._sentinels = sentinels
         self._pack = packer()
@@ -65,10 +68,12 @@ class BlockingConnection:
 
         With ``wait``, so many replicas must confirm what is written; a reply that they did not is an exception too.
         """
-        with self._place():
-            if isinstance(self.client, RedisCluster):
-                return self._send_to_cluster(self.client, commands, wait)
-            return self._send(self.client, commands, wait)
+        self._enter()
+        try:
+            client: Any = self.client
+            return self._send_to_cluster(client, commands, wait) if self.cluster else self._send(client, commands, wait)
+        finally:
+            self._places.put(None)
 
     async def scan(self, words: tuple[Any, ...], number: int) -> tuple[int, list[bytes], bool]:
         """Scan on the primary of that number; return its next cursor, the keys, and whether it is the last one."""
@@ -91,27 +96,34 @@ class BlockingConnection:
         if isinstance(self.client, RedisCluster):
             self.client.nodes_manager.initialize()
         else:
+            self._give_back()
             self.client.connection_pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
         """Close what was opened here; a client that was given stays open."""
         if not self._owned:
             return
+        self._give_back()
         self.client.close()
         for one in self._sentinels:
             one.close()
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:
-        """Wait until there may be another connection."""
-        if not self._places.acquire(timeout=self._timeout):
-            raise StoreUnavailable(
-                f"all connections to Redis were in use for {self._timeout:g} s: raise max_connections, or the timeout"
-            )
+        self._enter()
         try:
             yield
         finally:
-            self._places.release()
+            self._places.put(None)
+
+    def _enter(self) -> None:
+        """Wait until there may be another connection."""
+        try:
+            self._places.get(timeout=self._timeout)
+        except queue.Empty:
+            raise StoreUnavailable(
+                f"all connections to Redis were in use for {self._timeout:g} s: raise max_connections, or the timeout"
+            ) from None
 
     def _send(self, client: Redis, commands: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
         if not wait:
@@ -121,8 +133,8 @@ class BlockingConnection:
 
     def _exchange(self, client: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands over one connection and read their replies."""
-        pool, pack = client.connection_pool, self._pack
-        connection: Any = pool.get_connection()
+        pool, pack, idle = client.connection_pool, self._pack, self._idle
+        connection = self._take(pool)
         replies: list[Any] = []
         try:
             packed = connection.pack_commands(commands) if pack is None else [b"".join(map(pack, commands))]
@@ -133,11 +145,50 @@ class BlockingConnection:
                 except ResponseError as error:
                     replies.append(error)
         except BaseException:  # of a greenlet that is killed, too: the replies that are still to come are not read
-            connection.disconnect()
+            self._discard(connection, pool)
             raise
+        if idle is None:
+            pool.release(connection)
+        else:
+            idle.append(connection)
+        return replies
+
+    def _take(self, pool: Any) -> Any:
+        """Return a connection on which nothing is under way."""
+        idle = self._idle
+        while idle:
+            try:
+                connection = idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            try:
+                fit = not connection.can_read()  # its end, or a reply that is no longer waited for
+            except (RedisError, OSError):
+                fit = False
+            except BaseException:
+                self._discard(connection, pool)
+                raise
+            if fit:
+                return connection
+            self._discard(connection, pool)
+        return pool.get_connection()
+
+    def _discard(self, connection: Any, pool: Any) -> None:
+        """Close a connection that failed, and let the pool have those that idle: it knows where the primary is now."""
+        try:
+            connection.disconnect()
         finally:
             pool.release(connection)
-        return replies
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Let the pool have the connections that idle."""
+        idle, client = self._idle, self.client
+        while idle and isinstance(client, Redis):
+            try:
+                client.connection_pool.release(idle.pop())
+            except IndexError:  # another thread was faster
+                break
 
     def _primaries(self) -> list[tuple[str, Redis]]:
         client = self.client
@@ -203,6 +254,7 @@ def connect_blocking(
     settings = {**limits, **address.client_settings()}
     tls = {"ssl": True} if address.tls else {}
     words: dict[str, Any] = {"timeout": timeout, "connections": connections, "owned": True}
+    room = {"max_connections": connections + 1}  # one for what is asked of the client itself
     if address.way == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
         cluster = RedisCluster(startup_nodes=nodes, reinitialize_steps=0, **{**settings, **tls})
@@ -210,10 +262,10 @@ def connect_blocking(
     if address.way == "sentinel":
         asking = {**limits, **tls, **address.sentinel_settings(timeout)}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
-        client = sentinel.master_for(address.service, **{**settings, **tls})
+        client = sentinel.master_for(address.service, **{**settings, **tls, **room})
         return BlockingConnection(client, sentinels=sentinel.sentinels, **words)
     kind: Any = UnixDomainSocketConnection if address.way == "unix" else SSLConnection if address.tls else TCPConnection
-    pool = ConnectionPool(connection_class=kind, **{**settings, **address.place()})
+    pool = ConnectionPool(connection_class=kind, **{**settings, **room, **address.place()})
     return BlockingConnection(Redis.from_pool(pool), **words)
 
 
