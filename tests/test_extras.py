@@ -45,6 +45,7 @@ django.setup()
         ("demo", ["limpet.demo", "limpet.cli", "limpet.admin"]),
         ("otel", ["limpet.otel"]),
         ("devices", ["limpet.devices"]),
+        ("signout", ["limpet.signout"]),
         ("testing", ["limpet.testing"]),
     ],
 )
