@@ -71,7 +71,7 @@ class SignOut:
 
     async def answer(self, question: Question) -> Answer:
         """Return the answer to a request, after what it asks for was done."""
-        channel = question.path.removeprefix("/").removesuffix("/")
+        channel = question.path.rstrip("/").rpartition("/")[2]  # however much of the mount a framework leaves in front
         trusted = [each for each in self._trusted if channel in each.issuer.accepts]
         if not trusted:
             return answers.unknown_path()
