@@ -73,7 +73,7 @@ async def test_a_change_of_id_keeps_how() -> None:
 )
 async def test_nothing_but_the_login_itself_is_of_its_level(later: Any) -> None:
     """What was said of one login is never said of the next, whoever it is and however it is noted."""
-    site = Site(MemoryStore())
+    site = Site(MemoryStore(), rotate_on=("user_id",))
 
     def first(session: Session) -> None:
         session["user_id"] = 1
@@ -81,7 +81,10 @@ async def test_nothing_but_the_login_itself_is_of_its_level(later: Any) -> None:
 
     token = (await site.request(first)).token
     assert await noted(site, token) == ("aal3", ("hwk",))
-    assert await noted(site, (await site.request(later, token)).token) == (None, ())
+    after = (await site.request(later, token)).token
+    assert after not in (None, "", token)
+    assert await site.read(after) is not None
+    assert await noted(site, after) == (None, ())
 
 
 async def test_a_level_is_kept_beside_a_write(store: Store) -> None:

@@ -49,9 +49,9 @@ http {{
 
 
 @contextmanager
-def served(app: ASGIApp, *, at: int | None = None, **options: Any) -> Iterator[int]:
-    """Serve an application over real HTTP, at a port or a free one; yields the port."""
-    port = at or free_port()
+def served(app: ASGIApp, **options: Any) -> Iterator[int]:
+    """Serve an application over real HTTP, at the ``port`` that is given or a free one; yields the port."""
+    port = options.pop("port", None) or free_port()
     settings = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", **options)
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run)

@@ -228,7 +228,7 @@ def test_one_logout_at_the_provider_ends_two_applications(package: Path, tmp_pat
         stack.callback(node.kill)
         node.start()
         wait_until(lambda: "listening" in node.log.read_text(), "the start of the provider", 30)
-        stack.enter_context(served(fastapi_shop(shop, managers["shop"]), at=urlsplit(shop.url).port))
+        stack.enter_context(served(fastapi_shop(shop, managers["shop"]), port=urlsplit(shop.url).port))
         stack.enter_context(served_by_werkzeug(flask_blog(blog, managers["blog"]), urlsplit(blog.url).port or 0))
         ann, bob = stack.enter_context(User()), stack.enter_context(User())
         for site in (shop, blog):
