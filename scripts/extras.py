@@ -29,6 +29,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "demo": ("limpet.demo", "limpet.cli", "limpet.admin"),
     "otel": ("limpet.otel",),
     "devices": ("limpet.devices",),
+    "signout": ("limpet.signout",),
     "testing": ("limpet.testing",),
 }
 """Extras, but for ``all``, to the modules that they are for. Each module is imported with all that is below it."""

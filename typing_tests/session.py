@@ -28,6 +28,10 @@ async def a_session_is_a_mapping_with_a_few_methods(session: Session) -> None:
     assert_type(session.increment("visits", by=5), int)
     session.increment("visits", "1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert_type(session.login("ann", remember=True), None)
+    session.login("ann", acr="aal2", amr=("pwd", "otp"))
+    assert_type(session.acr, str | None)
+    assert_type(session.amr, tuple[str, ...])
+    assert_type(session.is_fresh(None, level="aal2"), bool)
     session.regenerate()
     session.logout()
     session.expire_in(60)

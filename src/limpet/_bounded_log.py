@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["BURST", "WINDOW", "BoundedLog"]
+__all__ = ["BURST", "WINDOW", "BoundedLog", "Tally"]
 
 BURST: Final = 3
 """Messages of one kind that are logged in one window."""
@@ -27,6 +27,30 @@ class _Window:
     def __init__(self, since: int) -> None:
         self.since = since
         self.logged = self.passed_over = 0
+
+
+class Tally:
+    """Counts what anybody can cause, and gives the counts out at most once in a `WINDOW`.
+
+    Args:
+        monotonic: Returns nanoseconds of a clock that nobody sets.
+    """
+
+    def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
+        self._monotonic = monotonic
+        self._since: int | None = None
+        self._counts: dict[str, int] = {}
+
+    def add(self, **counts: int) -> dict[str, int] | None:
+        """Count; return all counts since they were given out last, or None if that was just now."""
+        for name, count in counts.items():
+            self._counts[name] = self._counts.get(name, 0) + count
+        now = self._monotonic()
+        if self._since is not None and now - self._since < WINDOW * 1_000_000_000:
+            return None
+        self._since, given = now, self._counts
+        self._counts = {}
+        return given
 
 
 class BoundedLog:

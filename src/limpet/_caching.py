@@ -20,7 +20,9 @@ _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, accessed: bool) -> list[Header]:
+def mark_response(
+    headers: Iterable[Header], vary: bytes, token: Header | None, accessed: bool, no_store: bool = False
+) -> list[Header]:
     """Return the headers with the token, ``Vary`` and ``Cache-Control`` added as far as the response needs them.
 
     Args:
@@ -28,6 +30,7 @@ def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, 
         vary: The request header that carries the token; several, with a comma and a space between them.
         token: The header that hands out or takes back a token, if this response does.
         accessed: The handler read or wrote the session.
+        no_store: What was made with a session is kept by no cache, unless the application says how it may be.
     """
     marked = list(headers)
     if token is None and not accessed:
@@ -37,7 +40,7 @@ def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, 
             break
     else:  # the application says nothing of caches: one pass over the headers instead of three
         marked.append((b"vary", vary))
-        marked.append(_PRIVATE if token is None else _NO_STORE)
+        marked.append(_NO_STORE if no_store or token is not None else _PRIVATE)
         if token is not None:
             marked.append(token)
         return marked
@@ -48,7 +51,7 @@ def mark_response(headers: Iterable[Header], vary: bytes, token: Header | None, 
             _set(marked, b"cache-control", b"no-store")
         marked.append(token)
     elif not directives:
-        marked.append(_PRIVATE)
+        marked.append(_NO_STORE if no_store else _PRIVATE)
     return marked
 
 

@@ -29,6 +29,7 @@ from limpet._core.state import ACCESSED, CLOSED, ENDED, EXPOSED, OVER, PENDING, 
 from limpet._detached import open_session
 from limpet._serving import hand_out
 from limpet.errors import SessionConflict, StoreUnavailable
+from limpet.events import CLIENT
 from limpet.protocols import Header
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class BlockingManager:
         """
         session = cast("BlockingSession", self._engine.begin(headers, make))
         if context is not None and self._engine.description is not None:
-            state_of(session).context = context
+            self._engine.note_client(session, context)
         return session
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
@@ -186,7 +187,7 @@ class BlockingManager:
             drive(engine.commit(session, failed=failed))
         tokens = hand_out(engine, session) if state.out is not None or state.old is not None else []
         state.phase = STARTED
-        return mark(headers, engine.vary, tokens, bool(state.flags & ACCESSED))
+        return mark(headers, engine.vary, tokens, bool(state.flags & ACCESSED), engine.no_store)
 
     def fail(self, session: Session) -> None:
         """The handler raised, and there is no response: keep a logout, drop the rest."""
@@ -208,6 +209,8 @@ class BlockingManager:
             self.save_late(session, failed=failed)
         finally:
             state_of(session).phase = CLOSED
+            if self._engine.description is not None:
+                CLIENT.set(None)  # the thread serves others after this
 
     # -- sessions from outside
 
@@ -262,7 +265,9 @@ class BlockingManager:
         return drive(self._manager.sweep(limit, once=once))
 
 
-def mark(headers: Iterable[tuple[str, str]], vary: bytes, tokens: Sequence[Header], accessed: bool) -> Pairs:
+def mark(
+    headers: Iterable[tuple[str, str]], vary: bytes, tokens: Sequence[Header], accessed: bool, no_store: bool = False
+) -> Pairs:
     """Return the headers with the tokens, ``Vary`` and ``Cache-Control`` added as far as the response needs them."""
     marked = list(headers)
     if not tokens and not accessed:
@@ -271,6 +276,6 @@ def mark(headers: Iterable[tuple[str, str]], vary: bytes, tokens: Sequence[Heade
     if spoken:
         marked = [pair for pair in marked if pair[0].lower() not in _SPOKEN]
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in spoken]
-    found = mark_response(raw, vary, tokens[0] if tokens else None, accessed)
+    found = mark_response(raw, vary, tokens[0] if tokens else None, accessed, no_store)
     marked += [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in (*found, *tokens[1:])]
     return marked

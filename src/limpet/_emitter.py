@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from limpet import events
-from limpet._bounded_log import BoundedLog
+from limpet._bounded_log import BoundedLog, Tally
 from limpet.protocols import Runtime, Tracer
 
 __all__ = ["Emitter"]
@@ -47,6 +47,7 @@ class Emitter:
         self._beside = beside
         self.tracer: Tracer | None = None
         self._listeners: list[events.Listener] = []
+        self._unknown = Tally(monotonic)
 
     @property
     def runtime(self) -> Runtime:
@@ -82,6 +83,16 @@ class Emitter:
                     self.runtime.spawn(waiting)
             except Exception:
                 log.exception("a listener for %s failed", kind.__name__)
+
+    def note_unknown(self, key: str | None = None) -> None:
+        """Note that an id came that no session has; at most once in ten seconds, the listeners are told.
+
+        Args:
+            key: The store key; None: it was never handed out under a secret that is known here.
+        """
+        counts = self._unknown.add(count=1, forged=int(key is None))
+        if counts is not None:
+            self.emit(events.UnknownId, key, **counts)
 
     async def traced(self, name: str, call: Awaitable[T]) -> T:
         """Await the call under the tracer's eyes."""

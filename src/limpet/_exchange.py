@@ -100,7 +100,7 @@ class Exchange:
         if tokens or accessed:
             headers = message.get("headers") or ()
             token = tokens[0] if tokens else None
-            message["headers"] = mark_response(headers, engine.vary, token, accessed)
+            message["headers"] = mark_response(headers, engine.vary, token, accessed, engine.no_store)
             message["headers"] += tokens[1:]
         if state.flags & PASSIVE:
             middleware.note_passive(self._scope)

@@ -26,6 +26,8 @@ class SessionInfo:
         user_agent: The header itself.
         address: The truncated address, such as ``203.0.113.0/24``.
         tags: What the application put on the login.
+        acr: How sure it was of who logged in, as it said.
+        amr: By what they logged in, as it said.
         current: It is the session that was given as ``current``.
     """
 
@@ -40,4 +42,6 @@ class SessionInfo:
     user_agent: str | None = None
     address: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
     current: bool = False

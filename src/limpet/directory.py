@@ -191,6 +191,8 @@ class Directory:
                 "created_at": _moment(kept.contents.created),
                 "last_seen": _moment(kept.record.accessed),
                 "tags": dict(kept.contents.tags),
+                "acr": kept.contents.level,
+                "amr": list(kept.contents.methods),
                 "device": dict(kept.contents.device),
                 "data": kept.contents.data,
             }
@@ -351,6 +353,8 @@ class Directory:
             user_agent=agent,
             address=contents.device.get("address"),
             tags=dict(contents.tags),
+            acr=contents.level,
+            amr=tuple(contents.methods),
             current=kept.key == own,
         )
 

@@ -35,6 +35,7 @@ __all__ = [
     "SessionRevoked",
     "SessionsSwept",
     "StoreFailed",
+    "UnknownId",
     "ValueOverwritten",
     "WriteAfterEnd",
     "WriteDropped",
@@ -124,6 +125,20 @@ class SessionReused(Event):
     """A renewed id was presented after its grace: a copy of the cookie may be in other hands."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownId(Event):
+    """Ids came that no session has: somebody guesses, or sends what was swept, replaced or ended long ago.
+
+    At most one such event is sent in ten seconds, whatever comes: it tells of the request that caused it, and counts
+    those since the event before. ``forged`` of the ``count`` were never handed out under a secret that is known here.
+
+    Source: OWASP Session Management Cheat Sheet, "Session Attacks Detection"; OWASP ASVS 5.0, 16.3.3.
+    """
+
+    count: int = 0
+    forged: int = 0
 
 
 class SessionExpired(Event):

@@ -168,7 +168,7 @@ class SessionManager:
             reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
-        self.engine.owner = self
+        self.engine.owner, self.engine.no_store = self, self.cookie.no_store
         self.directory: Directory = Directory(self.engine)
         self.blocking: BlockingManager = BlockingManager(self)
         if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):

@@ -64,7 +64,7 @@ def instrument(
         counter.add(0, {"event": name, **label})
 
     def count(event: Event) -> None:
-        counter.add(1, {"event": type(event).__name__, **label})
+        counter.add(getattr(event, "count", 1), {"event": type(event).__name__, **label})
 
     manager.listen(count)
     tracer = trace.get_tracer("limpet", __version__, tracer_provider)

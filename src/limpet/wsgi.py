@@ -22,6 +22,7 @@ from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_
 from limpet._sweeper import Sweeper
 from limpet.contract import ClientStore, Store
 from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
+from limpet.events import CLIENT
 from limpet.manager import SessionManager, warn_about_http
 from limpet.protocols import Header
 from limpet.refusals import answer_error
@@ -116,7 +117,7 @@ class SessionMiddleware:
         session = cast("BlockingSession", engine.begin(headers, self.make))
         state = state_of(session)
         if engine.description is not None:
-            state.context = {"headers": headers, "client": (environ.get("REMOTE_ADDR", ""), 0)}
+            engine.note_client(session, {"headers": headers, "client": (environ.get("REMOTE_ADDR", ""), 0)})
         if not state.ids and environ["REQUEST_METHOD"] not in SAFE and _is_cross_site(environ):
             engine.note_cross_site(session)
         if self._passive and any(pattern.match(_path(environ)) for pattern in self._passive):
@@ -254,6 +255,8 @@ class _Exchange:
         state = state_of(self._session)
         if state.phase != CLOSED:
             state.phase = CLOSED
+            if self._middleware.manager.engine.description is not None:
+                CLIENT.set(None)  # the thread serves others after this
             self._middleware.ended()
 
     def _refuse(self, error: LimpetError) -> None:

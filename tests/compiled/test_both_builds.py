@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from decimal import Decimal
 from typing import Any
 
@@ -29,9 +29,17 @@ class Basket(Session):
         self.setdefault("items", []).append(item)
         return len(self["items"])
 
-    def login(self, subject: Any, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
+    def login(
+        self,
+        subject: Any,
+        *,
+        remember: bool = False,
+        tags: Mapping[str, str] | None = None,
+        acr: str | None = None,
+        amr: Iterable[str] = (),
+    ) -> None:
         """Log in under a name in lower case."""
-        super().login(subject.lower(), remember=remember, tags=tags)
+        super().login(subject.lower(), remember=remember, tags=tags, acr=acr, amr=amr)
 
 
 class Counting(MemoryStore):

@@ -28,6 +28,7 @@ def test_s18_the_defaults_are_the_safest() -> None:
         "partitioned": False,
         "persistent": True,
         "clear_site_data": (),
+        "no_store": False,
         "max_size": 4096,
     }
     assert CookiePolicy().derive_name() == "__Host-Http-session"

@@ -46,6 +46,7 @@ def test_s18_the_defaults_are_fixed() -> None:
         "merge_timeout": 5.0,
         "merge_attempts": 64,
         "rolling": True,
+        "levels": ("aal1", "aal2", "aal3"),
     }
 
 

@@ -20,6 +20,7 @@ from limpet.testing import client
 from limpet.testing.clients import SessionClient
 from tests.docs.test_code_blocks import ROOT, examples
 
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
 FRAMEWORKS = ("fastapi", "blacksheep", "nexios", "litestar")
 FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"}
 
@@ -172,11 +173,11 @@ def test_a_socket_is_closed_when_its_session_ends(shop: Any) -> None:
     assert closed.value.code == 1008
 
 
-def logout_token(page: Any, **more: object) -> str:
+def logout_token(page: Any, typ: str = "logout+jwt", **more: object) -> str:
     """Return what the identity provider would post, or something that it would not."""
     now = int(time.time())
-    claims = {"iss": page.ISSUER, "aud": page.CLIENT, "iat": now, "exp": now + 120, "events": {page.EVENT: {}}}
-    return jwt.encode({"alg": "RS256", "kid": "1", "typ": "logout+jwt"}, {**claims, **more}, page.private_key)
+    claims = {"iss": page.ISSUER, "aud": page.CLIENT, "iat": now, "exp": now + 120, "events": {EVENT: {}}}
+    return jwt.encode({"alg": "RS256", "kid": "1", "typ": typ}, {**claims, **more}, page.private_key)
 
 
 def test_back_channel_logout(shop: Any) -> None:
@@ -185,7 +186,7 @@ def test_back_channel_logout(shop: Any) -> None:
     there.post("/oidc/callback")
 
     def post(token: str) -> int:
-        return provider.post("/oidc/logout", data={"logout_token": token}).status_code
+        return provider.post("/signout/back-channel", data={"logout_token": token}).status_code
 
     refused = (
         "nonsense",
@@ -194,10 +195,11 @@ def test_back_channel_logout(shop: Any) -> None:
         logout_token(shop, jti="c", sid="08a5019c", events={}),
         logout_token(shop, jti="d"),
         logout_token(shop, sid="08a5019c"),
+        logout_token(shop, "JWT", jti="e", sid="08a5019c"),
     )
     assert [post(token) for token in refused] == [400] * len(refused)
     assert is_in(there)
-    answer = provider.post("/oidc/logout", data={"logout_token": logout_token(shop, jti="x", sid="08a5019c")})
+    answer = provider.post("/signout/back-channel", data={"logout_token": logout_token(shop, jti="x", sid="08a5019c")})
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert [is_in(there), is_in(elsewhere)] == [False, True]
     assert post(logout_token(shop, jti="x", sid="08a5019c")) == 400

@@ -7,6 +7,7 @@ from typing import Final
 from tests.mutants.blocking import BLOCKING
 from tests.mutants.breakage import Breakage
 from tests.mutants.engine import ENGINE
+from tests.mutants.signout import SIGNOUT
 
 __all__ = ["BREAKAGES"]
 
@@ -266,5 +267,5 @@ RECORDS: Final = (
 )
 """Of stores, of what they keep, and of what other libraries left."""
 
-BREAKAGES: Final = (*TOKENS, *RESPONSES, *RECORDS, *ENGINE, *BLOCKING)
+BREAKAGES: Final = (*TOKENS, *RESPONSES, *RECORDS, *ENGINE, *BLOCKING, *SIGNOUT)
 """All of them; every one must be noticed."""

@@ -50,8 +50,8 @@ http {{
 
 @contextmanager
 def served(app: ASGIApp, **options: Any) -> Iterator[int]:
-    """Serve an application over real HTTP; yields the port."""
-    port = free_port()
+    """Serve an application over real HTTP, at the ``port`` that is given or a free one; yields the port."""
+    port = options.pop("port", None) or free_port()
     settings = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", **options)
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run)

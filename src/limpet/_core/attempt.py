@@ -81,6 +81,7 @@ class Attempt:
             draft.previous, stale = None, True
         if plan_.rotates is not None and not self.flags & LOGIN:
             draft.authenticated = None if plan_.rotates == "gone" else self.now
+            draft.level, draft.methods = None, ()  # they were said of the login before
             if plan_.rotates == "appeared":
                 draft.created = self.now
             stale = True

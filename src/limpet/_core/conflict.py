@@ -30,7 +30,7 @@ from limpet._core.state import (
 )
 from limpet._merge import Rule, merge
 from limpet._wire.marks import Gone
-from limpet._wire.record import FACTS, Contents, CorruptPayload, Found, pack, unpack
+from limpet._wire.record import FACTS, LOGIN_FACTS, Contents, CorruptPayload, Found, pack, unpack
 from limpet._wire.records import InTheWay
 from limpet.contract import Record
 from limpet.errors import SessionEnded, StoreUnavailable
@@ -148,8 +148,8 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         attempt.count(result.overwritten)
     for fact in ("created", *FACTS):
         there = getattr(theirs, fact)
-        if fact == "ends" and attempt.flags & LOGIN:
-            continue  # a login begins with the policy's deadlines
+        if fact in LOGIN_FACTS and attempt.flags & LOGIN:
+            continue  # what a login notes is its own
         # A renewal by another request counts for this one too, and so does the grace that it owes to the id before.
         if getattr(mine, fact) == getattr(base, fact) or (fact in _RENEWAL and there != getattr(base, fact)):
             setattr(mine, fact, there)

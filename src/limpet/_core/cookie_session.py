@@ -92,6 +92,8 @@ def _open(engine: Context, state: SessionState) -> Opened | None:
     opened: Opened | None = None
     for token in state.ids:
         record = engine.client.unseal(token)
+        if record is None:
+            engine.emitter.note_unknown()
         found = None if record is None else _judge(engine, token, record, now)
         if found is None:
             continue

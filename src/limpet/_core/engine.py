@@ -64,9 +64,11 @@ class Engine(Context):
         revocation: How cookie sessions are ended, if they can be.
         watch: What this process has seen of locks that others hold.
         owner: What put the engine together, a `limpet.SessionManager`; None: nothing did.
+        no_store: No cache is to keep what was made with a session (`CookiePolicy.no_store`).
     """
 
     owner: Any = None
+    no_store: bool = False
 
     def __init__(
         self,
@@ -128,8 +130,7 @@ class Engine(Context):
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary: bytes = transport.vary + b", Cookie" if extra else transport.vary
         self._working: dict[int, list[Signal]] = {}  # those who wait for a session, while one has its only turn
-        self._warned_of_copies = False
-        self._warned_of_rivals = False
+        self._warned_of_copies = self._warned_of_rivals = False
 
     def use_serializer(self, serializer: Serializer) -> None:
         """Read and write in another format from now on, as a tool does that has looked at what a store holds."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from copy import deepcopy
-from typing import Any, NoReturn, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, cast
 
 from limpet._core import notes
 from limpet._core.locks import Renewable
@@ -35,6 +35,9 @@ from limpet._core.state import (
 from limpet._native import mypyc_attr, own_registry
 from limpet.errors import SessionClosed, SessionNotLoaded, StoreUnavailable, UnstorableValue
 
+if TYPE_CHECKING:
+    from limpet.policy import SessionPolicy
+
 __all__ = ["Backend", "SessionMapping", "backend_of", "state_of"]
 
 S = TypeVar("S", bound=Renewable)
@@ -50,6 +53,11 @@ class Backend(Protocol):
     @property
     def clock(self) -> Callable[[], int]:
         """Returns milliseconds since 1970."""
+        ...
+
+    @property
+    def policy(self) -> SessionPolicy:
+        """How long sessions live, and which levels a login can have."""
         ...
 
     def open_sealed(self, state: SessionState) -> None:

@@ -32,6 +32,8 @@ async def find(engine: Context, state: SessionState) -> None:
         live: list[Found] = []
         for token in state.ids:
             raw = engine.ids.verify(token)
+            if raw is None:
+                engine.emitter.note_unknown()
             each = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
             if isinstance(each, Gone):
                 gone = each

@@ -6,7 +6,7 @@ A `Session` does no I/O of its own. Reading decodes, writing notes; a `Backend`,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -99,6 +99,18 @@ class Session(SessionMapping):
         return _moment(draft.authenticated) if draft is not None and draft.authenticated else None
 
     @property
+    def acr(self) -> str | None:
+        """How sure the application was of who logged in, as given to `login`, or None."""
+        draft = self._read().draft
+        return None if draft is None else draft.level
+
+    @property
+    def amr(self) -> tuple[str, ...]:
+        """By what somebody logged in, as given to `login`."""
+        draft = self._read().draft
+        return () if draft is None else tuple(draft.methods)
+
+    @property
     def expires_at(self) -> datetime | None:
         """When the session ends if nobody uses it, or None if it never does (or does not exist)."""
         limit = self._backend.deadline_of(self._read())
@@ -112,7 +124,15 @@ class Session(SessionMapping):
 
     # -- intents
 
-    def login(self, subject: Any, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
+    def login(
+        self,
+        subject: Any,
+        *,
+        remember: bool = False,
+        tags: Mapping[str, str] | None = None,
+        acr: str | None = None,
+        amr: Iterable[str] = (),
+    ) -> None:
         """Note that ``subject`` proved who they are: new id, the old one dead at once, fresh absolute deadline.
 
         From an anonymous session, or one of the same subject, the data stays; somebody else's is cleared first. A
@@ -122,28 +142,22 @@ class Session(SessionMapping):
             subject: Whose session it becomes, such as ``str(user.id)``.
             remember: Let this session live as long as ``SessionPolicy.remember``.
             tags: Labels to find the session by later, such as an OIDC session id.
+            acr: How sure you are of it, such as ``"aal2"``, or the ``acr`` of an ID token; see `is_fresh`.
+            amr: By what, such as ``["pwd", "otp"]``: the words are those of RFC 8176.
 
         Raises:
-            TypeError: The subject or a tag is no string.
-            ValueError: The subject or a tag is no text that UTF-8 can encode.
+            TypeError: The subject, a tag, the acr or one of the amr is no string.
+            ValueError: One of them is no text that UTF-8 can encode.
             SessionClosed: The response has started, so that no new id can be handed out.
 
         The commit raises `SessionLimitReached` where ``SessionPolicy(when_full="refuse")`` refuses it; to handle that,
         ``await session.save()`` within ``try``.
 
-        Source: OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level Change".
+        Source: OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level Change"; OpenID
+        Connect Core 1.0, section 2, for acr and amr.
         """
-        if not isinstance(subject, str) or not subject:
-            what = "an empty one" if isinstance(subject, str) else type(subject).__name__
-            raise TypeError(f"login takes a non-empty str such as str(user.id), not {what}")
-        name = str.__str__(subject)
         labels = dict(tags or {})
-        if not all(isinstance(text, str) for pair in labels.items() for text in pair):
-            raise TypeError("tags are strings by name, such as {'oidc_sid': sid}")
-        notes.check_text("subject", name)
-        for pair in labels.items():
-            for text in pair:
-                notes.check_text("tag", text)
+        name, level, methods = notes.check_login(subject, labels, acr, amr)
         state = self._state
         over = state.flags & (OVER | CROSS_SITE)
         state.flags &= ~(OVER | CROSS_SITE)  # new credentials leave what was ended behind
@@ -165,6 +179,7 @@ class Session(SessionMapping):
         draft.remember = remember
         draft.ends = None
         draft.tags = labels
+        draft.level, draft.methods = level, methods
         state.subject = name
         state.flags |= LOGIN
         self._backend.note_login(state)
@@ -237,14 +252,22 @@ class Session(SessionMapping):
         """Let this request not count as activity, so that a page that polls does not keep a session alive."""
         self._state.flags |= PASSIVE
 
-    def is_fresh(self, minutes: float = 5) -> bool:
-        """Whether somebody logged in at most so long ago; ask again before what is dangerous or cannot be undone.
+    def is_fresh(self, minutes: float | None = 5, *, level: str | None = None) -> bool:
+        """Whether somebody logged in lately and surely enough; ask before what is dangerous or cannot be undone.
 
-        Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3.
+        Args:
+            minutes: How long ago at most. None: however long ago.
+            level: The ``acr`` that the login has to have, or a higher one of ``SessionPolicy.levels``. One that is not
+                listed there is met by itself alone. None: any.
+
+        Source: OWASP ASVS 5.0, 7.5.1, 7.5.3 and 10.3.4; RFC 9470, sections 3 and 5.
         """
         draft = self._read().draft
-        since = draft.authenticated if draft is not None else None
-        return since is not None and self._backend.clock() - since <= minutes * 60_000
+        if draft is None or draft.authenticated is None:
+            return False
+        if minutes is not None and self._backend.clock() - draft.authenticated > minutes * 60_000:
+            return False
+        return level is None or self._backend.policy.meets(draft.level, level)
 
     def flash(self, message: str, category: str = "info") -> None:
         """Keep a message for the next page that shows them; requests at the same time lose none of each other's.

@@ -246,6 +246,8 @@ class Storage:
             record = await self.load(key)
             if record is not None:
                 journal = self.positions.take(await self.load(JOURNAL))
+        if record is None and raw and not met_alive:
+            self.emitter.note_unknown(key)
         return None if record is None else await self.judge(raw, key, record, journal=journal, met_alive=met_alive)
 
     async def judge(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from limpet.protocols import Serializer
 
 __all__ = [
+    "LOGIN_FACTS",
     "SEALED",
     "Contents",
     "CorruptPayload",
@@ -49,10 +50,14 @@ _FACTS: Final[Mapping[str, type]] = {
     "order": int,
     "turn": int,
     "cookie": str,
+    "level": str,
+    "methods": list,
 }
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
 """What a `Contents` may say beside its creation time and data."""
+LOGIN_FACTS: Final = frozenset({"ends", "remember", "tags", "level", "methods"})
+"""What a login says anew, each of them, whatever it says: of two logins at once, those of one are never mixed."""
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -84,6 +89,9 @@ class Contents:
         order: Which login of its subject it was, where sessions are limited.
         turn: In a cookie session that can be ended: which change of its id, within its lineage.
         cookie: The attributes that its cookie was last sent with (`CookiePolicy.fingerprint`); None: the defaults.
+        level: The ``acr`` of the login; None: it had none. It and `methods` are stored under names that sort after
+            ``authenticated``, which is to come first.
+        methods: The ``amr`` of the login.
     """
 
     __slots__ = (
@@ -93,7 +101,9 @@ class Contents:
         "data",
         "device",
         "ends",
+        "level",
         "lineage",
+        "methods",
         "order",
         "predecessors",
         "previous",
@@ -122,6 +132,8 @@ class Contents:
         order: int = 0,
         turn: int = 0,
         cookie: str | None = None,
+        level: str | None = None,
+        methods: Sequence[str] = (),
     ) -> None:
         self.created: int = created
         self.data: dict[str, Any] = {} if data is None else data
@@ -138,6 +150,8 @@ class Contents:
         self.order: int = order
         self.turn: int = turn
         self.cookie: str | None = cookie
+        self.level: str | None = level
+        self.methods: Sequence[str] = methods
 
     def copy(self, data: dict[str, Any]) -> Contents:
         """Return the same facts over other data."""
@@ -159,8 +173,12 @@ class Contents:
             facts["device"] = self.device
         if self.ends is not None:
             facts["ends"] = self.ends
+        if self.level is not None:
+            facts["level"] = self.level
         if self.lineage is not None:
             facts["lineage"] = self.lineage
+        if self.methods:
+            facts["methods"] = list(self.methods)
         if self.order:
             facts["order"] = self.order
         if self.predecessors:
@@ -347,6 +365,10 @@ def _is_text(labels: dict[str, Any]) -> bool:
     return all(type(value) is str for value in labels.values())
 
 
+def _are_words(words: list[Any]) -> bool:
+    return all(type(word) is str for word in words)
+
+
 def _are_rows(rows: list[Any]) -> bool:
     return all(
         type(row) is list
@@ -356,7 +378,12 @@ def _are_rows(rows: list[Any]) -> bool:
     )
 
 
-_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {"tags": _is_text, "device": _is_text, "predecessors": _are_rows}
+_CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "tags": _is_text,
+    "device": _is_text,
+    "predecessors": _are_rows,
+    "methods": _are_words,
+}
 
 
 def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:

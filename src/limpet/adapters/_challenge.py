@@ -1,18 +1,32 @@
-"""The refusal that each framework's ``fresh_login`` sends when the last login is too old."""
+"""The refusal that each framework's ``fresh_login`` sends when the last login is too old, or not of the level."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from limpet.errors import ConfigurationError
 
 __all__ = ["HEADER", "REFUSAL", "challenge"]
 
 HEADER: Final = "WWW-Authenticate"
 REFUSAL: Final = "please log in again"
+_QUOTABLE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 9470, section 3: a list that spaces separate
 
 
-def challenge(minutes: float) -> str:
-    """Return the header's value, which says how old a login may be, in seconds.
+def challenge(minutes: float | None, level: str | None = None) -> str:
+    """Return the header's value, which says how old a login may be, in seconds, and of which level it has to be.
+
+    Raises:
+        ConfigurationError: The level cannot stand in a header.
 
     Source: RFC 9470, section 3.
     """
-    return f'Session error="insufficient_user_authentication", max_age={round(minutes * 60)}'
+    value = 'Session error="insufficient_user_authentication"'
+    if minutes is not None:
+        value += f", max_age={round(minutes * 60)}"
+    if level is None:
+        return value
+    if not _QUOTABLE.fullmatch(level):
+        raise ConfigurationError(f"level={level!r} cannot stand in a header: give a word such as 'aal2' or a URI")
+    return f'{value}, acr_values="{level}"'

@@ -15,7 +15,7 @@ from limpet.manager import SessionManager
 __all__ = ["fresh_login"]
 
 
-def fresh_login(minutes: float = 5, *, manager: SessionManager | None = None) -> Any:
+def fresh_login(minutes: float | None = 5, *, level: str | None = None, manager: SessionManager | None = None) -> Any:
     """Return the dependency that gives the session of somebody who logged in at most so long ago.
 
     ::
@@ -23,19 +23,20 @@ def fresh_login(minutes: float = 5, *, manager: SessionManager | None = None) ->
         @app.post("/account/delete")
         async def delete(session: Annotated[Session, fresh_login(minutes=5)]): ...
 
-    Everybody else gets 401, with the challenge that says how old a login may be.
+    Everybody else gets 401, with the challenge that says how old a login may be, and of which level.
 
     Args:
-        minutes: How long a login is fresh.
+        minutes: How long a login is fresh. None: however old it is.
+        level: The ``acr`` that it has to have, or a higher one; see `limpet.Session.is_fresh`.
         manager: Whose session, where the application has several managers.
 
     Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3; RFC 9470, section 3, for the challenge.
     """
-    headers = {HEADER: challenge(minutes)}
+    headers = {HEADER: challenge(minutes, level)}
 
     async def session(connection: HTTPConnection) -> Session:
         found = await get_session(connection, manager).load()
-        if not found.is_fresh(minutes):
+        if not found.is_fresh(minutes, level=level):
             raise HTTPException(401, REFUSAL, headers)
         return found
 

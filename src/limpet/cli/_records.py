@@ -237,6 +237,8 @@ def facts(key: str, record: Record) -> dict[str, Any]:
             "device": summary(contents.device.get("agent", "")),
             "address": contents.device.get("address"),
             "tags": dict(contents.tags),
+            "acr": contents.level,
+            "amr": list(contents.methods),
             "keys": sorted(contents.data),
         }
     return known

@@ -39,6 +39,9 @@ class CookiePolicy:
             after ``login(..., remember=True)``, which is what the tick box "remember me" on a login page means.
         clear_site_data: What else the browser is to forget of this site at a logout: any of ``"cache"``, ``"cookies"``,
             ``"storage"``, ``"executionContexts"``, ``"clientHints"`` and ``"*"`` (W3C Clear Site Data, section 3.1).
+        no_store: A page that was made with the session is kept by no cache, the browser's own included:
+            ``Cache-Control: no-store`` in place of ``private``, unless the application sends a ``Cache-Control`` of its
+            own. So nobody sees it by the button "back" after a logout (OWASP ASVS 5.0, 14.3.2).
         max_size: Bytes that the header with a cookie session may have. Browsers drop a name and value over 4,096 bytes
             (RFC 6265bis, section 5.6), and some front ends a header over that; lower it where a proxy has less room.
 
@@ -56,10 +59,11 @@ class CookiePolicy:
     partitioned: bool = False
     persistent: bool | Literal["remembered"] = True
     clear_site_data: Sequence[str] = ()
+    no_store: bool = False
     max_size: int = 4096
 
     def __post_init__(self) -> None:
-        for each in ("secure", "http_only", "partitioned"):
+        for each in ("secure", "http_only", "partitioned", "no_store"):
             flag(each, getattr(self, each))
         if self.persistent != "remembered":
             _check_persistent(self.persistent)

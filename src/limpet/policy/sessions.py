@@ -67,6 +67,8 @@ class SessionPolicy:
         merge_timeout: Seconds that a save may spend on conflicts altogether.
         merge_attempts: Conflicts in a row after which a save gives up.
         rolling: Activity moves the idle deadline. False: a session ends so long after its last change of data.
+        levels: What ``login(..., acr=...)`` can say, the weakest first: ``is_fresh(level=...)`` is met by the level
+            itself and by those after it.
 
     Raises:
         ConfigurationError: A value cannot work; the message says which would.
@@ -92,6 +94,7 @@ class SessionPolicy:
     merge_timeout: float = 5.0
     merge_attempts: int = 64
     rolling: bool = True
+    levels: tuple[str, ...] = ("aal1", "aal2", "aal3")
 
     idle_ms: int | None = field(init=False, repr=False, compare=False)
     absolute_ms: int | None = field(init=False, repr=False, compare=False)
@@ -112,6 +115,7 @@ class SessionPolicy:
         put(self, "touch_ms", _touch_ms(self))
         put(self, "rotate_on", _keys("rotate_on", self.rotate_on))
         put(self, "merge", _rules(self.merge))
+        put(self, "levels", _levels(self.levels))
         for name in ("save_on_error", "strict_merge", "rolling"):
             flag(name, getattr(self, name))
         one_of("on_ended", self.on_ended, ("drop", "raise"))
@@ -127,14 +131,33 @@ class SessionPolicy:
         put(self, "merge_timeout", _seconds(self.merge_timeout))
 
     @classmethod
+    def aal1(cls) -> SessionPolicy:
+        """Return the limits of NIST SP 800-63B-4, section 2.1.3: 30 days in all, used or not, remembered or not."""
+        return cls(idle_timeout=None, absolute_timeout=30 * DAY, remember=None)
+
+    @classmethod
     def aal2(cls) -> SessionPolicy:
-        """Return the limits of NIST SP 800-63B-4, AAL2: one hour idle, 24 hours in all, remembered or not."""
+        """Return the limits of NIST SP 800-63B-4, section 2.2.3: one hour idle, 24 hours in all, remembered or not."""
         return cls(idle_timeout=HOUR, absolute_timeout=DAY, anonymous_timeout=HOUR, remember=None)
+
+    @classmethod
+    def aal3(cls) -> SessionPolicy:
+        """Return the limits of NIST SP 800-63B-4, section 2.3.3: 15 minutes idle, 12 hours in all, remembered or not.
+
+        At that level the device's binding matters as much: a cookie alone is a bearer token (section 5.1).
+        """
+        return cls(idle_timeout=15 * MINUTE, absolute_timeout=12 * HOUR, anonymous_timeout=15 * MINUTE, remember=None)
 
     @classmethod
     def strict(cls) -> SessionPolicy:
         """Return limits for sensitive applications: 30 minutes idle, 12 hours in all, remembered or not."""
         return cls(idle_timeout=30 * MINUTE, absolute_timeout=12 * HOUR, anonymous_timeout=30 * MINUTE, remember=None)
+
+    def meets(self, acr: str | None, level: str) -> bool:
+        """Tell whether a login with this ``acr`` is one of that level, or of a higher one."""
+        if acr is None or level not in self.levels or acr not in self.levels:
+            return acr == level
+        return self.levels.index(acr) >= self.levels.index(level)
 
     def touch_after(self, idle_ms: int | None) -> int | None:
         """Return how old the noted last use of a session with this idle timeout may get, in milliseconds.
@@ -200,14 +223,21 @@ def _count(name: str, value: object, unit: str) -> None:
         raise ConfigurationError(f"{name}={value!r} is no positive whole number: give the number of {unit}")
 
 
-def _keys(name: str, value: object) -> tuple[str, ...]:
+def _keys(name: str, value: object, what: str = "session keys") -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{name}={value!r} is no list of keys: write {name}=({value!r},)")
+        raise ConfigurationError(f"{name}={value!r} is no list of {what}: write {name}=({value!r},)")
     keys = tuple(cast("Iterable[object]", value))
     for key in keys:
         if not isinstance(key, str):
-            raise ConfigurationError(f"{name} holds {key!r}: session keys are str")
+            raise ConfigurationError(f"{name} holds {key!r}: {what} are str")
     return cast("tuple[str, ...]", keys)
+
+
+def _levels(value: object) -> tuple[str, ...]:
+    levels = _keys("levels", value, "levels of a login")
+    if len(set(levels)) < len(levels):
+        raise ConfigurationError(f"levels={value!r} names one twice: list each once, the weakest first")
+    return levels
 
 
 def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:

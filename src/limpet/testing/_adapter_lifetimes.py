@@ -115,6 +115,19 @@ class LifetimeRules:
         site.clock.advance(31 * DAY)
         assert (await site.get("/facts"))["subject"] is None
 
+    async def test_a_login_says_how_and_a_step_up_says_more(self, anywhere: Opener) -> None:
+        """`login` notes ``acr`` and ``amr``; both stay with the session, and the next login says them anew."""
+        site = await anywhere()
+        assert await site.get("/level", level="aal1") == [None, [], False]
+        await site.get("/login", acr="aal1", amr="pwd")
+        await site.get("/write", key="a", value="1")
+        assert await site.get("/level", level="aal2") == ["aal1", ["pwd"], False]
+        await site.get("/login", acr="aal2", amr="pwd otp")
+        await site.get("/regenerate")
+        assert await site.get("/level", level="aal1") == ["aal2", ["pwd", "otp"], True]
+        await site.get("/login")
+        assert await site.get("/level", level="aal1") == [None, [], False]
+
     async def test_expire_in(self, anywhere: Opener) -> None:
         """`expire_in` gives this one session a deadline of its own."""
         site = await anywhere()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limpet.errors import answer_to
-from limpet.policy import SessionPolicy
+from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.refusals import Refusal
 from limpet.testing._adapter_site import Site
 from limpet.testing.adapter_app import ANSWERED, Boom
@@ -212,6 +212,18 @@ class ResponseRules:
         assert response.headers["vary"].lower() == "cookie"
         assert response.headers["cache-control"] == sent
         assert bool(site.cookies(response)) is (first != "read")
+
+    @pytest.mark.parametrize(("said", "sent"), [(None, "no-store"), ("public, max-age=60", "public, max-age=60")])
+    async def test_pages_are_kept_by_no_cache_where_that_is_asked_for(
+        self, anywhere: Opener, said: str | None, sent: str
+    ) -> None:
+        """With ``CookiePolicy(no_store=True)``, unless the application says how a page may be kept."""
+        site = await anywhere(cookie=CookiePolicy(no_store=True))
+        await site.get("/write", key="a", value="1")
+        query = {"first": "read", "key": "a"} | ({"cache-control": said} if said else {})
+        response = await site.first.get("/cache", params=query)
+        assert site.cookies(response) == []
+        assert response.headers["cache-control"] == sent
 
     async def test_vary_is_appended(self, anywhere: Opener) -> None:
         """What the application varies on stays."""

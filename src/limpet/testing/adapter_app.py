@@ -268,7 +268,17 @@ class _Routes:
         return self._session.pop("flash", None)
 
     def login(self) -> Any:
-        self._session.login(self._query.get("subject", "ann"), remember="remember" in self._query)
+        self._session.login(
+            self._query.get("subject", "ann"),
+            remember="remember" in self._query,
+            acr=self._query.get("acr"),
+            amr=self._query.get("amr", "").split(),
+        )
+
+    def level(self) -> Any:
+        """Tell how somebody logged in, and whether that is enough for the ``level``."""
+        session = self._session
+        return [session.acr, list(session.amr), session.is_fresh(None, level=self._query["level"])]
 
     def logout(self) -> Any:
         self._session.logout()

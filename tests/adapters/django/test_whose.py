@@ -13,6 +13,7 @@ from limpet.adapters.django import SessionStore
 from limpet.events import SessionLoggedIn
 from limpet.manager import SessionManager
 from limpet.policy import SessionPolicy
+from limpet.testing import FakeClock
 from tests.adapters.django.begun import Browser, Configure, Hook, asked, heard, visitor
 from tests.django_site.views import HOOKS
 
@@ -95,3 +96,27 @@ def test_devices_are_noted(configure: Configure, ann: Any, hook: Hook) -> None:
     browser.get("/do/login?name=ann", REMOTE_ADDR="203.0.113.9")
     hook("devices", lambda request: [[info.device, info.address] for info in request.session.limpet.sessions()])
     assert browser.get("/do/devices").json() == [["Firefox 141 on Linux", "203.0.113.0/24"]]
+
+
+def test_a_login_says_how_and_the_same_user_logs_in_again(
+    engine: SessionManager, clock: FakeClock, ann: Any, browser: Browser, hook: Hook
+) -> None:
+    """A step-up is a login of the user who is there: moment, level and methods are those of the last one."""
+
+    def step_up(request: Any) -> None:
+        request.session.limpet.authenticated_by("pwd", "otp", acr="aal2")
+        login(request, ann, backend="django.contrib.auth.backends.ModelBackend")
+
+    hook("step_up", step_up)
+    hook("how", lambda request: [request.session.limpet.acr, request.session.limpet.amr])
+    hook("fresh", lambda request: request.session.limpet.is_fresh(5, level="aal2"))
+    browser.get("/do/login?name=ann")
+    clock.advance(600)
+    assert browser.get("/do/how").json() == [None, []]
+    assert browser.get("/do/fresh").json() is False
+    browser.get("/do/step_up")
+    assert browser.get("/do/how").json() == ["aal2", ["pwd", "otp"]]
+    assert browser.get("/do/fresh").json() is True
+    assert browser.get("/do/who").json() == "ann"
+    clock.advance(600)
+    assert browser.get("/do/fresh").json() is False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
 from django.contrib.auth import SESSION_KEY
@@ -47,13 +47,14 @@ class Words(MutableMapping[str, Any]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def login(self, subject: str, *, remember: bool = False) -> None:
+    def login(self, subject: str, *, remember: bool = False, acr: str | None = None, amr: Iterable[str] = ()) -> None:
         """Do what `django.contrib.auth.login` does with a session."""
         if self.store.get(SESSION_KEY, subject) != subject:
             self.store.flush()
         else:
             self.store.cycle_key()
         self.store.limpet.remember(remember)
+        self.store.limpet.authenticated_by(*amr, acr=acr)
         self.store[SESSION_KEY] = subject
 
     def logout(self) -> None:
@@ -84,6 +85,20 @@ class Words(MutableMapping[str, Any]):
     def is_new(self) -> bool:
         """Whether nothing is stored yet."""
         return self.store.hold().is_new
+
+    @property
+    def acr(self) -> str | None:
+        """How sure the application was of who logged in."""
+        return self.store.limpet.acr
+
+    @property
+    def amr(self) -> tuple[str, ...]:
+        """By what they logged in."""
+        return self.store.limpet.amr
+
+    def is_fresh(self, minutes: float | None = 5, *, level: str | None = None) -> bool:
+        """Tell whether somebody logged in lately and surely enough."""
+        return self.store.limpet.is_fresh(minutes, level=level)
 
     @property
     def subject(self) -> str | None:

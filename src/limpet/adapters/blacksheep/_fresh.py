@@ -19,7 +19,9 @@ __all__ = ["fresh_login"]
 _REQUEST: Final = "fresh_login_request"  # the parameter that a handler without a request is given
 
 
-def fresh_login(minutes: float = 5) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def fresh_login(
+    minutes: float | None = 5, *, level: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Let a handler be called for who logged in at most so long ago; written below the route, as ``@auth()`` is.
 
     ::
@@ -28,18 +30,19 @@ def fresh_login(minutes: float = 5) -> Callable[[Callable[..., Any]], Callable[.
         @fresh_login(minutes=5)
         async def delete(request: Request) -> Response: ...
 
-    Everybody else gets 401, with the challenge that says how old a login may be. The handler takes what it likes,
-    a request or not, and may be a method of a controller.
+    Everybody else gets 401, with the challenge that says how old a login may be, and of which level. The
+    handler takes what it likes, a request or not, and may be a method of a controller.
 
     Args:
-        minutes: How long a login is fresh.
+        minutes: How long a login is fresh. None: however old it is.
+        level: The ``acr`` that it has to have, or a higher one; see `limpet.Session.is_fresh`.
 
     Raises:
         ConfigurationError: It decorates a handler that streams (an asynchronous generator).
 
     Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3; RFC 9470, section 3, for the challenge.
     """
-    value = challenge(minutes).encode()
+    value = challenge(minutes, level).encode()
 
     def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.isasyncgenfunction(handler):
@@ -52,7 +55,7 @@ def fresh_login(minutes: float = 5) -> Callable[[Callable[..., Any]], Callable[.
         @wraps(handler)
         async def guarded(*args: Any) -> Any:
             session = await get_session(args[-1]).load()
-            if not session.is_fresh(minutes):
+            if not session.is_fresh(minutes, level=level):
                 return Response(401, [(HEADER.encode(), value)], TextContent(REFUSAL))
             result = handler(*args[:-1])
             return await result if inspect.isawaitable(result) else result

@@ -53,8 +53,8 @@ class ManagedSessionStore(SessionStore):
         """
         await self.manager.commit(session, failed=response.status >= 500)
         token = self.manager.header(session)
-        before = list(response.headers)
-        marked = mark_response(before, self.manager.engine.vary, token, session.accessed)
+        before, engine = list(response.headers), self.manager.engine
+        marked = mark_response(before, engine.vary, token, session.accessed, engine.no_store)
         for name in {name for name, _ in before}:
             response.headers.remove(name)
         response.headers.add_many(marked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -50,10 +50,18 @@ class Session(core.Session):
         self._refuse_alone("knows no deadlines")
         super().expire_in(life)
 
-    def login(self, subject: str, *, remember: bool = False, tags: Mapping[str, str] | None = None) -> None:
+    def login(
+        self,
+        subject: str,
+        *,
+        remember: bool = False,
+        tags: Mapping[str, str] | None = None,
+        acr: str | None = None,
+        amr: Iterable[str] = (),
+    ) -> None:
         """Note that ``subject`` proved who they are, see `limpet.Session.login`."""
         self._refuse_alone("cannot change the id")
-        super().login(subject, remember=remember, tags=tags)
+        super().login(subject, remember=remember, tags=tags, acr=acr, amr=amr)
 
     def regenerate(self) -> None:
         """Change the id and keep the data, see `limpet.Session.regenerate`."""

@@ -90,6 +90,20 @@ class Extras:
 
     # -- whose session it is
 
+    def authenticated_by(self, *amr: str, acr: str | None = None) -> None:
+        """Say how somebody logs in with this request; call it before Django's ``login``.
+
+        ::
+
+            request.session.limpet.authenticated_by("pwd", "otp", acr="aal2")
+            login(request, user)
+
+        Args:
+            amr: By what, such as ``"pwd"``, ``"otp"``.
+            acr: How sure you are of it, such as ``"aal2"``.
+        """
+        self._store.acr, self._store.amr = acr, amr
+
     def remember(self, remember: bool = True) -> None:
         """Let this request's login live as long as ``SessionPolicy.remember``; call it beside Django's ``login``."""
         self._store.remember = remember
@@ -114,9 +128,19 @@ class Extras:
         """When the session ends if it is not used, or None if it never does (or does not exist)."""
         return self._store.hold().expires_at
 
-    def is_fresh(self, minutes: float = 5) -> bool:
-        """Whether somebody logged in at most so long ago; ask again before what is dangerous or cannot be undone."""
-        return self._store.hold().is_fresh(minutes)
+    @property
+    def acr(self) -> str | None:
+        """How sure the application was of who logged in, as `authenticated_by` said, or None."""
+        return self._store.hold().acr
+
+    @property
+    def amr(self) -> tuple[str, ...]:
+        """By what somebody logged in, as `authenticated_by` said."""
+        return self._store.hold().amr
+
+    def is_fresh(self, minutes: float | None = 5, *, level: str | None = None) -> bool:
+        """Whether somebody logged in lately and surely enough; see `limpet.Session.is_fresh`."""
+        return self._store.hold().is_fresh(minutes, level=level)
 
     def sessions(self) -> list[SessionInfo]:
         """Return the live sessions of this session's user, the last used first; none where nobody is logged in.

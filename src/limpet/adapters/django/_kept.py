@@ -193,16 +193,17 @@ class KeptStore(MappingStore):
         draft, user = state.draft, _user_in(state)
         if draft is None:
             return
-        if user is not None and user != self._user:
+        if user is not None and (user != self._user or self._login_noted):  # or the same one has logged in again
             data, noted = dict(state.data), (state.position, state.login_at)
-            held.login(user, remember=self.remember)
+            held.login(user, remember=self.remember, acr=self.acr, amr=self.amr)
             state.flags |= REISSUE  # the cookie lasts from now on
             if not state.data:  # another's, and Django has decided what stays
                 held.update(data)
             if self._login_noted:
                 state.position, state.login_at = noted
+            self._login_noted = False
         elif user is None and self._user is not None:
-            state.subject, draft.authenticated = None, None
+            state.subject, draft.authenticated, draft.level, draft.methods = None, None, None, ()
             state.flags |= WRITTEN
         draft = state.draft
         assert draft is not None

@@ -28,6 +28,8 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
 
     Attributes:
         remember: The login that is saved next lives as long as ``SessionPolicy.remember``.
+        acr: How sure the application is of the login that is saved next; None: it has not said.
+        amr: By what that login is made.
     """
 
     def __init__(self, session_key: str | None = None) -> None:
@@ -37,6 +39,8 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
         self._held: Session | None = None  # None: it was not read yet
         self._login_noted = False
         self.remember = False
+        self.acr: str | None = None
+        self.amr: tuple[str, ...] = ()
 
     @abstractmethod
     def hold(self) -> Session:

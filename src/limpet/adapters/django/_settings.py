@@ -118,7 +118,9 @@ def _put_together() -> SessionManager:
     made = SessionManager(
         _made.store,
         policy=_policy_of_settings() if policy is None else replace(policy, rotate_on=()),
-        cookie=CookiePolicy(persistent=not settings.SESSION_EXPIRE_AT_BROWSER_CLOSE),
+        cookie=CookiePolicy(
+            persistent=not settings.SESSION_EXPIRE_AT_BROWSER_CLOSE, no_store=options.pop("no_store", False)
+        ),
         transport=KeyTransport(),
         short_ids=True,
         **options,

@@ -23,6 +23,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
+from limpet import events
 from limpet._cookies import find
 from limpet._serving import SAFE, comes_from_elsewhere
 from limpet.adapters.django._settings import manager, slides
@@ -56,7 +57,9 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
                 session.rivals = values
             if manager().engine.description is not None:
                 agent = meta.get("HTTP_USER_AGENT", "").encode("latin-1", "replace")
-                session.context = {"headers": [(b"user-agent", agent)], "client": (meta.get("REMOTE_ADDR", ""), 0)}
+                context = {"headers": [(b"user-agent", agent)], "client": (meta.get("REMOTE_ADDR", ""), 0)}
+                session.context = context
+                events.CLIENT.set(context)
             session.cross_site = request.method not in SAFE and _is_cross_site(meta)
         request.session = session
 
@@ -135,11 +138,11 @@ def _finish(
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
     if spoken:
-        _tell_caches(response, name in response.cookies)
+        _tell_caches(response, name in response.cookies, no_store=manager().cookie.no_store)
     return response
 
 
-def _tell_caches(response: HttpResponseBase, sends: bool) -> None:
+def _tell_caches(response: HttpResponseBase, sends: bool, *, no_store: bool) -> None:
     """Say that the response is about one browser: RFC 9110, section 12.5.5, and RFC 9111, section 5.2.2."""
     if response.has_header("Vary"):
         patch_vary_headers(response, ("Cookie",))
@@ -149,7 +152,7 @@ def _tell_caches(response: HttpResponseBase, sends: bool) -> None:
     if sends and "no-store" not in said and "private" not in said:
         response.headers["Cache-Control"] = "no-store"
     elif not said:
-        response.headers["Cache-Control"] = "private"
+        response.headers["Cache-Control"] = "no-store" if no_store else "private"
 
 
 def _set_cookie(response: HttpResponseBase, session: SessionStore, key: str, age: int | None) -> None:

@@ -18,6 +18,7 @@ from werkzeug.http import http_date
 
 from limpet import wsgi
 from limpet._blocking import drive
+from limpet._core.engine import Engine
 from limpet._core.session import state_of
 from limpet._core.state import ACCESSED, CLOSED, ENDED, OPEN, OVER, READY, STARTED, WRITTEN, SessionState
 from limpet._doors import mark
@@ -205,7 +206,7 @@ class SessionInterface(Contract):
         accessed = bool(state.flags & ACCESSED)
         state.phase = STARTED
         if tokens or accessed:
-            session.sent = _mark(response.headers, session.middleware.manager.engine.vary, tokens, accessed)
+            session.sent = _mark(response.headers, session.middleware.manager.engine, tokens, accessed)
         if tokens:
             session.middleware.check_test_client(current_request.environ)
         if response.is_streamed and not response.direct_passthrough:
@@ -316,12 +317,12 @@ def _token_of(state: SessionState, session: FlaskSession) -> str | None:
     return found[0] if found else None
 
 
-def _mark(headers: Headers, vary: bytes, tokens: Sequence[Header], accessed: bool) -> list[tuple[str, str]]:
+def _mark(headers: Headers, engine: Engine, tokens: Sequence[Header], accessed: bool) -> list[tuple[str, str]]:
     """Add to the headers of a response what it needs for its session; return that."""
     spoken = [pair for pair in headers if pair[0].lower() in _SPOKEN]
     for name, _ in spoken:
         headers.remove(name)
-    marked = mark(spoken, vary, tokens, accessed)
+    marked = mark(spoken, engine.vary, tokens, accessed, engine.no_store)
     for name, value in marked:
         headers.add(name, value)
     return [pair for pair in marked if pair not in spoken]

@@ -21,7 +21,7 @@ __all__ = ["fresh_login"]
 Guard: TypeAlias = "Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]"
 
 
-def fresh_login(minutes: float = 5, *, manager: SessionManager | None = None) -> Guard:
+def fresh_login(minutes: float | None = 5, *, level: str | None = None, manager: SessionManager | None = None) -> Guard:
     """Return the guard that lets in who logged in at most so long ago.
 
     ::
@@ -29,20 +29,21 @@ def fresh_login(minutes: float = 5, *, manager: SessionManager | None = None) ->
         @post("/account/delete", guards=[fresh_login(minutes=5)])
         async def delete(session: SessionDep) -> None: ...
 
-    Everybody else gets 401 (`NotAuthorizedException`), with the challenge that says how old a login may be. As any
-    guard, it may stand on a controller, a router or the application.
+    Everybody else gets 401 (`NotAuthorizedException`), with the challenge that says how old a login may be, and of
+    which level. As any guard, it may stand on a controller, a router or the application.
 
     Args:
-        minutes: How long a login is fresh.
+        minutes: How long a login is fresh. None: however old it is.
+        level: The ``acr`` that it has to have, or a higher one; see `limpet.Session.is_fresh`.
         manager: Whose session, where the application has several managers.
 
     Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3; RFC 9470, section 3, for the challenge.
     """
-    headers = {HEADER: challenge(minutes)}
+    headers = {HEADER: challenge(minutes, level)}
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         session = await get_session(connection, manager).load()
-        if not session.is_fresh(minutes):
+        if not session.is_fresh(minutes, level=level):
             raise NotAuthorizedException(REFUSAL, headers=headers)
 
     return guard

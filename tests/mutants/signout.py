@@ -1,0 +1,111 @@
+"""Breakages of signing out from outside."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.breakage import Breakage
+
+__all__ = ["SIGNOUT"]
+
+LOGOUTS: Final = "signout/test_wrong_logouts.py::test_a_wrong_logout_token_is_refused"
+EVENTS: Final = "signout/test_wrong_events.py::test_a_wrong_event_is_refused"
+
+SIGNOUT: Final = (
+    Breakage(
+        "a token of any type ends sessions",
+        "signout/_tokens.py",
+        "verify",
+        'kind not in types and not (kind in (None, "jwt") and untyped and issuer.untyped)',
+        "False",
+        LOGOUTS,
+    ),
+    Breakage(
+        "the header of a token says how it is verified",
+        "signout/_tokens.py",
+        "verify",
+        "not isinstance(algorithm, str) or algorithm not in issuer.algorithms",
+        "not isinstance(algorithm, str)",
+        LOGOUTS,
+    ),
+    Breakage(
+        "a critical header is passed over",
+        "signout/_tokens.py",
+        "verify",
+        '"crit" in header or "b64" in header',
+        "False",
+        LOGOUTS,
+    ),
+    Breakage(
+        "a logout token may be for others as well",
+        "signout/_claims.py",
+        "check_logout",
+        "not set(audience) <= set(issuer.audiences)",
+        "not set(audience) & set(issuer.audiences)",
+        LOGOUTS,
+    ),
+    Breakage(
+        "an ID token is a logout token",
+        "signout/_claims.py",
+        "check_logout",
+        '"nonce" in claims',
+        "False",
+        LOGOUTS,
+    ),
+    Breakage(
+        "a token that never ends is taken",
+        "signout/_claims.py",
+        "_check_times",
+        'expires and claims["exp"] <= seconds - leeway',
+        "False",
+        LOGOUTS,
+    ),
+    Breakage(
+        "an access token is a security event",
+        "signout/_claims.py",
+        "check_event",
+        "if name in claims:\n    __X__",
+        "pass",
+        EVENTS,
+    ),
+    Breakage(
+        "two processes use one token",
+        "signout/_once.py",
+        "Use.finish",
+        "await self._storage.update(self._key, done, before.version, insist=True) is None",
+        "await self._storage.update(self._key, done, before.version, insist=True) is not Ellipsis",
+        "signout/test_once.py::test_of_one_token_at_once_one_counts",
+    ),
+    Breakage(
+        "a use that broke off is a use",
+        "signout/_once.py",
+        "begin",
+        'None if facts is None or facts.get("used") else Use(storage, key, met)',
+        "None",
+        "signout/test_once.py::test_a_use_that_broke_off_can_be_tried_again",
+    ),
+    Breakage(
+        "a sub of another issuer is one's own",
+        "signout/_subjects.py",
+        "_resolved",
+        "(sub,) if named == issuer.issuer else ()",
+        "(sub,)",
+        "signout/test_right_messages.py::test_what_an_event_ends",
+    ),
+    Breakage(
+        "anybody fills the store by way of the front channel",
+        "signout/_endpoint.py",
+        "SignOut._front_channel",
+        "await self._manager.engine.storage.load(marks.tag_key(found.sid_tag, sid)) is not None",
+        "True",
+        "signout/test_right_messages.py::test_the_front_channel_writes_nothing_about_what_it_does_not_know",
+    ),
+    Breakage(
+        "keys are fetched for every token that names an unknown one",
+        "signout/_keys.py",
+        "KeyRing._fetch",
+        "self._tried is not None and 0 <= now - self._tried < _PAUSE",
+        "False",
+        "signout/test_keys.py::test_tokens_with_keys_that_nobody_has_cost_the_provider_little",
+    ),
+)
