@@ -101,8 +101,7 @@ class Engine(Context):
         self.transport = transport
         self.serializer: Serializer = serializer
         self.namespace = namespace
-        self.id_sealer = id_sealer
-        self.cookie_limit = cookie_limit
+        self.id_sealer, self.cookie_limit = id_sealer, cookie_limit
         self.farewell: Sequence[Header] = tuple(farewell)
         self.description = self.emitter.describe = describe
         self.importers: Sequence[Importer] = tuple(importers)

@@ -75,12 +75,11 @@ class Storage:
         self.clock: Callable[[], int] = emitter.clock
         self.key_of = key_of
         powers = Powers(self.kept)
-        self._many, self._replaces, self._pages, self._finds = powers.many, powers.replaces, powers.pages, powers.finds
-        self._urgent = powers.urgent
+        self._many, self._pages, self._finds = powers.many, powers.pages, powers.finds
+        self._replaces, self._urgent = powers.replaces, powers.urgent
         self.immediate: bool = powers.immediate
         self.has_marks: bool = powers.is_findable if self.is_server_side else self.kept is not None
-        within = powers.settles_within
-        self._settles = within is not None and within <= rules.policy.store_timeout
+        self._settles = powers.settles_within is not None and powers.settles_within <= rules.policy.store_timeout
         self.positions: Positions = Positions(self, rules.policy, host, monotonic)
 
     # -- calls

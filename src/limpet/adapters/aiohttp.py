@@ -30,8 +30,8 @@ from limpet.manager import SessionManager
 try:
     from aiohttp import hdrs, web
     from aiohttp.payload import AsyncIterablePayload
-except ModuleNotFoundError as error:
-    raise MissingDependency("limpet.adapters.aiohttp", "aiohttp") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("limpet.adapters.aiohttp", "aiohttp") from _error
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware

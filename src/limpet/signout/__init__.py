@@ -24,8 +24,8 @@ from limpet.errors import MissingDependency
 
 try:
     import joserfc as _  # noqa: F401 - asked for here, so that its absence is said in a sentence
-except ImportError as error:
-    raise MissingDependency("limpet.signout", "signout") from error
+except ImportError as _error:
+    raise MissingDependency("limpet.signout", "signout") from _error
 
 from limpet.signout._endpoint import SignOut
 from limpet.signout._issuers import Issuer

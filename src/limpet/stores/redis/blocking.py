@@ -2,8 +2,8 @@
 
 As with the connections that stay at hand (`limpet.stores.redis.idle`), redis-py opens, authenticates, finds the primary
 and notices what is wrong; what a call of the client does around that is left out. Each call has a connection of its own
-as long as it lasts, and one that idles stays here, unless its client was given, which others may use too. How many there
-are is bounded here, since not every pool of redis-py lets a caller wait.
+as long as it lasts, and one that idles stays here, unless its client was given, which others may use too. How many
+there are is bounded here, since not every pool of redis-py lets a caller wait.
 """
 
 from __future__ import annotations
