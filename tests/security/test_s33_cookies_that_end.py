@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, LimpetError, Session, SessionPolicy, StoreUnavailable
-from limpet._core.positions import JOURNAL
+from limpet._core.journal import JOURNAL
 from limpet._wire import marks
 from limpet.asgi import SessionMiddleware
 from limpet.events import SessionReused, WriteAfterEnd

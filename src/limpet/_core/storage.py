@@ -12,8 +12,9 @@ from typing import Final, TypeVar, cast
 
 from limpet import events
 from limpet._core import plan
+from limpet._core.journal import JOURNAL, Journal
 from limpet._core.plan import Rules
-from limpet._core.positions import JOURNAL, Journal, Positions
+from limpet._core.positions import Positions
 from limpet._emitter import Emitter
 from limpet._native import caused
 from limpet._powers import NO_RECORDS, NoRecords, Powers
