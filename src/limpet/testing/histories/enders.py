@@ -203,10 +203,16 @@ class Enders:
             logs_in = subject in names or (visit.imports and not names)
             if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
                 own = f"visit {visit.number}"
-                for name in (*visit.tokens, *([families.kin(visit.out)] if visit.out else [])):
+                known = [token for token in families.goes_by(visit) if not self._is_forgotten(token, before)]
+                for name in (*known[:1], *([families.kin(visit.out)] if visit.out else [])):
                     together.join(name, own)
                 newer[own] = visit
         return list({together.find(own): visit for own, visit in newer.items()}.values())
+
+    def _is_forgotten(self, token: str, before: int) -> bool:
+        """Tell whether an operator can have ended the session of an id: nothing is kept by which it could be known."""
+        session = self.families.session(token)
+        return token in self.families.issuer and self.revoked_since(session, self.families.birth(session), before)
 
     def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
         """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
@@ -222,8 +228,8 @@ class Enders:
         for visit in families.acts:
             if visit.sent >= (at.end if own else at.loaded) or (visit is at and not own):
                 continue
-            if self.server and visit.ok and families.met(visit) == session:
-                used = max(used, visit.elapsed)  # a use counts from when the request began
+            if self.server and visit.ok and visit.act.kind != "open" and families.met(visit) == session:
+                used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
             near = {families.kin(other) for other in families.presented(visit)}
             near |= {families.kin(visit.out)} if visit.out else set()
             if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
@@ -232,14 +238,29 @@ class Enders:
             now - used + margin + _TOUCH >= IDLE * 1000 or now - families.birth(session).elapsed + margin >= _ABSOLUTE
         )
 
+    def expired_meanwhile(self, visit: Visit) -> bool:
+        """Tell whether a session that a request began itself can have reached a deadline before the request ended."""
+        took = visit.until - visit.elapsed + (0 if self.rules.exact else _MARGIN)
+        return took + _TOUCH >= IDLE * 1000 or (visit.sets_deadline and took >= DEADLINE * 1000)
+
     def is_idle(self, session: str, at: Visit) -> bool:
         """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
         families = self.families
         near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
+        near = [visit for visit in near if visit.act.kind != "open"]
         used = [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
         used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
         used += [families.birth(session).until]
         return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
+
+    def may_be_over(self, session: str, visit: Visit) -> bool:
+        """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
+        return self.may(session, visit.end, but=visit) or self.deadline(session, visit, own=True)
+
+    def clock_moved(self, visit: Visit) -> bool:
+        """Tell whether time passed during a request."""
+        ticks = (there for there in self.families.acts if there.moves_the_clock)
+        return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
 
     # -- what must have
 

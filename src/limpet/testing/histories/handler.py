@@ -56,6 +56,7 @@ class Handler:
         self.names, self.constant, self.problems, self.tick = names, constant, problems, tick
         self.lost = False
         self.held: Any = None
+        self.pushed: list[int] = []  # what was added to that, wherever a merge has put it
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
         self.fresh = not visit.alive
         self.stored = session.public_id is not None
@@ -114,6 +115,7 @@ class Handler:
         """Save, and settle what became of what was written."""
         began = len(self.visit.events)
         self.bare(failed=False)
+        emptied = not self.lost and group.removes and not self.session and self.session.subject is None
         try:
             await save()
         except BaseException as error:
@@ -124,10 +126,12 @@ class Handler:
             raise
         self.settle(group, began)
         if not last:
-            if self.visit.emptied and self.session.public_id is None:
+            over = emptied and self.session.public_id is None
+            if over:
                 self.fresh, self.stored = True, False
             self._look()
             self.group = self._group()
+            self.group.anew = over
 
     def settle(self, group: Group, began: int, *, failed: bool = False) -> None:
         """Note what became of what was written, after a save that raised nothing."""
@@ -161,7 +165,7 @@ class Handler:
         except LimpetError:
             group.state, group.ended = "unknown", self.stage.tick()
             raise
-        if self.session.public_id is None and not group.moves and not had:
+        if self.session.public_id is None and not had:
             return  # a session without an id needs no lock, and is saved at the end
         self.settle(group, began)
         self._look()
@@ -250,6 +254,7 @@ class Handler:
             self._hold()
         held: Any = self.held
         held.append(self._note())
+        self.pushed.append(self.group.atoms[-1])
 
     def _unset(self) -> None:
         keys = sorted(key for key in self.session if key.startswith("k"))
@@ -258,7 +263,7 @@ class Handler:
             self.group.removed.append(self.session.pop(keys[0]))
 
     def _empty(self) -> None:
-        self.group.removed.extend(atoms_of(dict(self.session)))
+        self.group.removed.extend([*atoms_of(dict(self.session)), *self.pushed])
         for key in list(self.session):
             self.group.removes = True
             self.session.pop(key)
