@@ -165,7 +165,7 @@ async def test_an_outage_never_logs_anybody_in(mode: str, monkeypatch: pytest.Mo
         raise GONE
 
     with monkeypatch.context() as broken:
-        for name in ("load", "create", "update"):
+        for name in ("load", "load_many", "create", "update"):
             broken.setattr(notes(site), name, away)
         for path in ("/read", "/write", "/logout"):
             answer = await site.ask(path, token)
