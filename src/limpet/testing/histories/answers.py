@@ -58,12 +58,14 @@ class Answers:
                 yield f"#{visit.number} takes a cookie back, and ended nothing"
             elif visit.out:
                 yield from self._is_due(visit, met, moves=moves, ends=ends)
-            elif told or last.removes:
+            elif told:
+                continue
+            elif met is None and not visit.tokens and wrote and not ends and not self._may_be_lost(visit):
+                yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
+            elif last.removes:
                 continue
             elif moves and last.moves and last.state == "saved" and (wrote or not last.fresh):
                 yield f"#{visit.number} changed an id, and handed out none"
-            elif met is None and not visit.tokens and wrote and not ends and not self._may_be_lost(visit):
-                yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
             elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
                 yield f"#{visit.number} logged out, and its cookie was not taken back"
 

@@ -54,7 +54,7 @@ class Handler:
     ) -> None:
         self.stage, self.numbers, self.visit, self.session = stage, numbers, visit, session
         self.names, self.constant, self.problems, self.tick = names, constant, problems, tick
-        self.lost = False
+        self.lost = self.ending = False
         self.held: Any = None
         self.pushed: list[int] = []  # what was added to that, wherever a merge has put it
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
@@ -107,7 +107,9 @@ class Handler:
         return group
 
     def _look(self) -> None:
-        """A handler can see that its session is gone."""
+        """A handler can see that its session is gone, unless it has ended it itself and that is not saved yet."""
+        if self.ending:
+            return
         self.lost = self.lost or (self.stored and self.session.public_id is None)
         self.stored = self.session.public_id is not None
 
@@ -141,6 +143,7 @@ class Handler:
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
         self.lost = self.lost or told
+        self.ending = False
 
     def bare(self, *, failed: bool) -> None:
         """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""
@@ -303,6 +306,7 @@ class Handler:
     def _logout(self) -> None:
         self.session.logout()
         self._begin_again()
+        self.ending = True
         self.group.moves = False
         self.group.ends = True
         self.visit.subject, self.visit.tagged = None, False
