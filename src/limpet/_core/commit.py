@@ -117,6 +117,8 @@ async def _steps(
     before = None if state.read is None else state.read.record.version
     if todo.end:
         await _end(engine, state, engine.clock() if attempt is None else attempt.now)
+        if attempt is not None:
+            attempt.payload = b""  # what is written now names what it came from
     step = todo.step
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
@@ -333,7 +335,7 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
         ended = True
     for target in targets:
         await tags.leave(engine, target)
-    if len(targets) > 1 and state.draft is not None and engine.policy.max_sessions is not None:
+    if targets and state.draft is not None and engine.policy.max_sessions is not None:
         state.draft.lineage = lineage_of(*(target.key or "" for target in targets))
     after = await ending.successor(engine, state.gone)
     if after is not None:
