@@ -231,6 +231,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
     failure: Exception | None = None
     try:
         if merges:
+            attempt.draft.seen = attempt.draft.seen if how == "login" else 0
             conflict.merge_in(attempt, found, old.base)
         else:
             attempt.encode()
@@ -260,6 +261,7 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
     await attempt.drop_made()
     state.out = state.line = None
     attempt.patient = old.saved
+    attempt.draft.seen = 0  # as it was read: what the other session has seen counts
     while isinstance(found, Found) and found.record.subject == state.subject:
         conflict.merge_in(attempt, found, base)
         state.read = Read(b"", found.key, found.record, found.contents.ends)

@@ -46,6 +46,17 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a login with an id that is changed, beside one with the new id": Known(
         (by(0, "nest"), by(0, "tagged:ann"), Act(steps=("regenerate",)), Act(steps=("login:ann",))), ONE
     ),
+    "a login with the id before a logout, beside one with the id after it": Known(
+        (
+            by(0, "nest"),
+            beside(0, "nest", worker=0),
+            by(0, "login:ann", stale=1),
+            Act(steps=("login:ann", "restart")),
+            Act(steps=("login:ann",)),
+            Act(steps=("tagged:ann",)),
+        ),
+        Rules(max_sessions=2),
+    ),
     "two logins from a session whose id is changed": Known(
         (
             by(0, "login:ann"),
@@ -91,6 +102,13 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "a logout after a login that was revoked": Known(
         (by(0, "set"), by(0, "login:ann", "save", "append", "save", "logout"), Act("spare:ann"))
+    ),
+    "a renewal beside the end of all others": Known(
+        (by(0, "login:ann"), operator("spare:ann"), Act("tick"), Act(steps=("nest",))), Rules(renews=True)
+    ),
+    "two renewals beside the end of all others": Known(
+        (by(0, "login:ann"), operator("tick"), by(0), operator("spare:ann"), Act(steps=("long",)), Act(steps=("set",))),
+        Rules(renews=True, queues=False),
     ),
     "all others are ended twice at once": Known((by(0, "login:ann"), Act("spare:ann"), Act("spare:ann"))),
     "a list that is removed while two requests add to it": Known(

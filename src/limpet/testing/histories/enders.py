@@ -112,7 +112,7 @@ class Enders:
         Args:
             old: The old session of a request is meant, and not its login.
         """
-        families, taken = self.families, set[object]()
+        families, makers = self.families, list[Visit]()
         subject = self.families.history.names["ann"] if old else visit.subject
         for session in families.sessions():
             made = families.made[session]
@@ -120,11 +120,9 @@ class Enders:
                 continue
             if session in families.presented(visit) or self.are_twins(visit, made):
                 continue
-            if self.must(session, visit.sent) is None:
-                gone = any(
-                    self.revoked_since(each, families.birth(each), visit.end) for each in families.presented(made)
-                )
-                taken.add(session if gone or not made.tokens else made.tokens)
+            known = [other for other in makers if made.tokens and other.tokens == made.tokens]
+            if self.must(session, visit.sent) is None and not any(self.are_twins(made, other) for other in known):
+                makers.append(made)
         lost = sum(
             not there.sends and any(group.login == subject for group in there.groups)
             for there in families.acts
@@ -135,7 +133,16 @@ class Enders:
             for there in families.acts
             if there is not visit
         )  # of an old session that two requests moved here, or that was logged out meanwhile
-        return self.rules.max_sessions is not None and len(taken) + lost >= self.rules.max_sessions
+        lost += sum(self._leaves_one(there, visit, subject) for there in families.acts if there is not visit)
+        return self.rules.max_sessions is not None and len(makers) + lost >= self.rules.max_sessions
+
+    def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
+        """Tell whether a change of id can have a new record for a moment, as an operator has ended the old one."""
+        families = self.families
+        if not there.tries[0] or there.out or there.sent >= visit.end or visit.sent >= there.end:
+            return False
+        own = [session for session in families.presented(there) if families.subject(session) == subject]
+        return any(self.revoked_since(session, families.birth(session), there.end) for session in own)
 
     def are_twins(self, one: Visit, other: Visit) -> bool:
         """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""
