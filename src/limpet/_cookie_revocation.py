@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from limpet._core.positions import JOURNAL, number_of, subject_key
+from limpet._core.journal import JOURNAL
+from limpet._core.positions import number_of, subject_key
 from limpet._wire import marks
 from limpet._wire.record import Contents
 from limpet.contract import NEVER
@@ -74,7 +75,7 @@ class Revocation:
             record = await storage.load(key)
         facts = {} if record is None else marks.read(record.payload)
         # A damaged mark ends what it is about: trouble in the store never logs anybody in.
-        if facts is None or facts.get("ended"):
+        if facts is None or facts.get("ended") or (self.mode == "epoch" and journal.seq < 0):
             limit = NEVER
         elif self.mode == "epoch":
             limit = number_of(record, journal.seq)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, logins, places, rotation
+from limpet._core import conflict, ending, logins, places
 from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
 from limpet._core.state import (
@@ -109,7 +109,7 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
     limit = places.limit_of(engine, subject)
     if limit is None:
         return True
-    own = places.Places(lineages=frozenset({places.lineage_of(key)}))
+    own = places.Places(frozenset({key}))
     rank = (0, 0 if engine.policy.when_full == "refuse" else min(began or engine.clock(), engine.clock()), "")
     if await places.has_room(engine, subject, limit, own, rank):
         return True
@@ -201,11 +201,11 @@ async def close(attempt: Attempt) -> None:
     if gone is not None and gone.successor == made.key:
         return
     if gone is not None and gone.successor is not None and gone.how != "login":
-        found = await engine.storage.locate(b"", gone.successor)
+        found = await engine.storage.locate(b"", gone.successor, met_alive=True)
         gone = found if isinstance(found, Gone) else gone
     if how == "import":
-        if gone is not None and gone.successor is not None and old.saved and not isinstance(found, Found):
-            found = await engine.storage.locate(b"", gone.successor)  # a login takes along what was saved meanwhile
+        if old.saved and not isinstance(found, Found):
+            found = await _heir(engine, gone)
         if isinstance(found, Found) and found.record.subject != state.subject:
             found = gone
         await _join(attempt, found, old)
@@ -231,6 +231,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
     failure: Exception | None = None
     try:
         if merges:
+            attempt.draft.seen = attempt.draft.seen if how == "login" else 0
             conflict.merge_in(attempt, found, old.base)
         else:
             attempt.encode()
@@ -245,19 +246,37 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
         conflict.ended_meanwhile(attempt)
 
 
+async def _heir(engine: Context, gone: Found | Gone | None) -> Found | Gone | None:
+    """Return what became of a session: a login or a new id takes along what was saved."""
+    for _ in range(engine.policy.merge_attempts):
+        if not isinstance(gone, Gone) or gone.successor is None:
+            break
+        gone = await engine.storage.locate(b"", gone.successor, met_alive=True)
+    return gone
+
+
 async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
     """Save into the session that another request made of the same old one, and hand out nothing."""
-    engine, state = attempt.engine, attempt.state
+    engine, state, base = attempt.engine, attempt.state, old.base
     await attempt.drop_made()
     state.out = state.line = None
-    if not isinstance(found, Found):
-        state.read = None
-        conflict.ended_meanwhile(attempt, found)
-        return
-    conflict.merge_in(attempt, found, old.base)
-    state.read = Read(b"", found.key, found.record, found.contents.ends)
-    if not engine.same(attempt.payload, found.record.payload):
-        await conflict.update(attempt)
+    attempt.patient = old.saved
+    attempt.draft.seen = 0  # as it was read: what the other session has seen counts
+    while isinstance(found, Found) and found.record.subject == state.subject:
+        conflict.merge_in(attempt, found, base)
+        state.read = Read(b"", found.key, found.record, found.contents.ends)
+        record = attempt.record()
+        if engine.same(attempt.payload, found.record.payload):
+            return
+        met = await engine.storage.update(found.key, record, found.record.version)
+        if met is None:
+            attempt.saved(b"", found.key, record)
+            return
+        base = found.record.payload
+        there = await engine.storage.judge(b"", found.key, met, met_alive=True) if isinstance(met, Record) else None
+        found = await _heir(engine, there) if old.saved else there
+    state.read = None
+    conflict.ended_meanwhile(attempt, found if isinstance(found, Gone) else None)
 
 
 async def forget(engine: Context, state: SessionState, now: int) -> bool:
@@ -282,7 +301,7 @@ async def forget(engine: Context, state: SessionState, now: int) -> bool:
         there = await engine.storage.load(key)
     if there is None:
         return False
-    await rotation.bury(now, engine, Read(b"", key, there), "logout", None)
+    await ending.bury(now, engine, Read(b"", key, there), "logout", None)
     return True
 
 

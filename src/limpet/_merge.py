@@ -43,7 +43,7 @@ depth it stands.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from decimal import Decimal
@@ -121,6 +121,7 @@ def merge(
     rules: Mapping[str, Rule] = _NO_RULES,
     strict: bool = False,
     merged: bool = False,
+    revived: Collection[str] = (),
 ) -> Merged:
     """Return the session that holds the changes of both requests; the arguments stay as they are.
 
@@ -134,6 +135,8 @@ def merge(
         strict: Treat every key without a rule of its own as ``"strict"``.
         merged: Theirs came of a merge with base, so that lists hold what base held, though not in front: what mine
             appended since is appended.
+        revived: Keys for which that holds as well: they were deleted in between, and mine had stayed. Base is what was
+            there before.
 
     Raises:
         SessionConflict: A strict key was changed by both, or theirs is nothing that an increment can be added to;
@@ -141,7 +144,7 @@ def merge(
         UnstorableValue: A value cannot be encoded; the error's path begins with its key.
     """
     data: dict[str, Any] = {}
-    walk = _Walk(encode, merged=merged)
+    walk = _Walk(encode)
     strict_keys: list[str] = []
     uncountable: list[str] = []
     for key in _keys(mine, theirs, base):
@@ -165,6 +168,7 @@ def merge(
             strict_keys.append(key)
             continue
         else:
+            walk.already = merged or key in revived
             value = walk.merged(key, before, _as_stored(here, key, mine_bytes, encode), there)
         if value is not MISSING:
             data[key] = value
@@ -255,11 +259,11 @@ def _as_stored(value: Any, key: str, data: bytes | None, encode: Encode) -> Any:
 class _Walk:
     """Merges values that both sides changed, in one walk down; nothing is encoded again on the way."""
 
-    __slots__ = ("_already", "_encode", "overwritten")
+    __slots__ = ("_encode", "already", "overwritten")
 
-    def __init__(self, encode: Encode, *, merged: bool) -> None:
+    def __init__(self, encode: Encode) -> None:
         self._encode = encode
-        self._already = merged
+        self.already = False
         self.overwritten: list[str] = []
 
     def merged(self, key: str, base: Any, mine: Any, theirs: Any) -> Any:
@@ -303,7 +307,7 @@ class _Walk:
             return mine, True
         if mine_start == common and len(mine) == size:
             return _own(theirs), False
-        if mine_start == common and (their_start == common or self._already):
+        if mine_start == common and (their_start == common or self.already):
             return [*_own(theirs), *mine[size:]], False
         if mine_start != their_start or encode(mine[size:]) != encode(theirs[size:]):
             self.overwritten.append(_below(path, key))

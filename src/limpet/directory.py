@@ -16,7 +16,7 @@ from limpet import _listing as listing
 from limpet import events
 from limpet._acts import Act, hear
 from limpet._cookie_revocation import require
-from limpet._core import locks, plan
+from limpet._core import ending, locks, plan
 from limpet._core.engine import Engine
 from limpet._core.positions import subject_key
 from limpet._core.session import Session, state_of
@@ -92,7 +92,7 @@ class Directory:
             await revocation.end_lineage(engine.storage, public_id)
             return 1
         record = await engine.storage.load(public_id) if is_key(public_id) else None
-        if record is None or not await self._end(public_id, record):
+        if record is None or not await self._end(public_id, record, lambda key, there: False):
             return 0
         if events.ACTOR.get()[0] is not None and engine.storage.has_marks:
             note = Act(what="session", tag=public_id[:8], subject=record.subject).note(engine)
@@ -276,7 +276,7 @@ class Directory:
         while True:
             page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
             kept = [listing.decoded(engine, key, record) for key, record in page if not marks.is_mark(record.payload)]
-            ended += await self._end_page([(one.key, one.record) for one in kept if _is_over(one, number, tag)])
+            ended += await self._end_page(kept, number, tag)
             if progress is not None:
                 progress(ended)
             if cursor is None:
@@ -290,8 +290,7 @@ class Directory:
         """
         ended = 0
         async for page in listing.pages_of(self._engine, subject):
-            over = [one for one in page if _is_over(one, number, tag) and one.key not in spared]
-            ended += await self._end_page([(one.key, one.record) for one in over])
+            ended += await self._end_page([one for one in page if one.key not in spared], number, tag)
         return ended
 
     async def _spare(self, spared: Session | str, number: int) -> str:
@@ -320,12 +319,16 @@ class Directory:
                 state.read = Read(found.raw, found.key, record, read.ends)
         return found.key
 
-    async def _end_page(self, records: Sequence[tuple[str, Record]]) -> int:
-        return sum(await self._engine.runtime.together([partial(self._end, key, record) for key, record in records]))
+    async def _end_page(self, page: Sequence[Kept], number: int, tag: tuple[str, str] | None) -> int:
+        def spares(key: str, there: Record) -> bool:  # it was written to: by who spares it, it may be
+            return not _is_over(listing.decoded(self._engine, key, there), number, tag)
 
-    async def _end(self, key: str, record: Record) -> bool:
+        steps = [partial(self._end, one.key, one.record, spares) for one in page if _is_over(one, number, tag)]
+        return sum(await self._engine.runtime.together(steps))
+
+    async def _end(self, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
         engine = self._engine
-        ended = await engine.storage.end(key, record)
+        ended = await ending.remove(engine, key, record, spares)
         if ended:
             engine.emit(events.SessionRevoked, key, subject=record.subject)
         return ended

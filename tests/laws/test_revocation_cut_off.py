@@ -1,8 +1,9 @@
-"""A process dies in ``revoke_all(except_=...)``: what it has begun spares nobody from the next revocation."""
+"""A process dies in ``revoke_all``: what it has begun spares nobody from the next revocation, and ends nobody later."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager, StoreUnavailable
+from limpet._core.journal import JOURNAL
 from limpet._core.positions import subject_key
+from limpet.contract import Record
 from tests.laws.site import Browser, Shop, Site, look
 from tests.laws.unlucky import HOW, How, Unlucky
 
@@ -143,3 +146,80 @@ async def test_two_that_spare_at_once_both_come_to_an_end(site: Site, alike: boo
             return
         assert await _whose(other, *spared, *ended) == [*names, None, None], at
     raise AssertionError(f"it makes {STEPS} writes or more")
+
+
+@pytest.mark.parametrize("spares", [True, False], ids=["spares one", "spares none"])
+async def test_a_login_after_a_revocation_that_was_cut_off_stays(site: Site, spares: bool) -> None:
+    """The process has noted the revocation and dies before it takes effect: that of somebody else ends no login since.
+
+    The marks of both names are in one group of the journal, so that the one's number makes sessions look at the other.
+    """
+    for at in range(1, STEPS):
+        ann, store = f"ann {at}", Unlucky(site.connect())
+        shop, other = site.worker(store=store), site.worker()
+        bob = _other_name(ann, alike=True)
+        mine = await site.browser().login(other, ann)
+        key = await _key(mine, other) if spares else None
+        await shop.manager.sessions_of(ann)
+        store.arm("dies after", at)
+        with suppress(StoreUnavailable):
+            await shop.manager.revoke_all(ann, except_=key)
+        later = await site.browser().login(other, ann)
+        await other.manager.revoke_all(bob)
+        assert await _whose(other, later) == [ann], at
+        await other.manager.revoke_all(ann)
+        assert await _whose(other, later, mine) == [None, None], at
+        if not store.met:
+            return
+    raise AssertionError(f"it makes {STEPS} writes or more")
+
+
+async def _damage(shop: Shop) -> None:
+    storage = shop.manager.engine.storage
+    journal = await storage.load(JOURNAL)
+    assert journal is not None
+    damaged = Record(journal.version ^ 1, journal.payload[:-2], journal.accessed, journal.expires)
+    assert await storage.replace(JOURNAL, damaged, journal.version) is None
+
+
+AFTER: dict[str, Callable[[Site, Shop], Awaitable[Any]]] = {
+    "a login": lambda site, shop: site.browser().login(shop, "zoe"),
+    "a revocation": lambda site, shop: shop.manager.revoke_all("zoe"),
+    "a revocation that spares": lambda site, shop: shop.manager.revoke_all("zoe", except_="0" * 64),
+}
+
+
+@pytest.mark.parametrize("then", AFTER)
+async def test_a_damaged_journal_ends_everyone_for_good(site: Site, then: str) -> None:
+    """Whom it had ended cannot be told any more; it is written anew by the next login or revocation."""
+    shop = site.worker()
+    for _ in range(3):
+        await shop.manager.revoke_all("bob")
+    ann = await site.browser().login(shop)
+    await _damage(shop)
+    assert await _whose(shop, ann) == [None]
+    other = site.worker()  # a process that knows no number from before
+    assert await _whose(other, ann) == [None]
+    await AFTER[then](site, other)
+    for worker in (shop, other, site.worker()):
+        assert await _whose(worker, ann) == [None]
+    bob = await site.browser().login(other, "bob")
+    assert await _whose(shop, bob) == ["bob"]
+    await shop.manager.revoke_all("bob")
+    assert await _whose(other, bob) == [None]
+
+
+async def test_a_journal_that_was_lost_begins_above_the_numbers_that_it_had(site: Site) -> None:
+    """A revocation of a subject that was revoked before holds all the same."""
+    shop = site.worker()
+    for _ in range(3):
+        await shop.manager.revoke_all("ann")
+    ann = await site.browser().login(shop)
+    storage = shop.manager.engine.storage
+    await storage.delete(JOURNAL)
+    site.clock.advance(1)
+    other = site.worker()
+    await other.manager.revoke_all("ann")
+    for worker in (shop, other):
+        assert await _whose(worker, ann) == [None]
+    assert await _whose(other, await site.browser().login(other)) == ["ann"]

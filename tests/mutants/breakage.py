@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tests.mutants.pattern import replaced
 
-__all__ = ["Breakage", "known"]
+__all__ = ["Breakage", "known", "of_one_browser"]
 
 
 class Breakage(NamedTuple):
@@ -40,3 +40,8 @@ class Breakage(NamedTuple):
 def known(history: str) -> str:
     """Return the test of one short history."""
     return f"properties/test_histories_known.py::test_what_went_wrong_once[{history}]"
+
+
+def of_one_browser(history: str) -> str:
+    """Return the test of one short history in which one browser sends several requests at once."""
+    return f"properties/test_histories_of_one_browser.py::test_one_browser_is_one_browser[{history}]"

@@ -218,7 +218,7 @@ WRITES: Final = (
         "a logout deletes the cookie alone",
         "_core/commit.py",
         "_end",
-        'grave = await rotation.bury(now, engine, target, "logout", None)',
+        'grave = await ending.bury(now, engine, target, "logout", None)',
         "grave = None",
         f"{SEC}s04_logout.py",
     ),

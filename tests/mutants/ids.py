@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.mutants.breakage import Breakage, known
+from tests.mutants.breakage import Breakage, known, of_one_browser
 
 __all__ = ["COOKIES", "IDS", "REVOCATIONS"]
 
@@ -30,7 +30,7 @@ IDS: Final = (
     ),
     Breakage(
         "a logout does not follow a renewal",
-        "_core/rotation.py",
+        "_core/ending.py",
         "bury",
         "if forward.is_forward(there.payload):\n    __MORE__\nelse:\n    continue",
         "return first",
@@ -61,10 +61,66 @@ IDS: Final = (
         known("a form sent again"),
     ),
     Breakage(
+        "a login does not look at the ids before the one that it came with",
+        "_core/logins.py",
+        "succeed_all",
+        "[key for key in places.ids_of(__X__) if key != done]",
+        "[]",
+        of_one_browser("a login with an id that is changed, beside one with the new id"),
+    ),
+    Breakage(
+        "a login that held its lock for too long is not counted again",
+        "_core/logins.py",
+        "insert",
+        "stands and lock.lost",
+        "False",
+        of_one_browser("a login that holds its lock for longer than it may"),
+    ),
+    Breakage(
+        "who is ended from outside goes on under a new id",
+        "_core/ending.py",
+        "remove",
+        "after is not None",
+        "False",
+        "laws/test_changed_ids.py::test_a_revocation_by_an_old_public_id_ends_what_became_of_it",
+    ),
+    Breakage(
+        "an emptied session that another tab keeps has its old id",
+        "_core/commit.py",
+        "_empty",
+        "attempt.flags & REGENERATE or __X__",
+        "False",
+        "laws/test_changed_ids.py::test_a_new_id_is_due_although_another_tab_keeps_an_emptied_session",
+    ),
+    Breakage(
+        "numbers that are carried back overwrite those of another tab",
+        "_core/rotation.py",
+        "abandon",
+        "state.increments = __X__",
+        "",
+        "laws/test_changed_ids.py::test_numbers_that_were_saved_under_an_id_that_is_taken_back_add_up",
+    ),
+    Breakage(
+        "a revocation that was cut off ends a login after it",
+        "_core/positions.py",
+        "Positions.admit",
+        "if 0 <= journal.seq < at:\n    __MORE__",
+        "",
+        "laws/test_revocation_cut_off.py::test_a_login_after_a_revocation_that_was_cut_off_stays",
+    ),
+    Breakage(
+        "a damaged journal is written anew as if nobody had been ended",
+        "_core/positions.py",
+        "Positions._facts_of",
+        "if facts is None:\n    __MORE__",
+        "facts = facts or {}",
+        "laws/test_revocation_cut_off.py::test_a_damaged_journal_ends_everyone_for_good",
+    ),
+    Breakage(
         "two logins from one id leave two sessions",
         "_core/logins.py",
         "take_place",
-        "there is None or there.subject is None or key == own",
+        "record is None or record.subject is None or key == own",
         "True",
         known("a form sent again"),
     ),
@@ -72,7 +128,7 @@ IDS: Final = (
         "a login ends somebody else's from the same id",
         "_core/logins.py",
         "take_place",
-        "there.subject != state.subject",
+        "record.subject != state.subject",
         "False",
         "races/test_ids.py::test_two_logins_at_once_both_stand",
     ),
@@ -80,7 +136,7 @@ IDS: Final = (
         "a form that is sent again counts as another browser",
         "_core/places.py",
         "Places.hold",
-        "kept.key in self.keys or __X__",
+        "not self.keys.isdisjoint(__X__)",
         "False",
         known("a form sent again"),
     ),
@@ -96,7 +152,7 @@ IDS: Final = (
         "logins at once are counted without a lock",
         "_core/logins.py",
         "insert",
-        'async with locks.Lock(engine, "limit", subject, life=__A__, wait=__B__):\n    __MORE__',
+        "async with lock:\n    __MORE__",
         "__MORE__",
         "subjects/test_races.py::test_refuse_under_fifty_logins_at_once",
     ),
@@ -152,8 +208,8 @@ IDS: Final = (
         "a change of id under way counts as two sessions",
         "_core/places.py",
         "by_browser",
-        "own if own in known else lineage or kept.key",
-        "kept.key",
+        "together[find(name)] = find(kept.key)",
+        "pass",
         "laws/test_predecessors.py",
     ),
     Breakage(

@@ -88,7 +88,7 @@ TASKS: Final = (
         "a logout leaves what another request moved in meanwhile",
         "_importing.py",
         "forget",
-        'await rotation.bury(now, engine, __X__, "logout", None)',
+        'await ending.bury(now, engine, __X__, "logout", None)',
         "pass",
         "laws/test_moving_in.py::test_a_logout_ends_what_another_request_moved_in_meanwhile",
     ),

@@ -12,10 +12,10 @@ from limpet.errors import StoreUnavailable
 from limpet.protocols import Header
 from limpet.serializers.msgpack import MsgpackSerializer
 
-__all__ = ["BROKEN_MANAGERS", "SwallowsFailures"]
+__all__ = ["BROKEN_MANAGERS", "SwallowsFailures", "with_sessions"]
 
 
-def _with(session: type[Session]) -> type[SessionManager]:
+def with_sessions(session: type[Session]) -> type[SessionManager]:
     """Return a manager whose handlers get sessions of that class."""
 
     class Manager(SessionManager):
@@ -121,11 +121,11 @@ def _shares_what_it_read(*settings: Any, **more: Any) -> SessionManager:
 
 
 BROKEN_MANAGERS: Final[dict[str, Callable[..., SessionManager]]] = {
-    "logs nobody out": _with(_LogsNobodyOut),
-    "keeps its id": _with(_KeepsItsId),
-    "shares its locks": _with(_SharesItsLocks),
-    "counts for itself": _with(_CountsForItself),
-    "writes when asked": _with(_WritesWhenAsked),
+    "logs nobody out": with_sessions(_LogsNobodyOut),
+    "keeps its id": with_sessions(_KeepsItsId),
+    "shares its locks": with_sessions(_SharesItsLocks),
+    "counts for itself": with_sessions(_CountsForItself),
+    "writes when asked": with_sessions(_WritesWhenAsked),
     "revokes nobody": _RevokesNobody,
     "saves failures": _SavesFailures,
     "sends no cookies": _SendsNoCookies,

@@ -62,6 +62,12 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a request with the id before a new id": Known((by(0, "login:ann"), by(0, "regenerate"), by(0, "append", stale=1))),
     "a logout beside a new id": Known((by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout"))),
     "the last key removed": Known((by(0, "set"), by(0, "empty"))),
+    "the last key removed, and a new id, beside a write": Known(
+        (by(0, "nest"), by(0, "append"), beside(0, "empty", "regenerate"))
+    ),
+    "numbers that are saved under a new id, which is taken back": Known(
+        (by(0, "nest"), by(0, "regenerate", "both", ends="answers 500"), beside(0, "both"))
+    ),
     # what fails changes nothing
     "login, save, then an error": Known((by(0, "set"), by(0, "login:ann", "save", ends="raises"), by(0, "append"))),
     "a new id, save, then an error": Known((by(0, "login:ann"), by(0, "regenerate", "save", ends="raises"))),
@@ -166,6 +172,12 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "a renewal by a request that fails": Known(
         (by(0, "set"), operator("tick"), by(0, "both", ends="answers 500"), beside(0, "read")), Rules(renews=True)
+    ),
+    "a login over the limit beside a new id": Known(
+        (by(0, "login:ann"), Act(steps=("tagged:ann",)), Act(steps=("regenerate",))), Rules(max_sessions=1)
+    ),
+    "an old session that is saved beside a login": Known(
+        (by(0), Act(steps=("both",)), Act(steps=("login:ann",))), Rules(imports=True, max_sessions=2)
     ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)

@@ -32,6 +32,58 @@ KNOWN: Final[Mapping[str, Known]] = {
     "logins of two people from one id": Known(
         (by(0, "set"), by(0, "login:ann"), beside(0, "login:bob"), beside(0, "tagged:ann")), ONE
     ),
+    "a login from an id beside one from what it is renewed to": Known(
+        (
+            by(1, "nest"),
+            by(0, "login:ann"),
+            by(1),
+            Act("tick"),
+            Act(actor=1, steps=("tagged:ann",)),
+            Act(actor=1, steps=("tagged:ann",)),
+        ),
+        Rules(max_sessions=2, renews=True),
+    ),
+    "a login with an id that is changed, beside one with the new id": Known(
+        (by(0, "nest"), by(0, "tagged:ann"), Act(steps=("regenerate",)), Act(steps=("login:ann",))), ONE
+    ),
+    "a login with the id before a logout, beside one with the id after it": Known(
+        (
+            by(0, "nest"),
+            beside(0, "nest", worker=0),
+            by(0, "login:ann", stale=1),
+            Act(steps=("login:ann", "restart")),
+            Act(steps=("login:ann",)),
+            Act(steps=("tagged:ann",)),
+        ),
+        Rules(max_sessions=2),
+    ),
+    "two logins from a session whose id is changed": Known(
+        (
+            by(0, "login:ann"),
+            beside(0),
+            by(0, "regenerate", "live"),
+            Act(steps=("tagged:ann",)),
+            Act(steps=("login:ann",)),
+        ),
+        ONE,
+    ),
+    "a logout, a save and a login beside a login": Known(
+        (by(0, "nest"), by(0, "login:ann"), Act(steps=("logout", "exclusive", "tagged:ann"))), FULL
+    ),
+    "a login back to who logged in beside": Known(
+        (
+            by(0, "login:ann"),
+            by(0, "login:bob"),
+            Act(steps=("tagged:ann",)),
+            by(0, "logout"),
+            by(0, "login:bob"),
+        ),
+        OLD_AND_ONE,
+    ),
+    "a login that holds its lock for longer than it may": Known(
+        (by(0, "login:bob"), Act(steps=("login:bob",)), Act("tick")),
+        Rules(max_sessions=1, refuses=True, renews=True, queues=False),
+    ),
     "a new id beside a logout and a login": Known(
         (by(0, "login:bob"), by(0, "regenerate"), beside(0, "restart", "login:bob")), FULL
     ),
@@ -51,7 +103,24 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a logout after a login that was revoked": Known(
         (by(0, "set"), by(0, "login:ann", "save", "append", "save", "logout"), Act("spare:ann"))
     ),
+    "a renewal beside the end of all others": Known(
+        (by(0, "login:ann"), operator("spare:ann"), Act("tick"), Act(steps=("nest",))), Rules(renews=True)
+    ),
+    "two renewals beside the end of all others": Known(
+        (by(0, "login:ann"), operator("tick"), by(0), operator("spare:ann"), Act(steps=("long",)), Act(steps=("set",))),
+        Rules(renews=True, queues=False),
+    ),
     "all others are ended twice at once": Known((by(0, "login:ann"), Act("spare:ann"), Act("spare:ann"))),
+    "a list that is removed while two requests add to it": Known(
+        (
+            by(0, "login:ann", "nest"),
+            Act(),
+            by(0, "nest"),
+            Act(steps=("nest",)),
+            Act(steps=("empty",)),
+        ),
+        Rules(queues=False),
+    ),
     "a lock before and after a login": Known(
         (by(0, "set"), by(0, "login:ann", "save", "exclusive"), beside(0, "exclusive"))
     ),
@@ -81,6 +150,15 @@ KNOWN: Final[Mapping[str, Known]] = {
     "an old session after a login for which it had no room": Known(
         (by(1, "login:ann"), by(0, "login:bob"), operator("tick"), Act(actor=2, steps=("read",), old=True, alone=True)),
         OLD_AND_ONE,
+    ),
+    "an old session that is saved beside a new id": Known(
+        (by(0), Act(steps=("save", "exclusive")), Act(), Act(), Act(), Act(steps=("regenerate",))), OLD
+    ),
+    "an old session that is saved for a long time": Known(
+        (by(0), Act(steps=("nest", "save")), Act(steps=("long",))), OLD
+    ),
+    "an old session that is renewed and not handed out": Known(
+        (by(0, "long", "both", ends="raises"),), Rules(imports=True, renews=True)
     ),
     "an old session long after a login from it": Known(
         (by(0), operator("half"), Act(steps=("login:ann",), old=True, alone=True), by(1, "login:ann")),

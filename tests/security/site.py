@@ -12,9 +12,9 @@ from typing import Any, Final
 from limpet import Session, SessionManager
 from limpet._wire.marks import is_mark
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, SessionMiddleware, session_in
-from limpet.contract import Outcome, Record
+from limpet.contract import Record
 from limpet.events import Event
-from limpet.stores import ClientStore, MemoryStore, Store
+from limpet.stores import ClientStore, MemoryStore, Store, WrappingStore
 from limpet.testing import FakeClock
 from tests.counts import LONG, count
 
@@ -27,50 +27,42 @@ OTHER: Final = "Cj5rUe9Wb-2mXpLy7Kt4NqZs1DhVg6Ra8oFiQ3"
 ANONYMOUS: Final = "{}"
 
 Handler = Callable[[Session], Awaitable[object] | object]
+_CALLS: Final = {"load_many": "load"} | {
+    name: name
+    for name in ("load", "create", "update", "replace", "touch", "delete", "sweep", "find", "find_page", "scan")
+}
 
 
-class Watched:
+class Watched(WrappingStore):
     """A memory store that counts its calls, and answers as one over a network does: not at once.
 
     Attributes:
-        calls: How often each call was made.
-        kept: The memory store behind.
+        kept: The memory store behind, whose other powers it has.
+        calls: How often each call was made; several records that are read at once are one load.
     """
+
+    immediate = None  # it is waited for
 
     def __init__(self) -> None:
         self.kept = MemoryStore()
         self.calls: Counter[str] = Counter()
+        super().__init__(self.kept)
 
     @property
     def rows(self) -> dict[str, Record]:
         """Everything that is stored."""
         return self.kept._records
 
-    async def open(self) -> None:
-        """Do nothing."""
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in _CALLS or found is None:
+            return found
 
-    async def close(self) -> None:
-        """Do nothing."""
+        async def counted(*given: Any, **more: Any) -> Any:
+            self.calls[_CALLS[name]] += 1
+            return await found(*given, **more)
 
-    async def load(self, key: str) -> Record | None:
-        self.calls["load"] += 1
-        return await self.kept.load(key)
-
-    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
-        self.calls["create"] += 1
-        return await self.kept.create(key, record, now=now)
-
-    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        self.calls["update"] += 1
-        return await self.kept.update(key, record, expected, now=now)
-
-    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        self.calls["touch"] += 1
-        return await self.kept.touch(key, accessed, expires, now=now)
-
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
-        self.calls["delete"] += 1
-        return await self.kept.delete(key, version)
+        return counted
 
 
 @dataclass(frozen=True)

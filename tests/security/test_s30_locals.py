@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +33,10 @@ class Failing(Watched):
         self._fail("load", key)
         return await super().load(key)
 
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        self._fail("load", *keys)
+        return await super().load_many(keys)
+
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         self._fail("create", key, record)
         return await super().create(key, record, now=now)
@@ -40,6 +44,10 @@ class Failing(Watched):
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         self._fail("update", key, record)
         return await super().update(key, record, expected, now=now)
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        self._fail("update", key, record)
+        return await super().replace(key, record, expected, now=now)
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         self._fail("delete", key)

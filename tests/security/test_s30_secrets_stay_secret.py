@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -25,6 +25,11 @@ class Failing(Watched):
         if self.broken:
             raise StoreUnavailable("the store is away")
         return await super().load(key)
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        if self.broken:
+            raise StoreUnavailable("the store is away")
+        return await super().load_many(keys)
 
 
 def texts(site: Site, answers: list[Answer]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, LimpetError, Session, SessionPolicy, StoreUnavailable
-from limpet._core.positions import JOURNAL
+from limpet._core.journal import JOURNAL
 from limpet._wire import marks
 from limpet.asgi import SessionMiddleware
 from limpet.events import SessionReused, WriteAfterEnd
@@ -165,7 +165,7 @@ async def test_an_outage_never_logs_anybody_in(mode: str, monkeypatch: pytest.Mo
         raise GONE
 
     with monkeypatch.context() as broken:
-        for name in ("load", "create", "update"):
+        for name in ("load", "load_many", "create", "update"):
             broken.setattr(notes(site), name, away)
         for path in ("/read", "/write", "/logout"):
             answer = await site.ask(path, token)

@@ -31,7 +31,9 @@ class Attempt:
         increments: What was added to numbers, by key.
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, if it did.
-        repairs: It carries on what another process left: no handler is there that could be told of a limit or conflict.
+        patient: It carries on what was acknowledged before: the time that merging may take does not bind it.
+        repairs: No handler is there, besides, that could be told of a limit or conflict.
+        revived: Keys that others deleted and this one changed, which stay, with the values that were read.
         replaces: The key of the session whose id changes, if one does.
         uncertain: It cannot be told whether the old id leads to the new record, which therefore stays.
     """
@@ -44,10 +46,12 @@ class Attempt:
         "increments",
         "made",
         "now",
+        "patient",
         "payload",
         "plan",
         "repairs",
         "replaces",
+        "revived",
         "state",
         "uncertain",
     )
@@ -65,8 +69,9 @@ class Attempt:
         self.conflicts = 0
         self.made: tuple[str, int] | None = None
         self.replaces: str | None = None
+        self.revived: dict[str, Any] = {}
         self.uncertain = False
-        self.repairs = False
+        self.patient = self.repairs = False
         self.take_increments()
 
     # -- what is to be written
@@ -227,19 +232,18 @@ class Attempt:
         if made is not None:
             await self.engine.storage.try_to_drop(made[0])
 
-    def count(self, keys: tuple[str, ...] = (), *, timed: bool = True) -> None:
+    def count(self, keys: tuple[str, ...] = ()) -> None:
         """Count a conflict against the policy's budget.
 
         Args:
             keys: What was in conflict, for the error.
-            timed: The time counts as well as the attempts.
 
         Raises:
             SessionConflict: The budget of attempts or of time has ended.
         """
         self.conflicts += 1
         policy, spent = self.engine.policy, self.engine.clock() - self.now
-        if self.conflicts >= policy.merge_attempts or (timed and spent > policy.merge_timeout * 1000):
+        if self.conflicts >= policy.merge_attempts or (not self.patient and spent > policy.merge_timeout * 1000):
             raise SessionConflict(
                 f"gave up after {self.conflicts} conflicts in {spent} ms; nothing was saved", keys=keys
             )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet import _importing as importing
 from limpet import events
-from limpet._core import conflict, cookie_session, logins, plan, rotation, tags
+from limpet._core import conflict, cookie_session, ending, logins, plan, rotation, tags
 from limpet._core.attempt import Attempt
+from limpet._core.places import ids_of, lineage_of
 from limpet._core.plan import Plan, Step
 from limpet._core.state import (
     ACCESSED,
@@ -18,6 +19,7 @@ from limpet._core.state import (
     LOGIN,
     OVER,
     READ_ONLY,
+    REGENERATE,
     REISSUE,
     RESTYLED,
     SUCCEEDS,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from limpet._core.context import Context
 
 __all__ = ["commit"]
+
+_TOO_LATE: Final = "a new id cannot be handed out any more: the response has started"
 
 
 async def commit(engine: Context, state: SessionState, *, failed: bool, final: bool) -> None:
@@ -113,10 +117,12 @@ async def _steps(
     before = None if state.read is None else state.read.record.version
     if todo.end:
         await _end(engine, state, engine.clock() if attempt is None else attempt.now)
+        if attempt is not None:
+            attempt.payload = b""  # what is written now names what it came from
     step = todo.step
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
-            raise SessionClosed("a new id cannot be handed out any more: the response has started")
+            raise SessionClosed(_TOO_LATE)
         read = state.read
         late = read is not None and not todo.end and attempt.now >= read.record.expires
         if late and step is not Step.NOTHING:
@@ -151,15 +157,16 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
                 state.flags |= REISSUE  # a save moves the deadline as a touch does
         case Step.EMPTY:
             attempt.prepare()
-            await _empty(attempt)
+            await _empty(attempt, final)
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
             if state.old is not None and state.old.how is not None and not state.flags & OVER:
                 importing.owe(attempt, state.old, saved=True)
-            if attempt.flags & LOGIN and state.rivals and not state.flags & OVER:
-                state.clears = len(state.ids) > 1
-                state.flags |= SUCCEEDS
+            if attempt.flags & LOGIN and not state.flags & OVER:
+                state.clears = bool(state.rivals) and len(state.ids) > 1
+                more = [key for key in ids_of(attempt.draft.lineage) if key != attempt.replaces]
+                state.flags |= SUCCEEDS if state.rivals or state.gone is not None or more else 0
         case Step.RENEW:
             attempt.prepare()
             await rotation.renew(attempt)
@@ -211,19 +218,24 @@ async def _create(attempt: Attempt, final: bool) -> None:
 
 
 async def _end_others(attempt: Attempt) -> None:
-    """End what the request of a login presented beside the session that it began; that stands, whatever fails here."""
+    """End what the request of a login presented beside the session that it began, and earlier logins from those ids.
+
+    The login stands, whatever fails here.
+    """
     engine, state, key = attempt.engine, attempt.state, attempt.stored().key
-    for rival in state.rivals:
+    rivals, gone = state.rivals, [] if state.gone is None else [state.gone]
+    state.rivals, state.gone, state.flags = (), None, state.flags & ~SUCCEEDS
+    for rival in rivals:
         try:
-            await rotation.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+            grave = await ending.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
             continue  # the new record names it: the next request with the new id ends it
-    state.rivals, state.flags = (), state.flags & ~SUCCEEDS
-    gone, state.gone = state.gone, None
-    if gone is None:
-        return
+        if grave is not None and grave.how == "login":
+            gone.append(grave)
     try:
-        await logins.succeed(engine, state, gone, attempt.now, key)
+        for each in gone:
+            await logins.succeed(engine, state, each, attempt.now, key)
+        await logins.succeed_all(attempt, attempt.replaces)
     except StoreUnavailable:
         engine.storage.emitter.log.warning(
             "rivals",
@@ -232,8 +244,8 @@ async def _end_others(attempt: Attempt) -> None:
         )
 
 
-async def _empty(attempt: Attempt) -> None:
-    """End a session whose last key is gone; what others put into it meanwhile keeps it."""
+async def _empty(attempt: Attempt, final: bool) -> None:
+    """End a session whose last key is gone; what others put into it meanwhile keeps it, under a new id if due."""
     engine, state = attempt.engine, attempt.state
     while True:
         read = attempt.stored()
@@ -244,10 +256,15 @@ async def _empty(attempt: Attempt) -> None:
         if not await conflict.meet(attempt, met):
             return
         if state.data or state.subject is not None:
-            await conflict.update(attempt)
+            if attempt.flags & REGENERATE or attempt.plan.rotates is not None:
+                if state.phase:
+                    raise SessionClosed(_TOO_LATE)
+                await rotation.move(attempt, final=final)
+            else:
+                await conflict.update(attempt)
             return
     if state.leaving is not None:
-        await rotation.bury(attempt.now, engine, state.leaving.read, "logout", None)
+        await ending.bury(attempt.now, engine, state.leaving.read, "logout", None)
     engine.emit(events.SessionLoggedOut, read.key, subject=read.record.subject)
     state.read = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE)
@@ -313,18 +330,18 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
                 state.gone = found
     grave: Gone | None = None
     for target in targets:
-        grave = await rotation.bury(now, engine, target, "logout", None)
+        grave = await ending.bury(now, engine, target, "logout", None)
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
     for target in targets:
         await tags.leave(engine, target)
-    gone = state.gone
-    if gone is not None and gone.how == "regenerate" and gone.successor is not None:
-        there = await engine.storage.load(gone.successor)
-        if there is not None and not marks.is_mark(there.payload):
-            await rotation.bury(now, engine, Read(b"", gone.successor, there), "logout", None)
-            engine.emit(events.SessionLoggedOut, gone.successor, subject=there.subject)
-            ended = True
+    if targets and state.draft is not None and engine.policy.max_sessions is not None:
+        state.draft.lineage = lineage_of(*(target.key or "" for target in targets))
+    after = await ending.successor(engine, state.gone)
+    if after is not None:
+        await ending.bury(now, engine, after, "logout", None)
+        engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)
+        ended = True
     state.ended = state.read or state.ended
     state.read = state.leaving = state.created = None
     state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id

@@ -130,6 +130,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     """
     engine, state, mine, theirs = attempt.engine, attempt.state, attempt.draft, found.contents
     base = _base(attempt, base_payload)
+    base.data.update(attempt.revived)
     attempt.take_increments()
     settle_views(engine, state)
     rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge}
@@ -143,8 +144,11 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         increments=attempt.increments,
         rules=rules,
         strict=engine.policy.strict_merge and not attempt.repairs,
+        revived=attempt.revived,
     )
-    if not attempt.repairs:
+    gone = base.data.keys() - theirs.data.keys() - attempt.increments.keys()
+    attempt.revived = {key: base.data[key] for key in gone & result.data.keys()}
+    if not attempt.repairs:  # that one has a budget of its own
         attempt.count(result.overwritten)
     for fact in ("created", *FACTS):
         there = getattr(theirs, fact)
@@ -250,5 +254,5 @@ def _wrote(attempt: Attempt) -> bool:
     base = _base(attempt)
     plain = state.draft.copy(state.data)
     plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
-    plain.cookie = base.cookie
+    plain.cookie, plain.lineage = base.cookie, base.lineage
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.read.record.payload)

@@ -232,6 +232,8 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
             conflict.end_state(state)
             engine.emit(events.SessionRevoked, subject=state.subject)
             return False
+        if positions.seq < 0:  # the journal is damaged
+            await positions.advance(None)
         draft.seen = positions.seq
     if stood is None and signs_in:  # of two that came at once, neither is left beside the login
         for other in _presented(engine, state):

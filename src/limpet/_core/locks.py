@@ -84,29 +84,34 @@ def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: floa
     return now >= int(facts.get("until", 0)) + _SKEW
 
 
-async def release(engine: Context, key: str, version: int) -> None:
-    """Give a lock back. A store that fails keeps it until its life is over."""
+async def release(engine: Context, key: str, version: int) -> bool:
+    """Give a lock back; False: another has taken it over. A store that fails keeps it until its life is over."""
     try:
         met = await engine.storage.delete(key, version)
     except StoreUnavailable:
-        return  # said as an event
+        return True  # said as an event
     if isinstance(met, Record):
         engine.storage.emitter.log.warning(
             "lock", "a lock was held for longer than its life, and another may have held it too: give it a longer life"
         )
+    return met is None
 
 
 class Lock:
     """The only lock of a name, over all processes that use the store; for ``async with``.
+
+    Attributes:
+        lost: It was given back after its life had ended, and another may have held it too.
 
     Raises:
         SessionBusy: Others held it all the time.
         StoreUnavailable: The store does not answer.
     """
 
-    __slots__ = ("_engine", "_key", "_life", "_name", "_turn", "_version", "_wait")
+    __slots__ = ("_engine", "_key", "_life", "_name", "_turn", "_version", "_wait", "lost")
 
     def __init__(self, engine: Context, *about: str, life: float, wait: float) -> None:
+        self.lost = False
         self._engine = engine
         self._name = about[-1]
         self._key = marks.mark_key("lock", *about)
@@ -137,7 +142,7 @@ class Lock:
         assert self._turn is not None
         failure: BaseException | None = None
         try:
-            await release(self._engine, self._key, self._version)
+            self.lost = not await release(self._engine, self._key, self._version)
         except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
             failure = error
         await self._turn.__aexit__(None, None, None)

@@ -6,8 +6,7 @@ then. So either the one sees the session or the other sees the revocation, see `
 A limit is kept in one of two ways. ``oldest_out`` counts logins in the store, writes, and then ends all but the newest:
 which those are does not depend on who looks, so that any number of logins at once leave exactly so many. ``refuse``
 counts and writes under a lock of the subject. Two logins from one id are one browser: the later takes the place of the
-earlier. So where sessions are limited each notes its *lineage*, the id that it came from: of one lineage are two logins
-of one browser, and the two records of a session whose id is changing, and they count as one.
+earlier. So where sessions are limited those of one lineage count as one, see `limpet._core.places`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet import events
-from limpet._core import conflict, locks, places, plan, tags
+from limpet._core import conflict, ending, locks, places, plan, tags
 from limpet._core.state import EXPOSED, LOGIN, Read, SessionState
 from limpet._listing import live
-from limpet._wire import forward, marks
+from limpet._wire import marks
 from limpet._wire.marks import Gone
 from limpet._wire.record import unpack
 from limpet.contract import Record
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["insert", "stand_as_before", "stay", "succeed", "take_place"]
+__all__ = ["insert", "stand_as_before", "stay", "succeed", "succeed_all", "take_place"]
 
 _OTHERS: Final = 4  # logins of other subjects from one id that its tombstone names
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
@@ -49,8 +48,8 @@ async def insert(attempt: Attempt) -> bool:
     if not imports and (subject is None or not login):
         if state.read is None:
             await _set_seen(attempt, now=True)
-        if attempt.replaces is not None and draft.lineage is None and engine.policy.max_sessions is not None:
-            draft.lineage = places.lineage_of(attempt.replaces)
+        if attempt.replaces is not None and engine.policy.max_sessions is not None:
+            draft.lineage = places.lineage_of(attempt.replaces, *places.ids_of(draft.lineage))
             attempt.encode()
         await attempt.insert()
         return True
@@ -61,13 +60,18 @@ async def insert(attempt: Attempt) -> bool:
     if subject is None or limit is None:
         return await _insert(attempt, subject)
     if engine.policy.when_full == "refuse" or limit < 1:
-        async with locks.Lock(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
+        lock = _limit_lock(engine, subject)
+        async with lock:
             own = await places.of_this_browser(attempt)
-            if await places.has_room(engine, subject, limit, own):
-                return await _insert(attempt, subject)
-            engine.emit(events.LimitReached, subject=subject, refused=True)
-            if login:
-                raise SessionLimitReached(limit)
+            room = await places.has_room(engine, subject, limit, own)
+            stands = room and await _insert(attempt, subject)
+        if stands and lock.lost:
+            room = stands = await _recount(attempt, subject, limit, own)
+        if room:
+            return stands
+        engine.emit(events.LimitReached, subject=subject, refused=True)
+        if login:
+            raise SessionLimitReached(limit)
         conflict.end_state(state)
         return False
     if login:
@@ -79,6 +83,24 @@ async def insert(attempt: Attempt) -> bool:
         return await _oldest_out(attempt, subject, limit, own)
     except StoreUnavailable:
         return True  # said as an event; the id has changed, and the next login ends what is too many
+
+
+def _limit_lock(engine: Context, subject: str) -> locks.Lock:
+    return locks.Lock(engine, "limit", subject, life=_LOCK_LIFE, wait=engine.policy.merge_timeout)
+
+
+async def _recount(attempt: Attempt, subject: str, limit: int, own: places.Places) -> bool:
+    """The lock's life ended before this login was written, so that another may have counted at the same time."""
+    engine = attempt.engine
+    own = own._replace(keys=own.keys | {attempt.stored().key or ""})
+    while True:
+        lock = _limit_lock(engine, subject)
+        async with lock:
+            room = await places.has_room(engine, subject, limit, own)
+            if not room:
+                await attempt.drop_made()
+        if not room or not lock.lost:
+            return room
 
 
 async def stay(attempt: Attempt) -> None:
@@ -179,35 +201,23 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    stand: list[str] = []
-    for first in (*gone.others, gone.successor):
-        for _ in range(engine.policy.merge_attempts):
-            key, there = await _last(engine, first)
-            if there is None or there.subject is None or key == own:
-                break
-            if there.subject != state.subject:
+    for _ in range(engine.policy.merge_attempts):
+        there = await places.reached(engine, [*gone.others, gone.successor])
+        met, stand = False, list[str]()
+        for key, record in there.items():
+            if record is None or record.subject is None or key == own:
+                continue
+            if record.subject != state.subject:
                 stand.append(key)
-                break
-            if await engine.storage.replace(key, marks.tombstone("login", now, own), there.version) is None:
-                engine.emit(events.SessionLoggedOut, key, subject=there.subject)
-                break
-    return tuple(stand[-_OTHERS:])
-
-
-async def _last(engine: Context, key: str | None) -> tuple[str, Record | None]:
-    """Return the session that this one became in the end, by logins and other changes of its id, and its record."""
-    for _ in range(places.HOPS):
-        there = None if key is None else await engine.storage.load(key)
-        if key is None or there is None:
-            break
-        if forward.is_forward(there.payload):
-            key = forward.successor(there.payload)
-        elif marks.is_mark(there.payload):
-            gone = marks.buried(key, there, engine.clock())
-            key = None if gone is None else gone.successor
-        else:
-            return key, there
-    return "", None
+                continue
+            grave = marks.tombstone("login", now, own)
+            if await engine.storage.replace(key, grave, record.version) is None:
+                engine.emit(events.SessionLoggedOut, key, subject=record.subject)
+            else:
+                met = True
+        if not met:
+            return tuple(stand[-_OTHERS:])
+    raise StoreUnavailable("an earlier login was written to so often meanwhile that it could not be ended: try again")
 
 
 async def succeed(engine: Context, state: SessionState, gone: Gone | None, now: int, own: str | None) -> None:
@@ -226,6 +236,22 @@ async def succeed(engine: Context, state: SessionState, gone: Gone | None, now: 
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
         met = await engine.storage.replace(gone.key, grave, gone.record.version)
         gone = marks.buried(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None
+
+
+async def succeed_all(attempt: Attempt, done: str | None) -> None:
+    """Take the place of every earlier login from the ids that a login came from.
+
+    Args:
+        done: The store key of the one for which this is done.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    engine, state, own = attempt.engine, attempt.state, attempt.stored().key
+    keys = [key for key in places.ids_of(attempt.draft.lineage) if key != done]
+    for key, record in zip(keys, await engine.storage.load_many(keys) if keys else (), strict=True):
+        gone = None if record is None else marks.buried(key, record, engine.clock(), met_alive=True)
+        await succeed(engine, state, gone, attempt.now, own)
 
 
 def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:
@@ -252,7 +278,7 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int, taken: places.
             conflict.end_state(attempt.state)
             engine.emit(events.LimitReached, own, subject=subject)
             stands = False
-        elif await engine.storage.end(kept.key, kept.record):
+        elif await ending.remove(engine, kept.key, kept.record):
             engine.emit(events.LimitReached, kept.key, subject=subject)
     return stands
 

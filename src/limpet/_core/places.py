@@ -1,8 +1,8 @@
 """Whose places a limit of sessions counts: the sessions of one browser are one.
 
 Two logins from one id are one browser: the later takes the place of the earlier. So where sessions are limited each
-notes its *lineage*, the id that it came from. Of one lineage are two logins of one browser, and the two records of a
-session whose id is changing.
+notes its *lineage*, the ids that it came from: the last one, and those before as long as their ends are known. Of one
+lineage are two logins of one browser, and the two records of a session whose id is changing.
 """
 
 from __future__ import annotations
@@ -12,43 +12,52 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core.state import LOGIN
 from limpet._listing import Kept, live
-from limpet._wire import forward, marks, tokens
+from limpet._wire import forward, marks
 from limpet._wire.record import unpack
+from limpet.contract import Record
 from limpet.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["HOPS", "Places", "by_browser", "has_room", "limit_of", "lineage_of", "of_this_browser"]
+__all__ = ["Places", "by_browser", "has_room", "ids_of", "limit_of", "lineage_of", "of_this_browser", "reached"]
 
-HOPS: Final = 4
-"""Changes of id that are followed."""
+_HOPS: Final = 8  # changes of an id that are followed
+_LONGEST: Final = 4  # ids that a lineage names
 
 
 class Places(NamedTuple):
     """What of a subject's sessions is this browser's own: a login takes the place of it.
 
     Attributes:
-        keys: Their store keys.
-        lineages: What all have in common that came from the same id.
+        keys: The ids that the browser had, as store keys: sessions that lie there or came from there are its own.
     """
 
     keys: frozenset[str] = frozenset()
-    lineages: frozenset[str] = frozenset()
 
     def hold(self, kept: Kept) -> bool:
         """Tell whether a session is one of them."""
-        return kept.key in self.keys or (kept.contents is not None and kept.contents.lineage in self.lineages)
+        return not self.keys.isdisjoint(_names(kept))
 
 
-def lineage_of(key: str) -> str:
-    """Return what all logins from one id have in common.
+def lineage_of(*keys: str) -> str:
+    """Return the lineage of a session.
 
     Args:
-        key: The store key of the id, or of the note about another library's session.
+        keys: The store keys of the ids that it came from, or of the note about another library's session, the last one
+            first.
     """
-    return key[:16]
+    return " ".join([*dict.fromkeys(keys)][:_LONGEST])
+
+
+def ids_of(lineage: str | None) -> list[str]:
+    """Return the store keys of the ids that a session came from."""
+    return lineage.split() if lineage else []
+
+
+def _names(kept: Kept) -> list[str]:
+    return [kept.key, *ids_of(None if kept.contents is None else kept.contents.lineage)]
 
 
 def limit_of(engine: Context, subject: str) -> int | None:
@@ -82,44 +91,70 @@ async def has_room(
 def by_browser(sessions: Iterable[Kept]) -> list[list[Kept]]:
     """Return sessions, those of one browser together, the newest login first.
 
-    Of one browser are those of one lineage, and a session that a login is about to take the place of.
+    Of one browser are those that came from one id, and a session that a login is about to take the place of.
     """
     newest_first = sorted(sessions, key=lambda kept: kept.rank, reverse=True)
-    known = [None if kept.contents is None else kept.contents.lineage for kept in newest_first]
+    together: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while (other := together.get(name, name)) != name:
+            name = other
+        return name
+
+    for kept in newest_first:
+        for name in _names(kept):
+            together[find(name)] = find(kept.key)
     groups: dict[str, list[Kept]] = {}
-    for kept, lineage in zip(newest_first, known, strict=True):
-        own = lineage_of(kept.key)
-        groups.setdefault(own if own in known else lineage or kept.key, []).append(kept)
+    for kept in newest_first:
+        groups.setdefault(find(kept.key), []).append(kept)
     return list(groups.values())
 
 
+async def reached(engine: Context, keys: Iterable[str | None]) -> dict[str, Record | None]:
+    """Return what lies under these keys, and under all that they led to by logins and other changes of an id."""
+    there: dict[str, Record | None] = {}
+    waiting = [key for key in dict.fromkeys(keys) if key is not None]
+    for _ in range(_HOPS):
+        if not waiting:
+            break
+        there.update(zip(waiting, await engine.storage.load_many(waiting), strict=True))
+        after = [key for name in waiting for key in _led_to(name, there[name], engine.clock())]
+        waiting = [key for key in dict.fromkeys(after) if key not in there]
+    return there
+
+
+def _led_to(key: str, record: Record | None, now: int) -> list[str]:
+    if record is None:
+        return []
+    if forward.is_forward(record.payload):
+        return [forward.successor(record.payload)]
+    gone = marks.buried(key, record, now)
+    return [] if gone is None else [*gone.others, *([gone.successor] if gone.successor else [])]
+
+
+def _has_moved(key: str, record: Record, now: int) -> bool:
+    """Tell whether an id has ended, so lately that this is known."""
+    return forward.is_forward(record.payload) or marks.buried(key, record, now) is not None
+
+
 async def of_this_browser(attempt: Attempt) -> Places:
-    """Return what a login takes the place of, and let the login note from which id it came."""
+    """Return what a login takes the place of, and let the login note from which ids it came."""
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
     old = None if state.old is None else state.old.key
-    gone_key = None if state.gone is None else state.gone.key
+    gone = None if state.gone is None else state.gone.key
     leaving = None if state.leaving is None else state.leaving.read.key
-    origins = [key for key in (old, leaving, gone_key, attempt.replaces) if key is not None]
-    keys = {*origins, *(rival.key for rival in state.rivals)}
-    lineages = set() if draft.lineage is None else {draft.lineage}
+    own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
+    came = [key for key in own if key is not None]
+    before = ids_of(draft.lineage)
     if state.ended is not None and state.ended.record.subject == state.subject:
-        before = unpack(state.ended.record.payload, engine.serializer).lineage
-        lineages |= set() if before is None else {before}
-    came = key = origins[0] if origins else None
-    for _ in range(HOPS):
-        if key is None:
-            break
-        keys.add(key)
-        lineages.add(lineage_of(key))
-        there, at, key = await engine.storage.load(key), key, None
-        if there is not None and forward.is_forward(there.payload):
-            key = forward.successor(there.payload)
-        elif there is not None and marks.is_mark(there.payload):  # another request from the same id was quicker
-            gone = marks.buried(at, there, engine.clock(), met_alive=True)
-            key = None if gone is None else gone.successor
-            if at == came and at != old:
-                state.gone = gone or state.gone
+        before += ids_of(unpack(state.ended.record.payload, engine.serializer).lineage)
+    there = await reached(engine, [*came, *before])
+    now = engine.clock()
+    known = [key for key in before if (record := there.get(key)) is not None and _has_moved(key, record, now)]
+    late = gone if gone is not None or leaving is not None else attempt.replaces
+    if late is not None and late != old and (record := there[late]) is not None:
+        state.gone = marks.buried(late, record, now, met_alive=True) or state.gone  # another from that id was quicker
     if attempt.flags & LOGIN:
-        draft.lineage = draft.lineage or tokens.b64encode(tokens.new_id()[:12]) if came is None else lineage_of(came)
+        draft.lineage = lineage_of(*came, *known) or None
     attempt.encode()
-    return Places(frozenset(keys), frozenset(lineages))
+    return Places(frozenset(key for key in there if key in came or key not in before or key in known))

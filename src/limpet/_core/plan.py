@@ -219,11 +219,11 @@ def decide(
         appeared = rotation_of(rules.rotate_on, {}, draft.data) if flags & WATCHED else None
         return Plan(bool(flags & ENDED), Step.CREATE, payload, appeared)
     changed = bool(payload) and not same(payload, read.record.payload)
-    if changed and not worth and not flags & (LOGIN | DISPLACED) and _is_emptied(base(state)):
-        return Plan(False, Step.EMPTY, payload)
     rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None
     if state.phase:
         rotates = None  # no new id can be handed out any more
+    if changed and not worth and not flags & (LOGIN | DISPLACED) and _is_emptied(base(state)):
+        return Plan(False, Step.EMPTY, payload, rotates)
     grace = draft.previous if not flags & FORWARDED and read.raw else None
     if flags & LOGIN and flags & EAGER and not flags & REGENERATE:
         return Plan(False, Step.UPDATE, payload, None, grace)
@@ -274,6 +274,8 @@ def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[
 def _renewal_due(state: SessionState, rules: Rules, draft: Contents, now: int) -> bool:
     interval = rules.renewal_ms
     if interval is None or state.flags & FORWARDED or not state.flags & ACCESSED or state.leaving is not None:
+        return False
+    if state.created is not None:  # that id has not gone out
         return False
     if state.read is None or not state.read.raw:  # only the id itself can open what leads from it to the new one
         return False

@@ -20,8 +20,9 @@ between the login is refused with an error, and the next one is accepted.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from limpet._core.journal import JOURNAL, Journal, group_of, moved_on
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Facts
 from limpet._wire.record import Contents
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
     from limpet._wire.records import Records
     from limpet.policy import SessionPolicy
 
-__all__ = ["JOURNAL", "Journal", "Positions", "names_of", "number_of", "subject_key"]
-
-JOURNAL: Final = marks.mark_key("journal")
-"""The store key of the record that numbers the revocations."""
+__all__ = ["Positions", "names_of", "number_of", "subject_key"]
 
 _SKEW: Final = 300_000  # milliseconds by which wall clocks of two hosts may differ
 _KNOWN: Final = 20_000  # names whose marks a process remembers at most
@@ -54,26 +52,6 @@ def names_of(subject: str | None, tags: Mapping[str, str]) -> list[str]:
     names = [] if subject is None else [subject_key(subject)]
     names.extend(marks.tag_key(name, value) for name, value in tags.items())
     return names
-
-
-def _group(name: str) -> str:
-    return name[:2]
-
-
-class Journal(NamedTuple):
-    """The journal as it was read once. One object, so that no thread sees a part of one and a part of another.
-
-    Attributes:
-        version: Of its record; None: there is none yet.
-        facts: What it says.
-        seq: The number of the last revocation; -1: it was not read yet.
-        groups: The last number in each group of names.
-    """
-
-    version: int | None
-    facts: Facts
-    seq: int
-    groups: Mapping[str, int]
 
 
 class Positions:
@@ -104,7 +82,7 @@ class Positions:
 
     @property
     def seq(self) -> int:
-        """The number of the last revocation that was read; -1: the journal was not read yet."""
+        """The number of the last revocation that was read; -1: the journal was not read yet, or is damaged."""
         return self.journal.seq
 
     def take(self, record: Record | None) -> Journal:
@@ -115,7 +93,8 @@ class Positions:
             return known
         facts: Facts | None = {} if record is None else marks.read(record.payload)
         if facts is None:  # a damaged mark ends what it is about; the next login writes it anew
-            facts = {"everyone": NEVER, "seq": max(known.seq, 0)}
+            self.journal = journal = Journal(version, {"everyone": NEVER}, -1, {})
+            return journal
         self.journal = journal = Journal(version, facts, facts.get("seq", 0), facts.get("names", {}))
         if self.on_others is not None and 0 <= known.seq < facts.get("acts", 0) != self._own:
             self.on_others(known.seq)
@@ -163,7 +142,7 @@ class Positions:
         unsure = [
             name
             for name in names_of(subject, contents.tags)
-            if journal.groups.get(_group(name), 0) > seen or seen > journal.seq
+            if journal.groups.get(group_of(name), 0) > seen or seen > journal.seq
         ]
         return not unsure or await self._stand(unsure, seen, journal)
 
@@ -172,7 +151,7 @@ class Positions:
         asked: list[str] = []
         for name in names:
             known = self._known.get(name)
-            if known is None or known[0] != journal.groups.get(_group(name), 0):
+            if known is None or known[0] != journal.groups.get(group_of(name), 0):
                 asked.append(name)
             elif known[1] > seen:
                 return False
@@ -183,7 +162,7 @@ class Positions:
             at = number_of(record, journal.seq)
             if len(self._known) >= _KNOWN:
                 self._known.clear()
-            self._known[name] = journal.groups.get(_group(name), 0), at
+            self._known[name] = journal.groups.get(group_of(name), 0), at
             stands = stands and at <= seen
         return stands
 
@@ -221,6 +200,11 @@ class Positions:
         names = names_of(subject, contents.tags)
         found = await self._storage.load_many([JOURNAL, *names])
         journal = self.take(found[0])
+        for name, record in zip(names, found[1:], strict=True):
+            at = 0 if record is None else (marks.read(record.payload) or {}).get("at", 0)
+            if 0 <= journal.seq < at:
+                await self._finish(name, at)
+                journal = self.journal
         candidates = [marks.read(record.payload) or {"at": NEVER} for record in found[1:] if record is not None]
         everyone = journal.facts.get("everyone", 0)
         if everyone:
@@ -234,6 +218,22 @@ class Positions:
                 return False
             again = again or at > contents.seen
         return None if again else True
+
+    async def _finish(self, name: str, number: int) -> None:
+        """Let a revocation take effect whose process may have died when it had written the mark.
+
+        Else its number would go to another, and the mark would end a session that began after it.
+        """
+        while True:
+            there = await self._storage.load(JOURNAL)
+            self.take(there)
+            facts = (marks.read(there.payload) or {}) if there is not None else {}
+            if self.seq < 0 or self.seq >= number:
+                return
+            record = await self._write(there, moved_on(facts, number, name))
+            if record is not None:
+                self.take(record)
+                return
 
     def _is_before(self, stamp: Facts, login_at: int, login_wall: int) -> bool:
         """Tell whether a revocation that this process did not know of at a login came before it."""
@@ -285,13 +285,13 @@ class Positions:
             StoreUnavailable: The store does not answer.
         """
         storage = self._storage
-        own, group = 0, "" if name is None else _group(name)
+        own, group = 0, "" if name is None else group_of(name)
         while True:
             there = await storage.load(JOURNAL)
             self.take(there)
-            facts: Facts = (marks.read(there.payload) or {}) if there is not None else {}
-            last, held = max(facts.get("seq", 0), self.seq), facts.get("held", {})
             stamp: Facts = {"host": self._host, "mono": self._monotonic(), "wall": storage.clock()}
+            facts = self._facts_of(there, stamp)
+            last, held = facts["seq"], facts.get("held", {})
             number = own
             if own <= last or held.get(group) != own:  # not reserved yet, or another revocation was quicker
                 number = max(last, *held.values(), 0) + 1
@@ -307,13 +307,9 @@ class Positions:
                     await marks.amend(storage, name, self._marked(number, stamp, note))
                 if before is not None:
                     await before(number)
-            later: Facts = {**facts, "seq": number}
-            if left := {other: at for other, at in later.pop("held", {}).items() if at > number}:
-                later["held"] = left
+            later = moved_on(facts, number, None if announced else name)
             if name is None and not announced:
                 later.update(everyone=number, stamp=stamp)
-            elif name is not None and not announced:
-                later["names"] = {**facts.get("names", {}), group: number}
             if said:
                 later["acts"] = number
             record = await self._write(there, later)
@@ -321,6 +317,14 @@ class Positions:
                 self._own = number
                 self.take(record)
                 return number
+
+    def _facts_of(self, journal: Record | None, stamp: Facts) -> Facts:
+        """Return what the journal says. One that is new, or damaged, begins with the time: above all that was lost."""
+        facts, begins = {} if journal is None else marks.read(journal.payload), self._storage.clock()
+        if facts is None:
+            begins += 2 * _SKEW  # hosts may differ by that, and others may have begun one with their time
+            return {"seq": begins, "everyone": begins, "stamp": stamp}
+        return {"seq": begins, **facts}
 
     async def _write(self, there: Record | None, facts: Facts) -> Record | None:
         """Write the journal in place of what was read; return the record, or None if another process was quicker."""

@@ -36,7 +36,7 @@ async def find(engine: Context, state: SessionState) -> None:
                 engine.emitter.note_unknown()
             each = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
             if isinstance(each, Gone):
-                gone = each
+                gone = each if gone is None or gone.successor is None else gone  # one that led on says more
             elif each is not None and all(each.key != other.key for other in live):
                 live.append(each)
                 if not engine.ids.current(token):

@@ -10,7 +10,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, logins
+from limpet._core import conflict, logins, places
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
@@ -25,7 +25,7 @@ from limpet.errors import SessionLimitReached, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["abandon", "begin_grace", "bury", "finish", "move", "renew"]
+__all__ = ["abandon", "begin_grace", "finish", "move", "renew"]
 
 
 class _Standing:
@@ -37,7 +37,7 @@ class _Standing:
         state, draft = attempt.state, attempt.draft
         assert state.read is not None
         self._state, self.read, self._flags = state, state.read, state.flags & (FORWARDED | REISSUE)
-        self._facts = draft.renewed, draft.previous, draft.predecessors
+        self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage
         self._leaving, self._created = state.leaving, state.created
         self._out = None if self._leaving is None else state.out
 
@@ -47,7 +47,7 @@ class _Standing:
         await attempt.drop_made()
         state.read = self.read
         state.flags = (state.flags & ~(FORWARDED | REISSUE)) | self._flags
-        draft.renewed, draft.previous, draft.predecessors = self._facts
+        draft.renewed, draft.previous, draft.predecessors, draft.lineage = self._facts
         self.put_back()
 
     def take(self, leaving: Leaving) -> None:
@@ -145,7 +145,10 @@ async def abandon(engine: Context, state: SessionState) -> None:
         draft = unpack(saved, engine.serializer)
         state.draft, state.data, state.subject = draft, draft.data, made.record.subject
         state.flags &= ~conflict.NOTED
-        await conflict.save_back(Attempt(engine, state, NO_PLAN, engine.clock()))
+        state.increments = dict(leaving.increments) or None  # numbers add up with what others added to them
+        attempt = Attempt(engine, state, NO_PLAN, engine.clock())
+        attempt.patient = True
+        await conflict.save_back(attempt)
 
 
 async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
@@ -186,18 +189,23 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
         if met is False and login:  # nothing is left: who else comes with that id is to know of this login
             met = await engine.storage.create(key, grave, insist=True)
         found = await engine.storage.judge(raw, key, met, met_alive=True) if isinstance(met, Record) else None
-        if isinstance(found, Gone) and login:
+        again = False
+        while login and isinstance(found, Gone) and not again:
+            key, version, again = found.key, found.record.version, True
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
                 grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, others)
                 state.gone = None if state.subject is not None else state.gone or found
-            key, version = found.key, found.record.version
-            if found.how == "login" or await engine.storage.replace(key, grave, version) is not None:
-                continue  # yet another was quicker: look who
-            if found.successor is not None:  # the id was changed meanwhile: it is the same session
-                raw, key = b"", found.successor
-                there = await engine.storage.load(key)
-                found = None if there is None else await engine.storage.judge(raw, key, there, met_alive=True)
+                continue
+            after = [] if found.successor is None else [found.successor]
+            mark = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, after)
+            if await engine.storage.replace(key, mark, version) is None:
+                found, again = None, False
+                for key in after:  # its id was changed meanwhile: it is the same session
+                    there = await engine.storage.load(key)
+                    found = None if there is None else await engine.storage.judge(b"", key, there, met_alive=True)
+        if again:
+            continue  # over what a login left; or yet another was quicker: look who
         if not isinstance(found, Found):
             if not login:
                 await attempt.drop_made()
@@ -214,6 +222,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             break
         if leaving.merges:
             attempt.count()
+            seen = attempt.draft.seen
             conflict.merge_in(attempt, found, base)
             base, old = found.record.payload, Read(found.raw, found.key, found.record, found.contents.ends)
             state.leaving = leaving._replace(read=old)
@@ -221,10 +230,12 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 standing.take(state.leaving)
             attempt.draft.previous = None
             attempt.encode()
-            if not await attempt.rewrite():
+            if not await _rewrite(attempt, seen if not login else None):
                 state.read = old
                 conflict.ended_meanwhile(attempt)
                 return
+            if not login:
+                grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
         raw, key, version = found.raw, found.key, found.record.version
     if login and state.subject is None and state.gone is None:  # who logs in comes to light later: `logins.stay`
         state.gone = Gone(key, grave, leaving.how, attempt.stored().key)
@@ -283,13 +294,15 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
     engine, state, old = attempt.engine, attempt.state, attempt.stored()
     assert old.key is not None
     attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    if engine.policy.max_sessions is not None:
+        attempt.draft.lineage = places.lineage_of(old.key, *places.ids_of(attempt.draft.lineage))
     attempt.encode()
     await attempt.insert()
     base, key, version = old.record.payload, old.key, old.record.version
-    new = attempt.stored()
-    assert new.key is not None
-    leads = forward.seal_forward(old.raw, key, new.raw, new.key)
     while True:
+        new = attempt.stored()
+        assert new.key is not None
+        leads = forward.seal_forward(old.raw, key, new.raw, new.key)
         mark = Record(tokens.new_version(), leads, attempt.now, attempt.expires())
         failure: StoreUnavailable | None = None
         try:
@@ -325,18 +338,35 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
                 await conflict.update(attempt)
             return
         attempt.count()
+        seen = attempt.draft.seen
         conflict.merge_in(attempt, found, base)
         base, version = found.record.payload, found.record.version
         standing.read = old = Read(old.raw, key, found.record, found.contents.ends)
         attempt.draft.renewed, attempt.draft.previous = attempt.now, key
         attempt.encode()
-        if not await attempt.rewrite():
+        if not await _rewrite(attempt, seen):
             state.read = old
             conflict.ended_meanwhile(attempt)
             return
     state.created = None  # the old id leads to it: it stays, whatever becomes of this request
     state.flags |= FORWARDED  # this request came with the old id: the grace is not its to begin
     engine.emit(events.SessionRenewed, attempt.stored().key, subject=state.subject)
+
+
+async def _rewrite(attempt: Attempt, seen: int | None) -> bool:
+    """Write merged contents into the new record; False: it was revoked meanwhile.
+
+    A revocation that spared the session may have deleted the record, which did not say so yet: then it is made anew.
+
+    Args:
+        seen: The revocations that were taken into account before the merge; None: none spares a login under way.
+    """
+    if await attempt.rewrite():
+        return True
+    if seen is None or attempt.draft.seen <= seen:
+        return False
+    await attempt.insert()
+    return True
 
 
 async def begin_grace(engine: Context, previous: str, now: int) -> None:
@@ -348,46 +378,6 @@ async def begin_grace(engine: Context, previous: str, now: int) -> None:
     payload = forward.with_grace(record.payload, ends)
     mark = Record(tokens.new_version(), payload, now, min(record.expires, ends + marks.TOMBSTONE_LIFE))
     await engine.storage.replace(previous, mark, record.version)
-
-
-async def bury(now: int, engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
-    """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
-
-    Returns:
-        The tombstone under the key that was read; None: there is none, as the session was gone.
-
-    Raises:
-        StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
-    """
-    raw, key, there = read.raw, read.key or "", read.record
-    first: Gone | None = None
-    for _ in range(engine.policy.merge_attempts):
-        grave = marks.tombstone(how, now, successor)
-        if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
-            met = await engine.storage.replace(key, grave, there.version)
-            if met is None:
-                return first or Gone(key, grave, how, successor)
-            if not isinstance(met, Record):
-                return first
-            there = met
-        if marks.is_mark(there.payload):
-            gone = marks.buried(key, there, engine.clock(), met_alive=True)
-            first = first or gone
-            if gone is None or gone.how != "regenerate" or gone.successor is None:
-                return first
-            raw, after = b"", gone.successor
-        elif forward.is_forward(there.payload):
-            target = forward.open_forward(there.payload, raw, key) if raw else None
-            raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
-            if await engine.storage.replace(key, grave, there.version) is None:
-                first = first or Gone(key, grave, how, successor)
-        else:
-            continue
-        found = await engine.storage.load(after)
-        if found is None:
-            return first
-        key, there = after, found
-    raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
 def _begin_anew(attempt: Attempt) -> None:

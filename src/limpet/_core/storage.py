@@ -12,8 +12,9 @@ from typing import Final, TypeVar, cast
 
 from limpet import events
 from limpet._core import plan
+from limpet._core.journal import JOURNAL, Journal
 from limpet._core.plan import Rules
-from limpet._core.positions import JOURNAL, Journal, Positions
+from limpet._core.positions import Positions
 from limpet._emitter import Emitter
 from limpet._native import caused
 from limpet._powers import NO_RECORDS, NoRecords, Powers
@@ -203,9 +204,8 @@ class Storage:
         return _met(await attempt(), version)
 
     async def delete(self, key: str, version: int | None = None) -> InTheWay:
-        """Delete a record, or only that version of it; absent is as good as deleted."""
-        met = await self.write("delete", partial(self._kept().delete, key, version), key)
-        return met or None
+        """Delete a record, or only that version of it; False: there was none, which is as good."""
+        return await self.write("delete", partial(self._kept().delete, key, version), key)
 
     async def touch(self, key: str, accessed: int, expires: int) -> bool:
         """Move the times forward; False: there is no record.
@@ -332,26 +332,6 @@ class Storage:
             await self.call("delete", self.server.delete(key, record.version), key)
         except StoreUnavailable:
             self._warn("dead", "session %s is dead and its record could not be deleted now", key)
-
-    async def end(self, key: str, record: Record) -> bool:
-        """Delete a session, whatever is saved into it meanwhile and whatever id a renewal gives it; False: it was gone.
-
-        Raises:
-            StoreUnavailable: The store does not answer.
-        """
-        there: Record | None = record
-        while there is not None:
-            if marks.is_mark(there.payload):
-                return False
-            if forward.is_forward(there.payload):
-                key = forward.successor(there.payload)
-                there = await self.load(key)
-                continue
-            met = await self.write("delete", partial(self.server.delete, key, there.version), key)
-            if not isinstance(met, Record):
-                return met is None
-            there = met
-        return False
 
     async def try_to_drop(self, key: str) -> None:
         """Delete a record whose id went out to nobody, if the store still answers; else it expires."""

@@ -59,7 +59,7 @@ class Gone(NamedTuple):
         record: The tombstone.
         how: ``"login"``, ``"regenerate"`` or ``"logout"``.
         successor: The store key of the session that took its place, or None.
-        others: The store keys of earlier logins from the same id, of other subjects.
+        others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
     """
 
     key: str

@@ -84,7 +84,8 @@ class Contents:
         previous: The store key of the forward record that a renewal left, until its grace began.
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
-        lineage: In a cookie session that can be ended: what all its cookies since the login have in common.
+        lineage: Where sessions are limited: the ids that it came from, see `limpet._core.places`. In a cookie session
+            that can be ended: what all its cookies since the login have in common.
         seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
         order: Which login of its subject it was, where sessions are limited.
         turn: In a cookie session that can be ended: which change of its id, within its lineage.

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from limpet._core.positions import JOURNAL, number_of
+from limpet._core.journal import JOURNAL
+from limpet._core.positions import number_of
 from limpet._core.storage import Storage
 from limpet._wire import marks
 from limpet._wire.marks import Facts

@@ -112,7 +112,7 @@ class Enders:
         Args:
             old: The old session of a request is meant, and not its login.
         """
-        families, taken = self.families, set[object]()
+        families, makers = self.families, list[Visit]()
         subject = self.families.history.names["ann"] if old else visit.subject
         for session in families.sessions():
             made = families.made[session]
@@ -120,11 +120,9 @@ class Enders:
                 continue
             if session in families.presented(visit) or self.are_twins(visit, made):
                 continue
-            if self.must(session, visit.sent) is None:
-                gone = any(
-                    self.revoked_since(each, families.birth(each), visit.end) for each in families.presented(made)
-                )
-                taken.add(session if gone or not made.tokens else made.tokens)
+            known = [other for other in makers if made.tokens and other.tokens == made.tokens]
+            if self.must(session, visit.sent) is None and not any(self.are_twins(made, other) for other in known):
+                makers.append(made)
         lost = sum(
             not there.sends and any(group.login == subject for group in there.groups)
             for there in families.acts
@@ -135,7 +133,16 @@ class Enders:
             for there in families.acts
             if there is not visit
         )  # of an old session that two requests moved here, or that was logged out meanwhile
-        return self.rules.max_sessions is not None and len(taken) + lost >= self.rules.max_sessions
+        lost += sum(self._leaves_one(there, visit, subject) for there in families.acts if there is not visit)
+        return self.rules.max_sessions is not None and len(makers) + lost >= self.rules.max_sessions
+
+    def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
+        """Tell whether a change of id can have a new record for a moment, as an operator has ended the old one."""
+        families = self.families
+        if not there.tries[0] or there.out or there.sent >= visit.end or visit.sent >= there.end:
+            return False
+        own = [session for session in families.presented(there) if families.subject(session) == subject]
+        return any(self.revoked_since(session, families.birth(session), there.end) for session in own)
 
     def are_twins(self, one: Visit, other: Visit) -> bool:
         """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""
@@ -203,10 +210,16 @@ class Enders:
             logs_in = subject in names or (visit.imports and not names)
             if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
                 own = f"visit {visit.number}"
-                for name in (*visit.tokens, *([families.kin(visit.out)] if visit.out else [])):
+                known = [token for token in families.goes_by(visit) if not self._is_forgotten(token, before)]
+                for name in (*known[:1], *([families.kin(visit.out)] if visit.out else [])):
                     together.join(name, own)
                 newer[own] = visit
         return list({together.find(own): visit for own, visit in newer.items()}.values())
+
+    def _is_forgotten(self, token: str, before: int) -> bool:
+        """Tell whether an operator can have ended the session of an id: nothing is kept by which it could be known."""
+        session = self.families.session(token)
+        return token in self.families.issuer and self.revoked_since(session, self.families.birth(session), before)
 
     def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
         """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
@@ -222,8 +235,8 @@ class Enders:
         for visit in families.acts:
             if visit.sent >= (at.end if own else at.loaded) or (visit is at and not own):
                 continue
-            if self.server and visit.ok and families.met(visit) == session:
-                used = max(used, visit.elapsed)  # a use counts from when the request began
+            if self.server and visit.ok and visit.act.kind != "open" and families.met(visit) == session:
+                used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
             near = {families.kin(other) for other in families.presented(visit)}
             near |= {families.kin(visit.out)} if visit.out else set()
             if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
@@ -232,14 +245,29 @@ class Enders:
             now - used + margin + _TOUCH >= IDLE * 1000 or now - families.birth(session).elapsed + margin >= _ABSOLUTE
         )
 
+    def expired_meanwhile(self, visit: Visit) -> bool:
+        """Tell whether a session that a request began itself can have reached a deadline before the request ended."""
+        took = visit.until - visit.elapsed + (0 if self.rules.exact else _MARGIN)
+        return took + _TOUCH >= IDLE * 1000 or (visit.sets_deadline and took >= DEADLINE * 1000)
+
     def is_idle(self, session: str, at: Visit) -> bool:
         """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
         families = self.families
         near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
+        near = [visit for visit in near if visit.act.kind != "open"]
         used = [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
         used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
         used += [families.birth(session).until]
         return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
+
+    def may_be_over(self, session: str, visit: Visit) -> bool:
+        """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
+        return self.may(session, visit.end, but=visit) or self.deadline(session, visit, own=True)
+
+    def clock_moved(self, visit: Visit) -> bool:
+        """Tell whether time passed during a request."""
+        ticks = (there for there in self.families.acts if there.moves_the_clock)
+        return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
 
     # -- what must have
 

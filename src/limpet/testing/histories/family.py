@@ -75,7 +75,8 @@ class Families:
         kept = [group for group in visit.groups if not visit.failed or group.state != "dropped"]
         if met is None or (kept or visit.groups)[-1].fresh or token in self._edges:
             return
-        if met == self.history.imported or (any(group.moves for group in visit.groups) and not visit.failed):
+        moves = any(group.moves and self._stands(visit, group) for group in visit.groups)
+        if met == self.history.imported or moves:
             self._edges[token] = Edge(met, token, visit)
             self._kin.join(met, token)
         elif self.history.rules.renews or self.history.rules.mode != "server":
@@ -113,9 +114,15 @@ class Families:
         """Tell whether two logins of a subject presented ids of one session, or of what was carried over from it."""
         return bool(self._line(one) & self._line(other))
 
+    def goes_by(self, visit: Visit) -> tuple[str, ...]:
+        """Return the ids that a request goes by: beside one that is alive, those that have ended say nothing."""
+        met = self.met_token(visit)
+        return visit.tokens if met is None else (met,)
+
     def _line(self, visit: Visit) -> set[str]:
-        line = self.presented(visit)
-        for session in self.presented(visit):
+        came = {self.session(token) for token in self.goes_by(visit) if token in self.issuer}
+        line = set(came)
+        for session in came:
             for edge in self.chain(session):
                 if edge.mover.subject not in (None, visit.subject):
                     break  # from here on it is of somebody else
@@ -165,18 +172,18 @@ class Families:
 
     def _born(self, session: str) -> str:
         """Return the session that a last login made, or with which it all began."""
-        if _logs_in(self.made.get(session, _BEFORE)):
+        if self._logs_in(self.made.get(session, _BEFORE)):
             return session
         for edge in self.chain(session):
             session = edge.parent
-            if _logs_in(self.made.get(session, _BEFORE)):
+            if self._logs_in(self.made.get(session, _BEFORE)):
                 break
         return session
 
     def subject(self, session: str) -> str | None:
         """Return whose a session is."""
         maker = self.birth(session)
-        return self.history.names.get("ann") if maker is _BEFORE else maker.subject if _logs_in(maker) else None
+        return self.history.names.get("ann") if maker is _BEFORE else maker.subject if self._logs_in(maker) else None
 
     def home(self, visit: Visit, group: Group) -> str | None:
         """Return the session that what was written belongs to."""
@@ -195,9 +202,19 @@ class Families:
 
     @staticmethod
     def _over_since(visit: Visit, group: Group) -> bool:
+        """Tell whether what was written is in a session that the same request then ended, left, or learnt to be lost.
+
+        What was saved before a login as another, which fails, stays.
+        """
         later = visit.groups[visit.groups.index(group) + 1 :]
-        return any(after.anew or (after.fresh and not group.fresh) for after in later)
+        kept = [after for after in later if after.ends or not (visit.failed and after.state == "dropped")]
+        lost = any(each.state == "told" and each.ended > group.ended for each in visit.groups)
+        return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 
+    def _logs_in(self, visit: Visit) -> bool:
+        return visit.subject is not None and any(group.login and self._stands(visit, group) for group in visit.groups)
 
-def _logs_in(visit: Visit) -> bool:
-    return visit.subject is not None and not visit.failed and any(group.login for group in visit.groups)
+    def _stands(self, visit: Visit, group: Group) -> bool:
+        """Tell whether a login or new id stands though the request failed: a cookie that was made goes out."""
+        in_cookie = self.history.rules.mode != "server"
+        return not visit.failed or (in_cookie and group.state == "saved" and bool(visit.out))

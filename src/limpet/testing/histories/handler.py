@@ -54,8 +54,9 @@ class Handler:
     ) -> None:
         self.stage, self.numbers, self.visit, self.session = stage, numbers, visit, session
         self.names, self.constant, self.problems, self.tick = names, constant, problems, tick
-        self.lost = False
+        self.lost = self.ending = False
         self.held: Any = None
+        self.pushed: list[int] = []  # what was added to that, wherever a merge has put it
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
         self.fresh = not visit.alive
         self.stored = session.public_id is not None
@@ -106,7 +107,9 @@ class Handler:
         return group
 
     def _look(self) -> None:
-        """A handler can see that its session is gone."""
+        """A handler can see that its session is gone, unless it has ended it itself and that is not saved yet."""
+        if self.ending:
+            return
         self.lost = self.lost or (self.stored and self.session.public_id is None)
         self.stored = self.session.public_id is not None
 
@@ -114,6 +117,7 @@ class Handler:
         """Save, and settle what became of what was written."""
         began = len(self.visit.events)
         self.bare(failed=False)
+        emptied = not self.lost and group.removes and not self.session and self.session.subject is None
         try:
             await save()
         except BaseException as error:
@@ -124,10 +128,12 @@ class Handler:
             raise
         self.settle(group, began)
         if not last:
-            if self.visit.emptied and self.session.public_id is None:
+            over = emptied and self.session.public_id is None
+            if over:
                 self.fresh, self.stored = True, False
             self._look()
             self.group = self._group()
+            self.group.anew = over
 
     def settle(self, group: Group, began: int, *, failed: bool = False) -> None:
         """Note what became of what was written, after a save that raised nothing."""
@@ -137,6 +143,7 @@ class Handler:
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
         self.lost = self.lost or told
+        self.ending = False
 
     def bare(self, *, failed: bool) -> None:
         """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""
@@ -161,7 +168,7 @@ class Handler:
         except LimpetError:
             group.state, group.ended = "unknown", self.stage.tick()
             raise
-        if self.session.public_id is None and not group.moves and not had:
+        if self.session.public_id is None and not had:
             return  # a session without an id needs no lock, and is saved at the end
         self.settle(group, began)
         self._look()
@@ -250,6 +257,7 @@ class Handler:
             self._hold()
         held: Any = self.held
         held.append(self._note())
+        self.pushed.append(self.group.atoms[-1])
 
     def _unset(self) -> None:
         keys = sorted(key for key in self.session if key.startswith("k"))
@@ -258,7 +266,7 @@ class Handler:
             self.group.removed.append(self.session.pop(keys[0]))
 
     def _empty(self) -> None:
-        self.group.removed.extend(atoms_of(dict(self.session)))
+        self.group.removed.extend([*atoms_of(dict(self.session)), *self.pushed])
         for key in list(self.session):
             self.group.removes = True
             self.session.pop(key)
@@ -298,6 +306,7 @@ class Handler:
     def _logout(self) -> None:
         self.session.logout()
         self._begin_again()
+        self.ending = True
         self.group.moves = False
         self.group.ends = True
         self.visit.subject, self.visit.tagged = None, False

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from limpet.errors import SessionBusy, SessionConflict, SessionEnded, SessionLimitReached, StoreUnavailable
-from limpet.testing.histories.enders import MINUTE, Enders
+from limpet.testing.histories.answers import Answers
+from limpet.testing.histories.enders import Enders
 from limpet.testing.histories.facts import CONSTANT, Group, History, Visit, atoms_of
 from limpet.testing.histories.family import Families
 
 __all__ = ["Problem", "judge"]
-
-_WRITES: Final = frozenset({"create", "update", "replace", "delete"})
 
 
 class Problem(NamedTuple):
@@ -49,12 +47,13 @@ class _Verdict:
         self.history, self.rules = history, history.rules
         self.families = Families(history)
         self.enders = Enders(self.families)
+        self.answers = Answers(self.enders)
         self.server = history.rules.mode == "server"
         self.writers = [(visit, group) for visit in self.families.acts for group in visit.groups]
         self.owner = {atom: (visit, group) for visit, group in self.writers for atom in group.atoms}
 
     def statements(self) -> Iterator[Callable[[], Iterator[str]]]:
-        yield self.errors_have_a_reason
+        yield self.answers.errors_have_a_reason
         yield self.what_is_over_stays_over
         yield self.what_expired_is_gone
         yield self.what_is_not_over_is_there
@@ -62,8 +61,8 @@ class _Verdict:
             yield self.what_is_read_was_written_here
             yield self.what_was_saved_is_there
             yield self.a_loss_has_a_reason
-            yield self.cookies_have_a_reason
-            yield self.questions_change_nothing
+            yield self.answers.cookies_have_a_reason
+            yield self.answers.questions_change_nothing
             yield self.lists_show_what_browsers_have
             yield self.limits_hold
             yield self.locks_have_one_holder
@@ -139,8 +138,16 @@ class _Verdict:
             yield f"#{visit.number} finds {atom} of #{writer.number}, which is {group.state}"
         elif home is None and not writer.sends:
             yield f"#{visit.number} finds {atom}, which #{writer.number} put into a session that no browser has"
-        elif home is None or self.families.kin(home) != self.families.kin(session):
+        elif (home is None or self.families.kin(home) != self.families.kin(session)) and not self._is_heir(
+            session, writer
+        ):
             yield f"#{visit.number} finds {atom} of #{writer.number}, whose session is another"
+
+    def _is_heir(self, session: str, writer: Visit) -> bool:
+        """Tell whether a session is of who logged in as the subject of an old one, as it was moved here by another."""
+        imported, login = self.history.imported, self.families.birth(session)
+        both = imported in login.tokens and imported in writer.tokens and writer.imports
+        return both and imported is not None and self.families.subject(session) == self.families.subject(imported)
 
     def what_was_saved_is_there(self) -> Iterator[str]:
         """What was acknowledged is there, all of it, unless it was deleted."""
@@ -154,21 +161,30 @@ class _Verdict:
                 missing = [atom for atom in group.atoms if atom not in there]
                 if not missing or writer is visit or self.enders.emptied_meanwhile(writer):
                     continue
-                known = writer.end if writer.imports else group.ended  # by then it is in the session that a browser has
+                known = group.ended if self._is_there_at_once(writer, group) else writer.end
                 if group.state == "saved" and known < visit.sent and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
                 elif found & set(group.atoms) and not writer.both and not self.enders.was_cut(session):
                     yield f"#{visit.number} finds half of what #{writer.number} saved: {missing} are not there"
+
+    def _is_there_at_once(self, writer: Visit, group: Group) -> bool:
+        """Tell whether what was saved was then in the session that a browser has.
+
+        An old session is moved, and what was saved under an id that does not go out is carried back, at the end.
+        """
+        moved = any(each.moves for each in writer.groups[: writer.groups.index(group) + 1])
+        return not writer.imports and not (moved and writer.failed)
 
     def _removed(self, visit: Visit) -> set[int]:
         return {atom for writer, group in self.writers if writer.sent < visit.loaded for atom in group.removed}
 
     def _reaches(self, writer: Visit, group: Group, session: str) -> bool:
         """Tell whether what was written must have been carried over to a session."""
-        moves_later = any(later.moves for later in writer.groups[writer.groups.index(group) + 1 :])
-        if moves_later and group.moves and self.enders.voids(writer, writer.subject or ""):
+        at = writer.groups.index(group)
+        moves_later = any(later.moves for later in writer.groups[at + 1 :])
+        moved = any(each.moves for each in writer.groups[: at + 1])
+        if moves_later and (moved or group.fresh) and self.enders.voids(writer, writer.subject or ""):
             return False  # what it was saved in first can have been ended before it went out
-        moved = any(each.moves for each in writer.groups[: writer.groups.index(group) + 1])
         before = moves_later and not moved and not group.fresh  # it was saved under the old id
         home = self.families.met(writer) if before else self.families.home(writer, group)
         if home is None:
@@ -180,7 +196,7 @@ class _Verdict:
             twice = sum(each.moves for each in mover.groups) > 1
             if twice and self.enders.voids(mover, mover.subject or ""):
                 return False  # what it was carried over to first can have been ended too
-            if (before or mover is not writer) and self._may_be_over(edge.parent, mover):
+            if (before or mover is not writer) and self.enders.may_be_over(edge.parent, mover):
                 return False  # something else ended it at the same time: what the login found is all that it has
             if edge.parent == home:
                 return True
@@ -199,8 +215,10 @@ class _Verdict:
             if not logins and session is not None and any(each.moves for each in since if each is not group):
                 logins = [self.families.subject(session) or ""]  # it is about the session under the new id
             if logins:
-                over = session is not None and self.enders.may(session, group.ended, but=writer)
-                if not over and not self.enders.voids(writer, logins[-1]):
+                over = session is not None and (
+                    self.enders.may(session, group.ended, but=writer) or self.enders.deadline(session, writer, own=True)
+                )
+                if not over and not self.enders.voids(writer, logins[-1]) and not self.enders.expired_meanwhile(writer):
                     yield f"#{writer.number} logged in, which is void, and nobody ended it"
             elif session is not None and not group.fresh and not group.moves:
                 over = self.enders.may(session, group.ended, but=writer) or self._had_no_room(writer, session)
@@ -211,116 +229,6 @@ class _Verdict:
         """Tell whether an old session could not move here: others of its subject had taken the places."""
         names = [name for _, name in visit.events]
         return session == self.history.imported and "LimitReached" in names and self.enders.is_full(visit, old=True)
-
-    # -- answers
-
-    def errors_have_a_reason(self) -> Iterator[str]:
-        """A request fails only where a store failed, a limit is reached, or others hold a lock."""
-        for visit in self.families.acts:
-            error = visit.error
-            if error is None:
-                continue
-            if isinstance(error, StoreUnavailable):
-                if not visit.faults:
-                    yield f"#{visit.number} raised {error!r}, and its store works"
-            elif isinstance(error, SessionLimitReached):
-                if not self.enders.is_full(visit):
-                    yield f"#{visit.number} was refused a login, and there is room"
-            elif isinstance(error, SessionEnded):
-                if visit.act.kind != "open":
-                    yield f"#{visit.number} raised {error!r}"
-            elif isinstance(error, SessionConflict) and self._clock_moved(visit):
-                continue  # the time that a save may take has passed
-            elif not (isinstance(error, SessionBusy) and self.history.faulty) and self.server:
-                yield f"#{visit.number} raised {error!r}"
-
-    def _clock_moved(self, visit: Visit) -> bool:
-        ticks = (there for there in self.families.acts if there.moves_the_clock)
-        return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
-
-    def cookies_have_a_reason(self) -> Iterator[str]:
-        """A new cookie goes to who logged in, asked for a new id, or began a session; its deletion to who ended one."""
-        for visit in self.families.acts:
-            if not visit.ok or visit.act.kind != "request" or visit.failed or not visit.groups:
-                continue
-            last, (moves, ends) = visit.groups[-1], visit.tries
-            told = any(group.state == "told" for group in visit.groups)
-            wrote = any(
-                group.atoms or group.login for group in _standing(visit) if group.fresh and group.state == "saved"
-            )
-            met = self.families.met(visit)
-            if visit.out == "" and not ends and not any(group.removes for group in visit.groups):
-                yield f"#{visit.number} takes a cookie back, and ended nothing"
-            elif visit.out:
-                yield from self._is_due(visit, met, moves=moves, ends=ends)
-            elif told or last.removes:
-                continue
-            elif moves and last.moves and last.state == "saved" and (wrote or not last.fresh):
-                yield f"#{visit.number} changed an id, and handed out none"
-            elif met is None and not visit.tokens and wrote and not ends and not any(g.removed for g in visit.groups):
-                yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
-            elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
-                yield f"#{visit.number} logged out, and its cookie was not taken back"
-
-    def _is_ours(self, visit: Visit, met: str) -> bool:
-        """Tell whether a session that was logged out was this request's to end: nobody else had."""
-        return met != self.history.imported and not self._may_be_over(met, visit)
-
-    def _may_be_over(self, session: str, visit: Visit) -> bool:
-        """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
-        return self.enders.may(session, visit.end, but=visit) or self.enders.deadline(session, visit, own=True)
-
-    def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
-        reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens
-        if met is not None and not visit.groups[-1].fresh and not reasons:
-            yield f"#{visit.number} only wrote, and was given a new cookie"
-        if met is not None or not self.rules.exact or ends or any(group.login for group in visit.groups):
-            return
-        if len(visit.tokens) > 1:
-            return  # it is anonymous because it cannot be told apart, and not because an id has ended
-        now = max(visit.read, visit.elapsed)
-        for session in self.families.presented(visit):
-            for other in self.families.acts:
-                recent = other is not visit and other.sent < visit.loaded and now - other.elapsed < MINUTE
-                if self.enders.revoked_since(session, other, visit.loaded) or self.enders.gave_way(
-                    session, visit.loaded
-                ):
-                    continue  # nothing is kept of what an operator ended, or of what a limit did
-                if session == self.history.imported and any(name == "LimitReached" for _, name in visit.events):
-                    continue  # an old session for which there is no room is none
-                if recent and self.families.met(other) == session and (other.moved or other.over):
-                    just = f"#{visit.number} came with an id that #{other.number} had just replaced or ended"
-                    yield f"{just}, and was given a cookie of a session of its own, which overwrites the other"
-
-    def questions_change_nothing(self) -> Iterator[str]:
-        """Who only asks writes nothing, and is sent no cookie."""
-        if self.rules.renews or self.rules.imports:
-            return
-        for visit in self.history.visits:
-            over = ("SessionExpired", "SessionRevoked")  # its record is cleared away
-            expired = any(name in over for _, name in visit.events)
-            if visit.act.kind == "request" and visit.asked_only and visit.seen is not None and not expired:
-                made = _WRITES & set(visit.calls) - self._owed(visit)
-                if made or visit.out is not None:
-                    yield f"#{visit.number} only asked; it made the calls {sorted(made)} and was sent {visit.out!r}"
-
-    def _owed(self, visit: Visit) -> set[str]:
-        """Return the calls in which a change of id may still be finished by who only asks.
-
-        The new record names the old one, until a write or a touch notes once that the old one has ended. If the store
-        failed during the change, the next request ends it.
-        """
-        changes = [
-            each for each in self.history.visits if each.out in visit.tokens and any(g.moves for g in each.groups)
-        ]
-        if any(name == "StoreFailed" for each in changes for _, name in each.events):
-            return {"update", "replace"}
-        noted = any(
-            set(other.tokens) & set(visit.tokens) and other.asked_only and "update" in other.calls
-            for other in self.history.visits
-            if other.act.kind == "request" and other.answered is not None and other.answered < visit.sent
-        )
-        return {"update"} if changes and not noted else set()
 
     def _was_to_end(self, visit: Visit, later: Visit) -> bool:
         """Tell whether the change of id that a later request finished was to end what this one came with."""
@@ -366,7 +274,7 @@ class _Verdict:
             if self.families.met(one) != self.families.met(other) or first.ended is None or second.ended is None:
                 continue
             meet = first.begun < second.ended and second.begun < first.ended
-            if meet and not self._clock_moved(one) and not self._clock_moved(other):
+            if meet and not self.enders.clock_moved(one) and not self.enders.clock_moved(other):
                 yield f"#{one.number} and #{other.number} held one lock at the same time"
 
     def an_old_session_moves_once(self) -> Iterator[str]:
@@ -392,9 +300,3 @@ class _Verdict:
                 continue
             if visit.seen.data != issuer.made[1] or visit.seen.subject != issuer.made[0]:
                 yield f"#{visit.number} finds {visit.seen}, and its cookie was made of {issuer.made}"
-
-
-def _standing(visit: Visit) -> list[Group]:
-    """Return what a handler wrote since it last ended a session."""
-    ends = [at for at, group in enumerate(visit.groups) if group.ends]
-    return visit.groups[ends[-1] if ends else 0 :]

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-from limpet.contract import Finds, LoadsMany, Outcome, Pages, Record, Replaces, Scans, Store, Sweeps, supports
+from limpet.contract import Finds, LoadsMany, Outcome, Pages, Record, Replaces, Scans, Store, Sweeps, Urgent, supports
 from limpet.errors import StoreUnavailable
 from limpet.testing.histories.stage import never, pause
 
@@ -90,6 +90,7 @@ class Watched:
             (LoadsMany, "load_many"),
             (Replaces, "replace"),
             (Scans, "scan"),
+            (Urgent, "create_urgently"),
         )
         for power, name in powers:
             if not supports(inner, power):
@@ -110,6 +111,11 @@ class Watched:
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Create."""
         return await self._write("create", key, lambda: self.store.create(key, record, now=now))
+
+    async def create_urgently(self, key: str, record: Record, *, now: int) -> Outcome:
+        """Create, also while the store is full."""
+        inner: Any = self.store
+        return await self._write("create", key, lambda: inner.create_urgently(key, record, now=now))
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Update."""

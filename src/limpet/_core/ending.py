@@ -1,0 +1,99 @@
+"""Ends a session wherever it has gone meanwhile: by a renewal, or by a new id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from limpet._core.state import Read
+from limpet._wire import forward, marks, moved
+from limpet._wire.marks import Gone
+from limpet.contract import Record
+from limpet.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from limpet._core.context import Context
+
+__all__ = ["bury", "remove", "successor"]
+
+
+async def bury(now: int, engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
+    """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
+
+    Returns:
+        The tombstone under the key that was read; None: there is none, as the session was gone.
+
+    Raises:
+        StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
+    """
+    raw, key, there = read.raw, read.key or "", read.record
+    first: Gone | None = None
+    for _ in range(engine.policy.merge_attempts):
+        grave = marks.tombstone(how, now, successor)
+        if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
+            met = await engine.storage.replace(key, grave, there.version)
+            if met is None:
+                return first or Gone(key, grave, how, successor)
+            if not isinstance(met, Record):
+                return first
+            there = met
+        if marks.is_mark(there.payload):
+            gone = marks.buried(key, there, engine.clock(), met_alive=True)
+            first = first or gone
+            if gone is None or gone.how != "regenerate" or gone.successor is None:
+                return first
+            raw, after = b"", gone.successor
+        elif forward.is_forward(there.payload):
+            target = forward.open_forward(there.payload, raw, key) if raw else None
+            raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
+            if await engine.storage.replace(key, grave, there.version) is None:
+                first = first or Gone(key, grave, how, successor)
+        else:
+            continue
+        found = await engine.storage.load(after)
+        if found is None:
+            return first
+        key, there = after, found
+    raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
+
+
+async def successor(engine: Context, gone: Gone | None) -> Read | None:
+    """Return the session that goes on under another id than the one that was presented, if there is one."""
+    key = gone.successor if gone is not None and gone.how == "regenerate" else None
+    while key is not None:
+        there = await engine.storage.load(key)
+        if there is None:
+            return None
+        after = moved.led_to(key, there)
+        if after is None:
+            return None if marks.is_mark(there.payload) else Read(b"", key, there)
+        key = after
+    return None
+
+
+async def remove(
+    engine: Context, key: str, record: Record, spares: Callable[[str, Record], bool] = lambda key, there: False
+) -> bool:
+    """Delete a session, whatever is saved into it meanwhile and whatever new id it is given; False: it was gone.
+
+    Args:
+        spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    there: Record | None = record
+    while there is not None:
+        after = moved.led_to(key, there)
+        if after is not None:
+            key, there = after, await engine.storage.load(after)
+        elif marks.is_mark(there.payload):
+            return False
+        else:
+            met = await engine.storage.delete(key, there.version)
+            if not isinstance(met, Record):
+                return met is None
+            there = met
+        if there is not None and spares(key, there):
+            return False
+    return False

@@ -1,0 +1,101 @@
+"""A session whose id was changed is the same session: what is done to the one is done to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from limpet import Session
+from tests.laws.site import Browser, Shop, Site, items, look, steps
+
+
+async def _regenerated(site: Site, shop: Shop, ann: Browser) -> None:
+    await ann.ask(shop, Session.regenerate)
+
+
+async def _renewed(site: Site, shop: Shop, ann: Browser) -> None:
+    site.clock.advance(21)
+    await ann.ask(shop)
+
+
+NEXT: dict[str, Callable[[Site, Shop, Browser], Any]] = {"regenerated": _regenerated, "renewed": _renewed}
+
+
+@pytest.mark.parametrize("then", NEXT)
+async def test_a_logout_ends_what_became_of_an_old_id(site: Site, then: str) -> None:
+    """The id is regenerated while the request runs, and what that made is regenerated or renewed again."""
+    shop = site.worker(policy={"renewal_interval": 20})
+    ann = await site.browser().login(shop)
+    async with ann.copy().held(shop, steps(Session.refresh, Session.logout)) as slow:
+        await ann.ask(shop, Session.regenerate)
+        before = ann.ids
+        await NEXT[then](site, shop, ann)
+    assert ann.ids != before
+    assert shop.events().count("SessionLoggedOut") == 1
+    assert slow.cookies
+    assert (await ann.ask(shop, look)).result is None
+    assert await shop.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("then", NEXT)
+async def test_a_revocation_by_an_old_public_id_ends_what_became_of_it(site: Site, then: str) -> None:
+    """The list that an administrator looks at is from before the id was changed."""
+    shop = site.worker(policy={"renewal_interval": 20})
+    ann = await site.browser().login(shop)
+    [listed] = await shop.manager.sessions_of("ann")
+    await ann.ask(shop, Session.regenerate)
+    await NEXT[then](site, shop, ann)
+    assert await shop.manager.revoke(listed.public_id) == 1
+    assert (await ann.ask(shop, look)).result is None
+    assert await shop.manager.revoke(listed.public_id) == 0
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["regenerate", "a key of rotate_on"])
+async def test_a_new_id_is_due_although_another_tab_keeps_an_emptied_session(any_site: Site, asked: bool) -> None:
+    """The last key goes, and meanwhile another tab writes one: the session stays, under the new id."""
+    shop = any_site.worker()
+    ann = await any_site.browser().begin(shop, **({"n": 1} if asked else {"user_id": 7}))
+    tab, old = ann.copy(), ann.copy()
+    empty: Callable[[Session], Any] = lambda session: session.pop("n" if asked else "user_id")  # noqa: E731
+    async with ann.held(shop, steps(empty, Session.regenerate) if asked else empty) as slow:
+        await tab.ask(shop, lambda session: session.update(cart=["tea"]))
+    assert slow.status == 200
+    assert ann.ids != old.ids
+    seen = (await ann.ask(shop, lambda session: (dict(session), session.authenticated_at))).result
+    assert seen == ({"cart": ["tea"]}, None)
+    assert (await old.ask(shop, items)).result == {}
+
+
+async def test_numbers_that_were_saved_under_an_id_that_is_taken_back_add_up(site: Site) -> None:
+    """A request saves under a new id, and fails: what it counted goes back to the session, beside another tab's."""
+    shop = site.worker()
+    ann = await site.browser().begin(shop, n=1)
+    tab = ann.copy()
+
+    async def fails(session: Session) -> None:
+        session.regenerate()
+        session.increment("n", 10)
+        await session.save()
+        await tab.ask(shop, lambda other: other.increment("n", 100))
+        raise ValueError("and then it fails")
+
+    assert (await ann.ask(shop, fails)).status == 500
+    assert (await ann.ask(shop, items)).result == {"n": 111}
+
+
+async def test_an_id_that_has_not_gone_out_is_not_renewed(site: Site) -> None:
+    """A request that takes longer than the interval saves twice, and fails: nothing of it is left."""
+    shop = site.worker(policy={"renewal_interval": 600})
+
+    async def fails(session: Session) -> None:
+        session.login("ann")
+        await session.save()
+        site.clock.advance(601)
+        session["n"] = 1
+        await session.save()
+        raise ValueError("and then it fails")
+
+    assert (await site.browser().ask(shop, fails)).status == 500
+    assert await shop.manager.sessions_of("ann") == []

@@ -1,0 +1,152 @@
+"""What the judge of histories excuses, and the fault beside each excuse that it still finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import pytest
+
+from limpet import SessionManager, SessionPolicy
+from limpet._core.session import Session
+from limpet.contract import ABSENT, DONE, Outcome, Record
+from limpet.stores.memory import MemoryStore
+from limpet.testing.histories import Act, Finding, Plan, Rules, examine
+from tests.properties.broken_managers import BROKEN_MANAGERS, with_sessions
+from tests.properties.test_histories_known import by, operator
+
+ORDERS: Final = 20
+
+
+class _JobsAreUses(MemoryStore):
+    """Each update counts as a use, also that of a job."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        later = record.expires + now - record.accessed
+        return await super().update(key, record._replace(accessed=now, expires=later), expected, now=now)
+
+
+class _AlwaysAbsent(MemoryStore):
+    """Says of every update that there is no record, as if the session had been ended."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        return ABSENT
+
+
+class _KeepsNoNotes(MemoryStore):
+    """Acknowledges what is new, and keeps nothing of it."""
+
+    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        return DONE
+
+
+class _ForgetsAtLogin(Session):
+    """A login leaves behind what the same request has saved."""
+
+    def login(self, subject: str, **how: Any) -> None:
+        for key in list(self):
+            del self[key]
+        super().login(subject, **how)
+
+
+class _SavesAtTheEnd(Session):
+    """Its `save` does nothing."""
+
+    async def save(self) -> None:
+        pass
+
+
+class _HandsOutCopies(Session):
+    """What is added to a container that it handed out is lost."""
+
+    def __getitem__(self, key: str) -> Any:
+        return deepcopy(super().__getitem__(key))
+
+
+def _one_session_less(*settings: Any, policy: SessionPolicy, **more: Any) -> SessionManager:
+    assert isinstance(policy.max_sessions, int)
+    less = policy.max_sessions - 1
+    return SessionManager(*settings, policy=replace(policy, max_sessions=lambda subject: less), **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Acts, a store or a manager with which something goes wrong there, and what the judge is to say."""
+
+    says: str
+    acts: tuple[Act, ...]
+    rules: Rules = field(default_factory=Rules)
+    store: type[MemoryStore] = MemoryStore
+    make: Callable[..., SessionManager] = SessionManager
+
+
+LIMIT: Final = Rules(max_sessions=2)
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    "a job is no use: a session that one keeps alive": Fault(
+        "opens a session that nobody has used",
+        (by(1, "nest"), operator("half"), operator("open", 1), operator("half"), operator("wait")),
+        store=_JobsAreUses,
+    ),
+    "a session can be lost in a request: what it saved is lost without a word": Fault(
+        "does not find", (by(0, "both", "login:ann"),), make=with_sessions(_ForgetsAtLogin)
+    ),
+    "an id that was revoked says nothing: a browser counts twice": Fault(
+        "nobody ended it", (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann")), LIMIT, make=_one_session_less
+    ),
+    "what was removed needs no cookie: something is left": Fault(
+        "was given no cookie", (by(0, "set", "append", "unset"),), make=BROKEN_MANAGERS["sends no cookies"]
+    ),
+    "a session can expire in a request: no time has passed": Fault(
+        "logged in, which is void", (by(0, "login:bob", "both"),), store=_AlwaysAbsent
+    ),
+    "a login as another that fails leaves what was saved: it is lost": Fault(
+        "does not find",
+        (by(0, "login:bob"), by(0, "regenerate", "append", "save", "login:ann", ends="raises"), by(0, "append")),
+        make=with_sessions(_SavesAtTheEnd),
+    ),
+    "what is carried back is there at the end: it is not": Fault(
+        "does not find",
+        (by(0, "nest"), by(0, "regenerate", "append", "save", ends="answers 500"), by(0, "append")),
+        make=with_sessions(_SavesAtTheEnd),
+    ),
+    "a lock needs an id to save: there is one": Fault(
+        "does not find",
+        (by(0, "nest"), by(0, "exclusive", ends="raises"), by(0, "append")),
+        make=BROKEN_MANAGERS["shares its locks"],
+    ),
+    "what was added to an object is removed with its key: it is not removed": Fault(
+        "does not find",
+        (by(0, "login:ann"), by(0, "hold"), by(0, "hold", "push", "set")),
+        make=with_sessions(_HandsOutCopies),
+    ),
+    "an id that has ended says nothing beside another: there is room": Fault(
+        "there is room",
+        (by(0, "nest"), by(1, "nest"), by(1, "login:ann", also=0)),
+        Rules(max_sessions=1, refuses=True),
+        make=_one_session_less,
+    ),
+    "a cookie goes out with an error: an old one opens again": Fault(
+        "had ended",
+        (by(0, "nest"), by(0, "regenerate"), by(0, "tagged:ann", "save", ends="answers 500")),
+        Rules(mode="denylist"),
+        store=_KeepsNoNotes,
+    ),
+}
+
+
+def _findings(fault: Fault, *, whole: bool) -> Iterator[Finding]:
+    for order in range(ORDERS):
+        plan = Plan(fault.rules, fault.acts, width=2, seed=order)
+        yield examine(plan, MemoryStore()) if whole else examine(plan, fault.store(), fault.make)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_beside_an_excuse_is_found(name: str) -> None:
+    """The same acts are in order where nothing is broken."""
+    fault = FAULTS[name]
+    assert any(fault.says in str(problem) for found in _findings(fault, whole=False) for problem in found.problems)
+    for found in _findings(fault, whole=True):
+        assert not found.problems, str(found)
