@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from limpet import environment
+from limpet.bound.policy import BoundPolicy
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.protocols import Importer
+from limpet.transports.cookie import CookieTransport
 
-__all__ = ["check_settings", "encrypted", "importers_of", "keyring_of", "moment", "store_of"]
+if TYPE_CHECKING:
+    from limpet._core.engine import Engine
+    from limpet.bound.guard import Guard
+    from limpet.refusals import OnRefused
+
+__all__ = ["check_settings", "encrypted", "guard_of", "importers_of", "keyring_of", "moment", "store_of"]
+
+
+class Manager(Protocol):
+    """What is asked of a `SessionManager`."""
+
+    engine: Engine
+    keyring: Keyring | None
+    cookie: CookiePolicy
+    cookie_name: str
+    on_refused: OnRefused | None
 
 
 def check_settings(**given: Any) -> None:
@@ -23,7 +40,7 @@ def check_settings(**given: Any) -> None:
         ConfigurationError: One of them is something else, or a class in place of an object.
     """
     for name, value in given.items():
-        if value is None or (name == "devices" and isinstance(value, bool)):
+        if value is None or (name in _SWITCHES and isinstance(value, bool)):
             continue
         kind, example = _PARTS[name]
         if isinstance(value, type) and name not in _FUNCTIONS:
@@ -57,10 +74,12 @@ _PARTS: Final[Mapping[str, tuple[type | tuple[str, ...], str]]] = {
     "transport": (("read", "write", "clear", "vary"), 'HeaderTransport("X-Session-ID")'),
     "serializer": (("encode", "decode", "format"), "MsgpackSerializer()"),
     "devices": (("describe",), "True"),
+    "bound": (BoundPolicy, "True"),
     "namespace": (str, '"shop"'),
     "clock": (("__call__",), "a function that returns milliseconds since 1970"),
     "on_refused": (("__call__",), "a function that takes a limpet.refusals.Refusal and returns a page"),
 }
+_SWITCHES: Final = frozenset({"devices", "bound"})
 _FUNCTIONS: Final = frozenset({"clock", "on_refused"})
 
 
@@ -107,6 +126,33 @@ def encrypted(
     )
 
 
+def guard_of(manager: Manager, bound: bool | BoundPolicy, label: str | None) -> Guard | None:
+    """Return what binds the sessions of a manager to devices, and tell its engine; None: nothing does.
+
+    Raises:
+        ConfigurationError: Its sessions cannot be bound.
+    """
+    if bound is False:
+        return None
+    engine, policy = manager.engine, BoundPolicy() if bound is True else bound
+    if not engine.is_server_side:
+        raise ConfigurationError(
+            "bound=... is for sessions in a store, which says once for all processes what their device has proven: use "
+            "one on the server, such as sqlite:///sessions.db"
+        )
+    if engine.transport.vary.lower() != b"cookie":
+        raise ConfigurationError("bound=... is for sessions that travel in a cookie: browsers prove no other header")
+    from limpet.bound.guard import Guard
+
+    assert manager.keyring is not None
+    engine.binder = guard = Guard(
+        engine, policy, manager.keyring, manager.cookie_name, manager.cookie, label, manager.on_refused
+    )
+    if isinstance(engine.transport, CookieTransport):  # else whoever writes the cookie deletes both
+        engine.farewell = (*engine.farewell, guard.endpoints.forget())
+    return guard
+
+
 def moment(name: str, when: datetime | None) -> int:
     """Return a moment in milliseconds since 1970; 0 for none."""
     if when is None:
@@ -129,7 +175,7 @@ def keyring_of(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) ->
         return Keyring(secret)
     if needs_one:
         raise ConfigurationError(
-            "cookie sessions need a secret, and so does encrypt=True: make one with `limpet keygen` and set "
-            "LIMPET_SECRET, or pass secret=..."
+            "cookie sessions need a secret, and so do encrypt=True and bound=True: make one with `limpet keygen` and "
+            "set LIMPET_SECRET, or pass secret=..."
         )
     return None

@@ -172,12 +172,13 @@ class BlockingManager:
         """Save the session before the response starts; see `SessionManager.commit`."""
         drive(self._engine.commit(session, failed=failed))
 
-    def start(self, session: Session, status: int, headers: Iterable[tuple[str, str]]) -> Pairs:
+    def start(self, session: Session, status: int, headers: Iterable[tuple[str, str]], *, prefix: str = "") -> Pairs:
         """Save the session and return the headers of the response with what they need for it; once.
 
         Args:
             status: Of 500 and more, the request failed: only what ended the session is saved.
             headers: What the application sends.
+            prefix: The path under which the application is mounted, for ``SessionManager(bound=…)``.
         """
         state, engine, failed = state_of(session), self._engine, status >= 500
         if state.loaded and not state.flags & ACCESSED:  # not touched: nothing to save, nothing to say
@@ -186,6 +187,8 @@ class BlockingManager:
         if not engine.is_idle(session) or (failed and state.created is not None):
             drive(engine.commit(session, failed=failed))
         tokens = hand_out(engine, session) if state.out is not None or state.old is not None else []
+        if engine.binder is not None:
+            tokens += engine.binder.headers(state, prefix)
         state.phase = STARTED
         return mark(headers, engine.vary, tokens, bool(state.flags & ACCESSED), engine.no_store)
 

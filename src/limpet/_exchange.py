@@ -96,6 +96,8 @@ class Exchange:
             tokens = hand_out(engine, self._session)
             if tokens:
                 middleware.check_test_client(self._scope)
+        if engine.binder is not None:
+            tokens += engine.binder.headers(state, self._scope.get("root_path") or "")
         accessed = bool(state.flags & ACCESSED)
         if tokens or accessed:
             headers = message.get("headers") or ()

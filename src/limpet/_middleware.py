@@ -19,11 +19,20 @@ from limpet._exchange import ASGIApp, Http, Receive, Scope, Send, Socket
 from limpet._inline import Inline
 from limpet._native import mypyc_attr
 from limpet._scopes import PROBE, is_session, route_path
-from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
+from limpet._serving import (
+    SAFE,
+    TEST_HOSTS,
+    TWICE,
+    comes_from_elsewhere,
+    path_patterns,
+    share_a_cookie,
+    warn_about_http,
+)
 from limpet._startup import fit, refuse_to_start, run_lifespan
+from limpet.bound.visit import Visit
 from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.manager import SessionManager, warn_about_http
+from limpet.manager import SessionManager
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["Middleware"]
@@ -90,6 +99,8 @@ class Middleware:
             engine.note_cross_site(session)
         if (self._passive or self._passive_paths) and self._is_passive(scope):
             state.flags |= PASSIVE
+        if manager.guard is not None and await self._is_about_the_device(kind, scope, send, session):
+            return
         if state.loaded == PENDING and not self._lazy:
             try:  # noqa: SIM105 - a context manager takes a microsecond
                 await engine.load(session)
@@ -134,6 +145,20 @@ class Middleware:
         if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
             self._next_sweep = self._sweep_at()
             manager.runtime.spawn(self._sweep())
+
+    async def _is_about_the_device(self, kind: str, scope: Scope, send: Send, session: Session) -> bool:
+        """Answer what is about the device of a session, and not for the application; tell whether it was."""
+        guard: Any = self.manager.guard
+        visit = Visit(scope.get("method", ""), route_path(scope), scope.get("root_path") or "", scope["headers"], scope)
+        answer = await guard.answer(visit, session)
+        if answer is None:
+            return False
+        if kind == "http":
+            await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+            await send({"type": "http.response.body", "body": answer.body})
+        else:
+            await send({"type": "websocket.close", "code": answer.close_code, "reason": ""})
+        return True
 
     def _publish(self, scope: Scope, key: str, session: Session) -> None:
         """Put the session into the scope and its state, beside whatever is there."""
@@ -212,7 +237,7 @@ class Middleware:
             server = scope.get("server") or ("",)
             if server[0] in TEST_HOSTS:
                 self._warned = True
-                warn_about_http(self.manager)
+                warn_about_http(self.manager.cookie_name)
 
     # -- lifespan
 

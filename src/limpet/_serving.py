@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from limpet import _importing as importing
 from limpet._core.session import Session, state_of
 from limpet._core.state import READ_ONLY
-from limpet.errors import ConfigurationError
+from limpet.errors import ConfigurationError, LimpetWarning
 from limpet.protocols import Header
 from limpet.transports.cookie import CookieTransport
 
 if TYPE_CHECKING:
     from limpet._core.engine import Engine
 
-__all__ = ["SAFE", "TEST_HOSTS", "TWICE", "comes_from_elsewhere", "hand_out", "path_patterns", "share_a_cookie"]
+__all__ = [
+    "SAFE",
+    "TEST_HOSTS",
+    "TWICE",
+    "comes_from_elsewhere",
+    "hand_out",
+    "path_patterns",
+    "share_a_cookie",
+    "warn_about_http",
+]
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that ask for nothing to be done. RFC 9110, section 9.2.1."""
@@ -86,3 +96,13 @@ def share_a_cookie(one: Engine, other: Engine) -> bool:
     if not (isinstance(mine, CookieTransport) and isinstance(theirs, CookieTransport)):
         return False
     return (mine.name, mine.policy.path, mine.policy.domain) == (theirs.name, theirs.policy.path, theirs.policy.domain)
+
+
+def warn_about_http(cookie_name: str) -> None:
+    """Say once why a test client over plain http does not send a Secure cookie back."""
+    warnings.warn(
+        f"a Secure cookie ({cookie_name!r}) was set on an http test client, which will not send it back: "
+        "use https://testserver as the client's base_url, limpet.testing.client(app), or SessionManager(dev=True)",
+        LimpetWarning,
+        stacklevel=2,
+    )

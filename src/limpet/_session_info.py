@@ -28,6 +28,7 @@ class SessionInfo:
         tags: What the application put on the login.
         acr: How sure it was of who logged in, as it said.
         amr: By what they logged in, as it said.
+        bound: It is bound to its device (`limpet.bound`).
         current: It is the session that was given as ``current``.
     """
 
@@ -44,4 +45,5 @@ class SessionInfo:
     tags: Mapping[str, str] = field(default_factory=dict[str, str])
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    bound: bool = False
     current: bool = False

@@ -358,6 +358,7 @@ class Directory:
             tags=dict(contents.tags),
             acr=contents.level,
             amr=tuple(contents.methods),
+            bound=contents.bound is not None and "at" in contents.bound,
             current=kept.key == own,
         )
 

@@ -19,6 +19,11 @@ __all__ = [
     "CLIENT",
     "AmbiguousCookie",
     "CorruptRecord",
+    "DeviceBound",
+    "DeviceProofRefused",
+    "DeviceProven",
+    "DeviceRegistered",
+    "DeviceUnproven",
     "Event",
     "LimitReached",
     "Listener",
@@ -238,6 +243,47 @@ class SessionsSwept(Event):
     so_far: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRegistered(Event):
+    """A browser has registered a key for the session; ``algorithm`` is what it signs with.
+
+    `DeviceBound` follows with its next request. Where it does not, the browser could not follow its instructions.
+    """
+
+    algorithm: str = ""
+
+
+class DeviceBound(Event):
+    """A browser has shown for the first time that the key of a session is there: from now on it is needed."""
+
+    __slots__ = ()
+
+
+class DeviceProven(Event):
+    """A browser has shown once more that a bound session is on its device."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceUnproven(Event):
+    """A request came with the cookie of a bound session and did not show that it comes from its device.
+
+    ``reason`` says what was wrong with the proof: ``missing``, ``expired``, ``foreign`` (it is another session's, or
+    forged), ``unbound`` (no browser bound it, where that is required); or why the browser says that it has skipped it:
+    ``quota_exceeded``, ``unreachable``, ``server_error``.
+    """
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceProofRefused(Event):
+    """What was sent to bind a session, or to prove its device, proves nothing; ``reason`` says in a word why."""
+
+    reason: str = ""
+
+
 Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
 """Called with every event; what it raises is logged and never reaches a request."""
 
@@ -263,6 +309,12 @@ LOGGED: Final[Mapping[type[Event], tuple[int, str, tuple[str, ...]]]] = {
         "session %s: two requests gave a key different values and the later one stayed: %s",
         ("keys",),
     ),
+    DeviceUnproven: (
+        logging.INFO,
+        "session %s: it is bound to a device, and a request did not show that it comes from there: %s",
+        ("reason",),
+    ),
+    DeviceProofRefused: (logging.WARNING, "session %s: a proof of its device was refused: %s", ("reason",)),
     SessionReused: (
         logging.WARNING,
         "session %s: a renewed id was presented after its grace: a copy of the cookie may be in other hands",

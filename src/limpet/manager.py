@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from limpet import environment, events
-from limpet._assembly import check_settings, encrypted, importers_of, keyring_of, moment, store_of
+from limpet._assembly import check_settings, encrypted, guard_of, importers_of, keyring_of, moment, store_of
 from limpet._blocking import ThreadRuntime
 from limpet._core import locks
 from limpet._core.engine import Engine
@@ -21,16 +20,20 @@ from limpet._doors import BlockingManager
 from limpet._inline import Inline
 from limpet._wire import marks
 from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
+from limpet.bound.policy import BoundPolicy
 from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
 from limpet.devices import DevicePolicy, warm_up
 from limpet.directory import Directory, SessionInfo
-from limpet.errors import ConfigurationError, LimpetWarning
+from limpet.errors import ConfigurationError
 from limpet.events import Listener
 from limpet.keyring import Key, Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Transport
 from limpet.refusals import OnRefused
 from limpet.transports.cookie import CookieTransport
+
+if TYPE_CHECKING:
+    from limpet.bound.guard import Guard
 
 __all__ = ["SessionManager", "system_clock"]
 
@@ -71,12 +74,15 @@ class SessionManager:
         short_ids: Hand out ids of 40 characters that are not signed, as applications on Django store and show them. For
             an application of another framework that shares its sessions with one on Django. With a secret, signed ids
             that were handed out before are still accepted.
+        bound: Bind logins to the device that they happen on, in browsers that can, so that a copied cookie is worth
+            nothing after minutes: True, or a `limpet.bound.BoundPolicy`. Needs a secret and ``limpet[bound]``.
         on_refused: Makes the application's own pages for requests that cannot be served (403, 409, 503), see
             `limpet.refusals`. None: a line of text.
         clock: Returns milliseconds since 1970.
 
     Attributes:
         blocking: The same words for code without an event loop, as calls that block: ``manager.blocking.revoke_all``.
+        guard: Binds sessions to devices; None: nothing does. For middleware.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names the cure.
@@ -100,6 +106,7 @@ class SessionManager:
         plain_until: datetime | None = None,
         unsigned_until: datetime | None = None,
         short_ids: bool = False,
+        bound: bool | BoundPolicy = False,
         on_refused: OnRefused | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
@@ -111,6 +118,7 @@ class SessionManager:
             devices=devices,
             namespace=namespace,
             clock=clock,
+            bound=bound,
             on_refused=on_refused,
         )
         self.on_refused = on_refused
@@ -123,9 +131,8 @@ class SessionManager:
         self.cookie_name: str = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         client_side = supports(kept, ClientStore)
-        self.keyring: Keyring | None = keyring_of(
-            secret, needs_one=encrypt or client_side, dev=self.dev, given_store=store is not None
-        )
+        needed = encrypt or client_side or bound is not False
+        self.keyring: Keyring | None = keyring_of(secret, needs_one=needed, dev=self.dev, given_store=store is not None)
         id_sealer: Sealer | None = None
         reader: Reader | None = None
         if client_side:
@@ -169,6 +176,7 @@ class SessionManager:
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         self.engine.owner, self.engine.no_store = self, self.cookie.no_store
+        self.guard: Guard | None = guard_of(self, bound, label)
         self.directory: Directory = Directory(self.engine)
         self.blocking: BlockingManager = BlockingManager(self)
         if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):
@@ -389,13 +397,3 @@ class SessionManager:
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.store).__name__}, cookie={self.cookie_name!r})"
-
-
-def warn_about_http(manager: SessionManager) -> None:
-    """Say once why a test client over plain http does not send a Secure cookie back."""
-    warnings.warn(
-        f"a Secure cookie ({manager.cookie_name!r}) was set on an http test client, which will not send it back: "
-        "use https://testserver as the client's base_url, limpet.testing.client(app), or SessionManager(dev=True)",
-        LimpetWarning,
-        stacklevel=2,
-    )

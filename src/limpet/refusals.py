@@ -41,7 +41,8 @@ class Refusal:
     Attributes:
         status: 403 (`limpet.csrf`), 409 or 503.
         reason: One word for programs: ``other-site``, ``no-session``, ``token-missing``, ``token-wrong``,
-            ``too-many-sessions``, ``conflict``, ``ended``, ``busy`` or ``store-unavailable``.
+            ``device-unproven`` (`limpet.bound`), ``too-many-sessions``, ``conflict``, ``ended``, ``busy`` or
+            ``store-unavailable``.
         text: A sentence for the person.
         error: What was raised; None: it is a 403.
         scope: The ASGI scope of the request, or its WSGI environment.

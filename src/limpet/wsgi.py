@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, TypeAlias, cast
 
@@ -18,18 +18,17 @@ from limpet._blocking import drive
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._doors import BlockingSession, Pairs
-from limpet._serving import SAFE, TEST_HOSTS, TWICE, comes_from_elsewhere, path_patterns, share_a_cookie
+from limpet._environ import Environ, headers_of, is_cross_site, mount_of, path_of, visit_of
+from limpet._serving import SAFE, TEST_HOSTS, TWICE, path_patterns, share_a_cookie, warn_about_http
 from limpet._sweeper import Sweeper
 from limpet.contract import ClientStore, Store
 from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
 from limpet.events import CLIENT
-from limpet.manager import SessionManager, warn_about_http
-from limpet.protocols import Header
+from limpet.manager import SessionManager
 from limpet.refusals import answer_error
 
 __all__ = ["BlockingSession", "SessionMiddleware", "headers_of", "session_in"]
 
-Environ: TypeAlias = MutableMapping[str, Any]
 StartResponse: TypeAlias = Callable[..., Any]
 WSGIApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
 
@@ -79,7 +78,8 @@ class SessionMiddleware:
         self._sweeper = Sweeper(self.manager, sweep_interval)
         self._told: set[str] = set()
         engine = self.manager.engine
-        self._needs_all = engine.reads_cookies is False or bool(engine.importers) or engine.description is not None
+        wanted = engine.importers or engine.description is not None or engine.binder is not None
+        self._needs_all = engine.reads_cookies is False or bool(wanted)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Run the application with a session in its environ."""
@@ -90,6 +90,10 @@ class SessionMiddleware:
         environ[key] = session
         environ[_ALL] = (*environ.get(_ALL, ()), session)
         exchange = _Exchange(self, environ, session, start_response)
+        guard = self.manager.guard
+        answer = None if guard is None else drive(guard.answer(visit_of(environ), session))
+        if answer is not None:
+            return exchange.answered(answer)
         body: Iterable[bytes] | None = None
         failure: BaseException | None = None
         try:
@@ -118,9 +122,9 @@ class SessionMiddleware:
         state = state_of(session)
         if engine.description is not None:
             engine.note_client(session, {"headers": headers, "client": (environ.get("REMOTE_ADDR", ""), 0)})
-        if not state.ids and environ["REQUEST_METHOD"] not in SAFE and _is_cross_site(environ):
+        if not state.ids and environ["REQUEST_METHOD"] not in SAFE and is_cross_site(environ):
             engine.note_cross_site(session)
-        if self._passive and any(pattern.match(_path(environ)) for pattern in self._passive):
+        if self._passive and any(pattern.match(path_of(environ)) for pattern in self._passive):
             state.flags |= PASSIVE
         if state.loaded == PENDING and not self._lazy:
             try:  # noqa: SIM105 - a context manager takes a microsecond
@@ -139,7 +143,7 @@ class SessionMiddleware:
             return
         if environ.get("SERVER_NAME") in TEST_HOSTS:
             self._told.add("http")
-            warn_about_http(self.manager)
+            warn_about_http(self.manager.cookie_name)
 
     def _is_excluded(self, environ: Environ) -> bool:
         for session in environ.get(_ALL, ()):
@@ -151,7 +155,7 @@ class SessionMiddleware:
                     self._told.add("twice")
                     log.warning(TWICE, self.manager.cookie_name)
                 return True
-        path = _path(environ) if self._exclude else ""
+        path = path_of(environ) if self._exclude else ""
         return any(pattern.match(path) for pattern in self._exclude)
 
     def _tell_of_a_hidden_session(self, found: object) -> None:
@@ -200,7 +204,8 @@ class _Exchange:
         refused: LimpetError | None = None
         marked: Pairs = []
         try:
-            marked = self._doors.start(self._session, int(status[:3]), headers)
+            prefix = mount_of(self._environ)
+            marked = self._doors.start(self._session, int(status[:3]), headers, prefix=prefix)
         except LimpetError as error:
             if answer_to(error) is None:
                 raise
@@ -264,11 +269,14 @@ class _Exchange:
         answer = answer_error(manager.on_refused, error, self._environ)
         assert answer is not None
         tokens = manager.engine.headers(self._session)  # an id that may be the only one goes out
-        pairs = [
-            (name.decode("latin-1").title(), value.decode("latin-1")) for name, value in (*answer.headers, *tokens)
-        ]
+        self.answered(answer._replace(headers=(*answer.headers, *tokens)))
+
+    def answered(self, answer: Answer) -> Iterable[bytes]:
+        """Send an answer of ours; return its body."""
+        pairs = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in answer.headers]
         self.answer = answer
         self._server(f"{answer.status} {HTTPStatus(answer.status).phrase}", pairs)
+        return [answer.body]
 
 
 class _Body:
@@ -343,30 +351,6 @@ def session_in(
         "this request has no session: wrap the application in limpet.wsgi.SessionMiddleware, and take this path out of "
         "exclude=..."
     )
-
-
-def headers_of(environ: Environ) -> list[Header]:
-    """Return the request headers of a WSGI environ: lower-case names and values, in bytes."""
-    return [
-        (name[5:].lower().replace("_", "-").encode("latin-1"), value.encode("latin-1"))
-        for name, value in environ.items()
-        if name.startswith("HTTP_")
-    ]
-
-
-def _is_cross_site(environ: Environ) -> bool:
-    site, origin, host = (environ.get(name) for name in ("HTTP_SEC_FETCH_SITE", "HTTP_ORIGIN", "HTTP_HOST"))
-    return comes_from_elsewhere(
-        None if site is None else site.encode("latin-1"),
-        None if origin is None else origin.encode("latin-1"),
-        (host or "").encode("latin-1"),
-    )
-
-
-def _path(environ: Environ) -> str:
-    """Return the path below the mount, as text: PEP 3333 has its bytes decoded as Latin-1."""
-    path: str = environ.get("PATH_INFO", "")
-    return path.encode("latin-1").decode("utf-8", "replace") or "/"
 
 
 def _close(body: Iterable[bytes]) -> None:

@@ -23,6 +23,7 @@ from limpet._core.state import (
     REISSUE,
     RESTYLED,
     SUCCEEDS,
+    UNPROVEN,
     WATCHED,
     WRITTEN,
     Read,
@@ -364,6 +365,9 @@ def _drop(engine: Context, state: SessionState, taken: int) -> None:
         engine.emit(events.WriteAfterEnd, key, subject=subject)
         if engine.policy.on_ended == "raise":
             raise SessionEnded("another request ended this session while this one was running; nothing was saved")
+    elif state.flags & UNPROVEN and taken:
+        reason = "the session is bound to a device, and the request did not show that it comes from there"
+        engine.emit(events.WriteDropped, state.rivals[0].key if state.rivals else None, reason=reason)
     elif state.flags & CROSS_SITE and taken:
         engine.emit(events.WriteDropped, reason="the request came from another site, without the session's cookie")
 

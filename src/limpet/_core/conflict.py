@@ -43,7 +43,7 @@ __all__ = ["NOTED", "end_state", "ended_meanwhile", "follow", "meet", "merge_in"
 NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
 """What a handler asked for; a commit takes these flags up before it waits for anything."""
 
-_RENEWAL: Final = ("renewed", "previous")
+_FROM_OTHERS: Final = ("renewed", "previous", "bound")  # a renewal by another request, or that its device is known
 
 
 async def meet(attempt: Attempt, met: InTheWay) -> bool:
@@ -155,7 +155,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         if fact in LOGIN_FACTS and attempt.flags & LOGIN:
             continue  # what a login notes is its own
         # A renewal by another request counts for this one too, and so does the grace that it owes to the id before.
-        if getattr(mine, fact) == getattr(base, fact) or (fact in _RENEWAL and there != getattr(base, fact)):
+        if getattr(mine, fact) == getattr(base, fact) or (fact in _FROM_OTHERS and there != getattr(base, fact)):
             setattr(mine, fact, there)
     if not attempt.flags & LOGIN and base_payload is None:  # under a new id it is whose it was made for
         state.subject = found.record.subject

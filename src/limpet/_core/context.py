@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from limpet._cookie_revocation import Revocation
+from limpet._core.binding import Binder
 from limpet._core.plan import Plan, Rules
 from limpet._core.state import SessionState
 from limpet._core.storage import Storage
@@ -41,6 +42,7 @@ class Context:
         reader: Finds and unseals the cookie of nearly every request in one go; None: there is no such shortcut.
         revocation: How cookie sessions are ended; None: they are not.
         watch: What this process has seen of locks that others hold.
+        binder: Binds sessions to devices; None: nothing does.
     """
 
     storage: Storage
@@ -60,6 +62,7 @@ class Context:
     reader: Reader | None
     revocation: Revocation | None
     watch: Watch
+    binder: Binder | None = None
 
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
         """Return what a commit would do now."""

@@ -28,6 +28,7 @@ from limpet._core.state import (
     READY,
     REGENERATE,
     SEALED,
+    UNPROVEN,
     WATCHED,
     WRITTEN,
     SessionState,
@@ -250,7 +251,7 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY) or state.met_alive:
+        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY | UNPROVEN) or state.met_alive:
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again

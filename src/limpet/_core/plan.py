@@ -24,6 +24,7 @@ from limpet._core.state import (
     PASSIVE,
     REGENERATE,
     RESTYLED,
+    UNPROVEN,
     WATCHED,
     WRITTEN,
     SessionState,
@@ -206,7 +207,7 @@ def decide(
     flags, read, draft = state.flags, state.read, state.draft
     if failed:  # an error keeps a logout and drops the rest
         return Plan(True, Step.NOTHING) if flags & ENDED else NO_PLAN
-    if flags & OVER or (flags & CROSS_SITE and read is None and not flags & ENDED):
+    if flags & OVER or (flags & (CROSS_SITE | UNPROVEN) and read is None and not flags & ENDED):
         wrote = flags & _WROTE and draft is not None and (state.data or state.subject is not None)
         return Plan(bool(flags & ENDED), Step.DROP if wrote else Step.NOTHING)
     payload, worth = b"", False

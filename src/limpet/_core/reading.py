@@ -9,7 +9,18 @@ from limpet._core.context import Context
 from limpet._core.cookie_session import Opened
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
-from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, OVER, PASSIVE, READY, REISSUE, SessionState
+from limpet._core.state import (
+    BURIED,
+    DISPLACED,
+    ENDED,
+    FORWARDED,
+    OVER,
+    PASSIVE,
+    READY,
+    REISSUE,
+    UNPROVEN,
+    SessionState,
+)
 from limpet._wire import record
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found
@@ -54,7 +65,9 @@ async def find(engine: Context, state: SessionState) -> None:
     if found is None and not state.rivals and gone is None and state.old is not None:
         await importing.read(engine, state, state.old)
     state.loaded = READY
-    if isinstance(found, Found):
+    if isinstance(found, Found) and engine.binder is not None and not engine.binder.admits(found, state.headers):
+        state.rivals, state.flags = [found], state.flags | UNPROVEN  # a login ends it, and so does a logout
+    elif isinstance(found, Found):
         adopt(state, found)
         if found.contents.predecessors:
             state.flags |= BURIED

@@ -26,6 +26,7 @@ from limpet._core.state import (
     OVER,
     PASSIVE,
     REGENERATE,
+    UNPROVEN,
     WRITTEN,
     View,
 )
@@ -122,6 +123,12 @@ class Session(SessionMapping):
         read = self._read().read
         return None if read is None else read.key
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the session is bound to the device that it began on, so that a copied cookie opens nothing."""
+        draft = self._read().draft
+        return draft is not None and draft.bound is not None and "at" in draft.bound
+
     # -- intents
 
     def login(
@@ -158,9 +165,9 @@ class Session(SessionMapping):
         """
         labels = dict(tags or {})
         name, level, methods = notes.check_login(subject, labels, acr, amr)
-        state = self._state
-        over = state.flags & (OVER | CROSS_SITE)
-        state.flags &= ~(OVER | CROSS_SITE)  # new credentials leave what was ended behind
+        state = self._read()  # first: what is found may be that the session has ended
+        over = state.flags & (OVER | CROSS_SITE | UNPROVEN)
+        state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)  # new credentials leave what was ended behind
         try:
             self._write(state, new_id=True)
         except BaseException:

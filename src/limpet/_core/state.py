@@ -33,6 +33,7 @@ __all__ = [
     "FORWARDED",
     "FROZEN",
     "LOGIN",
+    "OFFERS",
     "OPEN",
     "OVER",
     "PASSIVE",
@@ -46,6 +47,7 @@ __all__ = [
     "SEALED",
     "STARTED",
     "SUCCEEDS",
+    "UNPROVEN",
     "WATCHED",
     "WRITTEN",
     "Leaving",
@@ -124,6 +126,11 @@ REFUSED: Final = 524288
 
 SUCCEEDS: Final = 65536
 """A login was saved that takes the place of what its request presented: that ends when the response starts."""
+
+OFFERS: Final = 2097152
+"""A login was noted that the browser is to bind to its device, which the response asks of it."""
+UNPROVEN: Final = 1048576
+"""The session that was presented is bound to a device, and the request did not show that it comes from there."""
 
 
 class Read(NamedTuple):
@@ -294,7 +301,7 @@ class SessionState:
         tried: Versions of writes that may have landed, with the increments each carried; None: none.
         leaving: The old id of a change that `Session.save` began; None: none.
         created: The key of a record that was made in this request and whose id has not gone out; None: none.
-        rivals: The live sessions that were presented at once; empty unless there were several.
+        rivals: The live sessions that were presented at once, or the one that its device did not vouch for; else empty.
         gone: The tombstone that was found under the presented id; None: there was none.
         ended: The session that this request ended; None: there was none.
         met_alive: The request met its session alive.

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from limpet._native import caused
+from limpet._wire.facts import are_words, is_binding, is_text
 from limpet._wire.tokens import b64decode, b64encode
 from limpet.contract import Record
 from limpet.errors import UnstorableValue
@@ -50,6 +51,7 @@ _FACTS: Final[Mapping[str, type]] = {
     "order": int,
     "turn": int,
     "cookie": str,
+    "bound": dict,
     "level": str,
     "methods": list,
 }
@@ -90,6 +92,7 @@ class Contents:
         order: Which login of its subject it was, where sessions are limited.
         turn: In a cookie session that can be ended: which change of its id, within its lineage.
         cookie: The attributes that its cookie was last sent with (`CookiePolicy.fingerprint`); None: the defaults.
+        bound: The device that it is bound to, or may still be (`limpet.bound`); None: to none.
         level: The ``acr`` of the login; None: it had none. It and `methods` are stored under names that sort after
             ``authenticated``, which is to come first.
         methods: The ``amr`` of the login.
@@ -97,6 +100,7 @@ class Contents:
 
     __slots__ = (
         "authenticated",
+        "bound",
         "cookie",
         "created",
         "data",
@@ -133,6 +137,7 @@ class Contents:
         order: int = 0,
         turn: int = 0,
         cookie: str | None = None,
+        bound: dict[str, Any] | None = None,
         level: str | None = None,
         methods: Sequence[str] = (),
     ) -> None:
@@ -153,6 +158,7 @@ class Contents:
         self.cookie: str | None = cookie
         self.level: str | None = level
         self.methods: Sequence[str] = methods
+        self.bound: dict[str, Any] | None = bound
 
     def copy(self, data: dict[str, Any]) -> Contents:
         """Return the same facts over other data."""
@@ -168,6 +174,8 @@ class Contents:
             facts = {"authenticated": self.authenticated, "created": self.created, "data": self.data}
         else:
             facts = {"created": self.created, "data": self.data}
+        if self.bound is not None:
+            facts["bound"] = self.bound
         if self.cookie is not None:
             facts["cookie"] = self.cookie
         if self.device is not _NONE and self.device:
@@ -362,14 +370,6 @@ def _taken(document: dict[str, Any]) -> Contents:
     return Contents(**document)
 
 
-def _is_text(labels: dict[str, Any]) -> bool:
-    return all(type(value) is str for value in labels.values())
-
-
-def _are_words(words: list[Any]) -> bool:
-    return all(type(word) is str for word in words)
-
-
 def _are_rows(rows: list[Any]) -> bool:
     return all(
         type(row) is list
@@ -380,10 +380,11 @@ def _are_rows(rows: list[Any]) -> bool:
 
 
 _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "tags": _is_text,
-    "device": _is_text,
+    "tags": is_text,
+    "device": is_text,
     "predecessors": _are_rows,
-    "methods": _are_words,
+    "bound": is_binding,
+    "methods": are_words,
 }
 
 

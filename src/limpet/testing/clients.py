@@ -22,9 +22,10 @@ from starlette.testclient import TestClient, WebSocketTestSession
 
 from limpet._core.session import Session, state_of
 from limpet._core.state import CLOSED
+from limpet._serving import warn_about_http
 from limpet.asgi import PROBE, ASGIApp, Message, Receive, Scope, Send
 from limpet.errors import ConfigurationError
-from limpet.manager import SessionManager, warn_about_http
+from limpet.manager import SessionManager
 from limpet.testing._asgi import Lifespan, WebSocket, WebSocketClosed
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def _keep(client: _Client, manager: SessionManager, session: Session, request: h
     name, value = header
     if name == b"set-cookie":
         if manager.cookie.secure and request.url.scheme == "http":
-            warn_about_http(manager)
+            warn_about_http(manager.cookie_name)
         _keep_cookies(client, [header], request)
     elif value:
         client.headers[name.decode()] = value.decode()
