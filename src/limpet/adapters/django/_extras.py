@@ -124,6 +124,11 @@ class Extras:
         return self._store.hold().authenticated_at
 
     @property
+    def is_bound(self) -> bool:
+        """Whether the session is bound to the device that it began on, so that a copied cookie opens nothing."""
+        return self._store.hold().is_bound
+
+    @property
     def expires_at(self) -> datetime | None:
         """When the session ends if it is not used, or None if it never does (or does not exist)."""
         return self._store.hold().expires_at

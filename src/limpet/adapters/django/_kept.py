@@ -23,6 +23,7 @@ from limpet._core.state import (
     PASSIVE,
     READ_ONLY,
     REISSUE,
+    UNPROVEN,
     WRITTEN,
     SessionState,
 )
@@ -32,6 +33,7 @@ from limpet.adapters.django._settings import manager, shared_logins, slides
 from limpet.adapters.django._transport import presented
 from limpet.errors import SessionEnded
 from limpet.manager import SessionManager
+from limpet.protocols import Header
 
 __all__ = ["KeptStore"]
 
@@ -48,6 +50,7 @@ class KeptStore(MappingStore):
         rivals: What the client presented, where that was more than one key.
         failed: The request failed, so that nothing is saved any more.
         context: ``headers`` and ``client`` of the request as ASGI has them, for ``LIMPET = {"devices": True}``.
+        device: The request's headers that show which device it comes from, for ``LIMPET = {"bound": True}``.
         cross_site: The request came from another site: without its cookie it begins no session, but by a login.
     """
 
@@ -61,20 +64,22 @@ class KeptStore(MappingStore):
         self._came: Sequence[str] = [] if self._session_key is None else [self._session_key]
         self.failed = False
         self.context: Mapping[str, Any] | None = None
+        self.device: Sequence[Header] = ()
         self.cross_site = False
         self._user: str | None = None  # whose session it is, as it was read or saved last
         self._expiry: Any = None
 
     async def _exists(self, key: str | None) -> bool:
-        return key is not None and state_of(await _find(manager(), [key], imports=False)).read is not None
+        return key is not None and state_of(await _find(manager(), [key], (), imports=False)).read is not None
 
     async def _load(self) -> dict[str, Any]:
         kept = manager()
-        held = await _find(kept, self._keys())
+        held = await _find(kept, self.presented_keys(), self.device)
         self._judge_key(kept, state_of(held))
         return dict(held)
 
-    def _keys(self) -> Sequence[str]:
+    def presented_keys(self) -> Sequence[str]:
+        """Return the keys that the client presented, usually one."""
         return self.rivals or ([] if self._session_key is None else [self._session_key])
 
     def hold(self) -> Session:
@@ -86,7 +91,7 @@ class KeptStore(MappingStore):
         held = self._held
         if held is None:
             kept = manager()
-            held = await _find(kept, self._keys())
+            held = await _find(kept, self.presented_keys(), self.device)
             state = state_of(held)
             state.context = self.context
             if self.cross_site:
@@ -103,6 +108,11 @@ class KeptStore(MappingStore):
                 self._modified = True  # it moves in with this response
             self._held = held
         return held
+
+    def device_headers(self, prefix: str) -> list[Header]:
+        """Return what the response says of the device that the session is bound to, or may be."""
+        binder = manager().engine.binder
+        return [] if binder is None or self._held is None else binder.headers(state_of(self._held), prefix)
 
     def _judge_key(self, kept: SessionManager, state: SessionState) -> None:
         if state.read is not None and self.rivals:
@@ -125,7 +135,7 @@ class KeptStore(MappingStore):
         state = state_of(held)
         state.context = self.context
         if asked:
-            state.flags &= ~(OVER | CROSS_SITE)
+            state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)
         held.live_data()  # there is a session now, however empty
         state.flags |= WRITTEN
         self._held, self._user, self.modified = held, None, True
@@ -225,7 +235,7 @@ class KeptStore(MappingStore):
     async def _flush(self) -> None:
         kept, held = manager(), self._held
         if held is None:
-            held = kept.begin(presented(self._keys(), imports=True))
+            held = kept.begin(presented(self.presented_keys(), imports=True))
         state = state_of(held)
         state.flags &= ~EAGER
         held.clear()
@@ -259,9 +269,11 @@ class KeptStore(MappingStore):
         self.modified = True
 
 
-async def _find(kept: SessionManager, keys: Sequence[str], *, imports: bool = True) -> Session:
+async def _find(
+    kept: SessionManager, keys: Sequence[str], device: Sequence[Header], *, imports: bool = True
+) -> Session:
     """Return the session of the keys that were presented, usually one, read."""
-    session = kept.begin(presented(keys, imports=imports and bool(kept.engine.importers)))
+    session = kept.begin([*presented(keys, imports=imports and bool(kept.engine.importers)), *device])
     if not slides():
         session.passive()  # looking is no use
     if not is_driven():

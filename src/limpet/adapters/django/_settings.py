@@ -16,6 +16,7 @@ from limpet._assembly import store_of
 from limpet.adapters.django._logins import KeyOf, key_of
 from limpet.adapters.django._serializer import SettingsSerializer
 from limpet.adapters.django._transport import KeyTransport
+from limpet.bound.policy import BoundPolicy
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
@@ -28,7 +29,12 @@ _USED: Final = frozenset(
     {
         "LIMPET",
         "SESSION_COOKIE_AGE",
+        "SESSION_COOKIE_DOMAIN",
+        "SESSION_COOKIE_HTTPONLY",
         "SESSION_COOKIE_NAME",
+        "SESSION_COOKIE_PATH",
+        "SESSION_COOKIE_SAMESITE",
+        "SESSION_COOKIE_SECURE",
         "SESSION_EXPIRE_AT_BROWSER_CLOSE",
         "SESSION_SERIALIZER",
     }
@@ -115,6 +121,8 @@ def _put_together() -> SessionManager:
     if "serializer" not in options and settings.SESSION_SERIALIZER != SettingsSerializer.DEFAULT:
         options["serializer"] = SettingsSerializer(import_string(settings.SESSION_SERIALIZER)())
     options.setdefault("namespace", settings.SESSION_COOKIE_NAME)
+    if options.get("bound", False) is not False:
+        options["bound"] = _bound_by_settings(options["bound"])
     made = SessionManager(
         _made.store,
         policy=_policy_of_settings() if policy is None else replace(policy, rotate_on=()),
@@ -125,12 +133,30 @@ def _put_together() -> SessionManager:
         short_ids=True,
         **options,
     )
+    if made.guard is not None and policy is None:
+        made.guard.notes_use = False  # by Django's settings, only a save is noted
     if supports(made.store, ClientStore):
         raise ConfigurationError(
             "in Django the cookie holds the session key, so that the store is one on the server, such as "
             "sqlite:///sessions.db; for sessions in the cookie Django has signed_cookies"
         )
     return made
+
+
+def _bound_by_settings(given: Any) -> Any:
+    """Return a policy whose cookie is like the session's, as Django's settings say."""
+    policy = BoundPolicy() if given is True else given
+    if not isinstance(policy, BoundPolicy) or policy.cookie is not None:
+        return policy
+    cookie = CookiePolicy(
+        name=f"{settings.SESSION_COOKIE_NAME}-bound",
+        path=settings.SESSION_COOKIE_PATH,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        secure=bool(settings.SESSION_COOKIE_SECURE),
+        http_only=bool(settings.SESSION_COOKIE_HTTPONLY),
+        same_site=settings.SESSION_COOKIE_SAMESITE or "none",
+    )
+    return replace(policy, cookie=cookie)
 
 
 def _policy_of_settings() -> SessionPolicy:

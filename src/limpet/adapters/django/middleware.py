@@ -11,9 +11,10 @@ changed inside of values, and knows two things that the contract between Django'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from time import time
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
@@ -24,8 +25,11 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
 from limpet import events
+from limpet._blocking import drive
 from limpet._cookies import find
-from limpet._serving import SAFE, comes_from_elsewhere
+from limpet._environ import is_cross_site
+from limpet._serving import SAFE
+from limpet.adapters.django._devices import answer_about_device, forget_device, note_device
 from limpet.adapters.django._settings import manager, slides
 from limpet.adapters.django._store import SessionStore
 from limpet.errors import LimpetError, SessionEnded
@@ -39,8 +43,15 @@ _EXPIRY: Final = "_session_expiry"
 class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has no annotations
     """Gives each request its session, and saves it when the response is there; see the module."""
 
-    def process_request(self, request: Any) -> None:
-        """Give the request its session; nothing is read before it is used."""
+    def process_request(self, request: Any) -> HttpResponse | None:  # pyright: ignore[reportIncompatibleMethodOverride] - Django takes a response
+        """Give the request its session; nothing is read before it is used.
+
+        What is about the device that a session is bound to is answered here.
+        """
+        self._begin(request)
+        return drive(answer_about_device(request))
+
+    def _begin(self, request: Any) -> None:
         meta, name = request.META, settings.SESSION_COOKIE_NAME
         line = meta.get("HTTP_COOKIE")
         values: Sequence[str] = ()
@@ -60,7 +71,8 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
                 context = {"headers": [(b"user-agent", agent)], "client": (meta.get("REMOTE_ADDR", ""), 0)}
                 session.context = context
                 events.CLIENT.set(context)
-            session.cross_site = request.method not in SAFE and _is_cross_site(meta)
+            session.cross_site = request.method not in SAFE and is_cross_site(meta)
+            note_device(request, session)
         request.session = session
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
@@ -87,8 +99,8 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
 
     async def __acall__(self, request: Any) -> HttpResponseBase:
         """Do the same on an event loop, and wait for the store without a thread."""
-        self.process_request(request)
-        response: HttpResponseBase = await self.get_response(request)
+        self._begin(request)
+        response: HttpResponseBase = await answer_about_device(request) or await self.get_response(request)
         session = getattr(request, "session", None)
         if not isinstance(session, SessionStore):
             return super().process_response(request, response)
@@ -137,6 +149,10 @@ def _finish(
             domain=settings.SESSION_COOKIE_DOMAIN,
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
+        forget_device(response)
+    for header, value in session.device_headers(quote(request.META.get("SCRIPT_NAME", ""))):
+        spoken = True
+        response.headers[header.decode("latin-1").title()] = value.decode("latin-1")
     if spoken:
         _tell_caches(response, name in response.cookies, no_store=manager().cookie.no_store)
     return response
@@ -181,12 +197,3 @@ def _answer(error: Exception, request: Any) -> HttpResponse | None:
     for name, value in answer.headers:
         response.headers[name.decode("latin-1")] = value.decode("latin-1")
     return response
-
-
-def _is_cross_site(meta: Mapping[str, Any]) -> bool:
-    site, origin = meta.get("HTTP_SEC_FETCH_SITE"), meta.get("HTTP_ORIGIN")
-    return comes_from_elsewhere(
-        None if site is None else site.encode("latin-1", "replace"),
-        None if origin is None else origin.encode("latin-1", "replace"),
-        meta.get("HTTP_HOST", "").encode("latin-1", "replace"),
-    )

@@ -34,8 +34,8 @@ except ModuleNotFoundError as _error:
 from limpet._core.session import state_of
 from limpet._core.state import OPEN
 from limpet.adapters.flask._fresh import fresh_login
-from limpet.adapters.flask._interface import SessionInterface, current_session
-from limpet.adapters.flask._session import FlaskSession
+from limpet.adapters.flask._interface import SessionInterface
+from limpet.adapters.flask._session import FlaskSession, current_session
 from limpet.refusals import answer_error
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import has_request_context
 from flask import request as current_request
 from flask.sessions import NullSession
 from flask.sessions import SessionInterface as Contract
@@ -22,10 +21,12 @@ from limpet._core.engine import Engine
 from limpet._core.session import state_of
 from limpet._core.state import ACCESSED, CLOSED, ENDED, OPEN, OVER, READY, STARTED, WRITTEN, SessionState
 from limpet._doors import mark
+from limpet._environ import mount_of
 from limpet._serving import hand_out, path_patterns
 from limpet.adapters.flask._body import LateBody
+from limpet.adapters.flask._devices import serve_devices
 from limpet.adapters.flask._moving import old_sessions
-from limpet.adapters.flask._session import FlaskSession
+from limpet.adapters.flask._session import PLACE, FlaskSession, current_session
 from limpet.adapters.flask._settings import FlaskCookie, Settings, Stores, build
 from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
@@ -38,10 +39,9 @@ if TYPE_CHECKING:
 
     from limpet.protocols import Header
 
-__all__ = ["SessionInterface", "current_session"]
+__all__ = ["SessionInterface"]
 
 log = logging.getLogger("limpet")
-_PLACE: Final = "limpet.flask"  # in the environ of a request
 _SPOKEN: Final = ("vary", "cache-control")
 _MANAGERS: Final = 64  # an application has one, unless it gives cookies names by the request
 
@@ -148,6 +148,7 @@ class SessionInterface(Contract):
             found = self._made[settings] = wsgi.SessionMiddleware(
                 app, manager, passive=self._passive, sweep_interval=self._sweep_interval
             )
+            serve_devices(app, found.manager)
         return found
 
     def _build(self, app: Flask, settings: Settings) -> SessionManager:
@@ -175,7 +176,7 @@ class SessionInterface(Contract):
             subject_key=self._subject_key,
             starts_permanent=config.get("SESSION_PERMANENT", config.get("SESSION_TYPE") not in (None, "null")),
         )
-        request.environ.setdefault(_PLACE, session)  # a test may open another one beside it
+        request.environ.setdefault(PLACE, session)  # a test may open another one beside it
         return session
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
@@ -186,6 +187,8 @@ class SessionInterface(Contract):
         """
         assert isinstance(session, FlaskSession)
         state = state_of(session.inner)
+        if session.refused:  # it was answered before the application saw it
+            return
         if state.phase != OPEN:  # an error page in the place of a response of which nothing was sent yet
             for name, value in session.sent:
                 response.headers.add(name, value)
@@ -203,11 +206,14 @@ class SessionInterface(Contract):
             session.failed = session.refused = True
             _replace(response, app.make_response(app.handle_user_exception(failure)))
             tokens = hand_out(session.middleware.manager.engine, session.inner)
-        accessed = bool(state.flags & ACCESSED)
+        accessed, binder = bool(state.flags & ACCESSED), session.middleware.manager.engine.binder
         state.phase = STARTED
+        cookies = bool(tokens)
+        if binder is not None and not session.refused:
+            tokens = [*tokens, *binder.headers(state, mount_of(current_request.environ))]
         if tokens or accessed:
             session.sent = _mark(response.headers, session.middleware.manager.engine, tokens, accessed)
-        if tokens:
+        if cookies:
             session.middleware.check_test_client(current_request.environ)
         if response.is_streamed and not response.direct_passthrough:
             response.response = LateBody(response.response, partial(_save_late, session))
@@ -285,11 +291,6 @@ def _end(session: FlaskSession) -> None:
 def _save_late(session: FlaskSession) -> None:
     session.push()
     session.middleware.manager.blocking.save_late(session.inner, failed=session.failed)
-
-
-def current_session() -> FlaskSession | None:
-    """Return the session of the current request; None: it has none. Unlike ``flask.session``, this is no use of it."""
-    return current_request.environ.get(_PLACE) if has_request_context() else None
 
 
 def _is_live(session: FlaskSession) -> bool:

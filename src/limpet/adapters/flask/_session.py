@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from flask import has_request_context
+from flask import request as current_request
 from flask.sessions import SessionMixin
 
 from limpet._blocking import Driven, drive
@@ -18,7 +20,10 @@ from limpet.adapters._dict import DictSession
 if TYPE_CHECKING:
     from limpet.wsgi import SessionMiddleware
 
-__all__ = ["PERMANENT", "FlaskSession"]
+__all__ = ["PERMANENT", "PLACE", "FlaskSession", "current_session"]
+
+PLACE = "limpet.flask"
+"""Where the session is in the environ of a request."""
 
 PERMANENT = "_permanent"
 """The key in which Flask keeps `FlaskSession.permanent`."""
@@ -210,3 +215,8 @@ class FlaskSession(DictSession, SessionMixin):
             session.update(kept)
         self._met = now, {}
         self.pull()
+
+
+def current_session() -> FlaskSession | None:
+    """Return the session of the current request; None: it has none. Unlike ``flask.session``, this is no use of it."""
+    return current_request.environ.get(PLACE) if has_request_context() else None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.exceptions import LitestarException
+from litestar.exceptions import LitestarException, NotFoundException
+from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.types import Scope
@@ -106,12 +107,29 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         if self._everywhere:
             app_config.middleware.insert(0, self.middleware)
         app_config.dependencies.setdefault(self._key, Provide(session))
+        if manager.guard is not None:
+            app_config.route_handlers.append(self._devices(sorted(manager.guard.endpoints.paths)))
         app_config.lifespan.append(self._lifespan)
         app_config.after_exception.append(self._note_exception)
         app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         for error, answer in ANSWERS.items():
             app_config.exception_handlers.setdefault(error, cast("Any", answer))
         return app_config
+
+    def _devices(self, paths: list[str]) -> HTTPRouteHandler:
+        """Return a route for what browsers send about their devices. The middleware answers, never its handler."""
+
+        async def devices() -> None:
+            raise NotFoundException
+
+        layers = [] if self._everywhere else [self.middleware]
+        return HTTPRouteHandler(
+            paths,
+            http_method=["GET", "POST"],
+            include_in_schema=False,
+            middleware=layers,
+            exclude_from_csrf=True,
+        )(devices)
 
     def receive_route(self, route: BaseRoute) -> None:
         """Look where each handler begins, inside of all middlewares; Litestar calls this."""
