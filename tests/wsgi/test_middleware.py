@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from limpet import LimpetWarning, SessionClosed, SessionManager, SessionPolicy, StoreUnavailable
@@ -352,3 +353,29 @@ def test_a_test_client_over_http_is_warned() -> None:
     browser = site(count)
     with pytest.warns(LimpetWarning, match="http test client"):
         browser.get(SERVER_NAME="testserver", scheme="http")
+
+
+def test_a_login_is_the_first_use_of_a_session_that_has_ended() -> None:
+    """It is read for the login, and found ended; the login leaves that behind as it does in a session read before."""
+    manager = SessionManager("memory:")
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        session = session_in(environ)
+        if environ["PATH_INFO"] == "/login":
+            session.login("ann")
+        elif environ["PATH_INFO"] == "/new-id":
+            session.regenerate()
+        start_response("200 OK", [])
+        return [str(session.subject).encode()]
+
+    def visitor(cookies: Any = None) -> httpx.Client:
+        transport = httpx.WSGITransport(SessionMiddleware(app, manager))
+        return httpx.Client(transport=transport, base_url="https://testserver", cookies=cookies)
+
+    with visitor() as ann:
+        ann.get("/login")
+        before = httpx.Cookies(ann.cookies)
+        ann.get("/new-id")
+    with visitor(before) as again:
+        again.get("/login")
+        assert again.get("/").text == "ann"
