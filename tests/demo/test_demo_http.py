@@ -12,8 +12,10 @@ import pytest
 from fastapi import FastAPI
 
 from limpet.demo.app import POLICY, create_app
+from limpet.demo.device import BOUND
 from limpet.demo.watch import WatchedManager
 from limpet.runtime import AsyncioRuntime
+from tests.bound.device import Browser, asgi
 from tests.demo.visitor import Visitor
 
 START = 1_800_000_000_000
@@ -44,8 +46,8 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Serv
     monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
     monkeypatch.chdir(tmp_path)
 
-    def start(store: str = "sqlite:///s.db") -> FastAPI:
-        manager = WatchedManager(store, policy=POLICY, dev=True, clock=clock)
+    def start(store: str = "sqlite:///s.db", *, bound: bool = False) -> FastAPI:
+        manager = WatchedManager(store, policy=POLICY, dev=True, clock=clock, bound=BOUND if bound else False)
         manager.runtime = AsyncioRuntime()
         return create_app(manager, store=store)
 
@@ -317,3 +319,37 @@ async def test_accessible_names_hold_what_is_seen(serve: Serve) -> None:
         label = re.search(r'aria-label="([^"]*)"', attributes)
         assert label is None or seen in label[1], f"{seen!r} is seen, and the name is {label[1]!r}"
         assert re.sub(r"<span aria-hidden[^<]*</span>|<[^>]+>", "", inside).strip() or label, "a button without a name"
+
+
+async def test_a_copied_cookie_opens_a_session_that_no_device_has_bound(serve: Serve) -> None:
+    visitor = Visitor(serve(bound=True))
+    await visitor.look()
+    assert "Sign in, and a browser that can" in visitor.part("device")
+    await visitor.do("/sign-in", name="Ann")
+    assert visitor.part("unbound") != ""
+    visitor.page = (await visitor.send("/copy")).text
+    assert visitor.part("copied") == "Somebody with a copy of your session cookie is signed in as Ann."
+
+
+async def test_a_copied_cookie_opens_nothing_once_a_device_has_bound_the_session(serve: Serve, clock: Clock) -> None:
+    app = serve(bound=True)
+    visitor = Visitor(app)
+    await visitor.look()
+    answer = await visitor.do("/sign-in", name="Ann")
+    browser = Browser(asgi(app), cookies=dict(visitor.http.cookies))
+    browser.heed(answer.headers["secure-session-registration"])
+    await browser.register()
+    assert (await browser.refresh()).status == 200
+    visitor.http.cookies.update(browser.cookies)
+    clock.forward(60)
+    await visitor.look()
+    assert "bound to this device" in visitor.part("bound")
+    visitor.page = (await visitor.send("/copy")).text
+    assert visitor.part("copied") == "Somebody with a copy of your session cookie is nobody here."
+    assert visitor.part("device") != ""
+
+
+async def test_a_session_in_its_cookie_is_bound_to_nothing(serve: Serve) -> None:
+    visitor = Visitor(serve("cookie:"))
+    await visitor.look()
+    assert visitor.part("device") == ""

@@ -28,7 +28,12 @@ __all__ = ["command"]
     show_default=True,
     help="Development mode: a cookie that works over plain http, and a store in .limpet/ if none is named.",
 )
-def command(host: str, port: int, store: str | None, dev: bool) -> None:
+@click.option(
+    "--tls",
+    is_flag=True,
+    help="Serve over https, and say how Chromium is started so that it binds sessions to this device.",
+)
+def command(host: str, port: int, store: str | None, dev: bool, tls: bool) -> None:
     """Serve a small web application that shows what sessions do.
 
     It needs no server and no set-up. Open the address that it prints, in two tabs if you like; kill it, start it
@@ -41,6 +46,6 @@ def command(host: str, port: int, store: str | None, dev: bool) -> None:
             raise
         raise MissingDependency("the demo", "demo") from error
     try:
-        serve(host, port, store, dev, show=shown, say=click.echo)
+        serve(host, port, store, dev, tls=tls, show=shown, say=click.echo)
     except CannotListen as error:
         raise Failure(str(error)) from error

@@ -16,7 +16,7 @@ from fastapi.templating import Jinja2Templates
 
 from limpet import Session, SessionManager, SessionPolicy
 from limpet.adapters.fastapi import SessionDep, SessionMiddleware
-from limpet.demo import account
+from limpet.demo import account, device
 from limpet.demo.page import Page, Server, clock
 from limpet.demo.security import ForeignForm, Headers, StaleForm, new_token, own_form
 from limpet.demo.watch import VISIT, Ledger, Recorder
@@ -58,6 +58,7 @@ def create_app(manager: SessionManager, *, store: str = "") -> FastAPI:
     app.add_exception_handler(ForeignForm, refuse)
     app.include_router(routes)
     app.include_router(account.routes)
+    app.include_router(device.routes)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     return app
 
@@ -123,6 +124,13 @@ async def new_id(request: Request, session: OwnForm) -> Response:
     if not session.is_new:
         session.regenerate()
     return done(request, session)
+
+
+@routes.post("/copy")
+async def copy(request: Request, session: OwnForm) -> Response:
+    """Show what somebody sees who has copied the session cookie."""
+    copied = await device.seen_by_a_copy(request, request.app.state.server.manager)
+    return await show(request, session, copied=copied)
 
 
 async def show(

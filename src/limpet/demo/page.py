@@ -40,6 +40,11 @@ class Server:
         return self.manager.engine.is_server_side
 
     @property
+    def binds(self) -> bool:
+        """Whether browsers are asked to bind sessions to their devices."""
+        return self.manager.guard is not None
+
+    @property
     def forgets(self) -> bool:
         """Whether sessions end with the process."""
         return self.store.startswith("memory:")
@@ -79,6 +84,7 @@ class Page:
         tag: The first eight digits of its public id; empty when it lives in a cookie.
         created: When it began, or None.
         signed_in_at: When somebody signed in, or None.
+        bound: Whether the session is bound to the device of this browser.
         expires: When it ends if nobody uses it, or None.
         now: The server's time.
         count: The counter.
@@ -95,6 +101,7 @@ class Page:
     tag: str
     created: datetime | None
     signed_in_at: datetime | None
+    bound: bool
     expires: datetime | None
     now: datetime
     count: int
@@ -117,6 +124,7 @@ class Page:
             tag=(session.public_id or "")[:8],
             created=session.created_at if exists else None,
             signed_in_at=session.authenticated_at,
+            bound=session.is_bound,
             expires=session.expires_at if exists else None,
             now=datetime.fromtimestamp(server.manager.clock() / 1000, UTC),
             count=session.get("count", 0),

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import tempfile
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import uvicorn
 
+from limpet.bound import BoundPolicy
 from limpet.demo.app import POLICY, create_app
+from limpet.demo.device import BOUND
+from limpet.demo.tls import make_certificate
 from limpet.demo.watch import WatchedManager
-from limpet.environment import store_from_environment
+from limpet.environment import secrets_from_environment, store_from_environment
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["CannotListen", "serve"]
@@ -25,7 +30,14 @@ class CannotListen(Exception):
 
 
 def serve(
-    host: str, port: int, store: str | None, dev: bool, *, show: Callable[[str], str], say: Callable[[str], None]
+    host: str,
+    port: int,
+    store: str | None,
+    dev: bool,
+    *,
+    tls: bool = False,
+    show: Callable[[str], str],
+    say: Callable[[str], None],
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -34,6 +46,7 @@ def serve(
         port: The port; 0 takes a free one.
         store: The store's URL; None: from the environment, or development's own.
         dev: Development mode, for plain http.
+        tls: Serve over https, with a certificate that is made for it.
         show: Returns a store's URL without what is secret in it.
         say: Prints one line.
 
@@ -42,26 +55,42 @@ def serve(
         StoreUnavailable: The store does not work.
         ConfigurationError: There is no store, or a setting cannot work.
     """
-    with closing(_listen(host, port)) as listener:
+    with ExitStack() as stack, closing(_listen(host, port)) as listener:
         url = store or store_from_environment(dev)
-        manager = WatchedManager(store, policy=POLICY, dev=dev, devices=True)
+        manager = WatchedManager(store, policy=POLICY, dev=dev, devices=True, bound=_bound(url, dev))
         manager.runtime = AsyncioRuntime()
         asyncio.run(_try(manager))
         app = create_app(manager, store=show(url))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="limpet-demo-"))
+        certificate = make_certificate(Path(folder)) if tls else None
         server = uvicorn.Server(
             uvicorn.Config(
-                app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_GOODBYE
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_GOODBYE,
+                ssl_certfile=None if certificate is None else certificate.path,
             )
         )
-        number = listener.getsockname()[1]
-        say(f"The demo is at http://{_name(host)}:{number}/ and keeps its sessions in {show(url)}. Ctrl-C ends it.")
+        address = f"{'https' if tls else 'http'}://{_name(host)}:{listener.getsockname()[1]}/"
+        say(f"The demo is at {address} and keeps its sessions in {show(url)}. Ctrl-C ends it.")
+        if certificate is not None:
+            say("A browser that trusts its certificate, and keeps the keys of devices in software:")
+            say(certificate.command(address))
         if not _is_private(listener):
             say(f"It listens on {host}: everybody who can reach this machine can use it.")
-        if not dev:
+        if not dev and not tls:
             say("Without development mode the cookie is Secure: Safari keeps it over https only.")
         with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
             server.run(sockets=[listener])
     say("Ended. Start it again: who was signed in still is." if not url.startswith("memory:") else "Ended.")
+
+
+def _bound(url: str, dev: bool) -> bool | BoundPolicy:
+    """Return whether sessions can be bound to devices: they are on the server, and there is a secret to sign with."""
+    has_secret = dev or bool(secrets_from_environment())
+    return BOUND if has_secret and not url.startswith("cookie:") else False
 
 
 async def _try(manager: WatchedManager) -> None:
