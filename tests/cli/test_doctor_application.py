@@ -50,6 +50,25 @@ def written(shell: Shell, text: str) -> str:
     return name
 
 
+BOUND = """
+from limpet import CookiePolicy, SessionManager
+from limpet.bound import BoundPolicy
+bound = BoundPolicy(proof_lasts=60, required=True, skipped_grace=30, logins="remembered")
+manager = SessionManager(
+    "memory:", secret="q8ZJ4m1xYb7Lr2Tn9Vc5Kd3Wf6Hs0Pg4", bound=bound, cookie=CookiePolicy(path="/shop"), dev=False
+)
+"""
+
+
+def test_sessions_that_are_bound_to_devices(shell: Shell) -> None:
+    found = shell.diagnose("--app", f"{written(shell, BOUND)}:manager")
+    assert found.mends == []
+    assert found.says("fine", "device").startswith("some logins are bound to their device")
+    notes = " ".join(each["says"] for each in found.findings if each["level"] == "note" and each["about"] == "device")
+    for word in ("required=True", "proof_lasts is 1 min", "skipped_grace", "/shop"):
+        assert word in notes
+
+
 def test_a_good_application(shell: Shell) -> None:
     """Secret, store, deadlines and cookie of the manager itself; nothing to mend, and the environment has no say."""
     module = written(shell, GOOD.format(secret="q8ZJ4m1xYb7Lr2Tn9Vc5Kd3Wf6Hs0Pg4"))

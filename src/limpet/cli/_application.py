@@ -25,6 +25,7 @@ _LONGEST = 400 * _DAY
 
 Source: RFC 6265bis, section 5.6 (the Max-Age attribute).
 """
+_RENEWED_AHEAD = 180_000  # milliseconds
 _CROWD = 100  # ids that one session leaves in the store at once, over which it is worth a word
 
 
@@ -73,6 +74,7 @@ def check_settings(manager: SessionManager) -> Iterator[Finding]:
     yield from _secret(manager)
     yield from _deadlines(manager)
     yield from _cookie(manager)
+    yield from _device(manager)
 
 
 def _secret(manager: SessionManager) -> Iterator[Finding]:
@@ -116,6 +118,33 @@ def _cookie(manager: SessionManager) -> Iterator[Finding]:
         yield mend("cookie", "http_only=False: a script that got into a page can read the cookie; set http_only=True")
     if cookie.domain is not None:
         yield note("cookie", f"domain={cookie.domain!r}: every host below it gets the cookie and can set another one")
+
+
+def _device(manager: SessionManager) -> Iterator[Finding]:
+    """Yield what is to be said of sessions that are bound to devices."""
+    guard = manager.guard
+    if guard is None:
+        return
+    policy = guard.policy
+    who = "logins" if policy.logins == "all" else "some logins"
+    yield fine("device", f"{who} are bound to their device, where browsers can; a proof lasts {_said(policy.proof_ms)}")
+    if policy.required:
+        yield note("device", "required=True: a login in a browser that cannot bind ends after a minute or two")
+    if policy.proof_ms < _RENEWED_AHEAD:
+        yield note(
+            "device",
+            f"proof_lasts is {_said(policy.proof_ms)}: Chromium renews a proof that has under two minutes left with "
+            "each page, and stops after some six signatures; five minutes or more are better",
+        )
+    if policy.skipped_ms:
+        yield note("device", f"skipped_grace: who says to have skipped a proof has {_said(policy.skipped_ms)} more")
+    path = manager.cookie.path.rstrip("/")
+    if path and not policy.path.startswith(f"{path}/"):
+        yield note(
+            "device",
+            f"browsers register at {policy.path} below the application's mount, and the cookie is for {path}: that "
+            "works where the application is mounted there, else set BoundPolicy(path=...)",
+        )
 
 
 def _said(milliseconds: int) -> str:

@@ -16,7 +16,7 @@ class Finding:
 
     Attributes:
         level: ``fine``; ``note``: works, and good to know; ``mend``: does not work, or is dangerous.
-        about: The part: limpet, mode, secret, store, files, cookie or browser.
+        about: The part: limpet, mode, secret, store, files, policy, cookie, device or browser.
         says: What was found and what to do. Never a secret, a password or a session's value.
     """
 
