@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.blocking import BLOCKING
+from tests.mutants.bound import BOUND
 from tests.mutants.breakage import Breakage
 from tests.mutants.engine import ENGINE
 from tests.mutants.signout import SIGNOUT
@@ -267,5 +268,5 @@ RECORDS: Final = (
 )
 """Of stores, of what they keep, and of what other libraries left."""
 
-BREAKAGES: Final = (*TOKENS, *RESPONSES, *RECORDS, *ENGINE, *BLOCKING, *SIGNOUT)
+BREAKAGES: Final = (*TOKENS, *RESPONSES, *RECORDS, *ENGINE, *BLOCKING, *SIGNOUT, *BOUND)
 """All of them; every one must be noticed."""

@@ -49,7 +49,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
         What is about the device that a session is bound to is answered here.
         """
         self._begin(request)
-        return drive(answer_about_device(request))
+        return None if manager().guard is None else drive(answer_about_device(request))
 
     def _begin(self, request: Any) -> None:
         meta, name = request.META, settings.SESSION_COOKIE_NAME
@@ -100,7 +100,8 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
     async def __acall__(self, request: Any) -> HttpResponseBase:
         """Do the same on an event loop, and wait for the store without a thread."""
         self._begin(request)
-        response: HttpResponseBase = await answer_about_device(request) or await self.get_response(request)
+        answer = None if manager().guard is None else await answer_about_device(request)
+        response: HttpResponseBase = await self.get_response(request) if answer is None else answer
         session = getattr(request, "session", None)
         if not isinstance(session, SessionStore):
             return super().process_response(request, response)
