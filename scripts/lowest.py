@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 _APART: Final = (
-    "django-allauth flask-admin flask-login flask-security-too flask-wtf joserfc nicegui "
+    "flask-admin flask-login flask-security-too flask-wtf joserfc nicegui "
     "axe-playwright-python playwright python-fasthtml python-socketio slowapi sqladmin starlette-admin starlette-flash "
     "build codespell griffelib import-linter mkdocs mkdocs-material mkdocstrings mypy pyright pytest-cov ruff twine uv"
 )
