@@ -72,7 +72,9 @@ async def test_every_page_can_be_read_by_everybody(chromium: Browser, site: tupl
     page, strangers = await opened(chromium, address, scheme, 1280)
     found: dict[str, list[str]] = {}
     for name in pages:
-        await page.goto(f"{address}/{name}", wait_until="load")
+        answer = await page.goto(f"{address}/{name}", wait_until="load")
+        assert answer is not None
+        assert answer.ok
         assert await page.evaluate("document.body.dataset.mdColorScheme") == scheme
         await page.evaluate(AXE)
         report = await page.evaluate("rules => axe.run(document, rules)", RULES)

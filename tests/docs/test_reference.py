@@ -14,10 +14,10 @@ PAGES: Final = sorted((ROOT / "docs" / "reference").glob("*.md"))
 TARGET: Final = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
 NAMES: Final = """
-    admin asgi audit contract csrf devices directory errors events importers otel protocols refusals serializers signout stores
-    stores.encrypted sealers.at_rest sealers.encrypted sealers.signed testing transports wsgi
-    adapters.starlette adapters.fastapi adapters.litestar adapters.flask adapters.django adapters.quart
-    adapters.aiohttp adapters.blacksheep adapters.nexios adapters.fastmvc
+    admin asgi audit contract csrf devices directory errors events importers otel protocols refusals serializers signout
+    stores stores.encrypted sealers.at_rest sealers.encrypted sealers.signed testing transports wsgi
+    adapters.starlette adapters.fastapi adapters.litestar adapters.flask adapters.django adapters.quart adapters.aiohttp
+    adapters.blacksheep adapters.nexios adapters.fastmvc
 """
 PUBLIC: Final = ("limpet", *(f"limpet.{name}" for name in NAMES.split()))
 """Modules whose ``__all__`` an application may import from."""
