@@ -16,7 +16,7 @@ from fastapi.templating import Jinja2Templates
 
 from limpet import Session, SessionManager, SessionPolicy
 from limpet.adapters.fastapi import SessionDep, SessionMiddleware
-from limpet.demo import account
+from limpet.demo import account, side_by_side
 from limpet.demo.page import Page, Server, clock
 from limpet.demo.security import ForeignForm, Headers, StaleForm, new_token, own_form
 from limpet.demo.watch import VISIT, Ledger, Recorder
@@ -58,6 +58,7 @@ def create_app(manager: SessionManager, *, store: str = "") -> FastAPI:
     app.add_exception_handler(ForeignForm, refuse)
     app.include_router(routes)
     app.include_router(account.routes)
+    app.include_router(side_by_side.routes)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     return app
 
