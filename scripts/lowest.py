@@ -21,8 +21,8 @@ from packaging.utils import canonicalize_name
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 _APART: Final = (
-    "django-allauth flask-admin flask-login flask-security-too flask-wtf joserfc nicegui "
-    "playwright python-fasthtml python-socketio slowapi sqladmin starlette-admin starlette-flash "
+    "flask-admin flask-login flask-security-too flask-wtf joserfc nicegui "
+    "axe-playwright-python playwright python-fasthtml python-socketio slowapi sqladmin starlette-admin starlette-flash "
     "build codespell griffelib import-linter mkdocs mkdocs-material mkdocstrings mypy pyright pytest-cov ruff twine uv"
 )
 """What the group ``dev`` holds that the tests of limpet's own parts do not stand on: packages that applications put

@@ -131,8 +131,8 @@ class SessionManager:
         self.cookie_name: str = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         client_side = supports(kept, ClientStore)
-        needed = encrypt or client_side or bound is not False
-        self.keyring: Keyring | None = keyring_of(secret, needs_one=needed, dev=self.dev, given_store=store is not None)
+        needs = encrypt or client_side or bound is not False
+        self.keyring: Keyring | None = keyring_of(secret, needs_one=needs, dev=self.dev, given_store=store is not None)
         id_sealer: Sealer | None = None
         reader: Reader | None = None
         if client_side:

@@ -16,7 +16,7 @@ from fastapi.templating import Jinja2Templates
 
 from limpet import Session, SessionManager, SessionPolicy
 from limpet.adapters.fastapi import SessionDep, SessionMiddleware
-from limpet.demo import account, device
+from limpet.demo import account, device, side_by_side
 from limpet.demo.page import Page, Server, clock
 from limpet.demo.security import ForeignForm, Headers, StaleForm, new_token, own_form
 from limpet.demo.watch import VISIT, Ledger, Recorder
@@ -59,6 +59,7 @@ def create_app(manager: SessionManager, *, store: str = "") -> FastAPI:
     app.include_router(routes)
     app.include_router(account.routes)
     app.include_router(device.routes)
+    app.include_router(side_by_side.routes)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     return app
 

@@ -1,0 +1,141 @@
+"""The site of the documentation, in Chromium without any network: every page, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import Browser, Page, Route
+
+pytestmark = pytest.mark.browser
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+# WCAG 2.2, levels A and AA: https://www.w3.org/TR/WCAG22/
+RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and writes no log."""
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str]]]:
+    """Build the site and serve it; return its address and the names of its pages."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    pages = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.html"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", pages
+    server.shutdown()
+    server.server_close()
+
+
+async def opened(chromium: Browser, address: str, scheme: str, width: int) -> tuple[Page, list[str]]:
+    """Return a page that reaches nothing but the site, and the list of what it tried to reach."""
+    context = await chromium.new_context(
+        color_scheme="dark" if scheme == "slate" else "light", viewport={"width": width, "height": 900}
+    )
+    strangers: list[str] = []
+
+    async def stay_here(route: Route) -> None:
+        if route.request.url.startswith(address):
+            await route.continue_()
+        else:
+            strangers.append(route.request.url)
+            await route.abort()
+
+    await context.route("**/*", stay_here)
+    return await context.new_page(), strangers
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scheme", ["default", "slate"])
+async def test_every_page_can_be_read_by_everybody(chromium: Browser, site: tuple[str, list[str]], scheme: str) -> None:
+    """axe finds nothing: contrast, names, headings, regions that scroll. Nothing is asked of another host."""
+    address, pages = site
+    page, strangers = await opened(chromium, address, scheme, 1280)
+    found: dict[str, list[str]] = {}
+    for name in pages:
+        answer = await page.goto(f"{address}/{name}", wait_until="load")
+        assert answer is not None
+        assert answer.ok
+        assert await page.evaluate("document.body.dataset.mdColorScheme") == scheme
+        await page.evaluate(AXE)
+        report = await page.evaluate("rules => axe.run(document, rules)", RULES)
+        for violation in report["violations"]:
+            places = [each["target"][-1] for each in violation["nodes"]]
+            found.setdefault(f"{violation['id']}: {violation['help']}", []).append(f"{name} {places[:3]}")
+    assert found == {}, json.dumps(found, indent=1)[:6000]
+    assert strangers == []
+    assert len(pages) > 90
+
+
+@pytest.mark.timeout(900)
+async def test_no_page_is_wider_than_a_telephone(chromium: Browser, site: tuple[str, list[str]]) -> None:
+    """Tables, code and diagrams scroll by themselves; the page does not."""
+    address, pages = site
+    page, strangers = await opened(chromium, address, "default", 375)
+    wide = []
+    for name in pages:
+        await page.goto(f"{address}/{name}", wait_until="load")
+        if await page.evaluate("document.documentElement.scrollWidth") > 375:
+            wide.append(name)
+    assert wide == []
+    assert strangers == []
+
+
+async def test_diagrams_are_drawn_without_a_network(chromium: Browser, site: tuple[str, list[str]]) -> None:
+    address, _ = site
+    page, strangers = await opened(chromium, address, "default", 1280)
+    await page.goto(f"{address}/concurrency.html")
+    assert await page.locator(".sequence svg").count() >= 15
+    box = await page.locator(".sequence svg").first.bounding_box()
+    assert box is not None
+    assert box["width"] > 300
+    assert strangers == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("flask", "frameworks/flask.html"),
+        ("django", "frameworks/django.html"),
+        ("prometheus", "metrics.html"),
+        ("kubernetes", "kubernetes.html"),
+        ("gdpr", "operating.html"),
+        ("starsessions", "coming-from/starsessions.html"),
+        ("mobile", "situations.html"),
+        ("upgrading", "operating.html"),
+        ("express", "coming-from/express.html"),
+        ("redis", "running-on-redis.html"),
+    ],
+)
+async def test_a_search_finds_the_guide_first(
+    chromium: Browser, site: tuple[str, list[str]], words: str, wanted: str
+) -> None:
+    """Among the first three pages is the one that says what to do, and none of them is a record of a decision."""
+    address, _ = site
+    page, _ = await opened(chromium, address, "default", 1280)
+    await page.goto(f"{address}/index.html")
+    await page.locator(".md-search__input").fill(words)
+    results = page.locator(".md-search-result__item > .md-search-result__link")
+    await results.first.wait_for(timeout=30_000)
+    links = [await results.nth(each).get_attribute("href") or "" for each in range(min(3, await results.count()))]
+    assert any(wanted in link for link in links), links
+    assert not any("/adr/" in link for link in links), links
