@@ -18,6 +18,7 @@ __all__ = [
     "ACTOR",
     "CLIENT",
     "AmbiguousCookie",
+    "ClientChanged",
     "CorruptRecord",
     "Event",
     "LimitReached",
@@ -119,6 +120,18 @@ class SessionRenewed(Event):
     """The id was renewed as the policy asks; the old one is served during the grace."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientChanged(Event):
+    """A session came from another client than the one that logged in; see ``SessionPolicy(on_client_change=...)``.
+
+    ``what`` has ``"agent"``, ``"network"`` or both, ``action`` is what the policy made of it. It is sent for each
+    request that comes so.
+    """
+
+    what: tuple[str, ...] = ()
+    action: str = ""
 
 
 class SessionReused(Event):
@@ -262,6 +275,11 @@ LOGGED: Final[Mapping[type[Event], tuple[int, str, tuple[str, ...]]]] = {
         logging.INFO,
         "session %s: two requests gave a key different values and the later one stayed: %s",
         ("keys",),
+    ),
+    ClientChanged: (
+        logging.WARNING,
+        "session %s: it comes from another client than the one that logged in (%s): %s",
+        ("what", "action"),
     ),
     SessionReused: (
         logging.WARNING,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from limpet import environment, events
-from limpet._assembly import check_settings, encrypted, importers_of, keyring_of, moment, store_of
+from limpet._assembly import check_policy, check_settings, encrypted, importers_of, keyring_of, moment, store_of
 from limpet._blocking import ThreadRuntime
 from limpet._core import locks
 from limpet._core.engine import Engine
@@ -21,10 +21,10 @@ from limpet._doors import BlockingManager
 from limpet._inline import Inline
 from limpet._wire import marks
 from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
-from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
+from limpet.contract import Checks, ClientStore, Immediate, Store, Sweeps, supports
 from limpet.devices import DevicePolicy, warm_up
 from limpet.directory import Directory, SessionInfo
-from limpet.errors import ConfigurationError, LimpetWarning
+from limpet.errors import LimpetWarning
 from limpet.events import Listener
 from limpet.keyring import Key, Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
@@ -171,11 +171,7 @@ class SessionManager:
         self.engine.owner, self.engine.no_store = self, self.cookie.no_store
         self.directory: Directory = Directory(self.engine)
         self.blocking: BlockingManager = BlockingManager(self)
-        if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):
-            raise ConfigurationError(
-                f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "
-                "one on the server, such as sqlite:///sessions.db"
-            )
+        check_policy(self.policy, kept, devices)
         if self.dev:
             environment.announce(named if isinstance(named, str) else type(named).__name__)
 
