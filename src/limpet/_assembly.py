@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from limpet import environment
 from limpet.bound.policy import BoundPolicy
-from limpet.contract import ClientStore, Store, supports
+from limpet.contract import ClientStore, Finds, Pages, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
@@ -49,6 +49,24 @@ def check_settings(**given: Any) -> None:
             )
         if not (isinstance(value, kind) if isinstance(kind, type) else all(hasattr(value, each) for each in kind)):
             raise ConfigurationError(f"{_shown(name, value)}: write {name}={example}")
+
+
+def check_policy(policy: SessionPolicy, store: Store | ClientStore, devices: object) -> None:
+    """Refuse a policy that needs what the other settings do not give.
+
+    Raises:
+        ConfigurationError: It does; the message names the cure.
+    """
+    if policy.max_sessions is not None and not (supports(store, Finds) or supports(store, Pages)):
+        raise ConfigurationError(
+            f"max_sessions needs a store that finds sessions by subject, and {type(store).__name__} does not: use "
+            "one on the server, such as sqlite:///sessions.db"
+        )
+    if policy.on_client_change and (not devices or supports(store, ClientStore)):
+        raise ConfigurationError(
+            "on_client_change compares what is noted of clients: set devices=True, and use a store on the server, such "
+            "as sqlite:///sessions.db"
+        )
 
 
 def importers_of(given: Iterable[Importer]) -> tuple[Importer, ...]:

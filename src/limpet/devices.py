@@ -14,6 +14,8 @@ from limpet.errors import ConfigurationError
 
 __all__ = ["DevicePolicy", "summary", "warm_up"]
 
+_PLATFORM: Final = b"sec-ch-ua-platform"  # User-Agent Client Hints, section 3.9
+_SHORT: Final = 32
 _LONGEST: Final = 256  # characters of a user agent that are kept: a client may send any amount
 
 
@@ -25,7 +27,8 @@ class DevicePolicy:
     ``--proxy-headers --forwarded-allow-ips``).
 
     Attributes:
-        user_agent: Note the ``User-Agent`` header, its first 256 characters.
+        user_agent: Note the ``User-Agent`` header, its first 256 characters, and the platform that some browsers name
+            beside it (``Sec-CH-UA-Platform``).
         ipv4_bits: Bits of an IPv4 address that are noted; 32: all; 0: none is noted.
         ipv6_bits: Bits of an IPv6 address that are noted; a provider gives one customer a /48 to /64.
 
@@ -54,6 +57,9 @@ class DevicePolicy:
             agent = next((value for name, value in request["headers"] if name.lower() == b"user-agent"), b"")
             if agent:
                 known["agent"] = agent.decode("latin-1")[:_LONGEST]
+            platform = next((value for name, value in request["headers"] if name.lower() == _PLATFORM), b"")
+            if platform.strip(b'"'):
+                known["platform"] = platform.strip(b'"').decode("latin-1")[:_SHORT]
         address = self._truncated(request.get("client"))
         if address is not None:
             known["address"] = address

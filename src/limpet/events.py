@@ -18,6 +18,7 @@ __all__ = [
     "ACTOR",
     "CLIENT",
     "AmbiguousCookie",
+    "ClientChanged",
     "CorruptRecord",
     "DeviceBound",
     "DeviceProofRefused",
@@ -124,6 +125,18 @@ class SessionRenewed(Event):
     """The id was renewed as the policy asks; the old one is served during the grace."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientChanged(Event):
+    """A session came from another client than the one that logged in; see ``SessionPolicy(on_client_change=...)``.
+
+    ``what`` has ``"agent"``, ``"network"`` or both, ``action`` is what the policy made of it. It is sent for each
+    request that comes so.
+    """
+
+    what: tuple[str, ...] = ()
+    action: str = ""
 
 
 class SessionReused(Event):
@@ -315,6 +328,11 @@ LOGGED: Final[Mapping[type[Event], tuple[int, str, tuple[str, ...]]]] = {
         ("reason",),
     ),
     DeviceProofRefused: (logging.WARNING, "session %s: a proof of its device was refused: %s", ("reason",)),
+    ClientChanged: (
+        logging.WARNING,
+        "session %s: it comes from another client than the one that logged in (%s): %s",
+        ("what", "action"),
+    ),
     SessionReused: (
         logging.WARNING,
         "session %s: a renewed id was presented after its grace: a copy of the cookie may be in other hands",

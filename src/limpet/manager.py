@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from limpet import _assembly as assembly
 from limpet import environment, events
-from limpet._assembly import check_settings, encrypted, guard_of, importers_of, keyring_of, moment, store_of
 from limpet._blocking import ThreadRuntime
 from limpet._core import locks
 from limpet._core.engine import Engine
@@ -21,10 +21,9 @@ from limpet._inline import Inline
 from limpet._wire import marks
 from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
 from limpet.bound.policy import BoundPolicy
-from limpet.contract import Checks, ClientStore, Finds, Immediate, Pages, Store, Sweeps, supports
+from limpet.contract import Checks, ClientStore, Immediate, Store, Sweeps, supports
 from limpet.devices import DevicePolicy, warm_up
 from limpet.directory import Directory, SessionInfo
-from limpet.errors import ConfigurationError
 from limpet.events import Listener
 from limpet.keyring import Key, Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
@@ -110,7 +109,7 @@ class SessionManager:
         on_refused: OnRefused | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
-        check_settings(
+        assembly.check_settings(
             policy=policy,
             cookie=cookie,
             transport=transport,
@@ -125,14 +124,16 @@ class SessionManager:
         self.dev: bool = environment.is_development(dev)
         self.label: str = label or "default"
         named = environment.store_from_environment(self.dev) if store is None else store
-        kept = store_of(named)
+        kept = assembly.store_of(named)
         cookie = cookie or CookiePolicy()
         self.cookie: CookiePolicy = cookie.for_development() if self.dev else cookie
         self.cookie_name: str = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         client_side = supports(kept, ClientStore)
         needs = encrypt or client_side or bound is not False
-        self.keyring: Keyring | None = keyring_of(secret, needs_one=needs, dev=self.dev, given_store=store is not None)
+        self.keyring: Keyring | None = assembly.keyring_of(
+            secret, needs_one=needs, dev=self.dev, given_store=store is not None
+        )
         id_sealer: Sealer | None = None
         reader: Reader | None = None
         if client_side:
@@ -153,7 +154,7 @@ class SessionManager:
             serializer = MsgpackSerializer()
         namespace = self.cookie_name if namespace is None else namespace
         if encrypt or plain_until is not None:
-            kept = encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
+            kept = assembly.encrypted(kept, self.keyring if encrypt else None, namespace, clock, plain_until)
         self.engine: Engine = Engine(
             store=kept,
             policy=policy or SessionPolicy(),
@@ -164,26 +165,22 @@ class SessionManager:
             monotonic=time.monotonic_ns,
             host=environment.host_since_boot(),
             id_sealer=id_sealer,
-            unsigned_until=moment("unsigned_until", unsigned_until),
+            unsigned_until=assembly.moment("unsigned_until", unsigned_until),
             id_bytes=SHORT_BYTES if short_ids else ID_BYTES,
             persistent=self.cookie.persistent,
             beside=ThreadRuntime().here,
             cookie=self.cookie.fingerprint() if isinstance(transport, CookieTransport) else None,
             cookie_limit=self.cookie.max_size,
             farewell=self.cookie.farewell(),
-            importers=importers_of(importers),
+            importers=assembly.importers_of(importers),
             reader=reader,
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         self.engine.owner, self.engine.no_store = self, self.cookie.no_store
-        self.guard: Guard | None = guard_of(self, bound, label)
+        self.guard: Guard | None = assembly.guard_of(self, bound, label)
         self.directory: Directory = Directory(self.engine)
         self.blocking: BlockingManager = BlockingManager(self)
-        if self.policy.max_sessions is not None and not (supports(kept, Finds) or supports(kept, Pages)):
-            raise ConfigurationError(
-                f"max_sessions needs a store that finds sessions by subject, and {type(kept).__name__} does not: use "
-                "one on the server, such as sqlite:///sessions.db"
-            )
+        assembly.check_policy(self.policy, kept, devices)
         if self.dev:
             environment.announce(named if isinstance(named, str) else type(named).__name__)
 

@@ -47,6 +47,7 @@ def test_s18_the_defaults_are_fixed() -> None:
         "merge_attempts": 64,
         "rolling": True,
         "levels": ("aal1", "aal2", "aal3"),
+        "on_client_change": {},
     }
 
 

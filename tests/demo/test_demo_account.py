@@ -131,6 +131,32 @@ async def test_nobody_signs_out_somebody_elses_device(serve: Serve) -> None:
     assert len(devices(ann)) == 2
 
 
+async def test_who_signed_in_long_ago_confirms_first(serve: Serve, clock: FakeClock) -> None:
+    """OWASP ASVS 5.0, 7.5.2: a device that somebody finds unlocked signs nobody out elsewhere."""
+    app = serve()
+    phone, desk = await signed_in(app, PHONE), await signed_in(app)
+    await desk.look("/account")
+    [device] = ids(desk)
+    token = desk.token("/account/sign-out")
+    clock.advance(301)
+    await desk.look("/account")
+    assert ids(desk) == []
+    assert "confirm that it is you" in desk.part("devices")
+    for action in ("/account/sign-out", "/account/sign-out-others"):
+        form = {"csrf": token, "device": device}
+        answer = await desk.http.post(action, data=form, headers={"origin": "http://demo.example"})
+        assert answer.status_code == 303
+    await desk.look("/account")
+    assert "Nothing was signed out." in desk.part("devices")
+    await phone.look()
+    assert phone.part("who") == "Signed in as Ann"
+    await press(desk, "/account/confirm")
+    [again] = ids(desk)
+    await press(desk, "/account/sign-out", device=again)
+    await phone.look()
+    assert phone.part("who") == "Not signed in"
+
+
 @pytest.mark.parametrize("action", ["/account/sign-out", "/account/sign-out-others"])
 async def test_another_site_signs_nobody_out(serve: Serve, action: str) -> None:
     """Neither with a form of its own nor with a token from elsewhere."""

@@ -66,7 +66,10 @@ def is_in(visitor: SessionClient) -> bool:
 
 
 def test_your_devices(shop: Any) -> None:
-    """The list says which is which; one is signed out by its public id, a stranger's is not, then all the others."""
+    """The list says which is which; one is signed out by its public id, a stranger's is not, then all the others.
+
+    Both ask for a fresh login.
+    """
     phone, laptop, tablet, eve = (browser(shop, name) for name in ("ann", "ann", "ann", "eve"))
     listed = laptop.get("/devices").json()
     assert [one["device"] for one in listed] == ["Firefox 141 on Ubuntu"] * 3
@@ -76,6 +79,15 @@ def test_your_devices(shop: Any) -> None:
     [own] = [one["id"] for one in tablet.get("/devices").json() if one["this"]]
     assert laptop.delete(f"/devices/{own}").status_code < 300
     assert [is_in(each) for each in (phone, laptop, tablet, eve)] == [True, True, False, True]
+    now = shop.manager.clock
+    shop.manager.clock = lambda: now() + 301_000
+    [phones] = [one["id"] for one in phone.get("/devices").json() if one["this"]]
+    for path in (f"/devices/{phones}", "/devices"):
+        refused = laptop.delete(path)
+        assert refused.status_code == 401
+        assert "max_age=300" in refused.headers["www-authenticate"]
+    shop.manager.clock = now
+    assert [is_in(each) for each in (phone, laptop, eve)] == [True, True, True]
     assert laptop.delete("/devices").json() == 1
     assert [is_in(each) for each in (phone, laptop, eve)] == [False, True, True]
 

@@ -175,6 +175,7 @@ class Site:
 
 async def request(app: ASGIApp, path: str, headers: list[tuple[bytes, bytes]], scheme: str = "https") -> Answer:
     """Send one request to an ASGI application."""
+    path, _, query = path.partition("?")
     scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -183,7 +184,7 @@ async def request(app: ASGIApp, path: str, headers: list[tuple[bytes, bytes]], s
         "scheme": scheme,
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": headers,
         "client": ("127.0.0.1", 50000),

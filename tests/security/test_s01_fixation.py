@@ -50,3 +50,18 @@ async def test_a_login_never_takes_the_id_that_was_sent(
     raw = site.manager.engine.verify(token)
     assert raw is None or site.manager.engine.key_of(raw) not in site.kept
     assert len([row for row in site.rows.values() if row.subject == "ann"]) == 1
+
+
+@pytest.mark.parametrize("secret", [None, SECRET], ids=["plain", "signed"])
+async def test_an_id_in_a_url_or_in_another_header_is_none(secret: str | None) -> None:
+    """It travels in its cookie alone: a link cannot bring one, and none gets into the log of a proxy."""
+    site = Site(secret=secret)
+    token = (await site.ask("/write")).token
+    name = site.manager.cookie_name
+    assert (await site.ask("/dump", token)).text != ANONYMOUS
+    elsewhere = [
+        (b"authorization", f"Bearer {token}".encode()),
+        (b"x-session-id", token.encode()),
+        (b"referer", f"https://testserver/?{name}={token}".encode()),
+    ]
+    assert (await site.ask(f"/dump?{name}={token}&session={token}", headers=elsewhere)).text == ANONYMOUS

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from limpet._core.state import (
     ACCESSED,
     BURIED,
+    CHANGED,
     CROSS_SITE,
     DISPLACED,
     EAGER,
@@ -169,7 +170,7 @@ def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> boo
     """
     if state.loaded:
         return True  # nothing has read it
-    usual = ACCESSED | FORWARDED | PASSIVE | BURIED | EAGER
+    usual = ACCESSED | FORWARDED | PASSIVE | BURIED | EAGER | CHANGED
     if state.flags & ~usual or state.leaving is not None or state.old is not None:
         return False
     read, draft = state.read, state.draft

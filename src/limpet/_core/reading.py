@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limpet import _importing as importing
-from limpet._core import conflict, cookie_session, plan, predecessors, questions
+from limpet._core import clients, conflict, cookie_session, plan, predecessors, questions
 from limpet._core.attempt import Attempt
 from limpet._core.context import Context
 from limpet._core.cookie_session import Opened
@@ -71,6 +71,8 @@ async def find(engine: Context, state: SessionState) -> None:
         adopt(state, found)
         if found.contents.predecessors:
             state.flags |= BURIED
+        if engine.policy.on_client_change:
+            await clients.judge(engine, state)
         await _keep_for_this_request(engine, state)
     elif found is not None:
         cookie_session.adopt(engine, state, found)

@@ -17,6 +17,7 @@ from limpet._core import notes
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
 from limpet._core.state import (
     ACCESSED,
+    CHANGED,
     CROSS_SITE,
     DISPLACED,
     ENDED,
@@ -188,7 +189,7 @@ class Session(SessionMapping):
         draft.tags = labels
         draft.level, draft.methods = level, methods
         state.subject = name
-        state.flags |= LOGIN
+        state.flags = (state.flags & ~CHANGED) | LOGIN
         self._backend.note_login(state)
 
     def logout(self) -> None:
@@ -269,8 +270,9 @@ class Session(SessionMapping):
 
         Source: OWASP ASVS 5.0, 7.5.1, 7.5.3 and 10.3.4; RFC 9470, sections 3 and 5.
         """
-        draft = self._read().draft
-        if draft is None or draft.authenticated is None:
+        state = self._read()
+        draft = state.draft
+        if draft is None or draft.authenticated is None or state.flags & CHANGED:
             return False
         if minutes is not None and self._backend.clock() - draft.authenticated > minutes * 60_000:
             return False

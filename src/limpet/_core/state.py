@@ -23,6 +23,7 @@ __all__ = [
     "ACCESSED",
     "AMBIGUOUS",
     "BURIED",
+    "CHANGED",
     "CLOSED",
     "CROSS_SITE",
     "DISPLACED",
@@ -123,6 +124,9 @@ RESTYLED: Final = 262144
 """The cookie goes out with other attributes than before, which is noted in the record."""
 REFUSED: Final = 524288
 """The framework has answered with an error of the engine: what the request wrote is dropped, as after an exception."""
+
+CHANGED: Final = 1048576
+"""The request comes from another client than the one that logged in, and the policy asks for a new login."""
 
 SUCCEEDS: Final = 65536
 """A login was saved that takes the place of what its request presented: that ends when the response starts."""

@@ -1,4 +1,4 @@
-"""The account page: where somebody is signed in, and the means to sign out there."""
+"""The account page: where somebody is signed in, and the means to sign out there, after a fresh sign-in."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from fastapi.responses import RedirectResponse, Response
 from limpet import Session
 from limpet.adapters.fastapi import SessionDep
 from limpet.demo.page import Page, Server
-from limpet.demo.security import own_form
+from limpet.demo.security import new_token, own_form
 from limpet.demo.watch import VISIT
 from limpet.directory import SessionInfo
 
 __all__ = ["Device", "routes"]
 
 _HANDHELD: Final = ("Android", "iOS")
+_FRESH: Final = 5  # minutes; OWASP ASVS 5.0, 7.5.2: nobody who finds a device unlocked signs its owner out elsewhere
 
 OwnForm = Annotated[Session, Depends(own_form)]
 routes: APIRouter = APIRouter(prefix="/account")
@@ -79,16 +80,31 @@ async def account(request: Request, session: SessionDep) -> Response:
     if session.subject is not None and server.merges:
         found = await server.manager.sessions_of(session.subject, current=session)
         devices = sorted((Device.of(info, page.now) for info in found), key=lambda device: not device.current)
-    view: dict[str, Any] = {"page": page, "devices": devices, "messages": messages}
+    view: dict[str, Any] = {
+        "page": page,
+        "devices": devices,
+        "messages": messages,
+        "fresh": session.is_fresh(_FRESH),
+        "minutes": _FRESH,
+    }
     answer: Response = request.app.state.templates.TemplateResponse(request, "account.html", view)
     return answer
+
+
+@routes.post("/confirm")
+async def confirm(request: Request, session: OwnForm) -> Response:
+    """Sign in anew under the same name. An application asks for the password here; the demo has none."""
+    if session.subject is not None:
+        session.login(session.subject)
+        new_token(session)
+    return _back(request, session)
 
 
 @routes.post("/sign-out")
 async def sign_out(request: Request, session: OwnForm, device: Annotated[str, Form()]) -> Response:
     """Sign out one other device, if it is a device of the same user."""
     server: Server = request.app.state.server
-    if session.subject is not None and server.merges:
+    if session.subject is not None and server.merges and _is_fresh(session):
         found = await server.manager.sessions_of(session.subject, current=session)
         theirs = next((info for info in found if info.public_id == device and not info.current), None)
         if theirs is not None and await server.manager.revoke(device):
@@ -102,10 +118,18 @@ async def sign_out(request: Request, session: OwnForm, device: Annotated[str, Fo
 async def sign_out_others(request: Request, session: OwnForm) -> Response:
     """Sign out everywhere but here, also where a sign-in is under way at this moment."""
     server: Server = request.app.state.server
-    if session.subject is not None and server.merges:
+    if session.subject is not None and server.merges and _is_fresh(session):
         ended = await server.manager.revoke_all(session.subject, except_=session)
         session.flash(f"Signed out: {ended} other {'device' if ended == 1 else 'devices'}.", "good")
     return _back(request, session)
+
+
+def _is_fresh(session: Session) -> bool:
+    """Tell whether somebody signed in just now; else say what to do first."""
+    if session.is_fresh(_FRESH):
+        return True
+    session.flash("Confirm first that it is you. Nothing was signed out.", "problem")
+    return False
 
 
 def _back(request: Request, session: Session) -> Response:

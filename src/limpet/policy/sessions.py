@@ -23,6 +23,8 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 _CENTURY_MS: Final = 36_525 * DAY * 1000
 _MAX_TOUCH_MS: Final = 60_000
+_CHANGES: Final = ("agent", "network", "agent+network")
+_ACTIONS: Final = ("event", "login", "end")
 _MAX_SLACK_MS: Final = 60_000
 
 
@@ -67,6 +69,10 @@ class SessionPolicy:
         merge_timeout: Seconds that a save may spend on conflicts altogether.
         merge_attempts: Conflicts in a row after which a save gives up.
         rolling: Activity moves the idle deadline. False: a session ends so long after its last change of data.
+        on_client_change: What it means that a session comes from another client than the one that logged in. For
+            ``"agent"`` (another family of browsers, or of systems), ``"network"`` and ``"agent+network"`` (both): send
+            an ``"event"``, ask for a new ``"login"`` (`Session.is_fresh` says no to that client), or ``"end"`` the
+            session. The strictest that applies counts. It needs ``devices=True`` and a store on the server.
         levels: What ``login(..., acr=...)`` can say, the weakest first: ``is_fresh(level=...)`` is met by the level
             itself and by those after it.
 
@@ -95,6 +101,7 @@ class SessionPolicy:
     merge_attempts: int = 64
     rolling: bool = True
     levels: tuple[str, ...] = ("aal1", "aal2", "aal3")
+    on_client_change: Mapping[str, Literal["event", "login", "end"]] = field(default_factory=dict[str, Any])
 
     idle_ms: int | None = field(init=False, repr=False, compare=False)
     absolute_ms: int | None = field(init=False, repr=False, compare=False)
@@ -116,6 +123,7 @@ class SessionPolicy:
         put(self, "rotate_on", _keys("rotate_on", self.rotate_on))
         put(self, "merge", _rules(self.merge))
         put(self, "levels", _levels(self.levels))
+        put(self, "on_client_change", _client_changes(self.on_client_change))
         for name in ("save_on_error", "strict_merge", "rolling"):
             flag(name, getattr(self, name))
         one_of("on_ended", self.on_ended, ("drop", "raise"))
@@ -238,6 +246,18 @@ def _levels(value: object) -> tuple[str, ...]:
     if len(set(levels)) < len(levels):
         raise ConfigurationError(f"levels={value!r} names one twice: list each once, the weakest first")
     return levels
+
+
+def _client_changes(value: object) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"on_client_change={value!r} is no mapping: give {{'agent': 'login'}}")
+    for what, action in value.items():
+        if what not in _CHANGES or action not in _ACTIONS:
+            raise ConfigurationError(
+                f"on_client_change has {what!r}: {action!r}; one of {', '.join(_CHANGES)} goes with one of "
+                + ", ".join(_ACTIONS)
+            )
+    return MappingProxyType(dict(value))
 
 
 def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:

@@ -120,3 +120,15 @@ def test_a_login_says_how_and_the_same_user_logs_in_again(
     assert browser.get("/do/who").json() == "ann"
     clock.advance(600)
     assert browser.get("/do/fresh").json() is False
+
+
+def test_another_client_has_to_log_in_again(configure: Configure, ann: Any, hook: Hook) -> None:
+    """What the policy makes of a copied cookie holds in Django too."""
+    configure({"devices": True, "policy": SessionPolicy(on_client_change={"agent": "login"})})
+    hook("fresh", lambda request: request.session.limpet.is_fresh())
+    owner, thief = visitor(), visitor()
+    owner.get("/do/login?name=ann", HTTP_USER_AGENT="Mozilla/5.0 (Windows NT 10.0) Firefox/141.0")
+    thief.cookies.update(owner.cookies)
+    assert owner.get("/do/fresh", HTTP_USER_AGENT="Mozilla/5.0 (Windows NT 10.0) Firefox/142.0").json() is True
+    assert thief.get("/do/fresh", HTTP_USER_AGENT="curl/8").json() is False
+    assert thief.get("/do/who", HTTP_USER_AGENT="curl/8").json() == "ann"
