@@ -11,7 +11,20 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FOREIGN", "LARGE", "SECRET", "SMALL", "Call", "Subject", "asgi_call", "folder", "seeded", "wsgi_call"]
+__all__ = [
+    "FOREIGN",
+    "LARGE",
+    "PATHS",
+    "SECRET",
+    "SMALL",
+    "Call",
+    "Subject",
+    "asgi_call",
+    "folder",
+    "seeded",
+    "use",
+    "wsgi_call",
+]
 
 SECRET = "kT9vQ2xLr8Zs5WnYb3HdJc6FgM1pXaUe4RtOiEwqNzA"
 SMALL: dict[str, Any] = {
@@ -25,6 +38,8 @@ SMALL: dict[str, Any] = {
 """About 100 bytes as MessagePack."""
 LARGE: dict[str, Any] = {**SMALL, "items": [{"id": 1000 + i, "name": f"article {i}", "count": i} for i in range(48)]}
 """About 2 KB."""
+PATHS = ("untouched", "read", "write", "seed", "seed2k")
+"""What a framework's application serves, see `use`."""
 FOREIGN = (
     b"_ga=GA1.2.1034567890.1712345678; _gid=GA1.2.987654321.1712345678; consent=%7B%22ads%22%3Afalse%7D; "
     b"_fbp=fb.1.1712345678901.1234567890; locale=en-GB; ab_test=variant-b; csrftoken=Zx81kQmN0pR5tVwY"
@@ -50,6 +65,18 @@ class Subject:
     make: Callable[[], Call]
     base: str = "asgi"
     group: str = "cookie"
+
+
+def use(path: str, session: Any) -> None:
+    """Do with a session what the path says."""
+    if path == "read":
+        session.get("user")
+    elif path == "write":
+        session["n"] = session.get("n", 0) + 1
+    elif path == "seed":
+        session.update(SMALL)
+    elif path == "seed2k":
+        session.update(LARGE)
 
 
 def folder() -> Path:

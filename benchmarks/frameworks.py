@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 from collections.abc import Callable
-from functools import cache
-from importlib import import_module
 from typing import Any
 
-from benchmarks.drive import LARGE, SECRET, SMALL, Call, Subject, asgi_call, folder, wsgi_call
+from benchmarks.blocking_frameworks import django_call, flask_call
+from benchmarks.drive import LARGE, PATHS, SECRET, SMALL, Call, Subject, asgi_call, use
 from limpet import SessionManager
-from tests.servers.valkey import ValkeyServer
 
 __all__ = ["SUBJECTS", "starlette_app"]
-
-_PATHS = ("untouched", "read", "write", "seed", "seed2k")
-
-
-def use(path: str, session: Any) -> None:
-    """Do with a session what the path says."""
-    if path == "read":
-        session.get("user")
-    elif path == "write":
-        session["n"] = session.get("n", 0) + 1
-    elif path == "seed":
-        session.update(SMALL)
-    elif path == "seed2k":
-        session.update(LARGE)
 
 
 def starlette_app(kind: str | None = None) -> Any:
@@ -55,7 +37,7 @@ def starlette_app(kind: str | None = None) -> Any:
         middleware = [Middleware(Own, secret_key=SECRET, https_only=True)]
     elif kind:
         middleware = [Middleware(SessionMiddleware, manager=_manager(kind))]
-    return Starlette(routes=[route(path) for path in _PATHS], middleware=middleware)
+    return Starlette(routes=[route(path) for path in PATHS], middleware=middleware)
 
 
 def _starlette(kind: str | None = None) -> Call:
@@ -89,7 +71,7 @@ def _litestar(kind: str | None = None) -> Call:
         from limpet.adapters.litestar import SessionPlugin
 
         settings["plugins"] = [SessionPlugin(_manager(kind))]
-    app = Litestar([route(path) for path in _PATHS], openapi_config=None, logging_config=None, **settings)
+    app = Litestar([route(path) for path in PATHS], openapi_config=None, logging_config=None, **settings)
     return asgi_call(app)
 
 
@@ -120,7 +102,7 @@ def _blacksheep(kind: str | None = None) -> Call:
         handle.__annotations__ = {"request": Request, "return": Response}  # BlackSheep looks for these names globally
         return handle
 
-    for path in _PATHS:
+    for path in PATHS:
         app.router.add_get(f"/{path}", handler(path))
     inner = asgi_call(app)
     started = False
@@ -162,136 +144,17 @@ def _nexios(kind: str | None = None) -> Call:
 
         app.get(f"/{path}")(handler)
 
-    for path in _PATHS:
+    for path in PATHS:
         route(path)
     return asgi_call(app)
 
 
-_DJANGO_ENGINES = {
-    f"own {name}": f"django.contrib.sessions.backends.{module}"
-    for name, module in (("cookie", "signed_cookies"), ("db", "db"), ("cached_db", "cached_db"), ("cache", "cache"))
-}
-
-
-def _django(kind: str | None = None) -> Call:
-    import django
-    from django.conf import settings
-    from django.core.handlers.wsgi import WSGIRequest
-    from django.http import HttpResponse
-
-    engine = _DJANGO_ENGINES.get(kind or "", "limpet.adapters.django")
-    if not settings.configured:
-        settings.configure(
-            SECRET_KEY=SECRET,
-            SESSION_COOKIE_SECURE=True,
-            INSTALLED_APPS=["django.contrib.sessions"],
-            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder() / "django.db")}},
-            ALLOWED_HOSTS=["*"],
-            LOGGING_CONFIG=None,
-        )
-        os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-        django.setup()
-        from django.core.management import call_command
-        from django.db import connection
-
-        call_command("migrate", verbosity=0)
-        connection.cursor().execute("PRAGMA journal_mode=WAL")
-    from django.contrib.sessions.middleware import SessionMiddleware
-
-    made: Any = None  # Django's settings are global, and so is limpet's manager there: each subject brings its own
-    if kind and kind.startswith("limpet"):
-        from limpet.adapters.django import _settings, manager
-        from limpet.adapters.django.middleware import SessionMiddleware as Ours
-
-        SessionMiddleware = Ours  # noqa: N806
-        store = "memory:" if kind == "limpet memory" else f"sqlite:///{folder() / 'sessions.db'}"
-        settings.LIMPET = {"store": store}
-        made, _settings._made.manager = _settings._made, None
-        kept = manager()
-
-    def respond(request: Any) -> HttpResponse:
-        path = request.path[1:]
-        if path != "untouched":
-            use(path, request.session if kind else dict(SMALL))
-        return HttpResponse("ok")
-
-    handle: Callable[[Any], Any] = respond
-    if kind:
-        middleware = SessionMiddleware(respond)
-        middleware.SessionStore = import_module(engine).SessionStore
-        handle = middleware
-
-    def app(environ: Any, start: Any) -> Any:
-        if made is not None:
-            made.manager = kept
-        response = handle(WSGIRequest(environ))
-        cookies = [("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values()]
-        start(f"{response.status_code} OK", [*response.items(), *cookies])
-        return response
-
-    return wsgi_call(app)
-
-
-def _flask(kind: str | None = None) -> Call:
-    import flask
-    from flask.sessions import SecureCookieSessionInterface
-
-    app = flask.Flask("bench")
-    app.config.update(SECRET_KEY=SECRET, SESSION_COOKIE_SECURE=True)
-
-    class Nothing(SecureCookieSessionInterface):
-        def open_session(self, app: Any, request: Any) -> Any:
-            return None
-
-        def save_session(self, app: Any, session: Any, response: Any) -> None:
-            return None
-
-    if kind in ("own memory", "own redis"):
-        from cachelib import SimpleCache
-        from flask_session import Session
-        from redis import Redis
-
-        if kind == "own memory":
-            app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache(), SESSION_PERMANENT=False)
-        else:
-            client = Redis.from_url(redis_url())
-            app.config.update(SESSION_TYPE="redis", SESSION_REDIS=client, SESSION_PERMANENT=False)
-        Session(app)
-    elif kind and kind != "own cookie":
-        from limpet.adapters.flask import Limpet
-
-        Limpet(app, redis_url() if kind == "redis:" else kind)
-    elif kind is None:
-        app.session_interface = Nothing()
-
-    def view(path: str) -> None:
-        def handler() -> str:
-            if path != "untouched":
-                use(path, flask.session if kind else dict(SMALL))
-            return "ok"
-
-        app.add_url_rule(f"/{path}", path, handler)
-
-    for path in _PATHS:
-        view(path)
-    return wsgi_call(app)
-
-
-@cache
-def redis_url() -> str:
-    """Return the URL of a server that runs until the process ends."""
-    server = ValkeyServer()
-    server.start()
-    atexit.register(server.stop)
-    return server.url
-
-
 def _family(name: str, make: Callable[..., Call], kinds: dict[str, tuple[str, str]]) -> list[Subject]:
-    """Return the subject without sessions, and one for each kind: ``kind: (name, group)``."""
+    """Return the subject without sessions, and one for each kind: ``kind: (name, group)``; ``kind/again``: a twin."""
     without = Subject(name=f"{name} without", make=make, base=f"{name} without", group="none")
 
     def subject(kind: str, title: str, group: str) -> Subject:
-        return Subject(name=title, make=lambda: make(kind), base=without.name, group=group)
+        return Subject(name=title, make=lambda: make(kind.partition("/again")[0]), base=without.name, group=group)
 
     return [without, *(subject(kind, title, group) for kind, (title, group) in kinds.items())]
 
@@ -333,23 +196,28 @@ SUBJECTS = (
     ),
     *_family(
         "Django",
-        _django,
+        django_call,
         {
             "own cookie": ("Django, cookie", "cookie"),
             "own db": ("Django, db (SQLite)", "database"),
+            "own db/again": ("Django, db (SQLite) again (A/A control)", "database"),
+            "own db on PostgreSQL": ("Django, db (PostgreSQL)", "database"),
             "own cached_db": ("Django, cached_db (SQLite)", "database"),
             "own cache": ("Django, cache (memory)", "memory"),
             "limpet memory": ("Django, limpet memory", "memory"),
             "limpet SQLite": ("Django, limpet SQLite", "database"),
+            "limpet PostgreSQL": ("Django, limpet PostgreSQL", "database"),
         },
     ),
     *_family(
         "Flask",
-        _flask,
+        flask_call,
         {
             "own cookie": ("Flask, cookie", "cookie"),
+            "own cookie/again": ("Flask, cookie again (A/A control)", "cookie"),
             "own memory": ("Flask-Session, memory", "memory"),
             "own redis": ("Flask-Session, Redis", "database"),
+            "own redis/again": ("Flask-Session, Redis again (A/A control)", "database"),
             "cookie:signed": ("Flask, limpet signed", "cookie"),
             "cookie:": ("Flask, limpet encrypted", "cookie"),
             "memory:": ("Flask, limpet memory", "memory"),

@@ -12,7 +12,18 @@ from pathlib import Path
 
 __all__ = ["SUBJECTS", "count"]
 
-SUBJECTS = ("asgi", "Starlette", "limpet, signed cookie", "limpet, encrypted cookie", "limpet, memory")
+SUBJECTS = (
+    "asgi",
+    "Starlette",
+    "limpet, signed cookie",
+    "limpet, encrypted cookie",
+    "limpet, memory",
+    "Flask without",
+    "Flask, cookie",
+    "Flask, limpet signed",
+    "Flask-Session, Redis",
+    "Flask, limpet Redis",
+)
 _FEW, _MANY = 50, 300
 
 
@@ -37,13 +48,14 @@ def count() -> dict[str, int] | None:
 
 
 def _main(name: str, requests: int) -> None:
-    from benchmarks import plain
-    from benchmarks.drive import seeded
+    from benchmarks import frameworks, plain
+    from benchmarks.drive import FOREIGN, seeded
 
-    call = next(subject for subject in plain.SUBJECTS if subject.name == name).make()
+    subject = next(each for each in (*plain.SUBJECTS, *frameworks.SUBJECTS) if each.name == name)
+    call = subject.make()
 
     async def work() -> None:
-        cookie = await seeded(call)
+        cookie = FOREIGN if subject.group == "none" else await seeded(call)
         for _ in range(requests):
             await call("/write", cookie)
 

@@ -15,7 +15,7 @@ from limpet import SessionManager
 from limpet._blocking import drive
 from limpet.contract import Store
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.stores.redis import RedisStore
+from limpet.stores.redis import RedisStore, blocking
 from limpet.testing.driven import driven
 from limpet.testing.suite_store import StoreSuite
 from tests.servers.topologies import ClusterSetup, SentinelSetup
@@ -133,12 +133,16 @@ def test_connections_stay_at_hand(redis_url: str, redis_prefix: str) -> None:
         assert connections(client, name) == []
 
 
-def test_a_connection_that_was_cut_while_it_idled_is_replaced(redis_url: str, redis_prefix: str) -> None:
+@pytest.mark.parametrize("fresh", [0.0, 3600.0], ids=["asked", "not asked"])
+def test_a_connection_that_was_cut_while_it_idled_is_replaced(
+    redis_url: str, redis_prefix: str, monkeypatch: pytest.MonkeyPatch, fresh: float
+) -> None:
     """A server that closes what idles costs nobody an error, for a read and for a write."""
     name = redis_prefix.strip(":")
     store = RedisStore(f"{redis_url}?client_name={name}", prefix=redis_prefix)
     manager = SessionManager(store)
     browser = site(lambda session: session.increment("n"), manager)
+    monkeypatch.setattr(blocking, "_FRESH", fresh)
     with redis.Redis.from_url(redis_url) as client:
         for expected in ("1", "2", "3"):
             assert browser.get().text == expected

@@ -46,6 +46,13 @@ class TogetherRules:
         await asyncio.gather(*(site.get("/increment", key="n", gate=1) for _ in range(CROWD)))
         assert await site.get("/read", key="n") == CROWD + 1
 
+    async def test_what_is_exclusive_is_done_once_at_a_time(self, server: Opener) -> None:
+        """Requests that read a plain number and write a larger one lose none, each holding the session's lock."""
+        site = await server()
+        await site.get("/increment", key="n")
+        await asyncio.gather(*(site.get("/carefully", key="n") for _ in range(8)))
+        assert await site.get("/read", key="n") == 9
+
     async def test_nested_changes_of_two_requests_are_both_kept(self, server: Opener) -> None:
         """Changes deep in one value merge."""
         site = await server()

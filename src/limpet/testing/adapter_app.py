@@ -261,6 +261,20 @@ class _Routes:
     def increment(self) -> Any:
         return self._session.increment(self._query["key"])
 
+    async def carefully(self) -> Any:
+        """Read a number and write a larger one, once at a time."""
+        lock: Any = self._session.exclusive("carefully")
+        if hasattr(lock, "__aenter__"):
+            async with lock:
+                await self._add()
+        else:
+            with lock:
+                await self._add()
+
+    async def _add(self) -> None:
+        number = self._session[self._query["key"]]
+        self._session[self._query["key"]] = number + 1
+
     def delete(self) -> Any:
         del self._session[self._query["key"]]
 

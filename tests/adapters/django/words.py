@@ -69,6 +69,10 @@ class Words(MutableMapping[str, Any]):
         """Add one."""
         return self.store.limpet.increment(key)
 
+    def exclusive(self, name: str) -> Any:
+        """Return the lock of that name."""
+        return self.store.limpet.exclusive(name)
+
     def expire_in(self, seconds: float) -> None:
         """Give the session a deadline of its own."""
         self.store.set_expiry(seconds)

@@ -12,7 +12,7 @@ import contextlib
 import queue
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from redis import Redis, RedisCluster
 from redis.backoff import NoBackoff
@@ -34,6 +34,10 @@ from limpet.stores.redis.redirection import PAUSE, REDIRECTED, TURNS, key_of
 __all__ = ["BlockingClient", "BlockingConnection", "connect_blocking"]
 
 BlockingClient: TypeAlias = "Redis | RedisCluster"
+
+_FRESH: Final = 1.0
+"""Seconds after its last reply in which a connection is not asked whether it is good still: a load that fails on one is
+sent again, and a write is tried twice."""
 
 
 class BlockingConnection:
@@ -58,7 +62,7 @@ class BlockingConnection:
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()  # in C, unlike the semaphores of the library
         for _ in range(connections):
             self._places.put(None)
-        self._idle: list[Any] | None = [] if owned and not self.cluster else None  # None: they idle in the pool
+        self._idle: list[tuple[Any, float]] | None = [] if owned and not self.cluster else None  # None: in the pool
         self._owned = owned
         self._sentinels = sentinels
         self._pack = packer()
@@ -150,7 +154,7 @@ class BlockingConnection:
         if idle is None:
             pool.release(connection)
         else:
-            idle.append(connection)
+            idle.append((connection, time.monotonic()))
         return replies
 
     def _take(self, pool: Any) -> Any:
@@ -158,11 +162,12 @@ class BlockingConnection:
         idle = self._idle
         while idle:
             try:
-                connection = idle.pop()
+                connection, since = idle.pop()
             except IndexError:  # another thread was faster
                 break
             try:
-                fit = not connection.can_read()  # its end, or a reply that is no longer waited for
+                # Its end, or a reply that is no longer waited for.
+                fit = time.monotonic() - since < _FRESH or not connection.can_read()
             except (RedisError, OSError):
                 fit = False
             except BaseException:
@@ -186,7 +191,7 @@ class BlockingConnection:
         idle, client = self._idle, self.client
         while idle and isinstance(client, Redis):
             try:
-                client.connection_pool.release(idle.pop())
+                client.connection_pool.release(idle.pop()[0])
             except IndexError:  # another thread was faster
                 break
 
