@@ -74,7 +74,9 @@ class Enders:
             edge = families.edge(session)
             if families.near(made, visit) or (edge is not None and edge.parent in sent):
                 return _takes_effect(visit)  # two logins of one browser: the later takes the place of the earlier
-        return visit.imported_again if session == self._imported() else False
+        if session != self._imported():
+            return False
+        return visit.imported_again or (visit.imports and visit.died and visit.cut_late)
 
     def _imported(self) -> str | None:
         imported = self.families.history.imported
@@ -328,6 +330,8 @@ class Enders:
         for edge in self.families.chain(session):
             if edge.parent == self._imported() or any(group.login for group in edge.mover.groups):
                 return
+            if visit.until - edge.mover.elapsed >= MINUTE:
+                return  # what the old id had led to is forgotten
             if edge.mover.sent < visit.end and visit.sent < edge.mover.end:
                 yield edge
 
