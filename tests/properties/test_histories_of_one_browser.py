@@ -57,6 +57,10 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "a login with an id that has ended long ago": Known(
+        (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann"), operator("tick"), by(1, "tagged:ann", stale=1)),
+        Rules(max_sessions=2, renews=True),
+    ),
     "two logins from a session whose id is changed": Known(
         (
             by(0, "login:ann"),

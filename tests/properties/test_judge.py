@@ -96,6 +96,12 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "an id that was revoked says nothing: a browser counts twice": Fault(
         "nobody ended it", (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann")), LIMIT, make=_one_session_less
     ),
+    "an id is known for a minute: a browser counts twice at once": Fault(
+        "nobody ended it",
+        (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann"), by(1, "tagged:ann", stale=1)),
+        LIMIT,
+        make=_one_session_less,
+    ),
     "what was removed needs no cookie: something is left": Fault(
         "was given no cookie", (by(0, "set", "append", "unset"),), make=BROKEN_MANAGERS["sends no cookies"]
     ),

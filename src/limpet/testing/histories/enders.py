@@ -74,7 +74,9 @@ class Enders:
             edge = families.edge(session)
             if families.near(made, visit) or (edge is not None and edge.parent in sent):
                 return _takes_effect(visit)  # two logins of one browser: the later takes the place of the earlier
-        return visit.imported_again if session == self._imported() else False
+        if session != self._imported():
+            return False
+        return visit.imported_again or (visit.imports and visit.died and visit.cut_late)
 
     def _imported(self) -> str | None:
         imported = self.families.history.imported
@@ -210,16 +212,21 @@ class Enders:
             logs_in = subject in names or (visit.imports and not names)
             if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
                 own = f"visit {visit.number}"
-                known = [token for token in families.goes_by(visit) if not self._is_forgotten(token, before)]
+                known = [token for token in families.goes_by(visit) if not self._is_forgotten(token, visit, before)]
                 for name in (*known[:1], *([families.kin(visit.out)] if visit.out else [])):
                     together.join(name, own)
                 newer[own] = visit
         return list({together.find(own): visit for own, visit in newer.items()}.values())
 
-    def _is_forgotten(self, token: str, before: int) -> bool:
-        """Tell whether an operator can have ended the session of an id: nothing is kept by which it could be known."""
-        session = self.families.session(token)
-        return token in self.families.issuer and self.revoked_since(session, self.families.birth(session), before)
+    def _is_forgotten(self, token: str, visit: Visit, before: int) -> bool:
+        """Tell whether nothing is kept any more by which a login could know whose the id was that it came with."""
+        families, session = self.families, self.families.session(token)
+        if token in families.issuer and self.revoked_since(session, families.birth(session), before):
+            return True  # an operator can have ended it
+        if visit.alive:
+            return False
+        enders = [there.elapsed for there in families.acts if token in there.tokens and any(there.tries)]
+        return not self.rules.exact or max(visit.until, visit.elapsed) - min(enders) >= MINUTE
 
     def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
         """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
@@ -328,6 +335,8 @@ class Enders:
         for edge in self.families.chain(session):
             if edge.parent == self._imported() or any(group.login for group in edge.mover.groups):
                 return
+            if visit.until - edge.mover.elapsed >= MINUTE:
+                return  # what the old id had led to is forgotten
             if edge.mover.sent < visit.end and visit.sent < edge.mover.end:
                 yield edge
 
