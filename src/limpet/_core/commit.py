@@ -314,12 +314,9 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
         return
     if isinstance(state.error, StoreUnavailable) and state.error.waited:  # one time limit is enough
         raise state.error
-    ended = False
-    targets: list[Read] = []
+    ended, targets = False, list[Read]()
     if state.read is not None:
-        targets.append(state.read)
-        if state.leaving is not None:
-            targets.append(state.leaving.read)
+        targets = [state.read] if state.leaving is None else [state.read, state.leaving.read]
     targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
@@ -350,8 +347,7 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
     if state.old is not None:
         ended = await importing.forget(engine, state, now) or ended
     if ended:
-        state.clears = len(state.ids) > 1
-        state.ids = ()
+        state.clears, state.ids = len(state.ids) > 1, ()
         if not state.phase:
             state.out, state.line = "", None
 

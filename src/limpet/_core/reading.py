@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from limpet import _client_change as client_change
 from limpet import _importing as importing
-from limpet._core import clients, conflict, cookie_session, plan, predecessors, questions
+from limpet._core import conflict, cookie_session, plan, predecessors, questions
 from limpet._core.attempt import Attempt
 from limpet._core.context import Context
 from limpet._core.cookie_session import Opened
@@ -72,7 +73,7 @@ async def find(engine: Context, state: SessionState) -> None:
         if found.contents.predecessors:
             state.flags |= BURIED
         if engine.policy.on_client_change:
-            await clients.judge(engine, state)
+            await client_change.judge(engine, state)
         await _keep_for_this_request(engine, state)
     elif found is not None:
         cookie_session.adopt(engine, state, found)

@@ -184,9 +184,7 @@ class Session(SessionMapping):
         draft = state.draft
         assert draft is not None
         draft.created = draft.authenticated = self._backend.clock()
-        draft.remember = remember
-        draft.ends = None
-        draft.tags = labels
+        draft.remember, draft.ends, draft.tags = remember, None, labels
         draft.level, draft.methods = level, methods
         state.subject = name
         state.flags = (state.flags & ~CHANGED) | LOGIN

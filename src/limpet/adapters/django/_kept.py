@@ -12,8 +12,8 @@ from typing import Any, Final
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
+from limpet import _client_change as client_change
 from limpet._blocking import drive, is_driven
-from limpet._core import clients
 from limpet._core.session import Session, state_of
 from limpet._core.state import (
     ACCESSED,
@@ -98,7 +98,7 @@ class KeptStore(MappingStore):
             if self.cross_site:
                 kept.engine.note_cross_site(held)
             if kept.policy.on_client_change:  # who asks is known here alone
-                await clients.judge(kept.engine, state)
+                await client_change.judge(kept.engine, state)
             self._judge_key(kept, state)
             find = shared_logins()
             if find is not None and state.subject is not None and SESSION_KEY not in state.data:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._clients import changes
+from limpet._core import ending
 from limpet._core.conflict import end_state
 from limpet._core.state import CHANGED, SessionState
 
@@ -42,6 +43,6 @@ async def judge(engine: Context, state: SessionState) -> None:
     if action == "login":
         state.flags |= CHANGED
     elif action == "end":
-        if await engine.storage.end(read.key, read.record):
+        if await ending.remove(engine, read.key, read.record):
             engine.emit(events.SessionRevoked, read.key, subject=state.subject)
         end_state(state)
