@@ -153,8 +153,8 @@ RESPONSES: Final = (
         "a response with a cookie may be cached",
         "_caching.py",
         "mark_response",
-        "_PRIVATE if token is None else _NO_STORE",
-        "_PRIVATE",
+        "_NO_STORE if no_store or token is not None else _PRIVATE",
+        "_NO_STORE if no_store else _PRIVATE",
         f"{SEC}s26_caches.py",
     ),
     Breakage(

@@ -134,8 +134,8 @@ HANDLERS: Final = (
         "who comes with an id that was ended cannot log in",
         "_core/session.py",
         "Session.login",
-        "state.flags &= ~(OVER | CROSS_SITE)",
-        "state.flags &= ~CROSS_SITE",
+        "state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)",
+        "state.flags &= ~(CROSS_SITE | UNPROVEN)",
         known("a form sent again"),
     ),
     Breakage(

@@ -12,7 +12,6 @@ from limpet._core.places import ids_of, lineage_of
 from limpet._core.plan import Plan, Step
 from limpet._core.state import (
     ACCESSED,
-    CROSS_SITE,
     DISPLACED,
     ENDED,
     FORWARDED,
@@ -23,7 +22,6 @@ from limpet._core.state import (
     REISSUE,
     RESTYLED,
     SUCCEEDS,
-    UNPROVEN,
     WATCHED,
     WRITTEN,
     Read,
@@ -32,7 +30,7 @@ from limpet._core.state import (
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found
-from limpet.errors import SessionClosed, SessionEnded, SessionLimitReached, StoreUnavailable
+from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
@@ -136,7 +134,7 @@ async def _steps(
             await rotation.begin_grace(engine, todo.grace, attempt.now)
         await _write(attempt, step, final)
     elif step is Step.DROP:
-        _drop(engine, state, taken)
+        conflict.drop(engine, state, taken)
     await _reissue(engine, state, written=state.read is not None and state.read.record.version != before)
 
 
@@ -350,22 +348,6 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
         state.clears, state.ids = len(state.ids) > 1, ()
         if not state.phase:
             state.out, state.line = "", None
-
-
-def _drop(engine: Context, state: SessionState, taken: int) -> None:
-    """What was written goes nowhere: say so."""
-    key = None if state.gone is None else state.gone.key
-    if state.flags & OVER:
-        subject = state.subject
-        conflict.end_state(state)
-        engine.emit(events.WriteAfterEnd, key, subject=subject)
-        if engine.policy.on_ended == "raise":
-            raise SessionEnded("another request ended this session while this one was running; nothing was saved")
-    elif state.flags & UNPROVEN and taken:
-        reason = "the session is bound to a device, and the request did not show that it comes from there"
-        engine.emit(events.WriteDropped, state.rivals[0].key if state.rivals else None, reason=reason)
-    elif state.flags & CROSS_SITE and taken:
-        engine.emit(events.WriteDropped, reason="the request came from another site, without the session's cookie")
 
 
 async def _reissue(engine: Context, state: SessionState, *, written: bool) -> None:

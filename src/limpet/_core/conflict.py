@@ -14,6 +14,7 @@ from limpet import events
 from limpet._core.notes import add_up
 from limpet._core.settle import settle, settle_views
 from limpet._core.state import (
+    CROSS_SITE,
     DISPLACED,
     ENDED,
     EXPOSED,
@@ -23,6 +24,7 @@ from limpet._core.state import (
     REGENERATE,
     REISSUE,
     SUCCEEDS,
+    UNPROVEN,
     WATCHED,
     WRITTEN,
     Read,
@@ -37,8 +39,20 @@ from limpet.errors import SessionEnded, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
+    from limpet._core.context import Context
 
-__all__ = ["NOTED", "end_state", "ended_meanwhile", "follow", "meet", "merge_in", "rebase", "save_back", "update"]
+__all__ = [
+    "NOTED",
+    "drop",
+    "end_state",
+    "ended_meanwhile",
+    "follow",
+    "meet",
+    "merge_in",
+    "rebase",
+    "save_back",
+    "update",
+]
 
 NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
 """What a handler asked for; a commit takes these flags up before it waits for anything."""
@@ -196,6 +210,22 @@ def end_state(state: SessionState) -> None:
     state.leaving = state.created = None
     state.data, state.subject = {}, None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
+
+
+def drop(engine: Context, state: SessionState, taken: int) -> None:
+    """What was written goes nowhere: say so."""
+    key = None if state.gone is None else state.gone.key
+    if state.flags & OVER:
+        subject = state.subject
+        end_state(state)
+        engine.emit(events.WriteAfterEnd, key, subject=subject)
+        if engine.policy.on_ended == "raise":
+            raise SessionEnded("another request ended this session while this one was running; nothing was saved")
+    elif state.flags & UNPROVEN and taken:
+        reason = "the session is bound to a device, and the request did not show that it comes from there"
+        engine.emit(events.WriteDropped, state.rivals[0].key if state.rivals else None, reason=reason)
+    elif state.flags & CROSS_SITE and taken:
+        engine.emit(events.WriteDropped, reason="the request came from another site, without the session's cookie")
 
 
 def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
