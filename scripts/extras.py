@@ -30,6 +30,7 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "otel": ("limpet.otel",),
     "devices": ("limpet.devices",),
     "signout": ("limpet.signout",),
+    "bound": ("limpet.bound", "limpet.bound.guard"),
     "testing": ("limpet.testing",),
 }
 """Extras, but for ``all``, to the modules that they are for. Each module is imported with all that is below it."""
