@@ -133,7 +133,7 @@ SUCCEEDS: Final = 65536
 
 OFFERS: Final = 2097152
 """A login was noted that the browser is to bind to its device, which the response asks of it."""
-UNPROVEN: Final = 1048576
+UNPROVEN: Final = 4194304
 """The session that was presented is bound to a device, and the request did not show that it comes from there."""
 
 
