@@ -1,4 +1,4 @@
-"""Breakages of signing out from outside."""
+"""Breakages of signing out from outside, of unknown ids, and of clients that are others."""
 
 from __future__ import annotations
 
@@ -107,5 +107,29 @@ SIGNOUT: Final = (
         "self._tried is not None and 0 <= now - self._tried < _PAUSE",
         "False",
         "signout/test_keys.py::test_tokens_with_keys_that_nobody_has_cost_the_provider_little",
+    ),
+    Breakage(
+        "a client that has to log in again is fresh",
+        "_client_change.py",
+        "judge",
+        "state.flags |= CHANGED",
+        "pass",
+        "security/test_s38_another_client.py::test_another_agent_has_to_log_in_again",
+    ),
+    Breakage(
+        "a session that another client ended goes on in its request",
+        "_client_change.py",
+        "judge",
+        "end_state(state)",
+        "pass",
+        "security/test_s38_another_client.py::test_both_end_the_session",
+    ),
+    Breakage(
+        "every guess is an event",
+        "_bounded_log.py",
+        "Tally.add",
+        "self._since is not None and now - self._since < WINDOW * 1_000_000_000",
+        "False",
+        "security/test_s37_unknown_ids.py::test_s37_guesses_are_told_once_in_a_while",
     ),
 )
