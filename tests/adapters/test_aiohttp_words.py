@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from aiohttp import CookieJar, WSMsgType, web
@@ -16,9 +16,9 @@ from limpet.refusals import Refusal
 from limpet.stores.memory import MemoryStore
 from limpet.testing._adapter_site import WatchedStore
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Browser = TestClient[Any, Any]
-Open = Callable[..., Awaitable[Browser]]
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Browser: TypeAlias = "TestClient[Any, Any]"
+Open: TypeAlias = Callable[..., Awaitable[Browser]]
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ EVERY_REQUEST = (
 """With SESSION_SAVE_EVERY_REQUEST limpet's middleware sends the cookie again once its date has moved, which is at most
 once a minute, and not with every response: a late one could put an old key back into the browser."""
 
+OWN_QUERY = "auth_tests.test_middleware.TestLoginRequiredMiddleware.test_protected_view_logged_in_performance"
+"""It counts the query of Django's own table. Django 6 asks that, and 5.2 does not."""
+
 QUICK = ("sessions_tests", "limpet_sessions", "messages_tests", "csrf_tests")
 SLOW = ("auth_tests",)
 
@@ -90,8 +93,8 @@ def test_what_django_asks_of_sessions_messages_and_csrf(middleware: bool, fails:
 @pytest.mark.long
 @pytest.mark.parametrize("middleware", [False, True], ids=["engine", "middleware"])
 def test_what_django_asks_of_logins(middleware: bool) -> None:
-    """All pass."""
+    """All pass but the one above."""
     found = run(*SLOW, middleware=middleware)
-    assert found.failed == set()
+    assert found.failed == ({OWN_QUERY} if int(version("django").partition(".")[0]) >= 6 else set())
     assert found.ran > 500
     assert found.stored > 100
