@@ -24,7 +24,7 @@ from scripts.private_names import is_private, private_uses
 
 PACKAGE: Final = Path("src/limpet")
 CORE: Final = "_core"
-CORE_LINES: Final = 6_000
+CORE_LINES: Final = 5_900
 PROTOCOLS: Final = frozenset({"contract", "protocols"})
 
 FRIENDS: Final[Mapping[str, frozenset[str]]] = {

@@ -24,7 +24,6 @@ MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "psycopg": ("limpet.stores.postgres.blocking",),
     "importers": ("limpet.importers",),
     "csrf": ("limpet.csrf",),
-    "bound": ("limpet.bound",),
     "cli": ("limpet.cli",),
     "admin": ("limpet.admin",),
     "demo": ("limpet.demo", "limpet.cli", "limpet.admin"),
