@@ -14,8 +14,8 @@ PAGES: Final = sorted((ROOT / "docs" / "reference").glob("*.md"))
 TARGET: Final = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
 NAMES: Final = """
-    admin asgi audit contract csrf devices directory errors events importers otel protocols refusals serializers signout
-    stores stores.encrypted sealers.at_rest sealers.encrypted sealers.signed testing transports wsgi
+    admin asgi audit bound contract csrf devices directory errors events importers otel protocols refusals serializers
+    signout stores stores.encrypted sealers.at_rest sealers.encrypted sealers.signed testing transports wsgi
     adapters.starlette adapters.fastapi adapters.litestar adapters.flask adapters.django adapters.quart adapters.aiohttp
     adapters.blacksheep adapters.nexios adapters.fastmvc
 """

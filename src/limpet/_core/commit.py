@@ -303,10 +303,7 @@ async def _still_there(attempt: Attempt) -> bool:
 
 
 async def _end(engine: Context, state: SessionState, now: int) -> None:
-    """End every session that the request presented, and let the client forget the token.
-
-    A failure on the way leaves the rest to the next try: what was ended stays so.
-    """
+    """End every session that was presented, and let the client forget the token; a failure leaves the rest to a try."""
     if not engine.is_server_side:
         await cookie_session.end(engine, state)
         return
@@ -370,10 +367,9 @@ async def _reissue(engine: Context, state: SessionState, *, written: bool) -> No
 
 
 async def _is_current(engine: Context, key: str) -> bool:
-    """Look whether an id still is its session's: a touch cannot tell, since a tombstone counts as a record.
+    """Look whether an id still is its session's: the cookie of one that has ended would displace a newer one.
 
-    The cookie of an id that a login, a logout or a renewal has ended meanwhile would take the place of theirs in the
-    browser.
+    A touch cannot tell, since a tombstone counts as a record.
     """
     try:
         record = await engine.storage.load(key)

@@ -101,7 +101,8 @@ class Engine(Context):
         self.transport = transport
         self.serializer: Serializer = serializer
         self.namespace = namespace
-        self.id_sealer, self.cookie_limit = id_sealer, cookie_limit
+        self.id_sealer = id_sealer
+        self.cookie_limit = cookie_limit
         self.farewell: Sequence[Header] = tuple(farewell)
         self.description = self.emitter.describe = describe
         self.importers: Sequence[Importer] = tuple(importers)
@@ -124,8 +125,7 @@ class Engine(Context):
         self.kept: Store | None = self.storage.kept
         self.revocation: Revocation | None = getattr(store, "revocation", None) if client_side else None
         self.watch: Watch = Watch(monotonic)
-        # An importer reads cookies, however the token of this manager travels.
-        self.reads_cookies: bool = bool(self.importers) or transport.vary.lower() == b"cookie"
+        self.reads_cookies: bool = bool(self.importers) or transport.vary.lower() == b"cookie"  # an importer does
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary: bytes = transport.vary + b", Cookie" if extra else transport.vary
         self._working: dict[int, list[Signal]] = {}  # those who wait for a session, while one has its only turn

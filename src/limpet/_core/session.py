@@ -206,13 +206,10 @@ class Session(SessionMapping):
 
     @overload
     def increment(self, key: str, by: int = 1) -> int: ...
-
     @overload
     def increment(self, key: str, by: float) -> float: ...
-
     @overload
     def increment(self, key: str, by: Decimal) -> Decimal: ...
-
     def increment(self, key: str, by: int | float | Decimal = 1) -> Any:
         """Add to a number (an absent one counts as 0) and return the sum; exact under concurrent requests.
 

@@ -62,11 +62,11 @@ class Endpoints:
         self._cookie = cookie
         self._writer = CookieWriter(name, cookie)
         self._attributes = self._writer.set("x", None).decode("ascii").partition("; ")[2]
-        self.registration = f"{path}/registration"
-        self.refresh = f"{path}/refresh"
+        self.registration: str = f"{path}/registration"
+        self.refresh: str = f"{path}/refresh"
         served = {self.registration, self.refresh, *([WELL_KNOWN] if policy.registering_origins else [])}
-        self.paths = frozenset(served)
-        self.slack_ms = min(60_000, policy.proof_ms // 10)
+        self.paths: frozenset[str] = frozenset(served)
+        self.slack_ms: int = min(60_000, policy.proof_ms // 10)
         """So much longer than in the browser a proof counts here: a request may be under way."""
 
     async def serve(self, visit: Visit, ids: Sequence[str]) -> Answer:

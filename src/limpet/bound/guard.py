@@ -71,16 +71,16 @@ class Guard:
         cookie = policy.cookie or replace(cookie, name=_derived(name))
         _check(policy, cookie)
         self.policy = policy
-        self.cookie_name = cookie.name or _derived(name)
+        self.cookie_name: str = cookie.name or _derived(name)
         self._name = self.cookie_name.encode("ascii")
         self._engine = engine
         self._keys = Tokens(keyring, name, lambda: engine.clock())
         self._on_refused = on_refused
-        self.notes_use = engine.policy.rolling
+        self.notes_use: bool = engine.policy.rolling
         """Whether a record says that its session was used; an adapter may know that it does not."""
         self._refuse = path_patterns(policy.refuse, "refuse")
         path = policy.path if label is None else f"{policy.path}-{label}"
-        self.endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, cookie, path)
+        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, cookie, path)
 
     # -- what the engine asks
 

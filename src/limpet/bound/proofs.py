@@ -17,8 +17,8 @@ try:
     from joserfc import jws
     from joserfc.errors import JoseError
     from joserfc.jwk import ECKey, RSAKey
-except ModuleNotFoundError as error:
-    raise MissingDependency("SessionManager(bound=...)", "bound") from error
+except ModuleNotFoundError as _error:
+    raise MissingDependency("SessionManager(bound=...)", "bound") from _error
 
 __all__ = ["Proof", "Refused", "registered", "renewed"]
 

@@ -17,7 +17,7 @@ BOUND: Final = BoundPolicy(settle=2)
 """So that it can be seen at once that a copy opens nothing."""
 
 _WHO: Final = "/who"
-routes = APIRouter()
+routes: APIRouter = APIRouter()
 
 
 @routes.get(_WHO)
