@@ -260,7 +260,7 @@ class Enders:
     def is_idle(self, session: str, at: Visit) -> bool:
         """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
         families = self.families
-        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
+        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.loaded]
         near = [visit for visit in near if visit.act.kind != "open"]
         used = [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
         used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
