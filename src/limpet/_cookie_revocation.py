@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from limpet._core.journal import JOURNAL
 from limpet._core.positions import number_of, subject_key
 from limpet._wire import marks
+from limpet._wire.journal import JOURNAL
 from limpet._wire.record import Contents
 from limpet.contract import NEVER
 from limpet.errors import LimpetError

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from limpet._core.journal import JOURNAL
 from limpet._core.positions import subject_key
 from limpet._wire import marks
+from limpet._wire.journal import JOURNAL
 from limpet._wire.tokens import new_version
 from limpet.cli._copied_marks import Marks
 from limpet.contract import Record

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager
-from limpet._core.journal import JOURNAL
 from limpet._core.positions import subject_key
+from limpet._wire.journal import JOURNAL
 from limpet.serializers.json import JSONSerializer
 from tests.cli.running import Shell, on_site
 from tests.subjects.site import Site

@@ -13,7 +13,7 @@ import pytest
 from redis.crc import key_slot
 
 from limpet import Session
-from limpet._core.journal import JOURNAL
+from limpet._wire.journal import JOURNAL
 from limpet.contract import ABSENT, DONE, Record
 from limpet.stores.redis import RedisStore
 from limpet.testing.driven import driven

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager, StoreUnavailable
-from limpet._core.journal import JOURNAL
 from limpet._core.positions import subject_key
+from limpet._wire.journal import JOURNAL
 from limpet.contract import Record
 from tests.laws.site import Browser, Shop, Site, look
 from tests.laws.unlucky import HOW, How, Unlucky

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, LimpetError, Session, SessionPolicy, StoreUnavailable
-from limpet._core.journal import JOURNAL
 from limpet._wire import marks
+from limpet._wire.journal import JOURNAL
 from limpet.asgi import SessionMiddleware
 from limpet.events import SessionReused, WriteAfterEnd
 from limpet.stores import CookieStore, MemoryStore, SQLiteStore, open_store

@@ -13,7 +13,7 @@ import pytest
 
 from limpet import SessionManager
 from limpet._blocking import ThreadRuntime, drive
-from limpet._core.journal import JOURNAL
+from limpet._wire.journal import JOURNAL
 from limpet.stores import MemoryStore
 from limpet.wsgi import BlockingSession, SessionMiddleware
 from tests.wsgi.client import Browser, application

@@ -71,7 +71,8 @@ class Attempt:
         self.replaces: str | None = None
         self.revived: dict[str, Any] = {}
         self.uncertain = False
-        self.patient = self.repairs = False
+        self.patient = False
+        self.repairs = False
         self.take_increments()
 
     # -- what is to be written

@@ -27,7 +27,7 @@ from limpet._core.state import (
     Read,
     SessionState,
 )
-from limpet._wire import forward, marks, tokens
+from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
@@ -362,17 +362,5 @@ async def _reissue(engine: Context, state: SessionState, *, written: bool) -> No
     if not engine.is_server_side:
         if flags & ACCESSED:
             state.out = engine.client.seal(read.record)
-    elif read.raw and flags & (ACCESSED | FORWARDED) and (written or await _is_current(engine, read.key or "")):
+    elif read.raw and flags & (ACCESSED | FORWARDED) and (written or await ending.is_current(engine, read.key or "")):
         state.out = engine.ids.present(read.raw)
-
-
-async def _is_current(engine: Context, key: str) -> bool:
-    """Look whether an id still is its session's: the cookie of one that has ended would displace a newer one.
-
-    A touch cannot tell, since a tombstone counts as a record.
-    """
-    try:
-        record = await engine.storage.load(key)
-    except StoreUnavailable:
-        return False
-    return record is not None and not marks.is_mark(record.payload) and not forward.is_forward(record.payload)

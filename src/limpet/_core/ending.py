@@ -1,4 +1,4 @@
-"""Ends a session wherever it has gone meanwhile: by a renewal, or by a new id."""
+"""Ends a session wherever it has gone meanwhile, by a renewal or by a new id; tells whether it has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from limpet.errors import StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["bury", "remove", "successor"]
+__all__ = ["bury", "is_current", "remove", "successor"]
 
 
 async def bury(now: int, engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
@@ -97,3 +97,16 @@ async def remove(
         if there is not None and spares(key, there):
             return False
     return False
+
+
+async def is_current(engine: Context, key: str) -> bool:
+    """Look whether an id still is its session's: a touch cannot tell, since a tombstone counts as a record.
+
+    The cookie of an id that a login, a logout or a renewal has ended meanwhile would take the place of theirs in the
+    browser.
+    """
+    try:
+        record = await engine.storage.load(key)
+    except StoreUnavailable:
+        return False
+    return record is not None and not marks.is_mark(record.payload) and not forward.is_forward(record.payload)

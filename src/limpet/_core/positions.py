@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from limpet._core.journal import JOURNAL, Journal, group_of, moved_on
 from limpet._wire import marks, tokens
+from limpet._wire.journal import JOURNAL, Journal, group_of, moved_on
 from limpet._wire.marks import Facts
 from limpet._wire.record import Contents
 from limpet.contract import NEVER, Record

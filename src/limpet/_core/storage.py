@@ -12,13 +12,13 @@ from typing import Final, TypeVar, cast
 
 from limpet import events
 from limpet._core import plan
-from limpet._core.journal import JOURNAL, Journal
 from limpet._core.plan import Rules
 from limpet._core.positions import Positions
 from limpet._emitter import Emitter
 from limpet._native import caused
 from limpet._powers import NO_RECORDS, NoRecords, Powers
 from limpet._wire import forward, marks, tokens
+from limpet._wire.journal import JOURNAL, Journal
 from limpet._wire.marks import Gone
 from limpet._wire.record import CorruptPayload, ForeignPayload, Found, unpack
 from limpet._wire.records import InTheWay

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from limpet._core.journal import JOURNAL
 from limpet._core.positions import number_of
 from limpet._core.storage import Storage
 from limpet._wire import marks
+from limpet._wire.journal import JOURNAL
 from limpet._wire.marks import Facts
 from limpet._wire.tokens import new_version
 from limpet.cli._copied import State

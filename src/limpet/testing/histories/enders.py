@@ -98,10 +98,15 @@ class Enders:
 
     def emptied_meanwhile(self, visit: Visit) -> bool:
         """Tell whether two requests at once changed one list, and one of them not by adding to it: the later stays."""
-        near = [there for there in self.families.acts if there.sent < visit.end and visit.sent < there.end]
-        if "empty" not in visit.act.steps:
-            return any("empty" in there.act.steps for there in near)
-        return any(name == "ValueOverwritten" for there in near if there is not visit for _, name in there.events)
+        near = self._beside(visit)
+        told = [there for there in near if any(name == "ValueOverwritten" for _, name in there.events)]
+        if "empty" in visit.act.steps:
+            return any(there is not visit for there in told)
+        emptied = [*near, *(other for there in told for other in self._beside(there))]
+        return any("empty" in there.act.steps for there in emptied)
+
+    def _beside(self, visit: Visit) -> list[Visit]:
+        return [there for there in self.families.acts if there.sent < visit.end and visit.sent < there.end]
 
     def was_cut(self, session: str) -> bool:
         """Tell whether what a session came from was ended meanwhile: then it holds only the keys that its login set."""
@@ -192,7 +197,8 @@ class Enders:
             if visit is login or visit.end <= login.sent or visit.sent >= login.end:
                 continue
             kind = visit.act.kind.partition(":")[0]
-            if kind == "everyone" or (kind == "revoke_tag" and login.tagged):
+            tagged = any(step.startswith("tagged") for step in login.act.steps)
+            if kind == "everyone" or (kind == "revoke_tag" and tagged):
                 return True
             if kind in ("revoke_all", "spare") and visit.subject == subject:
                 return True
@@ -260,7 +266,7 @@ class Enders:
     def is_idle(self, session: str, at: Visit) -> bool:
         """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
         families = self.families
-        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.sent]
+        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.loaded]
         near = [visit for visit in near if visit.act.kind != "open"]
         used = [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
         used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
