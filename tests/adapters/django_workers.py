@@ -57,15 +57,15 @@ def logout(session: Any) -> object:
 def key(request: Any) -> HttpResponse:
     """Write the key that the query is."""
     request.session[request.META["QUERY_STRING"]] = True
-    return HttpResponse("")
+    return HttpResponse(b"")
 
 
 def _view(work: Any) -> Any:
-    return lambda request: HttpResponse(str(work(request.session)))
+    return lambda request: HttpResponse(str(work(request.session)).encode())
 
 
 urlpatterns = [
-    path("", lambda request: HttpResponse("")),
+    path("", lambda request: HttpResponse(b"")),
     path("key", key),
     *(path(each.__name__, _view(each)) for each in (login, add, both, seen, logout)),
 ]
