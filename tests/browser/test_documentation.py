@@ -28,7 +28,7 @@ RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files and writes no log."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as its base class names them
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
         """Say nothing."""
 
 
