@@ -127,7 +127,7 @@ def test_killed_before_an_update_was_written(shell: Shell, monkeypatch: pytest.M
     update = "limpet.stores.file.FileStore.update"
 
     async def killed(*arguments: Any, **more: Any) -> None:
-        raise KeyboardInterrupt
+        raise RuntimeError("killed")
 
     for turn in (1, 2):
         change(OLD, cookie, turn=turn)

@@ -11,7 +11,7 @@ import pytest
 from limpet.testing import AdapterSuite
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-ROWS: Final = tuple(f"S{number:02}" for number in range(1, 37))
+ROWS: Final = tuple(f"S{number:02}" for number in range(1, 39))
 
 ADAPTERS: Final = {
     "S05": ("test_a_write_after_the_end_stores_nothing", "test_logout_races_leave_no_zombie"),
@@ -40,6 +40,8 @@ ELSEWHERE: Final = {
     "S23": "refused when the settings are made",
     "S28": "ids are made in one place",
     "S36": "about the source",
+    "S37": "counted where ids are looked up, in one place",
+    "S38": "compared where sessions are read, in one place",
 }
 """Threats that no adapter has a part in."""
 

@@ -126,7 +126,7 @@ def test_every_power_is_known(tmp_path: Path) -> None:
         for name in dir(type(store))
         if not name.startswith("_") and callable(getattr(store, name))
     }
-    assert public - known == {"from_url", "migrate", "migrations_sql"}
+    assert public - known == {"from_url", "migrate", "migrations_sql", "to_store", "from_store"}
     redis = RedisStore("redis://127.0.0.1:1", timeout=0.25)
     for wrap in WRAPPERS:
         assert wrap(redis).settles_within == 0.25

@@ -165,7 +165,8 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             if attempt.flags & LOGIN and not state.flags & OVER:
                 state.clears = bool(state.rivals) and len(state.ids) > 1
                 more = [key for key in ids_of(attempt.draft.lineage) if key != attempt.replaces]
-                state.flags |= SUCCEEDS if state.rivals or state.gone is not None or more else 0
+                earlier = (state.gone is not None or more) and state.subject is not None  # else `logins.stay` looks
+                state.flags |= SUCCEEDS if state.rivals or earlier else 0
         case Step.RENEW:
             attempt.prepare()
             await rotation.renew(attempt)
@@ -222,8 +223,9 @@ async def _end_others(attempt: Attempt) -> None:
     The login stands, whatever fails here.
     """
     engine, state, key = attempt.engine, attempt.state, attempt.stored().key
-    rivals, gone = state.rivals, [] if state.gone is None else [state.gone]
-    state.rivals, state.gone, state.flags = (), None, state.flags & ~SUCCEEDS
+    rivals, gone = state.rivals, [] if state.gone is None or state.subject is None else [state.gone]
+    state.gone = state.gone if state.subject is None else None  # whose login this is will be said later (Django)
+    state.rivals, state.flags = (), state.flags & ~SUCCEEDS
     for rival in rivals:
         try:
             grave = await ending.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
