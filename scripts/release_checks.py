@@ -98,10 +98,11 @@ def address_problems(root: Path) -> Iterator[str]:
     """Yield a line if the repository lives somewhere else than ``[project.urls]`` says."""
     source = urls_of(root)["Source"].removeprefix("https://")
     done = subprocess.run(["git", "remote", "get-url", "origin"], cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
+    place = done.stdout.strip()
+    if done.returncode or place.startswith(("/", ".", "file:")):  # a clone of a clone on this machine
         print(f"   there is no remote repository to compare [project.urls] with; it says {source}")
-    elif not done.stdout.strip().removesuffix(".git").replace(":", "/").endswith(source):
-        yield f"[project.urls] says {source}, and the remote repository is {done.stdout.strip()}"
+    elif not place.removesuffix(".git").replace(":", "/").endswith(source):
+        yield f"[project.urls] says {source}, and the remote repository is {place}"
 
 
 # --- files ------------------------------------------------------------------------------------
