@@ -91,7 +91,7 @@ def test_the_addresses_are_those_of_the_repository(project: Path) -> None:
     assert list(checks.address_problems(project)) == []
     git(project, "remote", "set-url", "origin", "https://example.org/else/limpet.git")
     assert "[project.urls] says example.org/somebody/limpet" in next(iter(checks.address_problems(project)))
-    git(project, "remote", "set-url", "origin", "/home/ann/limpet")  # a clone of a clone on this machine
+    git(project, "remote", "set-url", "origin", "../limpet")  # a clone of a clone on this machine
     assert list(checks.address_problems(project)) == []
 
 
