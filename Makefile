@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo mixed check test test-long test-lowest coverage wheel test-compiled packages browser lint format docs release bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo mixed check test test-long test-lowest coverage wheel test-compiled packages browser browser-long lint format docs release bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -122,7 +122,10 @@ packages: $(LARGE)/.ready  ## Gradio and marimo, which are too large for the sui
 	$(LARGE)/bin/python -m pytest -q tests/packages/test_gradio.py tests/packages/test_marimo.py $(ARGS)
 
 browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
-	$(BIN)/python -m pytest -q -m browser $(ARGS)
+	$(BIN)/python -m pytest -q -m "browser and not long" $(ARGS)
+
+browser-long: $(READY)  ## the same for every page of the documentation: ten minutes
+	$(BIN)/python -m pytest -q -m "browser and long" $(ARGS)
 
 lint: $(READY)  ## ruff, mypy, pyright, spelling, who may import whom, private names, the tree
 	$(BIN)/ruff check .

@@ -64,6 +64,7 @@ async def opened(chromium: Browser, address: str, scheme: str, width: int) -> tu
     return await context.new_page(), strangers
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scheme", ["default", "slate"])
 async def test_every_page_can_be_read_by_everybody(chromium: Browser, site: tuple[str, list[str]], scheme: str) -> None:
@@ -86,6 +87,7 @@ async def test_every_page_can_be_read_by_everybody(chromium: Browser, site: tupl
     assert len(pages) > 90
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_no_page_is_wider_than_a_telephone(chromium: Browser, site: tuple[str, list[str]]) -> None:
     """Tables, code and diagrams scroll by themselves; the page does not."""
