@@ -160,16 +160,16 @@ def flask_call(kind: str | None = None) -> Call:
 @cache
 def redis_url() -> str:
     """Return the URL of a server that runs until the process ends."""
-    server = ValkeyServer()
-    server.start()
-    atexit.register(server.stop)
-    return server.url
+    return _started(ValkeyServer())
 
 
 @cache
 def postgres_url() -> str:
     """Return the URL of a server that runs until the process ends."""
-    server = PostgresServer()
+    return _started(PostgresServer())
+
+
+def _started(server: ValkeyServer | PostgresServer) -> str:
     server.start()
     atexit.register(server.stop)
     return server.url

@@ -27,7 +27,7 @@ from limpet._core import locks
 from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, CLOSED, ENDED, EXPOSED, OVER, PENDING, STARTED, WRITTEN, SessionState
 from limpet._detached import open_session
-from limpet._serving import hand_out
+from limpet._serving import as_text, hand_out
 from limpet.errors import SessionConflict, StoreUnavailable
 from limpet.events import CLIENT
 from limpet.protocols import Header
@@ -280,5 +280,4 @@ def mark(
         marked = [pair for pair in marked if pair[0].lower() not in _SPOKEN]
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in spoken]
     found = mark_response(raw, vary, tokens[0] if tokens else None, accessed, no_store)
-    marked += [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in (*found, *tokens[1:])]
-    return marked
+    return [*marked, *as_text((*found, *tokens[1:]))]

@@ -224,12 +224,10 @@ class Middleware:
     def save(self, session: Session, failed: bool) -> Awaitable[None]:
         """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
         engine = self.manager.engine
-        if engine.kept is None or engine.storage.immediate:
-            return engine.commit(session, failed=failed)
-        runtime = engine.runtime
-        if not isinstance(runtime, AsyncioRuntime):
-            return engine.commit(session, failed=failed)
-        return runtime.finish(engine.commit(session, failed=failed))
+        saving = engine.commit(session, failed=failed)
+        if engine.kept is None or engine.storage.immediate or not isinstance(runtime := engine.runtime, AsyncioRuntime):
+            return saving
+        return runtime.finish(saving)
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""

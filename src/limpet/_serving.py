@@ -21,6 +21,7 @@ __all__ = [
     "SAFE",
     "TEST_HOSTS",
     "TWICE",
+    "as_text",
     "comes_from_elsewhere",
     "hand_out",
     "path_patterns",
@@ -37,6 +38,11 @@ TWICE: Final = (
     "was added last serves, this one steps aside. To have both, give one of them a label, such as "
     "SessionManager(..., label='admin')"
 )
+
+
+def as_text(headers: Iterable[Header]) -> list[tuple[str, str]]:
+    """Return response headers as frameworks that speak text take them."""
+    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]
 
 
 def comes_from_elsewhere(site: bytes | None, origin: bytes | None, host: bytes) -> bool:

@@ -19,7 +19,7 @@ from limpet._core.session import backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._doors import BlockingSession, Pairs
 from limpet._environ import Environ, headers_of, is_cross_site, mount_of, path_of, visit_of
-from limpet._serving import SAFE, TEST_HOSTS, TWICE, path_patterns, share_a_cookie, warn_about_http
+from limpet._serving import SAFE, TEST_HOSTS, TWICE, as_text, path_patterns, share_a_cookie, warn_about_http
 from limpet._sweeper import Sweeper
 from limpet.contract import ClientStore, Store
 from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
@@ -273,9 +273,8 @@ class _Exchange:
 
     def answered(self, answer: Answer) -> Iterable[bytes]:
         """Send an answer of ours; return its body."""
-        pairs = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in answer.headers]
         self.answer = answer
-        self._server(f"{answer.status} {HTTPStatus(answer.status).phrase}", pairs)
+        self._server(f"{answer.status} {HTTPStatus(answer.status).phrase}", as_text(answer.headers))
         return [answer.body]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.wsgi.killing import kill_and_replace
-from tests.wsgi.test_gunicorn import FOUR, GEVENT, THREADS, log_in, seen, write_at_once
+from tests.wsgi.test_gunicorn import FOUR, GEVENT, THREADS, count_and_log_out, log_in
 from tests.wsgi.test_threads import url_of
 from tests.wsgi.workers import serving
 
@@ -30,11 +30,7 @@ def test_requests_at_once_all_count(
     store = url_of(kind, request, tmp_path)
     arguments = ("--workers", "2", "--preload", *how)
     with serving(store, tmp_path, *arguments, opened=True, served="tests.adapters.flask_workers:app") as server:
-        cookie = log_in(server)
-        write_at_once(server, cookie)
-        assert seen(server, cookie) == str((48, 10))
-        assert server.get("/logout", cookie)[0] == 200
-        assert [seen(server, cookie) for _ in range(8)] == [str((0, 0))] * 8
+        count_and_log_out(server)
 
 
 @pytest.mark.parametrize(

@@ -6,29 +6,11 @@ import gradio as gr  # pyright: ignore[reportMissingImports]
 from fastapi import FastAPI, Request
 
 from limpet import CookiePolicy, SessionManager
-from limpet.adapters.fastapi import SessionDep, SessionMiddleware, get_session
+from limpet.adapters.fastapi import SessionMiddleware, get_session
+from tests.packages.signed_in import routes
 
 main = FastAPI()
-
-
-@main.get("/sign-in/{name}")
-async def sign_in(name: str, session: SessionDep) -> str:
-    """Log in."""
-    session.login(name)
-    return name
-
-
-@main.get("/sign-out")
-async def sign_out(session: SessionDep) -> str:
-    """Log out."""
-    session.logout()
-    return ""
-
-
-@main.get("/data")
-async def data(session: SessionDep) -> dict[str, object]:
-    """Show the session."""
-    return {"subject": session.subject, "asked": session.get("asked", 0)}
+main.include_router(routes)
 
 
 def user(request: Request) -> str | None:

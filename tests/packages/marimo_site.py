@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 
 from limpet import CookiePolicy, SessionManager
-from limpet.adapters.fastapi import SessionDep, SessionMiddleware
+from limpet.adapters.fastapi import SessionMiddleware
+from tests.packages.signed_in import routes
 
 NOTEBOOK = """
 import marimo
@@ -28,26 +29,7 @@ def _():
 """
 
 app = FastAPI()
-
-
-@app.get("/sign-in/{name}")
-async def sign_in(name: str, session: SessionDep) -> str:
-    """Log in."""
-    session.login(name)
-    return name
-
-
-@app.get("/sign-out")
-async def sign_out(session: SessionDep) -> str:
-    """Log out."""
-    session.logout()
-    return ""
-
-
-@app.get("/data")
-async def data(session: SessionDep) -> dict[str, object]:
-    """Show the session."""
-    return {"subject": session.subject}
+app.include_router(routes)
 
 
 class Guard:

@@ -44,6 +44,15 @@ def write_at_once(server: Server, cookie: str) -> None:
     assert answers == [[200] * 7] * 8
 
 
+def count_and_log_out(server: Server) -> None:
+    """Do that as a visitor of an application of a framework: all count; a logout is one for all workers."""
+    cookie = log_in(server)
+    write_at_once(server, cookie)
+    assert seen(server, cookie) == str((48, 10))
+    assert server.get("/logout", cookie)[0] == 200
+    assert [seen(server, cookie) for _ in range(8)] == [str((0, 0))] * 8
+
+
 @pytest.mark.parametrize(
     ("kind", "how", "opened"),
     [

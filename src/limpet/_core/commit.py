@@ -223,9 +223,10 @@ async def _end_others(attempt: Attempt) -> None:
     The login stands, whatever fails here.
     """
     engine, state, key = attempt.engine, attempt.state, attempt.stored().key
-    rivals, gone = state.rivals, [] if state.gone is None or state.subject is None else [state.gone]
-    state.gone = state.gone if state.subject is None else None  # whose login this is will be said later (Django)
+    rivals, gone = state.rivals, list[Gone]()
     state.rivals, state.flags = (), state.flags & ~SUCCEEDS
+    if state.gone is not None and state.subject is not None:  # else it is said later whose login this is (Django)
+        gone, state.gone = [state.gone], None
     for rival in rivals:
         try:
             grave = await ending.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
@@ -305,7 +306,10 @@ async def _still_there(attempt: Attempt) -> bool:
 
 
 async def _end(engine: Context, state: SessionState, now: int) -> None:
-    """End every session that was presented, and let the client forget the token; a failure leaves the rest to a try."""
+    """End every session that the request presented, and let the client forget the token.
+
+    A failure on the way leaves the rest to the next try: what was ended stays so.
+    """
     if not engine.is_server_side:
         await cookie_session.end(engine, state)
         return

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from limpet import asgi
 from limpet._core.session import Session, backend_of, state_of
+from limpet._serving import as_text
 from limpet.adapters._answers import AnsweredInside, refuse
 from limpet.csrf import CSRFMiddleware
 from limpet.errors import ANSWERED, ConfigurationError, MissingDependency
@@ -190,8 +191,7 @@ class _Visit:
             for name, value in message["headers"]:
                 self.response.headers.add(name.decode(), value.decode("utf-8", "surrogateescape"))
         elif kind.endswith("response.start"):
-            headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in message["headers"]]
-            self._refusal = web.Response(status=message["status"], headers=headers)
+            self._refusal = web.Response(status=message["status"], headers=as_text(message["headers"]))
         elif kind == "http.response.body" and self._refusal is not None:
             self._refusal.body = message["body"]
             self._take_place()
@@ -222,8 +222,7 @@ class _Visit:
     async def _refuse_socket(self, scope: asgi.Scope, error: Exception) -> None:
         """Answer a WebSocket that is not accepted because of an error of the session, as another request would be."""
         answer = refuse(scope.get("limpet", ()), error, scope)
-        headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in answer.headers]
-        await self.start(web.Response(status=answer.status, headers=headers, body=answer.body))
+        await self.start(web.Response(status=answer.status, headers=as_text(answer.headers), body=answer.body))
 
 
 _TRY_AGAIN: Final = 1013  # RFC 6455's registry of close codes: "try again later"

@@ -115,10 +115,9 @@ class Guard:
             asked = state.rivals[0].contents.bound if state.rivals else None
             if asked is None or "key" not in asked:
                 return []
-            stale = (
-                [self.endpoints.forget()] if find(state.headers, self._name) else []
-            )  # the browser then asks for one
-            return [*stale, self.endpoints.challenge(asked, now)]
+            asks = self.endpoints.challenge(asked, now)
+            # Without the cookie of the old proof the browser asks for one.
+            return [self.endpoints.forget(), asks] if find(state.headers, self._name) else [asks]
         draft = state.draft
         bound = None if draft is None or state.read is None or state.flags & OVER else draft.bound
         if bound is None or "at" in bound or now - bound["since"] >= self.policy.offer_ms:

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from limpet._cookies import find
 from limpet._core.session import state_of
 from limpet._environ import headers_of
+from limpet._serving import as_text
 from limpet.adapters.django._settings import manager
 from limpet.adapters.django._store import SessionStore
 from limpet.bound.visit import Visit
@@ -55,8 +56,8 @@ async def answer_about_device(request: Any) -> HttpResponse | None:
     else:
         return None
     response = HttpResponse(answer.body, status=answer.status)
-    for name, value in answer.headers:
-        response.headers[name.decode("latin-1").title()] = value.decode("latin-1")
+    for name, value in as_text(answer.headers):
+        response.headers[name] = value
     return response
 
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
-from limpet import _client_change as client_change
 from limpet._blocking import drive, is_driven
 from limpet._core.session import Session, state_of
 from limpet._core.state import (
@@ -92,13 +91,10 @@ class KeptStore(MappingStore):
         held = self._held
         if held is None:
             kept = manager()
-            held = await _find(kept, self.presented_keys(), self.device)
+            held = await _find(kept, self.presented_keys(), self.device, context=self.context)
             state = state_of(held)
-            state.context = self.context
             if self.cross_site:
                 kept.engine.note_cross_site(held)
-            if kept.policy.on_client_change:  # who asks is known here alone
-                await client_change.judge(kept.engine, state)
             self._judge_key(kept, state)
             find = shared_logins()
             if find is not None and state.subject is not None and SESSION_KEY not in state.data:
@@ -273,10 +269,16 @@ class KeptStore(MappingStore):
 
 
 async def _find(
-    kept: SessionManager, keys: Sequence[str], device: Sequence[Header], *, imports: bool = True
+    kept: SessionManager,
+    keys: Sequence[str],
+    device: Sequence[Header],
+    *,
+    imports: bool = True,
+    context: Mapping[str, Any] | None = None,
 ) -> Session:
     """Return the session of the keys that were presented, usually one, read."""
     session = kept.begin([*presented(keys, imports=imports and bool(kept.engine.importers)), *device])
+    state_of(session).context = context
     if not slides():
         session.passive()  # looking is no use
     if not is_driven():

@@ -28,7 +28,7 @@ from limpet import events
 from limpet._blocking import drive
 from limpet._cookies import find
 from limpet._environ import is_cross_site
-from limpet._serving import SAFE
+from limpet._serving import SAFE, as_text
 from limpet.adapters.django._devices import answer_about_device, forget_device, note_device
 from limpet.adapters.django._settings import manager, slides
 from limpet.adapters.django._store import SessionStore
@@ -151,9 +151,9 @@ def _finish(
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
         forget_device(response)
-    for header, value in session.device_headers(quote(request.META.get("SCRIPT_NAME", ""))):
+    for header, value in as_text(session.device_headers(quote(request.META.get("SCRIPT_NAME", "")))):
         spoken = True
-        response.headers[header.decode("latin-1").title()] = value.decode("latin-1")
+        response.headers[header] = value
     if spoken:
         _tell_caches(response, name in response.cookies, no_store=manager().cookie.no_store)
     return response

@@ -33,6 +33,7 @@ except ModuleNotFoundError as _error:
 
 from limpet._core.session import state_of
 from limpet._core.state import OPEN
+from limpet._serving import as_text
 from limpet.adapters.flask._fresh import fresh_login
 from limpet.adapters.flask._interface import SessionInterface
 from limpet.adapters.flask._session import FlaskSession, current_session
@@ -114,8 +115,7 @@ def _answer(error: Exception) -> flask.Response:
     assert answer is not None
     if current is not None:
         current.failed = True
-    headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in answer.headers]
-    return flask.Response(answer.body, answer.status, headers)
+    return flask.Response(answer.body, answer.status, as_text(answer.headers))
 
 
 def _drop_failed(app: flask.Flask, **about: Any) -> None:

@@ -8,6 +8,7 @@ import flask
 
 from limpet._blocking import drive
 from limpet._environ import visit_of
+from limpet._serving import as_text
 from limpet.adapters.flask._session import current_session
 
 if TYPE_CHECKING:
@@ -32,5 +33,4 @@ def _answer() -> flask.Response | None:
     if answer is None:
         return None
     session.refused = True  # nothing of this request is saved, and the answer says all there is to say
-    headers = [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in answer.headers]
-    return flask.Response(answer.body, answer.status, headers)
+    return flask.Response(answer.body, answer.status, as_text(answer.headers))
