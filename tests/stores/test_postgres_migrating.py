@@ -1,10 +1,91 @@
-"""Migrations that the server ends because others change its catalogue at the same time."""
+"""The table of sessions in PostgreSQL is made once, by whoever comes first; a deadlock on the way is outlived."""
 
 from __future__ import annotations
 
+import asyncio
+import secrets
+
+import asyncpg
 import pytest
 
+from limpet.contract import DONE
+from limpet.errors import StoreUnavailable
+from limpet.stores.postgres import PostgresStore
 from limpet.stores.postgres.clients import _again_after_deadlock
+from limpet.stores.postgres.sql import Table
+from tests.faults.records import NOW, a_key, a_record
+
+
+async def test_many_workers_create_the_table_at_once(postgres_url: str, postgres_schema: str) -> None:
+    """Eight workers that start on an empty database create schema and table once, without an error."""
+    stores = [PostgresStore(postgres_url, schema=postgres_schema, max_connections=1) for _ in range(8)]
+    await asyncio.gather(*(store.open() for store in stores))
+    key, record = a_key(), a_record()
+    assert await stores[0].create(key, record, now=NOW) is DONE
+    assert await asyncio.gather(*(store.load(key) for store in stores)) == [record] * 8
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_without_create_nothing_is_created(
+    postgres_url: str, postgres_schema: str, sql: asyncpg.Connection
+) -> None:
+    """``create=False`` leaves the database alone and says what to run; that script may be run twice."""
+    store = PostgresStore(postgres_url, schema=postgres_schema, create=False)
+    with pytest.raises(StoreUnavailable, match="limpet migrate"):
+        await store.load(a_key())
+    assert await sql.fetchval("SELECT to_regnamespace(quote_ident($1))", postgres_schema) is None
+    await sql.execute(store.migrations_sql())
+    key, record = a_key(), a_record()
+    assert await store.create(key, record, now=NOW) is DONE
+    await sql.execute(store.migrations_sql())
+    await store.migrate()
+    assert await store.load(key) == record
+    await store.close()
+
+
+async def test_a_second_migration_waits_for_nobody(
+    postgres_url: str, postgres_schema: str, sql: asyncpg.Connection
+) -> None:
+    """A worker that starts while others serve finds all done, and takes no lock that their writes would wait for; a
+    table that somebody has dropped is made again."""
+    store = PostgresStore(postgres_url, schema=postgres_schema)
+    await store.open()
+    table, script = Table(schema=postgres_schema, table="sessions").name, store.migrations_sql()
+    async with sql.transaction():
+        await sql.execute(f"LOCK {table} IN ROW EXCLUSIVE MODE")  # as every write does
+        await asyncio.wait_for(store.migrate(), 5)
+    await sql.execute(f"DROP TABLE {table}")
+    await store.migrate()
+    key, record = a_key(), a_record()
+    assert await store.create(key, record, now=NOW) is DONE
+    assert await sql.fetchval("SELECT count(*) FROM pg_indexes WHERE schemaname = $1", postgres_schema) == 4
+    assert script == store.migrations_sql()
+    await store.close()
+
+
+@pytest.mark.parametrize("name", ["a$do$b", "a'b", "$do_$do$", 'a"b'])
+async def test_names_that_end_no_quotes(postgres_url: str, sql: asyncpg.Connection, name: str) -> None:
+    """The script quotes blocks and names; no name ends the quotes."""
+    store = PostgresStore(postgres_url, schema=f"{name}{secrets.token_hex(4)}", table=name)
+    try:
+        assert await store.create(a_key(), a_record(), now=NOW) is DONE
+        await store.migrate()
+    finally:
+        await sql.execute(f"DROP SCHEMA {store._table.name.partition('.')[0]} CASCADE")
+        await store.close()
+
+
+async def test_a_user_who_may_not_create_schemas(
+    postgres_url: str, postgres_schema: str, sql: asyncpg.Connection
+) -> None:
+    """An administrator made the schema; a user who may only create tables in it needs no more."""
+    quoted = '"' + postgres_schema.replace('"', '""') + '"'
+    role = f"role_{secrets.token_hex(4)}"
+    await sql.execute(f"CREATE ROLE {role} LOGIN; CREATE SCHEMA {quoted}; GRANT ALL ON SCHEMA {quoted} TO {role}")
+    store = PostgresStore(postgres_url.replace("postgres@", f"{role}@"), schema=postgres_schema)
+    assert await store.create(a_key(), a_record(), now=NOW) is DONE
+    await store.close()
+    await sql.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 class Deadlock(Exception):

@@ -84,19 +84,21 @@ class Table:
     def migrations_sql(self) -> str:
         """Return the script that creates what is missing and changes nothing else; run twice, it does nothing.
 
-        The whole is one transaction. An advisory lock makes many workers that start at once take turns.
+        The whole is one transaction. An advisory lock makes many workers that start at once take turns, and what an
+        earlier one has done is passed over: ``CREATE INDEX IF NOT EXISTS`` would lock the table, against those that
+        serve requests already, before it looks whether the index exists.
         """
         schema = _quoted(self.schema, "schema")
         lock = zlib.crc32(self.name.encode())
-        parts = [
+        begin = [
             "BEGIN;",
             f"SELECT pg_advisory_xact_lock({lock});",
             # CREATE SCHEMA IF NOT EXISTS would ask for the right to create schemas where it exists already.
-            f"DO $do$ BEGIN IF to_regnamespace({_literal(schema)}) IS NULL",
-            f"THEN CREATE SCHEMA {schema}; END IF; END $do$;",
+            _do(f"IF to_regnamespace({_literal(schema)}) IS NULL THEN CREATE SCHEMA {schema}; END IF;"),
             f"CREATE TABLE IF NOT EXISTS {self.migrations}",
             "(version integer PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now());",
         ]
+        steps = []
         for version, statements in enumerate(MIGRATIONS, 1):
             names = {
                 "table": self.name,
@@ -105,11 +107,20 @@ class Table:
                 "of_subject": _quoted(self.table + "_of_subject", "index"),
                 "schema": schema,
             }
-            parts.append(statements.format(**names))
-            parts.append(
-                f"INSERT INTO {self.migrations} (version) VALUES ({version}) ON CONFLICT (version) DO NOTHING;"
-            )
-        return "\n".join([*parts, "COMMIT;", ""])
+            done = f"NOT missing AND EXISTS (SELECT FROM {self.migrations} WHERE version >= {version})"
+            note = f"INSERT INTO {self.migrations} (version) VALUES ({version}) ON CONFLICT (version) DO NOTHING;"
+            steps.append(f"IF NOT ({done}) THEN\n{statements.format(**names)}\n{note}\nEND IF;")
+        missing = f"missing boolean := to_regclass({_literal(self.name)}) IS NULL;"
+        return "\n".join([*begin, _do("\n".join(steps), missing), "COMMIT;", ""])
+
+
+def _do(statements: str, variables: str = "") -> str:
+    """Return a block of statements, in quotes that no name in them ends."""
+    quotes = "$do$"
+    while quotes in statements:
+        quotes = f"{quotes[:-1]}_$"
+    declared = f"DECLARE {variables} " if variables else ""
+    return f"DO {quotes} {declared}BEGIN\n{statements}\nEND {quotes};"
 
 
 _FIELDS: Final = "key, version, payload, accessed, expires, subject"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from limpet.contract import ABSENT, Outcome, Record
+from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._connections import Connections as Counted
 from limpet.stores._connections import Sizes
@@ -153,9 +153,10 @@ class PostgresStore:
             if outcome is not ABSENT:
                 return outcome  # type: ignore[no-any-return]
             # Somebody else's create was committed after this statement had begun, so it saw only that the key is
-            # taken. The next look shows by whom; if that record is gone again, the key is free.
+            # taken. The next look shows by whom, and that may be an attempt of ours whose reply was lost; if the record
+            # is gone again, the key is free.
             if (there := await self.load(key)) is not None:
-                return there
+                return DONE if there.version == record.version else there
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record of that version, or return what is there now; one statement."""
