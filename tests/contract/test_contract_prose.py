@@ -150,7 +150,7 @@ async def test_p_07_files_of_the_third_generation_are_cleaned_up_too(tmp_path: P
     clock = turn_clock(app)
     async with async_client(app, base_url="http://testserver") as browser:
         await browser.get("/")
-        assert len(list(tmp_path.glob("*.json"))) == 1
+        assert list(tmp_path.glob("*.json"))
         clock.advance(120)
         async with asyncio.timeout(10):
             while list(tmp_path.glob("*.json")):

@@ -92,8 +92,7 @@ async def test_f13_cluster(cluster: ClusterSetup) -> None:
     dead = cluster.masters[0]
 
     def kill() -> None:
-        dead.kill()
-        cluster.wait_until_whole(dead)
+        cluster.lose(dead)
 
     try:
         await outlives(site, kill)

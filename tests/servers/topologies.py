@@ -7,6 +7,7 @@ from tests.servers.valkey import ValkeyServer
 
 __all__ = ["ClusterSetup", "SentinelSetup"]
 
+_SOON, _PATIENT = 1_000, 30_000  # milliseconds of silence after which a cluster takes a node for dead
 _SERVICE = "limpet"
 
 
@@ -78,10 +79,11 @@ class SentinelSetup:
 
 
 class ClusterSetup:
-    """Three masters with one replica each."""
+    """Three masters with one replica each. Only where a test kills one does a failover begin within a second: a machine
+    that has much to do would look like a node that is gone."""
 
     def __init__(self) -> None:
-        options: tuple[str | int, ...] = ("--cluster-enabled", "yes", "--cluster-node-timeout", 1000)
+        options: tuple[str | int, ...] = ("--cluster-enabled", "yes", "--cluster-node-timeout", _SOON)
         options += ("--repl-diskless-sync-delay", 0, "--cluster-replica-validity-factor", 0)
         self.nodes = [ValkeyServer(*options, "--cluster-port", free_port()) for _ in range(6)]
         self.masters = self.nodes[:3]
@@ -113,7 +115,12 @@ class ClusterSetup:
         wait_until(
             lambda: all(self._replicas_seen_by(node) == 3 for node in self.nodes), "everybody knowing the replicas"
         )
+        self._give_up_after(self.nodes, _PATIENT)
         return self
+
+    def _give_up_after(self, nodes: list[ValkeyServer], milliseconds: int) -> None:
+        for node in nodes:
+            assert node.say("CONFIG", "SET", "cluster-node-timeout", milliseconds) == "+OK\r\n"
 
     def _sees(self, node: ValkeyServer, count: int) -> bool:
         return f"cluster_known_nodes:{count}\r\n" in node.say("CLUSTER", "INFO")
@@ -121,9 +128,11 @@ class ClusterSetup:
     def _replicas_seen_by(self, node: ValkeyServer) -> int:
         return node.say("CLUSTER", "NODES").count("slave ")
 
-    def wait_until_whole(self, dead: ValkeyServer) -> None:
-        """Wait until the nodes that live serve every slot again."""
+    def lose(self, dead: ValkeyServer) -> None:
+        """Kill a node, and wait until those that live serve every slot again."""
         living = [node for node in self.nodes if node is not dead]
+        self._give_up_after(living, _SOON)
+        dead.kill()
 
         def whole() -> bool:
             return all(
@@ -139,6 +148,7 @@ class ClusterSetup:
 
         wait_until(noticed, "the cluster noticing that a node is gone", 30)
         wait_until(whole, "the failover", 30)
+        self._give_up_after(living, _PATIENT)
 
     def __exit__(self, *_: object) -> None:
         for node in self.nodes:

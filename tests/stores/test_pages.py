@@ -18,7 +18,7 @@ from limpet.contract import DONE, Pages, Record
 from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
 from limpet.stores.postgres import PostgresStore
-from limpet.stores.postgres.sql import MIGRATIONS
+from limpet.stores.postgres.sql import MIGRATIONS, Table
 from limpet.stores.redis import RedisStore
 from limpet.stores.sqlite import SQLiteStore
 from tests.servers.proxies import tcp_proxy
@@ -149,7 +149,7 @@ async def test_postgres_brings_an_older_table_up_to_date(
     """A table of the first version keeps its records and gets the index for pages."""
     store = PostgresStore(postgres_url, schema=postgres_schema)
     with monkeypatch.context() as then:
-        then.setattr("limpet.stores.postgres.sql.MIGRATIONS", MIGRATIONS[:1])
+        then.setitem(Table.migrations_sql.__globals__, "MIGRATIONS", MIGRATIONS[:1])
         await sql.execute(store.migrations_sql())
     assert await sql.fetchval(store._sql.version) == 1
     key, record = a_key(), a_record()
