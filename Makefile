@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo mixed check test test-long test-lowest coverage wheel test-compiled packages browser browser-long lint format docs release bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo mixed check test test-slow test-long test-lowest coverage wheel test-compiled packages browser browser-long lint format docs release bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -64,8 +64,11 @@ check: $(READY)  ## in under a minute: ruff on what changed, and the fast tests
 	$(if $(CHANGED),$(BIN)/ruff format --check --force-exclude $(CHANGED))
 	$(BIN)/python -m pytest -n $(N) -q $(FAST) $(ARGS)
 
-test: $(READY)  ## the whole suite, on real servers that pip brings
+test: $(READY)  ## the quick suite, on real servers that pip brings
 	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)
+
+test-slow: $(READY)  ## what `make test` leaves out to be quick: suites of other projects, more stores, more draws
+	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "slow and not browser and not long" $(ARGS)
 
 # A single test may take an hour there, unless it says itself how long.
 test-long: $(READY)  ## the same with the large counts, and with the tests that run only there; takes hours

@@ -8,7 +8,17 @@ from typing import Any
 
 import pytest
 
+from tests.slow import is_slow
+
 pytest_plugins = ["tests.servers.plugin"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: Any) -> None:
+    """Mark what has a run of its own."""
+    path, _, _ = item.nodeid.partition("::")
+    if is_slow(path, item.name):
+        item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)
