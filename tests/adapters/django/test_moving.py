@@ -74,6 +74,53 @@ async def test_moving_in_on_an_event_loop(configure: Configure, ann: Any) -> Non
     assert browser.cookies["sessionid"].value != old
 
 
+@pytest.mark.parametrize("anonymous", [False, True], ids=["logged in", "anonymous"])
+def test_two_first_requests_at_once_both_count(configure: Configure, hook: Hook, ann: Any, anonymous: bool) -> None:
+    """A page and what it fetches come with the old cookie together: one session, which holds what both did."""
+    old = logged_in(ENGINES[0], ann, basket=["tea"])
+    if anonymous:
+        before = import_module(ENGINES[0]).SessionStore()
+        before.update({"basket": ["tea"]})
+        before.save()
+        old = before.session_key
+    kept = configure({"importers": [EngineImporter(until=UNTIL)]})
+    browser, tab = visitor(), visitor()
+    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+
+    def meanwhile(request: Any) -> None:
+        request.session.limpet.increment("n")
+        assert tab.get("/do/increment").status_code == 200
+
+    hook("meanwhile", meanwhile)
+    answer = browser.get("/do/meanwhile")
+    assert answer.status_code == 200
+    assert "sessionid" not in answer.cookies, "the other response has the cookie of the one session"
+    assert tab.get("/do/read").json() == browser.get("/do/read").json() == {"basket": ["tea"], "n": 2}
+    assert [each.get("/do/who").json() for each in (tab, browser)] == ["" if anonymous else "ann"] * 2
+    assert len(kept.blocking.sessions_of(str(ann.pk))) == (0 if anonymous else 1)
+
+
+def test_a_new_key_is_new_when_two_first_requests_meet(configure: Configure, hook: Hook, ann: Any) -> None:
+    """As at a change of the password: the key that the other request was given is dead, and what it saved is kept."""
+    old = logged_in(ENGINES[0], ann)
+    kept = configure({"importers": [EngineImporter(until=UNTIL)]})
+    browser, tab = visitor(), visitor()
+    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+
+    def change(request: Any) -> Any:
+        request.session.limpet.increment("n")
+        assert tab.get("/do/increment").status_code == 200
+        request.session.cycle_key()
+        return request.session.session_key
+
+    hook("change", change)
+    key = browser.get("/do/change").json()
+    assert browser.cookies["sessionid"].value == key != tab.cookies["sessionid"].value
+    assert not SessionStore().exists(tab.cookies["sessionid"].value)
+    assert (browser.get("/do/who").json(), browser.get("/do/read").json()) == ("ann", {"n": 2})
+    assert len(kept.blocking.sessions_of(str(ann.pk))) == 1
+
+
 def test_a_login_replaces_an_old_session(configure: Configure, ann: Any, bob: Any) -> None:
     """The old cookie is worth nothing from then on."""
     old = logged_in(ENGINES[0], ann)
