@@ -11,9 +11,12 @@ from typing import Any
 import itsdangerous
 import pytest
 
-from limpet import SessionManager
+from limpet import CookiePolicy, SessionManager
+from limpet.asgi import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
-from limpet.importers import StarletteCookies
+from limpet.events import Event, UnknownId
+from limpet.importers import ServerSessions, StarletteCookies
+from limpet.testing import client
 from limpet.transports import HeaderTransport
 from tests.laws.site import Browser, Site, items, look
 
@@ -173,3 +176,35 @@ async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_coo
     copy = old.copy()
     await old.ask(shop, lambda session: session.logout())
     assert (await copy.ask(shop, look)).result is None
+
+
+@pytest.mark.parametrize("store", ["memory:", "cookie:"])
+def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It has the shape of an id here, and is neither forged nor from a time without a secret; junk is."""
+    old = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+
+    async def fetch(session_id: str) -> dict[str, Any] | None:
+        return {"user": "ann"} if session_id == old else None
+
+    moves = ServerSessions(cookie="session", fetch=fetch, until=date(2130, 1, 31), subject="user")
+    policy = CookiePolicy(name="session", secure=False)
+    manager = SessionManager(
+        store, secret="K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k", cookie=policy, importers=[moves]
+    )
+    heard: list[Event] = []
+    manager.listen(heard.append)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            body = str(scope["session"].subject).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+
+    with client(SessionMiddleware(app, manager)) as browser:
+        assert browser.get("/", headers={"cookie": f"session={old}"}).text == "ann"
+        assert not [event for event in heard if isinstance(event, UnknownId)]
+        assert not caplog.text
+        browser.cookies.clear()
+        assert browser.get("/", headers={"cookie": f"session={old[::-1]}"}).text == "None"
+    assert [(event.count, event.forged) for event in heard if isinstance(event, UnknownId)] == [(1, 1)]
+    assert ("LIMPET_UNSIGNED_UNTIL" in caplog.text) is (store == "memory:")

@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, TypeAlias
 
 from limpet._cookies import delete_cookie, find
+from limpet._moments import milliseconds
 from limpet._wire.tokens import b64decode
-from limpet.errors import ConfigurationError, MissingDependency
+from limpet.errors import MissingDependency
 from limpet.keyring import refuse_store_url
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header, Imported
@@ -75,7 +76,7 @@ class CookieImporter(ABC):
         subject: str | None = None,
         convert: Convert | None = None,
     ) -> None:
-        self.until: int = _milliseconds(until)
+        self.until: int = milliseconds("until", until)
         self.cookie = cookie
         self.forget = forget
         self._subject = subject
@@ -176,15 +177,3 @@ def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | 
     if max_age is not None and not -60 <= age <= max_age:
         return None
     return Unsigned(value, int(signed_at.timestamp()) * 1000)
-
-
-def _milliseconds(until: object) -> int:
-    if isinstance(until, datetime):
-        if until.utcoffset() is None:
-            raise ConfigurationError(
-                f"until={until!r} is no time with a zone: give a date, or datetime(2030, 1, 31, tzinfo=UTC)"
-            )
-        return int(until.timestamp() * 1000)
-    if isinstance(until, date):
-        return int(datetime(until.year, until.month, until.day, tzinfo=UTC).timestamp() * 1000)
-    raise ConfigurationError(f"until={until!r} is no date: an importer needs one, such as date(2030, 1, 31)")
