@@ -252,7 +252,11 @@ class Session(SessionMapping):
             state.draft.ends = None if seconds is None else self._backend.clock() + round(seconds * 1000)
 
     def passive(self) -> None:
-        """Let this request not count as activity, so that a page that polls does not keep a session alive."""
+        """Let this request not count as activity, so that a page that polls does not keep a session alive.
+
+        Call it before the session is read. Where the middleware has read it by then, as those of ASGI do, the first
+        such request of each path in a process counts still: ``SessionMiddleware(passive=...)`` leaves out that one too.
+        """
         self._state.flags |= PASSIVE
 
     def is_fresh(self, minutes: float | None = 5, *, level: str | None = None) -> bool:
