@@ -139,6 +139,20 @@ def test_an_importer_names_an_engine() -> None:
         EngineImporter("django.contrib.sessions.nowhere", until=UNTIL)
 
 
+def test_an_importer_reads_the_settings_below_it(configure: Configure, ann: Any) -> None:
+    """It is made in the settings, whatever stands below it there, and finds the cookie by its name."""
+    old = logged_in(ENGINES[0], ann)
+    moves = EngineImporter(until=UNTIL)
+    configure({"importers": [moves]}, SESSION_COOKIE_NAME="shop", SESSION_COOKIE_PATH="/do")
+    browser = visitor()
+    browser.cookies["shop"] = old
+    assert browser.get("/do/who").json() == "ann"
+    assert browser.cookies["shop"].value != old
+    name, deletion = moves.clear()
+    assert deletion.startswith(b"shop=; ")
+    assert b"Path=/do" in deletion
+
+
 # -- under Django's own middleware
 
 
