@@ -148,7 +148,7 @@ def test_an_importer_reads_the_settings_below_it(configure: Configure, ann: Any)
     browser.cookies["shop"] = old
     assert browser.get("/do/who").json() == "ann"
     assert browser.cookies["shop"].value != old
-    name, deletion = moves.clear()
+    _, deletion = moves.clear()
     assert deletion.startswith(b"shop=; ")
     assert b"Path=/do" in deletion
 
