@@ -39,10 +39,10 @@ def _old(site: Site, user: str = "ann", age: float = 0, **more: Any) -> Browser:
     return Browser({"session": signer.sign(data).decode()}, header=site.header)
 
 
-def _importers(*, forget: bool, max_age: int = 14 * 86_400) -> dict[str, Any]:
+def _importers(*, forget: bool, max_age: int = 14 * 86_400, subject: str | None = "user") -> dict[str, Any]:
     until = date(2030, 1, 31)
     return {
-        "importers": [StarletteCookies(OLD, until=until, subject="user", forget=forget, max_age=max_age)],
+        "importers": [StarletteCookies(OLD, until=until, subject=subject, forget=forget, max_age=max_age)],
     }
 
 
@@ -208,3 +208,23 @@ def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.L
         assert browser.get("/", headers={"cookie": f"session={old[::-1]}"}).text == "None"
     assert [(event.count, event.forged) for event in heard if isinstance(event, UnknownId)] == [(1, 1)]
     assert ("LIMPET_UNSIGNED_UNTIL" in caplog.text) is (store == "memory:")
+
+
+@pytest.mark.parametrize("store", ["memory:", "cookie:"])
+@pytest.mark.parametrize("subject", ["user", None], ids=["named", "a key of rotate_on"])
+async def test_moving_in_is_no_login(site: Site, store: str, subject: str | None) -> None:
+    """Nobody has seen one: the session is not fresh, however lately it was saved, until somebody logs in here."""
+
+    def asks(session: Any) -> Any:
+        return session.subject, session.is_fresh(5), session.is_fresh(None), session.amr
+
+    secret = "one secret of all workers, long enough 0123456789"
+    shop = site.worker(store=store, secret=secret, **_importers(forget=True, subject=subject))
+    old, whose = _old(site, age=1), None if subject is None else "ann"
+    for _ in range(2):
+        assert (await old.ask(shop, asks)).result == (whose, False, True, ("import",))
+        await old.ask(shop, lambda session: session.update(note=1))
+    await old.ask(shop, lambda session: session.regenerate())
+    assert (await old.ask(shop, asks)).result == (whose, False, True, ("import",))
+    await old.ask(shop, lambda session: session.login("ann", amr=["pwd"]))
+    assert (await old.ask(shop, asks)).result == ("ann", True, True, ("pwd",))

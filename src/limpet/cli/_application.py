@@ -100,8 +100,8 @@ def _moving(manager: SessionManager) -> Iterator[Finding]:
         else:
             yield note(
                 "importer",
-                f"sessions of {importer.origin} are not read since {day}: choose a later end date, or take the importer "
-                "out and forget the old secret",
+                f"sessions of {importer.origin} are not read since {day}: choose a later end date, or take the "
+                "importer out and forget the old secret",
             )
 
 

@@ -56,7 +56,8 @@ def test_nobody_is_logged_out_by_moving_in(configure: Configure, ann: Any, engin
     assert answer.cookies["sessionid"].value != old
     assert browser.get("/do/read").json() == {"basket": ["tea"]}
     assert [event.origin for event in events if isinstance(event, SessionImported)] == ["django"]
-    assert [info.current for info in browser.session.limpet.sessions()] == [True]
+    assert [(info.current, info.amr) for info in browser.session.limpet.sessions()] == [(True, ("import",))]
+    assert not browser.session.limpet.is_fresh()
     browser.get("/do/logout")
     browser.cookies["sessionid"] = old
     assert browser.get("/do/who").json() == ""
