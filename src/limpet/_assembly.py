@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from limpet import environment
+from limpet._moments import milliseconds
 from limpet.bound.policy import BoundPolicy
 from limpet.contract import ClientStore, Finds, Pages, Store, supports
 from limpet.errors import ConfigurationError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from limpet.bound.guard import Guard
     from limpet.refusals import OnRefused
 
-__all__ = ["check_settings", "encrypted", "guard_of", "importers_of", "keyring_of", "moment", "store_of"]
+__all__ = ["check_settings", "encrypted", "guard_of", "importers_of", "keyring_of", "store_of"]
 
 
 class Manager(Protocol):
@@ -125,7 +126,7 @@ def encrypted(
     keyring: Keyring | None,
     namespace: str,
     clock: Callable[[], int],
-    plain_until: datetime | None,
+    plain_until: date | None,
 ) -> Store:
     from limpet.sealers.at_rest import AtRestSealer
     from limpet.stores.encrypted import EncryptedStore
@@ -140,7 +141,7 @@ def encrypted(
         store,
         AtRestSealer(keyring, name=namespace, clock=clock),
         clock=clock,
-        plain_until=None if plain_until is None else moment("plain_until", plain_until),
+        plain_until=None if plain_until is None else milliseconds("plain_until", plain_until),
     )
 
 
@@ -169,17 +170,6 @@ def guard_of(manager: Manager, bound: bool | BoundPolicy, label: str | None) -> 
     if isinstance(engine.transport, CookieTransport):  # else whoever writes the cookie deletes both
         engine.farewell = (*engine.farewell, guard.endpoints.forget())
     return guard
-
-
-def moment(name: str, when: datetime | None) -> int:
-    """Return a moment in milliseconds since 1970; 0 for none."""
-    if when is None:
-        return 0
-    if when.utcoffset() is None:
-        raise ConfigurationError(
-            f"{name}={when!r} is no time with a zone: give a datetime such as datetime(2030, 1, 31, tzinfo=UTC)"
-        )
-    return int(when.timestamp() * 1000)
 
 
 def keyring_of(secret: Any, *, needs_one: bool, dev: bool, given_store: bool) -> Keyring | None:

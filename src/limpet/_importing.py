@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, ending, logins, places
+from limpet._core import conflict, ending, logins, places, plan
 from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
 from limpet._core.state import (
@@ -32,7 +32,7 @@ from limpet._core.state import (
 )
 from limpet._wire import marks
 from limpet._wire.marks import Gone
-from limpet._wire.record import Contents, Found, pack
+from limpet._wire.record import IMPORT, Contents, Found, pack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.protocols import Header, Imported, Importer
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["close", "forget", "leftovers", "look", "note", "read"]
+__all__ = ["base_of", "close", "forget", "leftovers", "look", "note", "read"]
 
 
 def look(engine: Context, state: SessionState, headers: Sequence[Header]) -> None:
@@ -145,11 +145,21 @@ def _adopt(engine: Context, state: SessionState, importer: Importer, imported: I
             state.data[key] = value
     if imported.subject is not None:
         state.subject = imported.subject
-        draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
         draft.lineage = None if old.key is None else places.lineage_of(old.key)
+    if imported.subject is not None or plan.rotation_of(engine.rules.rotate_on, {}, state.data) is not None:
+        draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
+        draft.methods = (IMPORT,)
     state.flags |= WATCHED
     old.draft, old.left_out = draft, tuple(left_out)
     old.base = pack(draft, engine.serializer)
+
+
+def base_of(state: SessionState) -> bytes:
+    """Return what a session held when it was read, or when it was taken over, encoded; b"": it is new."""
+    read, old = state.read, state.old
+    if read is not None:
+        return read.record.payload
+    return b"" if old is None or old.draft is None or old.draft is not state.draft else old.base
 
 
 def note(engine: Context, state: SessionState) -> None:

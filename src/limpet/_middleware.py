@@ -41,7 +41,7 @@ log: logging.Logger = logging.getLogger("limpet")
 
 _REQUESTS = frozenset({"http", "websocket"})
 _DRAIN = 10.0  # seconds that a shutdown waits for saves under way
-_PASSIVE_PATHS = 1_000  # paths that are remembered because their handlers called `Session.passive`
+_PASSIVE_PATHS = 1_000  # so many paths are remembered whose handlers called `Session.passive` last
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -69,7 +69,7 @@ class Middleware:
             self.manager.runtime = AsyncioRuntime()
         self._exclude = path_patterns(exclude, "exclude")
         self._passive = path_patterns(passive, "passive")
-        self._passive_paths: set[str] = set()
+        self._passive_paths: dict[str, None] = {}  # the one that was asked for last stands last
         self._shared_state: Any = None
         self._told: set[str] = set()
         self._lazy = lazy
@@ -192,8 +192,11 @@ class Middleware:
 
     def note_passive(self, scope: Scope) -> None:
         """Remember a path whose handler called `Session.passive`, so that reading its session is no activity either."""
-        if len(self._passive_paths) < _PASSIVE_PATHS:
-            self._passive_paths.add(route_path(scope))
+        paths, path = self._passive_paths, route_path(scope)
+        paths.pop(path, None)
+        paths[path] = None
+        if len(paths) > _PASSIVE_PATHS:
+            del paths[next(iter(paths))]
 
     async def _beside(self, kind: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is no request: the lifespan, a test client's question, a kind of scope that is not known yet."""

@@ -32,6 +32,8 @@ class SessionMiddleware(Middleware, metaclass=Startable):
             match from the start of the path.
         lazy: Read nothing until ``await session.load()``. Cookie sessions are always read at first use.
         passive: Paths whose requests do not count as activity, such as one that a page polls; written as ``exclude``.
+            Here every request is left out; `Session.passive` is called when the session was read (unless ``lazy``), so
+            that the first request of each path in a process counts.
         scope_key: The name in the scope and its state, for several managers in one application.
         sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
         close_sockets: A WebSocket is closed (code 1008) within so many seconds after its session has ended, by logout,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
+from limpet._moments import milliseconds
 from limpet.errors import ConfigurationError
 from limpet.keyring import generate_secret
 
@@ -18,6 +20,7 @@ __all__ = [
     "is_development",
     "secrets_from_environment",
     "store_from_environment",
+    "unsigned_until",
 ]
 
 FOLDER: Final = Path(".limpet")
@@ -64,6 +67,27 @@ def secrets_from_environment() -> list[str]:
     if re.search(r"(^|\s),|,(\s|$)", text):
         raise ConfigurationError("LIMPET_SECRET has commas between its secrets: separate them by white space alone")
     return text.split()
+
+
+def unsigned_until(given: date | None) -> int:
+    """Return until when ids without a signature are accepted, in milliseconds since 1970; 0: they are not.
+
+    Args:
+        given: What the application says; None: what ``LIMPET_UNSIGNED_UNTIL`` says.
+
+    Raises:
+        ConfigurationError: It is neither a date nor a time with a zone.
+    """
+    if given is not None:
+        return milliseconds("unsigned_until", given)
+    text = os.environ.get("LIMPET_UNSIGNED_UNTIL", "").strip()
+    if not text:
+        return 0
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"LIMPET_UNSIGNED_UNTIL={text!r} is no date: write 2030-01-31") from None
+    return milliseconds("LIMPET_UNSIGNED_UNTIL", until if ":" in text else until.date())
 
 
 def development_store() -> str:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Self
 
 from limpet import _assembly as assembly
@@ -69,7 +69,7 @@ class SessionManager:
         encrypt: Encrypt what a server-side store keeps, under the newest secret, bound to where it is kept.
         plain_until: With ``encrypt``: until then, what was stored before is read although it is not encrypted.
         unsigned_until: Until then, ids that were handed out before there was a secret are accepted, and signed with the
-            next response.
+            next response: a date, or a time with a zone. None: ``LIMPET_UNSIGNED_UNTIL``.
         short_ids: Hand out ids of 40 characters that are not signed, as applications on Django store and show them. For
             an application of another framework that shares its sessions with one on Django. With a secret, signed ids
             that were handed out before are still accepted.
@@ -102,8 +102,8 @@ class SessionManager:
         namespace: str | None = None,
         devices: bool | DevicePolicy = False,
         encrypt: bool = False,
-        plain_until: datetime | None = None,
-        unsigned_until: datetime | None = None,
+        plain_until: date | None = None,
+        unsigned_until: date | None = None,
         short_ids: bool = False,
         bound: bool | BoundPolicy = False,
         on_refused: OnRefused | None = None,
@@ -165,7 +165,7 @@ class SessionManager:
             monotonic=time.monotonic_ns,
             host=environment.host_since_boot(),
             id_sealer=id_sealer,
-            unsigned_until=assembly.moment("unsigned_until", unsigned_until),
+            unsigned_until=environment.unsigned_until(unsigned_until),
             id_bytes=SHORT_BYTES if short_ids else ID_BYTES,
             persistent=self.cookie.persistent,
             beside=ThreadRuntime().here,

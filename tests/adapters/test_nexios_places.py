@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import pkgutil
 from importlib import import_module
 from types import ModuleType
@@ -103,3 +104,18 @@ def test_names_of_the_middleware_package_are_nexios_own() -> None:
     here = import_module("limpet.adapters.nexios.middleware")
     assert here.CORSMiddleware is import_module("nexios.middleware").CORSMiddleware
     assert importlib.util.find_spec("limpet.adapters.nexios.middleware.no_such_module") is None
+
+
+def test_a_missing_secret_is_said_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    """Before any request, in one sentence with the cure; a page without a session is served all the same."""
+    app = NexiosApp()
+    app.add_middleware(SessionMiddleware())
+
+    @app.get("/")
+    async def home(req: ours.Request, res: ours.Response) -> Any:
+        return res.text("home")
+
+    with caplog.at_level(logging.ERROR, "limpet"), client(app) as browser:
+        (said,) = caplog.messages
+        assert said.startswith("sessions cannot be used: sessions need secret_key, and it is not set: make one with")
+        assert browser.get("/").text == "home"

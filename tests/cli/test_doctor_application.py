@@ -157,3 +157,21 @@ def test_a_host_that_is_ahead(shell: Shell) -> None:
     assert "the clock of a host that has written to the store is 90.0 s ahead of this host's" in found.says(
         "mend", "clock"
     ) or "89.9 s ahead" in found.says("mend", "clock")
+
+
+MOVING = """
+from datetime import date
+from limpet import SessionManager
+from limpet.importers import FlaskCookies, StarletteCookies
+manager = SessionManager("memory:", dev=False, importers=[
+    StarletteCookies("the old one", until=date(2130, 1, 31)), FlaskCookies("another", until=date(2020, 1, 31)),
+])
+"""
+
+
+def test_sessions_that_move_in(shell: Shell) -> None:
+    """Until when, or that nothing is read any more; and what to set beside a secret that is added."""
+    found = shell.diagnose("--app", f"{written(shell, MOVING)}:manager")
+    assert found.says("fine", "importer") == "sessions of starlette are taken over until 2130-01-31"
+    assert found.says("note", "importer").startswith("sessions of flask are not read since 2020-01-31: choose a later")
+    assert "LIMPET_UNSIGNED_UNTIL" in found.says("note", "secret")

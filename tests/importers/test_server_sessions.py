@@ -226,3 +226,27 @@ def test_what_cannot_work_is_refused() -> None:
     assert importers.ServerSessions is ServerSessions
     with pytest.raises(ConfigurationError, match="coroutine function"):
         ServerSessions(cookie="session", fetch={}, until=date(2200, 1, 1))  # type: ignore[arg-type]
+
+
+class _Records:
+    """What an application may give for its old records, wrongly."""
+
+    def blocking(self, session_id: str) -> Any:
+        return dict(DATA)
+
+    async def text(self, session_id: str) -> Any:
+        return json.dumps(DATA)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("blocking", "write `async def blocking"),
+        ("text", "text returned str: it is to return the old session as a dict"),
+    ],
+)
+async def test_a_fetch_that_returns_something_else_is_told_what_to_return(name: str, said: str) -> None:
+    """A function that does not wait, and one that leaves the JSON to others."""
+    importer = ServerSessions(cookie="session", fetch=getattr(_Records(), name), until=date(2200, 1, 1))
+    with pytest.raises(ConfigurationError, match=said):
+        await importer.read("0123456789abcdef", 0)

@@ -11,9 +11,12 @@ from typing import Any
 import itsdangerous
 import pytest
 
-from limpet import SessionManager
+from limpet import CookiePolicy, SessionManager
+from limpet.asgi import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
-from limpet.importers import StarletteCookies
+from limpet.events import Event, UnknownId
+from limpet.importers import ServerSessions, StarletteCookies
+from limpet.testing import client
 from limpet.transports import HeaderTransport
 from tests.laws.site import Browser, Site, items, look
 
@@ -36,10 +39,10 @@ def _old(site: Site, user: str = "ann", age: float = 0, **more: Any) -> Browser:
     return Browser({"session": signer.sign(data).decode()}, header=site.header)
 
 
-def _importers(*, forget: bool, max_age: int = 14 * 86_400) -> dict[str, Any]:
+def _importers(*, forget: bool, max_age: int = 14 * 86_400, subject: str | None = "user") -> dict[str, Any]:
     until = date(2030, 1, 31)
     return {
-        "importers": [StarletteCookies(OLD, until=until, subject="user", forget=forget, max_age=max_age)],
+        "importers": [StarletteCookies(OLD, until=until, subject=subject, forget=forget, max_age=max_age)],
     }
 
 
@@ -173,3 +176,55 @@ async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_coo
     copy = old.copy()
     await old.ask(shop, lambda session: session.logout())
     assert (await copy.ask(shop, look)).result is None
+
+
+@pytest.mark.parametrize("store", ["memory:", "cookie:"])
+def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It has the shape of an id here, and is neither forged nor from a time without a secret; junk is."""
+    old = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
+
+    async def fetch(session_id: str) -> dict[str, Any] | None:
+        return {"user": "ann"} if session_id == old else None
+
+    moves = ServerSessions(cookie="session", fetch=fetch, until=date(2130, 1, 31), subject="user")
+    policy = CookiePolicy(name="session", secure=False)
+    manager = SessionManager(
+        store, secret="K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k", cookie=policy, importers=[moves]
+    )
+    heard: list[Event] = []
+    manager.listen(heard.append)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            body = str(scope["session"].subject).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+
+    with client(SessionMiddleware(app, manager)) as browser:
+        assert browser.get("/", headers={"cookie": f"session={old}"}).text == "ann"
+        assert not [event for event in heard if isinstance(event, UnknownId)]
+        assert not caplog.text
+        browser.cookies.clear()
+        assert browser.get("/", headers={"cookie": f"session={old[::-1]}"}).text == "None"
+    assert [(event.count, event.forged) for event in heard if isinstance(event, UnknownId)] == [(1, 1)]
+    assert ("LIMPET_UNSIGNED_UNTIL" in caplog.text) is (store == "memory:")
+
+
+@pytest.mark.parametrize("store", ["memory:", "cookie:"])
+@pytest.mark.parametrize("subject", ["user", None], ids=["named", "a key of rotate_on"])
+async def test_moving_in_is_no_login(site: Site, store: str, subject: str | None) -> None:
+    """Nobody has seen one: the session is not fresh, however lately it was saved, until somebody logs in here."""
+
+    def asks(session: Any) -> Any:
+        return session.subject, session.is_fresh(5), session.is_fresh(None), session.amr
+
+    secret = "one secret of all workers, long enough 0123456789"
+    shop = site.worker(store=store, secret=secret, **_importers(forget=True, subject=subject))
+    old, whose = _old(site, age=1), None if subject is None else "ann"
+    for _ in range(2):
+        assert (await old.ask(shop, asks)).result == (whose, False, True, ("import",))
+        await old.ask(shop, lambda session: session.update(note=1))
+    await old.ask(shop, lambda session: session.regenerate())
+    assert (await old.ask(shop, asks)).result == (whose, False, True, ("import",))
+    await old.ask(shop, lambda session: session.login("ann", amr=["pwd"]))
+    assert (await old.ask(shop, asks)).result == ("ann", True, True, ("pwd",))

@@ -169,6 +169,28 @@ def test_a_socket_keeps_its_session_alive_by_saving() -> None:
                 assert socket.receive_json()[1] is alive
 
 
+def test_a_handler_that_says_passive_is_heard_from_the_second_request_of_its_path_on() -> None:
+    """However many paths there are: one that is polled is not forgotten for others that were asked for before."""
+    clock = FakeClock()
+
+    async def poll(request: Request) -> JSONResponse:
+        session = get_session(request)
+        session.passive()
+        return JSONResponse(session.get("n"))
+
+    routes = [Route("/write", _show), Route("/orders/{number}", poll)]
+    app = Starlette(routes=routes, middleware=[Middleware(SessionMiddleware, manager=manager(clock))])
+    with client(app) as browser:
+        for number in range(1_001):
+            browser.get(f"/orders/{number}")
+        browser.get("/write")
+        clock.advance(600)
+        assert browser.get("/orders/1001").json() == 1  # read before the handler could say so: a use
+        for left in (1, 1, None):
+            clock.advance(700)
+            assert browser.get("/orders/1001").json() == left
+
+
 def test_the_current_session_was_seen_now() -> None:
     """A list of devices says of the one that asks that it is used now, although that is not written down yet."""
     clock = FakeClock()

@@ -11,7 +11,7 @@ from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet._merge import diff_keys
 from limpet._wire import tokens
-from limpet._wire.record import Contents, Predecessor, unpack, without_predecessors
+from limpet._wire.record import IMPORT, Contents, Predecessor, unpack, without_predecessors
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 
@@ -95,7 +95,9 @@ class Attempt:
         if moves and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
         stale = engine.describe(self.state, draft, self.flags) or stale
-        if engine.binder is not None and (self.flags & LOGIN or plan_.rotates in ("appeared", "changed")):
+        begins = self.flags & LOGIN or plan_.rotates in ("appeared", "changed")
+        moves_in = self.state.read is None and IMPORT in draft.methods
+        if engine.binder is not None and (begins or moves_in):
             stale = engine.binder.begin(self.state, draft) or stale
         if self.state.views is not None or self.state.loans is not None:
             settle_views(engine, self.state)

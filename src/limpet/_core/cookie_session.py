@@ -67,18 +67,24 @@ def open_sealed(engine: Context, state: SessionState) -> None:
             return
     state.ids = engine.transport.read(state.presented)
     if state.ids:
-        opened = _open(engine, state)
+        refused: list[str] = []
+        opened = _open(engine, state, refused)
+        for _ in refused:
+            engine.emitter.note_unknown()
         if opened is not None:
             adopt(engine, state, opened)
 
 
-async def find(engine: Context, state: SessionState) -> Opened | None:
+async def find(engine: Context, state: SessionState, refused: list[str]) -> Opened | None:
     """Open a session that lives in its cookie, and ask whether it was ended.
+
+    Args:
+        refused: Takes the cookies that were not sealed here.
 
     Raises:
         StoreUnavailable: The store of revocations does not answer.
     """
-    found = _open(engine, state)
+    found = _open(engine, state, refused)
     if found is None or await is_live(engine, found.contents, found.record.subject):
         return found
     key = key_of(engine, found.contents, found.record.subject)
@@ -86,14 +92,14 @@ async def find(engine: Context, state: SessionState) -> Opened | None:
     return None
 
 
-def _open(engine: Context, state: SessionState) -> Opened | None:
+def _open(engine: Context, state: SessionState, refused: list[str]) -> Opened | None:
     """Return the one live session among the cookies of a request; two different ones are none."""
     now = engine.clock()
     opened: Opened | None = None
     for token in state.ids:
         record = engine.client.unseal(token)
         if record is None:
-            engine.emitter.note_unknown()
+            refused.append(token)
         found = None if record is None else _judge(engine, token, record, now)
         if found is None:
             continue

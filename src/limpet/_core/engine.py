@@ -319,8 +319,8 @@ class Engine(Context):
         return payload == base or record.same(payload, base, self.serializer)
 
     def base(self, state: SessionState) -> Mapping[str, Any]:
-        """Return the keys and values as they were read."""
-        return {} if state.read is None else record.unpack(state.read.record.payload, self.serializer).data
+        """Return the keys and values as they were read, or as they moved in."""
+        return record.unpack(payload, self.serializer).data if (payload := importing.base_of(state)) else {}
 
     def differs(self, state: SessionState) -> bool:
         """Return whether the session has something to save."""

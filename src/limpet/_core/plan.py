@@ -218,8 +218,9 @@ def decide(
     if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
         if not worth or draft is None or not payload:
             return Plan(bool(flags & ENDED), Step.NOTHING)
-        appeared = rotation_of(rules.rotate_on, {}, draft.data) if flags & WATCHED else None
-        return Plan(bool(flags & ENDED), Step.CREATE, payload, appeared)
+        before = {} if flags & ENDED else base(state)  # what moves in with the session is no login
+        rotates = rotation_of(rules.rotate_on, before, draft.data) if flags & WATCHED else None
+        return Plan(bool(flags & ENDED), Step.CREATE, payload, rotates)
     changed = bool(payload) and not same(payload, read.record.payload)
     rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None
     if state.phase:

@@ -38,14 +38,15 @@ async def find(engine: Context, state: SessionState) -> None:
     """
     found: Found | Opened | None = None
     gone: Gone | None = None
+    refused: list[str] = []
     if not engine.is_server_side:
-        found = await cookie_session.find(engine, state) if state.ids else None
+        found = await cookie_session.find(engine, state, refused) if state.ids else None
     else:
         live: list[Found] = []
         for token in state.ids:
             raw = engine.ids.verify(token)
             if raw is None:
-                engine.emitter.note_unknown()
+                refused.append(token)
             each = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
             if isinstance(each, Gone):
                 gone = each if gone is None or gone.successor is None else gone  # one that led on says more
@@ -66,6 +67,10 @@ async def find(engine: Context, state: SessionState) -> None:
     if found is None and not state.rivals and gone is None and state.old is not None:
         await importing.read(engine, state, state.old)
     state.loaded = READY
+    for token in refused:
+        if state.old is None or state.old.token != token:  # else it is another library's, by the same cookie
+            engine.emitter.note_unknown()
+            engine.ids.note_refused(token)
     if isinstance(found, Found) and engine.binder is not None and not engine.binder.admits(found, state.headers):
         state.rivals, state.flags = [found], state.flags | UNPROVEN  # a login ends it, and so does a logout
     elif isinstance(found, Found):

@@ -34,6 +34,7 @@ from limpet._core.state import (
 from limpet._flashes import Flash
 from limpet._native import mypyc_attr, own_registry
 from limpet._standalone import Standalone
+from limpet._wire.record import IMPORT
 from limpet.contract import NEVER
 
 __all__ = ["Backend", "Session", "backend_of", "state_of"]
@@ -252,7 +253,7 @@ class Session(SessionMapping):
             state.draft.ends = None if seconds is None else self._backend.clock() + round(seconds * 1000)
 
     def passive(self) -> None:
-        """Let this request not count as activity, so that a page that polls does not keep a session alive."""
+        """Let this request not count as activity. If it was read before, the first one of its path counts still."""
         self._state.flags |= PASSIVE
 
     def is_fresh(self, minutes: float | None = 5, *, level: str | None = None) -> bool:
@@ -269,7 +270,8 @@ class Session(SessionMapping):
         draft = state.draft
         if draft is None or draft.authenticated is None or state.flags & CHANGED:
             return False
-        if minutes is not None and self._backend.clock() - draft.authenticated > minutes * 60_000:
+        at = 0 if IMPORT in draft.methods else draft.authenticated
+        if minutes is not None and self._backend.clock() - at > minutes * 60_000:
             return False
         return level is None or self._backend.policy.meets(draft.level, level)
 

@@ -52,19 +52,20 @@ class Ids:
             raw = tokens.decode_id(token)
             return tokens.id_of_signed(token) if raw is None else raw
         raw = self._sealer.open(token)
-        if raw is None and tokens.decode_id(token) is not None:
-            if self.clock() < self._unsigned_until:
-                return tokens.decode_id(token)
-            self._warn()
+        if raw is None and self.clock() < self._unsigned_until:
+            return tokens.decode_id(token)
         return raw if raw is not None and len(raw) in (tokens.ID_BYTES, tokens.SHORT_BYTES) else None
 
-    def _warn(self) -> None:
-        if not self._warned and not self._unsigned_until:
-            log.warning(
-                "a cookie holds an id without a signature, as it was handed out before there was a secret, and counts "
-                "as anonymous: SessionManager(unsigned_until=...) lets such ids in until a date, and signs them"
-            )
+    def note_refused(self, token: str) -> None:
+        """Say once what can be done about ids of a time without a secret, if this token looks like one."""
+        if self._warned or self._unsigned_until or self._sealer is None or tokens.decode_id(token) is None:
+            return
         self._warned = True
+        log.warning(
+            "a cookie holds an id without a signature, as it was handed out before there was a secret, and counts as "
+            "anonymous: LIMPET_UNSIGNED_UNTIL=2030-01-31, or SessionManager(unsigned_until=...), lets such ids in "
+            "until that day, and signs them"
+        )
 
     def present(self, raw: bytes) -> str:
         """Return the token that a client is given for an id."""

@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from limpet import SessionManager
@@ -72,6 +73,7 @@ def check_settings(manager: SessionManager) -> Iterator[Finding]:
     """Yield what is to be said of the settings that were given in code."""
     yield fine("mode", "development: cookies without Secure" if manager.dev else "production: cookies are Secure")
     yield from _secret(manager)
+    yield from _moving(manager)
     yield from _deadlines(manager)
     yield from _cookie(manager)
     yield from _device(manager)
@@ -83,7 +85,24 @@ def _secret(manager: SessionManager) -> Iterator[Finding]:
         more = "" if count == 1 else f"; {count} are listed, the first one seals and all of them open"
         yield fine("secret", f"the application has a secret{more}")
     else:
-        yield note("secret", "the application has no secret: ids are not signed, so a made-up cookie costs a read")
+        yield note(
+            "secret",
+            "the application has no secret: ids are not signed, so a made-up cookie costs a read. Set "
+            "LIMPET_UNSIGNED_UNTIL with one, and who is logged in stays so until that day",
+        )
+
+
+def _moving(manager: SessionManager) -> Iterator[Finding]:
+    for importer in manager.engine.importers:
+        day = datetime.fromtimestamp(importer.until / 1000, UTC).date()
+        if manager.clock() < importer.until:
+            yield fine("importer", f"sessions of {importer.origin} are taken over until {day}")
+        else:
+            yield note(
+                "importer",
+                f"sessions of {importer.origin} are not read since {day}: choose a later end date, or take the "
+                "importer out and forget the old secret",
+            )
 
 
 def _deadlines(manager: SessionManager) -> Iterator[Finding]:

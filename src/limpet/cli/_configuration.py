@@ -75,7 +75,8 @@ def check_secret(dev: bool, *, needed: bool) -> Iterator[Finding]:
         yield note(
             "secret",
             "LIMPET_SECRET is not set. The store does without; with one (`limpet keygen`), ids are signed and "
-            "a made-up cookie never costs a read",
+            "a made-up cookie never costs a read. Set LIMPET_UNSIGNED_UNTIL=2030-01-31 with it, and who is logged in "
+            "stays so until that day",
         )
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from inspect import isawaitable
 from typing import Any, NamedTuple, TypeAlias
 
 from limpet._cookies import delete_cookie, find
+from limpet._moments import milliseconds
 from limpet._wire.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.keyring import refuse_store_url
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header, Imported
 
-__all__ = ["Convert", "CookieImporter", "Opened", "TimedCookies", "Unsigned", "itsdangerous", "unsigned"]
+__all__ = ["Convert", "CookieImporter", "Opened", "TimedCookies", "Unsigned", "fetched", "itsdangerous", "unsigned"]
 
 Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
@@ -75,7 +77,7 @@ class CookieImporter(ABC):
         subject: str | None = None,
         convert: Convert | None = None,
     ) -> None:
-        self.until: int = _milliseconds(until)
+        self.until: int = milliseconds("until", until)
         self.cookie = cookie
         self.forget = forget
         self._subject = subject
@@ -141,6 +143,33 @@ class TimedCookies(CookieImporter):
         return unsigned(signer, token, now, self._max_age)
 
 
+async def fetched(fetch: Callable[[str], Awaitable[Any]], key: str, kinds: tuple[type, ...]) -> Any:
+    """Return what a function of the application found under a key, or None.
+
+    Args:
+        fetch: The function.
+        key: What it is asked for.
+        kinds: What it may return.
+
+    Raises:
+        ConfigurationError: It is no coroutine function, or it returned something else.
+        StoreUnavailable: It said so.
+    """
+    answer: Any = fetch(key)
+    awaited = isawaitable(answer)
+    found: Any = await answer if awaited else answer
+    name = getattr(fetch, "__name__", type(fetch).__name__)
+    if not awaited:
+        raise ConfigurationError(f"{name} is no coroutine function: write `async def {name}(...)`")
+    if found is not None and not isinstance(found, kinds):
+        wanted = " or ".join("a dict" if kind is Mapping else kind.__name__ for kind in kinds)
+        raise ConfigurationError(
+            f"{name} returned {type(found).__name__}: it is to return the old session as {wanted}, or None where there "
+            "is none"
+        )
+    return found
+
+
 def itsdangerous() -> Any:
     """Return the module ``itsdangerous``.
 
@@ -176,15 +205,3 @@ def unsigned(make: Callable[[Any], Any], token: str, now: int, max_age: float | 
     if max_age is not None and not -60 <= age <= max_age:
         return None
     return Unsigned(value, int(signed_at.timestamp()) * 1000)
-
-
-def _milliseconds(until: object) -> int:
-    if isinstance(until, datetime):
-        if until.utcoffset() is None:
-            raise ConfigurationError(
-                f"until={until!r} is no time with a zone: give a date, or datetime(2030, 1, 31, tzinfo=UTC)"
-            )
-        return int(until.timestamp() * 1000)
-    if isinstance(until, date):
-        return int(datetime(until.year, until.month, until.day, tzinfo=UTC).timestamp() * 1000)
-    raise ConfigurationError(f"until={until!r} is no date: an importer needs one, such as date(2030, 1, 31)")

@@ -15,7 +15,7 @@ from datetime import date
 from hashlib import sha256
 from typing import Any, Final
 
-from limpet.importers._base import CookieImporter, Opened
+from limpet.importers._base import CookieImporter, Opened, fetched
 from limpet.importers._text import from_base64, from_json, inflated
 from limpet.keyring import refuse_store_url
 
@@ -92,7 +92,7 @@ class DjangoDatabase(CookieImporter):
         self._fetch = fetch
 
     async def _open(self, token: str, now: int) -> Opened | None:
-        text = await self._fetch(token) if _KEY.fullmatch(token) else None
+        text = await fetched(self._fetch, token, (str,)) if _KEY.fullmatch(token) else None
         # The row's own date was judged by `fetch`; the time of its signature is that of the last save.
         return None if text is None else _loads(text, self._secrets, "django.contrib.sessions.SessionStore", now, None)
 
@@ -128,7 +128,7 @@ class DjangoCache(CookieImporter):
     async def _open(self, token: str, now: int) -> Opened | None:
         if not _KEY.fullmatch(token):
             return None
-        found = await self._fetch(f"django.contrib.sessions.cache{token}")
+        found = await fetched(self._fetch, f"django.contrib.sessions.cache{token}", (Mapping,))
         return None if found is None else Opened(dict(found))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from limpet._storable import markup_of
-from limpet.importers._base import CookieImporter, Opened, itsdangerous, unsigned
+from limpet.importers._base import CookieImporter, Opened, fetched, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
 from limpet.keyring import refuse_store_url
 
@@ -112,7 +112,7 @@ class FlaskSessionRecords(CookieImporter):
         name = token if self._secrets is None else _unsigned_id(token, self._secrets)
         if name is None or _ID.fullmatch(name) is None:
             return None
-        found = await self._fetch(f"{self._prefix}{name}")
+        found = await fetched(self._fetch, f"{self._prefix}{name}", (bytes, Mapping))
         if isinstance(found, bytes):
             return Opened(from_json(found) if found[:1] == b"{" else _from_msgpack(found))
         return None if found is None else Opened(dict(found))

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from limpet.errors import ConfigurationError
-from limpet.importers._base import CookieImporter, Opened
+from limpet.importers._base import CookieImporter, Opened, fetched
 
 __all__ = ["Fetch", "ServerSessions"]
 
@@ -56,5 +56,5 @@ class ServerSessions(CookieImporter):
     async def _open(self, token: str, now: int) -> Opened | None:
         if _ID.fullmatch(token) is None:
             return None
-        found = await self._fetch(token)
+        found = await fetched(self._fetch, token, (Mapping,))
         return None if found is None else Opened(dict(found))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
-from limpet._wire.tokens import store_key
+from limpet._wire.tokens import encode_id, store_key
 from limpet.contract import NEVER, Record
 from limpet.policy import SessionPolicy
 from limpet.testing._adapter_site import Site
+from limpet.testing.clock import FakeClock
 
 __all__ = ["LifetimeRules"]
 
@@ -231,3 +233,17 @@ class LifetimeRules:
         token = site.token()
         await site.get("/logout")
         assert await site.replay(token, "/live") is False
+
+    async def test_a_secret_that_is_added_logs_nobody_out(self, server: Opener) -> None:
+        """With ``unsigned_until`` an id of before is read until then, and signed with the next response."""
+        soon = datetime.fromtimestamp(FakeClock()() / 1000, UTC) + timedelta(hours=1)
+        site = await server(signed=True, unsigned_until=soon)
+        await site.get("/login")
+        signed = site.token()
+        bare = encode_id(site.manager.engine.verify(signed) or b"")  # as it went out before there was a secret
+        answer = await site.browser(token=bare).get("/facts")
+        assert answer.json()["subject"] == "ann"
+        assert [line.partition("; ")[0] for line in site.cookies(answer)] == [f"{site.name}={signed}"]
+        site.clock.advance(2 * 3600)
+        assert (await site.replay(signed, "/facts"))["subject"] == "ann"
+        assert (await site.replay(bare, "/facts"))["subject"] is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,7 @@ class Site:
         cookie: CookiePolicy | None = None,
         transport: Transport | None = None,
         signed: bool = False,
+        unsigned_until: date | None = None,
         lazy: bool = False,
         guarded: bool = False,
     ) -> None:
@@ -136,6 +138,7 @@ class Site:
             cookie=cookie,
             transport=transport,
             secret=generate_secret() if signed or kind == "cookie" else None,
+            unsigned_until=unsigned_until,
             clock=self.clock,
             dev=False,
         )

@@ -56,7 +56,8 @@ def test_nobody_is_logged_out_by_moving_in(configure: Configure, ann: Any, engin
     assert answer.cookies["sessionid"].value != old
     assert browser.get("/do/read").json() == {"basket": ["tea"]}
     assert [event.origin for event in events if isinstance(event, SessionImported)] == ["django"]
-    assert [info.current for info in browser.session.limpet.sessions()] == [True]
+    assert [(info.current, info.amr) for info in browser.session.limpet.sessions()] == [(True, ("import",))]
+    assert not browser.session.limpet.is_fresh()
     browser.get("/do/logout")
     browser.cookies["sessionid"] = old
     assert browser.get("/do/who").json() == ""
@@ -72,6 +73,53 @@ async def test_moving_in_on_an_event_loop(configure: Configure, ann: Any) -> Non
     browser.cookies["sessionid"] = old
     assert (await browser.get("/ado/who")).json() == "ann"
     assert browser.cookies["sessionid"].value != old
+
+
+@pytest.mark.parametrize("anonymous", [False, True], ids=["logged in", "anonymous"])
+def test_two_first_requests_at_once_both_count(configure: Configure, hook: Hook, ann: Any, anonymous: bool) -> None:
+    """A page and what it fetches come with the old cookie together: one session, which holds what both did."""
+    old = logged_in(ENGINES[0], ann, basket=["tea"])
+    if anonymous:
+        before = import_module(ENGINES[0]).SessionStore()
+        before.update({"basket": ["tea"]})
+        before.save()
+        old = before.session_key
+    kept = configure({"importers": [EngineImporter(until=UNTIL)]})
+    browser, tab = visitor(), visitor()
+    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+
+    def meanwhile(request: Any) -> None:
+        request.session.limpet.increment("n")
+        assert tab.get("/do/increment").status_code == 200
+
+    hook("meanwhile", meanwhile)
+    answer = browser.get("/do/meanwhile")
+    assert answer.status_code == 200
+    assert "sessionid" not in answer.cookies, "the other response has the cookie of the one session"
+    assert tab.get("/do/read").json() == browser.get("/do/read").json() == {"basket": ["tea"], "n": 2}
+    assert [each.get("/do/who").json() for each in (tab, browser)] == ["" if anonymous else "ann"] * 2
+    assert len(kept.blocking.sessions_of(str(ann.pk))) == (0 if anonymous else 1)
+
+
+def test_a_new_key_is_new_when_two_first_requests_meet(configure: Configure, hook: Hook, ann: Any) -> None:
+    """As at a change of the password: the key that the other request was given is dead, and what it saved is kept."""
+    old = logged_in(ENGINES[0], ann)
+    kept = configure({"importers": [EngineImporter(until=UNTIL)]})
+    browser, tab = visitor(), visitor()
+    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+
+    def change(request: Any) -> Any:
+        request.session.limpet.increment("n")
+        assert tab.get("/do/increment").status_code == 200
+        request.session.cycle_key()
+        return request.session.session_key
+
+    hook("change", change)
+    key = browser.get("/do/change").json()
+    assert browser.cookies["sessionid"].value == key != tab.cookies["sessionid"].value
+    assert not SessionStore().exists(tab.cookies["sessionid"].value)
+    assert (browser.get("/do/who").json(), browser.get("/do/read").json()) == ("ann", {"n": 2})
+    assert len(kept.blocking.sessions_of(str(ann.pk))) == 1
 
 
 def test_a_login_replaces_an_old_session(configure: Configure, ann: Any, bob: Any) -> None:
@@ -90,6 +138,20 @@ def test_an_importer_names_an_engine() -> None:
     """A wrong name is refused at once."""
     with pytest.raises(ConfigurationError, match="no session engine"):
         EngineImporter("django.contrib.sessions.nowhere", until=UNTIL)
+
+
+def test_an_importer_reads_the_settings_below_it(configure: Configure, ann: Any) -> None:
+    """It is made in the settings, whatever stands below it there, and finds the cookie by its name."""
+    old = logged_in(ENGINES[0], ann)
+    moves = EngineImporter(until=UNTIL)
+    configure({"importers": [moves]}, SESSION_COOKIE_NAME="shop", SESSION_COOKIE_PATH="/do")
+    browser = visitor()
+    browser.cookies["shop"] = old
+    assert browser.get("/do/who").json() == "ann"
+    assert browser.cookies["shop"].value != old
+    _, deletion = moves.clear()
+    assert deletion.startswith(b"shop=; ")
+    assert b"Path=/do" in deletion
 
 
 # -- under Django's own middleware

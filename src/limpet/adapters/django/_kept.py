@@ -137,7 +137,8 @@ class KeptStore(MappingStore):
             state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)
         held.live_data()  # there is a session now, however empty
         state.flags |= WRITTEN
-        self._held, self._user, self.modified = held, None, True
+        moves_in = state.old is not None and state.old.imported is not None
+        self._held, self._user, self.modified = held, state.subject if moves_in else None, True  # no login of now
         await self._commit(kept, held)
 
     async def _save(self, must_create: bool, *, sends: bool = True) -> None:
@@ -250,6 +251,7 @@ class KeptStore(MappingStore):
         state, kept = state_of(held), manager()
         self.accessed = True
         if state.read is None:
+            held.regenerate()  # an old session that moves in under another request is left, not joined
             await self._create()
             return
         anonymous = self._user is None
