@@ -7,6 +7,7 @@ version that was read, by a tombstone or by a forward record; what was saved in 
 from __future__ import annotations
 
 import enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from limpet import events
@@ -167,7 +168,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     leaving = leaving._replace(increments={})
     base = old.record.payload
     assert old.key is not None
-    grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
+    tomb = partial(marks.tombstone, leaving.how, attempt.now, bare=not leaving.merges)
+    grave = tomb(attempt.stored().key)
     key, raw, version = old.key, old.raw, old.record.version
     while True:
         failure: StoreUnavailable | None = None
@@ -194,11 +196,12 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             key, version, again = found.key, found.record.version, True
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
-                grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, others)
+                grave = tomb(attempt.stored().key, others)
                 state.gone = None if state.subject is not None else state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]
-            mark = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, after)
+            bare = not leaving.merges or (found.how == "logout" and old.record.subject is not None)
+            mark = tomb(attempt.stored().key, after, bare=bare)
             if await engine.storage.replace(key, mark, version) is None:
                 found, again = None, False
                 for key in after:  # its id was changed meanwhile: it is the same session
@@ -235,7 +238,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 conflict.ended_meanwhile(attempt)
                 return
             if not login:
-                grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
+                grave = tomb(attempt.stored().key)
         raw, key, version = found.raw, found.key, found.record.version
     if login and state.subject is None and state.gone is None:  # who logs in comes to light later: `logins.stay`
         state.gone = Gone(key, grave, leaving.how, attempt.stored().key)
