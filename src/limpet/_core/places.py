@@ -110,9 +110,7 @@ def by_browser(sessions: Iterable[Kept]) -> list[list[Kept]]:
     return list(groups.values())
 
 
-async def reached(
-    engine: Context, keys: Iterable[str | None], before: Sequence[str] = ()
-) -> dict[str, Record | None]:
+async def reached(engine: Context, keys: Iterable[str | None], before: Sequence[str] = ()) -> dict[str, Record | None]:
     """Return what lies under these keys, and under all that they led to by logins and other changes of an id.
 
     Args:

@@ -47,7 +47,7 @@ _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
 _NUMBERS: Final = (
     *("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before"),
-    *("acts", "many", "bare"),
+    *("acts", "many", "heir"),
 )
 
 Facts: TypeAlias = dict[str, Any]
@@ -62,7 +62,7 @@ class Gone(NamedTuple):
         how: ``"login"``, ``"regenerate"`` or ``"logout"``.
         successor: The store key of the session that took its place, or None.
         others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
-        bare: What took its place took nothing of it along.
+        heir: What took its place took along what it held.
     """
 
     key: str
@@ -70,7 +70,7 @@ class Gone(NamedTuple):
     how: str
     successor: str | None
     others: tuple[str, ...] = ()
-    bare: bool = False
+    heir: bool = False
 
     def __repr__(self) -> str:
         """Name the session without its id."""
@@ -121,9 +121,7 @@ def read(payload: bytes) -> Facts | None:
     return facts if isinstance(others, list) and all(isinstance(other, str) for other in others) else None
 
 
-def tombstone(
-    how: str, now: int, successor: str | None, others: Sequence[str] = (), *, bare: bool = False
-) -> Record:
+def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] = (), *, heir: bool = False) -> Record:
     """Return what is left under an id that the application replaced or ended.
 
     Args:
@@ -131,7 +129,7 @@ def tombstone(
         now: Milliseconds since 1970.
         successor: The store key of the session that took its place, or None.
         others: Those of earlier logins from the same id, of other subjects.
-        bare: That session took nothing of it along.
+        heir: That session took along what it held.
     """
     until = now + TOMBSTONE_LIFE
     facts: Facts = {"gone": until, "how": how}
@@ -139,8 +137,8 @@ def tombstone(
         facts["next"] = successor
     if others:
         facts["others"] = list(others)
-    if bare:
-        facts["bare"] = 1
+    if heir:
+        facts["heir"] = 1
     return Record(tokens.new_version(), write(facts), now, until)
 
 
@@ -158,7 +156,7 @@ def buried(key: str, record: Record, now: int, *, met_alive: bool = False) -> Go
     if not met_alive and not until - TOMBSTONE_LIFE - SKEW <= now < until:
         return None
     others = tuple(facts.get("others", ()))
-    return Gone(key, record, str(facts.get("how", "")), facts.get("next"), others, bool(facts.get("bare")))
+    return Gone(key, record, str(facts.get("how", "")), facts.get("next"), others, bool(facts.get("heir")))
 
 
 async def amend(storage: Records, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:
