@@ -173,8 +173,8 @@ class _Verdict:
             return False  # what it was saved in first can have been ended before it went out
         before = moves_later and not moved and not group.fresh and not writer.imports  # it was saved under the old id
         home = self.families.met(writer) if before else self.families.home(writer, group)
-        if home is None:
-            return False
+        if home is None or (writer.imports and writer.error is not None):
+            return False  # the id of what an old session became would go out with the error, which is lost here
         if home == session:
             return True
         for edge in self.families.chain(session):
