@@ -201,7 +201,8 @@ async def close(attempt: Attempt) -> None:
     attempt.increments, old.increments = old.increments, {}
     key, how, old.how = old.key, old.how, None
     try:
-        met = await engine.storage.create(key, _note(attempt.now, how, made.key, old.source.until), insist=True)
+        mark = _note(attempt.now, how, made.key, old.source.until, heir=attempt.draft is old.draft)
+        met = await engine.storage.create(key, mark, insist=True)
     except StoreUnavailable:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
     if not isinstance(met, Record):
@@ -222,15 +223,15 @@ async def close(attempt: Attempt) -> None:
     elif isinstance(found, Found):
         await _replace(attempt, found, how, old)
     elif how == "login":
-        await logins.succeed(engine, state, gone, attempt.now, made.key)
+        await logins.succeed(engine, state, gone, attempt.now, made.key, heir=attempt.draft is old.draft)
     else:
         await attempt.drop_made()
         conflict.ended_meanwhile(attempt, gone)
 
 
-def _note(now: int, how: str, successor: str | None, until: int) -> Record:
+def _note(now: int, how: str, successor: str | None, until: int, *, heir: bool = False) -> Record:
     """Return the note that an old token was taken: for a minute it is as the tombstone of an id."""
-    return marks.tombstone(how, now, successor)._replace(expires=until)
+    return marks.tombstone(how, now, successor, heir=heir)._replace(expires=until)
 
 
 async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
@@ -257,9 +258,9 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
 
 
 async def _heir(engine: Context, gone: Found | Gone | None) -> Found | Gone | None:
-    """Return what became of a session: a login or a new id takes along what was saved."""
+    """Return what became of a session: most logins and new ids take along what was saved."""
     for _ in range(engine.policy.merge_attempts):
-        if not isinstance(gone, Gone) or gone.successor is None:
+        if not isinstance(gone, Gone) or gone.successor is None or not gone.heir:
             break
         gone = await engine.storage.locate(b"", gone.successor, met_alive=True)
     return gone

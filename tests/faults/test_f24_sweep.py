@@ -60,7 +60,7 @@ async def test_f24_no_live_session_is_lost(store: Any) -> None:
     for start in range(0, rows // 2, 500):
         part = live[start : start + 500]
         made = [store.create(key, a_record()._replace(expires=now + 10**9), now=now) for key in part]
-        made += [store.create(a_key(), a_record()._replace(expires=now - 1), now=now - 10) for _ in part]
+        made += [store.create(a_key(), a_record()._replace(expires=now - 300_001), now=now - 300_010) for _ in part]
         assert set(await asyncio.gather(*made)) == {DONE}
     tokens = [await site.session(n=0) for _ in range(20)]
     counted = dict.fromkeys(tokens, 0)

@@ -131,6 +131,39 @@ async def test_one_at_a_time_holds_a_lock(site: Site, skew: float) -> None:
                 raise AssertionError("two hold one lock")
 
 
+async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site: Site) -> None:
+    """What an id led to over a host that is five minutes behind is known: a later login takes the place of it."""
+    clocks, policy = Clocks(-300), {"max_sessions": 1}
+    here, behind = site.worker(clock=clocks.one, policy=policy), site.worker(clock=clocks.other, policy=policy)
+    tab = await site.browser().login(here)
+    late = tab.copy()
+    await tab.login(here)
+    await tab.login(behind, "bob")
+    await late.login(here, "bob")
+    assert (await late.ask(here, look)).result == "bob"
+    assert (await tab.ask(here, look)).result is None
+    assert len(await here.manager.sessions_of("bob")) == 1
+
+
+async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by(site: Site) -> None:
+    """Neither an id that was just replaced, nor one that is served for the grace, nor a session that is alive."""
+    clocks = Clocks(300)
+    policy = {"idle_timeout": 1800, "renewal_interval": 1200, "renewal_grace": 30}
+    here, ahead = site.worker(clock=clocks.one, policy=policy), site.worker(clock=clocks.other, policy=policy)
+    ann, renewed, idle = [await site.browser().login(here) for _ in range(3)]
+    clocks.advance(1201)
+    late, old = ann.copy(), renewed.copy()
+    await ann.ask(here, lambda session: session.regenerate())
+    for _ in range(2):
+        await renewed.ask(here, look)
+    await ahead.manager.sweep()
+    assert (await late.ask(here, lambda session: session.update(late=1))).cookies == []
+    assert (await old.ask(here, look)).result == "ann"
+    clocks.advance(598)
+    await ahead.manager.sweep()
+    assert (await idle.ask(here, look)).result == "ann"
+
+
 @pytest.mark.parametrize("skew", [-45, 45])
 async def test_a_logout_on_another_host_holds(any_site: Site, skew: float) -> None:
     """A logout on one host ends the session for the others, and a login beside it is not undone."""

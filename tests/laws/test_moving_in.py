@@ -11,7 +11,7 @@ from typing import Any
 import itsdangerous
 import pytest
 
-from limpet import CookiePolicy, SessionManager
+from limpet import CookiePolicy, Session, SessionManager
 from limpet.asgi import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
 from limpet.events import Event, UnknownId
@@ -228,3 +228,26 @@ async def test_moving_in_is_no_login(site: Site, store: str, subject: str | None
     assert (await old.ask(shop, asks)).result == (whose, False, True, ("import",))
     await old.ask(shop, lambda session: session.login("ann", amr=["pwd"]))
     assert (await old.ask(shop, asks)).result == ("ann", True, True, ("pwd",))
+
+
+@pytest.mark.parametrize(
+    ("logins", "kept"),
+    [(["ann"], True), (["ann", "ann"], True), (["bob", "ann"], False), (["ann", "bob", "ann"], False)],
+)
+async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_does(
+    site: Site, logins: list[str], kept: bool
+) -> None:
+    """Not into what the same user begins after somebody else had logged in: that took nothing along."""
+    shop = site.worker(**_importers(forget=True))
+    old = _old(site, age=60)
+    tab = old.copy()
+
+    async def handler(session: Session) -> None:
+        session["late"] = 1
+        await session.save()
+        for subject in logins:
+            await tab.login(shop, subject)
+
+    answer = await old.ask(shop, handler)
+    assert (answer.status, answer.cookies) == (200, [])
+    assert ("late" in (await tab.ask(shop, items)).result) is kept

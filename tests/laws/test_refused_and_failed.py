@@ -46,6 +46,64 @@ async def test_a_refused_login_leaves_the_session_of_the_browser(any_site: Site,
     assert len(await shop.manager.sessions_of("bob")) == 1
 
 
+@pytest.mark.parametrize("catches", [True, False])
+async def test_a_refused_login_leaves_what_the_same_request_had_saved(site: Site, catches: bool) -> None:
+    """A login that was saved, before one as somebody else that is refused, stands: its id goes out with the answer."""
+    shop = site.worker(policy=ONE)
+    await site.browser().login(shop, "bob")
+
+    async def handler(session: Session) -> None:
+        session.login("ann")
+        await session.save()
+        if catches:
+            await _caught(session)
+        else:
+            session.login("bob")
+
+    browser = site.browser()
+    assert (await browser.ask(shop, handler)).status == (200 if catches else 409)
+    assert (await browser.ask(shop, look)).result == "ann"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+@pytest.mark.parametrize("change", ["regenerate", "login again", "login as another"])
+async def test_a_request_that_fails_leaves_nothing_of_a_session_that_it_began(site: Site, change: str) -> None:
+    """Neither what it saved first nor what it saved under another id: no browser has either."""
+    shop = site.worker()
+
+    async def handler(session: Session) -> None:
+        session.login("ann")
+        await session.save()
+        if change == "regenerate":
+            session.regenerate()
+        else:
+            session.login("bob" if change == "login as another" else "ann")
+        await session.save()
+        raise ZeroDivisionError
+
+    assert (await site.browser().ask(shop, handler)).status == 500
+    assert [*await shop.manager.sessions_of("ann"), *await shop.manager.sessions_of("bob")] == []
+
+
+async def test_a_login_after_one_that_was_void_ends_what_the_browser_had(site: Site) -> None:
+    """The id that a request came with is dead after its login, whatever came of another one in between."""
+    shop = site.worker()
+    browser = await site.browser().login(shop, "bob")
+    thief = browser.copy()
+
+    async def handler(session: Session) -> None:
+        session.login("ann")
+        await shop.manager.revoke_all("ann")
+        await session.save()
+        assert session.subject is None
+        session.login("bob")
+
+    assert (await browser.ask(shop, handler)).status == 200
+    assert (await browser.ask(shop, look)).result == "bob"
+    assert (await thief.ask(shop, look)).result is None
+    assert len(await shop.manager.sessions_of("bob")) == 1
+
+
 async def test_a_handler_that_catches_the_refusal_goes_on_with_the_old_session(site: Site) -> None:
     """After ``save`` raised within ``try`` the session is the one of before, and its user is still logged in."""
     shop = site.worker(policy=ONE)

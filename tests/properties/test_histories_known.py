@@ -109,6 +109,43 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "two cookies and a login": Known((by(0, "login:ann"), by(1, "login:bob"), by(0, "login:ann", also=1))),
     "two cookies and a logout": Known((by(0, "login:ann"), by(1, "login:bob"), by(0, "logout", also=1))),
+    # what a request loses with its session, its process or its time
+    "a request that fails, and dies when it has carried back what it saved": Known(
+        (
+            by(0, "nest"),
+            Act(steps=("single", "regenerate", "save"), ends="answers 500", alone=True, faults={3: "cut after"}),
+        )
+    ),
+    "what a lost session had handed out": Known(
+        (by(0, "nest"), by(0, "restart"), by(0, "hold", "save", "push", "login:bob", stale=1))
+    ),
+    "a login that is saved, and then one for which there is no room": Known(
+        (by(1, "login:bob"), by(0, "login:ann", "save", "login:bob"), by(2, "login:ann")),
+        Rules(max_sessions=1, refuses=True),
+    ),
+    "a login after one that was revoked before it was saved": Known(
+        (by(0, "login:bob"), by(0, "login:ann", "save", "login:bob"), Act("spare:ann")),
+        Rules(max_sessions=1, refuses=True),
+    ),
+    "a session that is saved twice, with another id, and fails": Known(
+        (by(0, "login:ann", "save", "regenerate", "save", ends="answers 500"),)
+    ),
+    "a login in which its session reaches a deadline": Known(
+        (
+            by(0, "login:bob"),
+            by(0, "append", "expire", "recent"),
+            Act(steps=("append",)),
+            Act(steps=("login:bob", "long", "recent")),
+        )
+    ),
+    "a login that takes hours, beside another, and a sweep": Known(
+        (by(0, "nest"), by(0, "login:ann"), Act(steps=("tagged:ann",)), Act("half"), Act("sweep")),
+        Rules(max_sessions=1),
+    ),
+    "a login with a renewed id after its grace": Known(
+        (by(0, "login:ann"), operator("tick"), by(0), by(0), operator("tick"), by(0, "login:ann", stale=1)),
+        Rules(max_sessions=1, refuses=True, renews=True),
+    ),
     # clocks of two hosts
     "a revocation by a host that is behind": Known(
         (by(0, "login:ann"), operator("revoke_all:ann", worker=1)), Rules(skew=(20_000, 0))
@@ -148,7 +185,23 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a cookie login after a revocation": Known(
         (operator("revoke_all:ann", worker=1), by(0, "login:ann")), Rules(mode="epoch", skew=(0, 20_000))
     ),
+    "an expired cookie beside another one of its subject": Known(
+        (
+            by(0, "login:ann"),
+            operator("expiry"),
+            by(1, "login:ann"),
+            by(1, "read", also=0),
+            operator("revoke_all:ann"),
+        ),
+        Rules(mode="epoch"),
+    ),
     # sessions of another library
+    "an old session that is saved by a request that fails": Known(
+        (by(0, "set"), Act(steps=("both", "login:ann"), ends="raises"), by(0, "count")), Rules(imports=True)
+    ),
+    "an old session that is saved by a request whose store then fails": Known(
+        (by(0, "set"), Act(steps=("append", "save", "twin"), faults={5: "fails twice"})), Rules(imports=True)
+    ),
     "an old session after a revocation": Known((operator("revoke_all:ann"), by(0, "set")), Rules(imports=True)),
     "an old session that is moved twice": Known((by(0, "set"), by(0, "logout"), by(0, "set")), Rules(imports=True)),
     "a copy of an old cookie after a login": Known(

@@ -57,6 +57,16 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "a logout and a login in one request, after a login with the id before two logouts": Known(
+        (
+            by(1, "login:ann"),
+            by(0, "nest"),
+            by(0, "login:ann", "restart"),
+            by(0, "login:ann", stale=1),
+            by(0, "restart", "login:ann", stale=1),
+        ),
+        Rules(max_sessions=2),
+    ),
     "a login with an id that has ended long ago": Known(
         (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann"), operator("tick"), by(1, "tagged:ann", stale=1)),
         Rules(max_sessions=2, renews=True),

@@ -11,6 +11,7 @@ import pytest
 
 from limpet import SessionManager, SessionPolicy
 from limpet._core.session import Session
+from limpet._wire.marks import tombstone
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Finding, Plan, Rules, examine
@@ -33,6 +34,17 @@ class _AlwaysAbsent(MemoryStore):
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         return ABSENT
+
+
+class _TakesAllForTaken(MemoryStore):
+    """Says of what is not there that it was logged out just now, once anything was kept."""
+
+    async def load(self, key: str) -> Record | None:
+        there = await super().load(key)
+        if there is None and self._records:
+            (one, *_) = self._records.values()
+            return tombstone("logout", one.accessed, None)
+        return there
 
 
 class _KeepsNoNotes(MemoryStore):
@@ -58,11 +70,38 @@ class _SavesAtTheEnd(Session):
         pass
 
 
+class _MergesNoLists(Session):
+    """What others have added to a list meanwhile is lost when this one is saved."""
+
+    async def save(self) -> None:
+        log = list(self.get("log", ()))
+        await self.refresh()
+        self["log"] = log
+        await super().save()
+
+
+class _ForgetsItsLog(Session):
+    """A login leaves the log behind, and takes the rest along."""
+
+    def login(self, subject: str, **how: Any) -> None:
+        self.pop("log", None)
+        super().login(subject, **how)
+
+
 class _HandsOutCopies(Session):
     """What is added to a container that it handed out is lost."""
 
     def __getitem__(self, key: str) -> Any:
         return deepcopy(super().__getitem__(key))
+
+
+def _never_idle(*settings: Any, policy: SessionPolicy, **more: Any) -> SessionManager:
+    return SessionManager(*settings, policy=replace(policy, idle_timeout=None), **more)
+
+
+def _one_session_more(*settings: Any, policy: SessionPolicy, **more: Any) -> SessionManager:
+    assert isinstance(policy.max_sessions, int)
+    return SessionManager(*settings, policy=replace(policy, max_sessions=policy.max_sessions + 1), **more)
 
 
 def _one_session_less(*settings: Any, policy: SessionPolicy, **more: Any) -> SessionManager:
@@ -83,6 +122,7 @@ class Fault:
 
 
 LIMIT: Final = Rules(max_sessions=2)
+OLD: Final = Rules(imports=True)
 
 FAULTS: Final[Mapping[str, Fault]] = {
     "a job is no use: a session that one keeps alive": Fault(
@@ -139,6 +179,69 @@ FAULTS: Final[Mapping[str, Fault]] = {
         (by(0, "nest"), by(0, "regenerate"), by(0, "tagged:ann", "save", ends="answers 500")),
         Rules(mode="denylist"),
         store=_KeepsNoNotes,
+    ),
+    "a process can die after it moved an old session: one that died before that has moved nothing": Fault(
+        "nobody ended it",
+        (Act(steps=("set",), alone=True, faults={5: "cut before"}, last_write=5), by(0, "read")),
+        OLD,
+        store=_TakesAllForTaken,
+    ),
+    "an old session that is saved in a request that fails is lost with it: the request does not fail": Fault(
+        "does not find", (by(0, "both", "login:ann"),), OLD, make=with_sessions(_ForgetsAtLogin)
+    ),
+    "what ended long ago can be swept in a login: the login was over": Fault(
+        "2 sessions, and 1 are allowed",
+        (by(0, "login:ann"), by(1, "login:ann"), operator("half"), operator("sweep")),
+        Rules(max_sessions=1),
+        make=_one_session_more,
+    ),
+    "what an id had led to is forgotten after a minute: a logout beside a new id": Fault(
+        "had ended",
+        (by(0, "login:ann"), by(0, "regenerate"), Act(steps=("logout",))),
+        make=BROKEN_MANAGERS["logs nobody out"],
+    ),
+    "a list that is removed is not merged: it is not removed": Fault(
+        "does not find",
+        (by(0, "append"), Act(steps=("append", "save")), Act(steps=("append", "save"))),
+        make=with_sessions(_MergesNoLists),
+    ),
+    "a login with a tag is void once its tag is revoked: it has no tag": Fault(
+        "logged in, which is void",
+        (by(0, "login:bob", "both"), operator("revoke_tag")),
+        store=_AlwaysAbsent,
+    ),
+    "a record can be there for a moment beside a revocation: nothing was revoked": Fault(
+        "there is room",
+        (by(0, "login:ann"), Act(steps=("regenerate",)), Act(actor=1, steps=("login:ann",))),
+        Rules(max_sessions=2, refuses=True),
+        make=_one_session_less,
+    ),
+    "a session can reach a deadline in a login, which takes half of it along: no time has passed": Fault(
+        "does not find",
+        (by(0, "append", "expire", "recent"), by(0, "login:bob"), by(0, "append", "recent"), by(0, "login:bob")),
+        make=with_sessions(_ForgetsItsLog),
+    ),
+    "all cookies of a subject can have one name: one that has expired opens alone": Fault(
+        "nobody has used",
+        (by(0, "login:ann"), operator("expiry"), by(0, "read")),
+        Rules(mode="epoch"),
+        make=_never_idle,
+    ),
+    "a renewed id says nothing after its grace: within it there is room": Fault(
+        "there is room",
+        (by(0, "nest"), operator("tick"), by(0, "read"), by(0, "login:ann", stale=1)),
+        Rules(max_sessions=1, refuses=True, renews=True),
+        make=_one_session_less,
+    ),
+    "a failing request that dies can have carried back what it saved: one that did not fail": Fault(
+        "no browser has",
+        (by(0, "nest"), Act(steps=("single", "regenerate", "save"), alone=True, faults={1: "cut after"})),
+        make=BROKEN_MANAGERS["keeps its id"],
+    ),
+    "what a lost session had handed out is lost with it: it is not lost": Fault(
+        "does not find",
+        (by(0, "nest"), by(0, "hold", "save", "push", "login:bob")),
+        make=with_sessions(_HandsOutCopies),
     ),
 }
 

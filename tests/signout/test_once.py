@@ -70,7 +70,7 @@ async def test_a_use_that_broke_off_can_be_tried_again(store: Store, clock: Fake
 async def test_it_is_remembered_for_as_long_as_it_would_be_accepted(
     clock: FakeClock, claims: dict[str, Any], seconds: int
 ) -> None:
-    """To its end, or to the oldest age; and no longer, so that the store does not grow."""
+    """To its end, or to the oldest age; and not for long after it, so that the store does not grow."""
     manager = SessionManager("memory:", dev=False, clock=clock)
     async with async_client(SignOut(manager, issuer()).asgi) as provider:
         form = {"logout_token": logout_token(jti="1", **claims)}
@@ -81,6 +81,9 @@ async def test_it_is_remembered_for_as_long_as_it_would_be_accepted(
         clock.advance(seconds - 1)
         assert (await provider.post("/back-channel", data=form)).status_code == 400
         clock.advance(2)
+        await manager.sweep()  # by a host whose clock may be ahead: on another one it is not time yet
+        assert await manager.engine.storage.load(marks.mark_key("jti", ISSUER, "1")) == mark
+        clock.advance(300)
         await manager.sweep()
         assert await manager.engine.storage.load(marks.mark_key("jti", ISSUER, "1")) is None
         assert (await provider.post("/back-channel", data=form)).status_code == 400  # too old by now

@@ -33,7 +33,7 @@ async def fill(site: Site, count: int) -> list[str]:
     for start in range(0, count, 1_000):
         chunk = list(enumerate(raws[start : start + 1_000], start))
         records = [
-            Record(new_version(), payload, now, now - 1 if number % 2 else now + HOUR, None) for number, _ in chunk
+            Record(new_version(), payload, now, now - HOUR if number % 2 else now + HOUR, None) for number, _ in chunk
         ]
         await asyncio.gather(
             *(

@@ -39,7 +39,6 @@ S = TypeVar("S", bound=Renewable)
 
 _FIRST: Final = 0.005  # seconds of the first wait; each is half as long again as the one before
 _LONGEST: Final = 0.1
-_SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
 
 
 async def acquire(engine: Context, key: str, life: float, wait: float) -> int | None:
@@ -56,7 +55,7 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
     while True:
         now = engine.clock()
         until = now + round(life * 1000)
-        mine = Record(tokens.new_version(), marks.write({"until": until, "life": life}), now, until + _SKEW)
+        mine = Record(tokens.new_version(), marks.write({"until": until, "life": life}), now, until + marks.SKEW)
         met = await engine.storage.create(key, mine, insist=True)
         if met is None:
             engine.watch.forget(key)
@@ -81,7 +80,7 @@ def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: floa
         held_for = life
     if engine.watch.unchanged_for(key, there.version) >= held_for:
         return True
-    return now >= int(facts.get("until", 0)) + _SKEW
+    return now >= int(facts.get("until", 0)) + marks.SKEW
 
 
 async def release(engine: Context, key: str, version: int) -> bool:

@@ -220,19 +220,22 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
     raise StoreUnavailable("an earlier login was written to so often meanwhile that it could not be ended: try again")
 
 
-async def succeed(engine: Context, state: SessionState, gone: Gone | None, now: int, own: str | None) -> None:
+async def succeed(
+    engine: Context, state: SessionState, gone: Gone | None, now: int, own: str | None, *, heir: bool = False
+) -> None:
     """Take the place of every earlier login from an id, and let its tombstone name this one.
 
     Args:
         gone: The tombstone that was found, or the note about an old token, which stays as long as it was to.
         own: The store key of this login.
+        heir: It took along what was there.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
     while gone is not None and gone.successor != own:
         others = await take_place(engine, state, gone, now, own)
-        grave = marks.tombstone("login", now, own, others)
+        grave = marks.tombstone("login", now, own, others, heir=heir)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
         met = await engine.storage.replace(gone.key, grave, gone.record.version)
         gone = marks.buried(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None
@@ -242,7 +245,7 @@ async def succeed_all(attempt: Attempt, done: str | None) -> None:
     """Take the place of every earlier login from the ids that a login came from.
 
     Args:
-        done: The store key of the one for which this is done.
+        done: The store key of the one for which this is done, as its session was carried over; None: there was none.
 
     Raises:
         StoreUnavailable: The store does not answer.
@@ -251,7 +254,8 @@ async def succeed_all(attempt: Attempt, done: str | None) -> None:
     keys = [key for key in places.ids_of(attempt.draft.lineage) if key != done]
     for key, record in zip(keys, await engine.storage.load_many(keys) if keys else (), strict=True):
         gone = None if record is None else marks.buried(key, record, engine.clock(), met_alive=True)
-        await succeed(engine, state, gone, attempt.now, own)
+        heir = gone is not None and gone.heir and done is not None
+        await succeed(engine, state, gone, attempt.now, own, heir=heir)
 
 
 def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:

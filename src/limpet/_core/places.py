@@ -7,7 +7,7 @@ lineage are two logins of one browser, and the two records of a session whose id
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core.state import LOGIN
@@ -110,25 +110,31 @@ def by_browser(sessions: Iterable[Kept]) -> list[list[Kept]]:
     return list(groups.values())
 
 
-async def reached(engine: Context, keys: Iterable[str | None]) -> dict[str, Record | None]:
-    """Return what lies under these keys, and under all that they led to by logins and other changes of an id."""
+async def reached(engine: Context, keys: Iterable[str | None], before: Sequence[str] = ()) -> dict[str, Record | None]:
+    """Return what lies under these keys, and under all that they led to by logins and other changes of an id.
+
+    Args:
+        before: Those of them that lead on only if they have ended so lately that this is known. The others are known to
+            have, and what came after them is younger, whatever the clocks of the hosts say that wrote it.
+    """
     there: dict[str, Record | None] = {}
     waiting = [key for key in dict.fromkeys(keys) if key is not None]
     for _ in range(_HOPS):
         if not waiting:
             break
         there.update(zip(waiting, await engine.storage.load_many(waiting), strict=True))
-        after = [key for name in waiting for key in _led_to(name, there[name], engine.clock())]
+        now = engine.clock()
+        after = [key for name in waiting for key in _led_to(name, there[name], now, known=name not in before)]
         waiting = [key for key in dict.fromkeys(after) if key not in there]
     return there
 
 
-def _led_to(key: str, record: Record | None, now: int) -> list[str]:
+def _led_to(key: str, record: Record | None, now: int, *, known: bool) -> list[str]:
     if record is None:
         return []
     if forward.is_forward(record.payload):
         return [forward.successor(record.payload)]
-    gone = marks.buried(key, record, now)
+    gone = marks.buried(key, record, now, met_alive=known)
     return [] if gone is None else [*gone.others, *([gone.successor] if gone.successor else [])]
 
 
@@ -146,9 +152,9 @@ async def of_this_browser(attempt: Attempt) -> Places:
     own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
     came = [key for key in own if key is not None]
     before = ids_of(draft.lineage)
-    if state.ended is not None and state.ended.record.subject == state.subject:
+    if state.ended is not None and state.ended.record.subject in (None, state.subject):
         before += ids_of(unpack(state.ended.record.payload, engine.serializer).lineage)
-    there = await reached(engine, [*came, *before])
+    there = await reached(engine, [*came, *before], [key for key in before if key not in came])
     now = engine.clock()
     known = [key for key in before if (record := there.get(key)) is not None and _has_moved(key, record, now)]
     late = gone if gone is not None or leaving is not None else attempt.replaces

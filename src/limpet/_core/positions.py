@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Positions", "names_of", "number_of", "subject_key"]
 
-_SKEW: Final = 300_000  # milliseconds by which wall clocks of two hosts may differ
 _KNOWN: Final = 20_000  # names whose marks a process remembers at most
 _FRESH: Final = 1_000_000_000  # nanoseconds for which a process relies on the journal that it read last
 _LIFE: Final = 400 * 86_400_000  # milliseconds that a mark is kept at least: no cookie lives longer
@@ -240,9 +239,9 @@ class Positions:
         apart = login_wall - stamp.get("wall", 0)
         if self._host and stamp.get("host") == self._host:
             on_this_clock = (login_at - stamp.get("mono", 0)) // 1_000_000
-            if not self._host.startswith("~") or abs(on_this_clock - apart) <= _SKEW:  # not from before a restart
+            if not self._host.startswith("~") or abs(on_this_clock - apart) <= marks.SKEW:  # not from before a restart
                 return bool(stamp.get("mono", 0) < login_at)
-        if abs(apart) > _SKEW:
+        if abs(apart) > marks.SKEW:
             return bool(apart > 0)
         raise SessionConflict("the login was revoked at the same time, or just before it: try again")
 
@@ -253,7 +252,7 @@ class Positions:
 
     def known_before(self, facts: Facts, wall: int) -> bool:
         """Tell whether a revocation certainly came before a session of another library began, by the wall clock."""
-        return wall - int(facts.get("wall", NEVER)) > _SKEW
+        return wall - int(facts.get("wall", NEVER)) > marks.SKEW
 
     # -- a revocation
 
@@ -322,7 +321,7 @@ class Positions:
         """Return what the journal says. One that is new, or damaged, begins with the time: above all that was lost."""
         facts, begins = {} if journal is None else marks.read(journal.payload), self._storage.clock()
         if facts is None:
-            begins += 2 * _SKEW  # hosts may differ by that, and others may have begun one with their time
+            begins += 2 * marks.SKEW  # hosts may differ by that, and others may have begun one with their time
             return {"seq": begins, "everyone": begins, "stamp": stamp}
         return {"seq": begins, **facts}
 

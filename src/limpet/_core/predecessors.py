@@ -46,7 +46,7 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         named, there = living
         now = engine.clock()
         if named.base is None or there.record.version == named.version:
-            grave = marks.tombstone(named.how, now, found.key)
+            grave = marks.tombstone(named.how, now, found.key, heir=named.base is not None)
             if await engine.storage.replace(there.key, grave, there.record.version) is None:
                 dead.add(named.key)
             continue

@@ -7,6 +7,7 @@ version that was read, by a tombstone or by a forward record; what was saved in 
 from __future__ import annotations
 
 import enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from limpet import events
@@ -38,8 +39,7 @@ class _Standing:
         assert state.read is not None
         self._state, self.read, self._flags = state, state.read, state.flags & (FORWARDED | REISSUE)
         self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage
-        self._leaving, self._created = state.leaving, state.created
-        self._out = None if self._leaving is None else state.out
+        self._leaving, self._created, self._out = state.leaving, state.created, state.out
 
     async def restore(self, attempt: Attempt) -> None:
         """Go back: nothing is handed out but what an earlier save made, and the new record is gone."""
@@ -84,7 +84,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     failure: BaseException | None = None
     try:
         if earlier is None:
-            state.leaving = Leaving(old, how, merges, {})
+            state.leaving = Leaving(old, how, merges, {}, state.created is not None)
         else:  # the id that was to change did not go out: what the browser has is the one before
             state.leaving = earlier._replace(
                 how="login" if flags & LOGIN else earlier.how, merges=merges and earlier.merges
@@ -105,7 +105,10 @@ async def move(attempt: Attempt, *, final: bool) -> None:
             state.read, state.out, state.leaving = old, None, earlier
         raise failure
     leaving = state.leaving
-    if not stands or leaving is None:  # revoked meanwhile
+    if not stands or leaving is None:  # revoked meanwhile: the browser keeps what it had, until another login
+        kept = old if earlier is None else earlier.read
+        contents = unpack(kept.record.payload, attempt.engine.serializer)
+        state.rivals = [Found(kept.raw, kept.key or "", kept.record, contents)]
         return await standing.drop_earlier(attempt)
     state.leaving = leaving._replace(increments=dict(leaving.named(attempt.increments).increments))
     if final:
@@ -136,7 +139,9 @@ async def abandon(engine: Context, state: SessionState) -> None:
         return
     state.out = state.line = None
     await engine.storage.try_to_drop(created)
-    state.read = None if leaving is None else leaving.read
+    state.read = None if leaving is None or leaving.fresh else leaving.read
+    if leaving is not None and leaving.fresh:
+        return await engine.storage.try_to_drop(leaving.read.key or "")
     if leaving is None or leaving.how != "regenerate" or made is None or leaving.read.key is None:
         return
     saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.read))
@@ -167,7 +172,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     leaving = leaving._replace(increments={})
     base = old.record.payload
     assert old.key is not None
-    grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
+    tomb = partial(marks.tombstone, leaving.how, attempt.now, heir=leaving.merges)
+    grave = tomb(attempt.stored().key)
     key, raw, version = old.key, old.raw, old.record.version
     while True:
         failure: StoreUnavailable | None = None
@@ -194,11 +200,12 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             key, version, again = found.key, found.record.version, True
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
-                grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, others)
+                grave = tomb(attempt.stored().key, others)
                 state.gone = None if state.subject is not None else state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]
-            mark = marks.tombstone(leaving.how, attempt.now, attempt.stored().key, after)
+            heir = leaving.merges and (found.how != "logout" or old.record.subject is None)
+            mark = tomb(attempt.stored().key, after, heir=heir)
             if await engine.storage.replace(key, mark, version) is None:
                 found, again = None, False
                 for key in after:  # its id was changed meanwhile: it is the same session
@@ -235,7 +242,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 conflict.ended_meanwhile(attempt)
                 return
             if not login:
-                grave = marks.tombstone(leaving.how, attempt.now, attempt.stored().key)
+                grave = tomb(attempt.stored().key)
         raw, key, version = found.raw, found.key, found.record.version
     if login and state.subject is None and state.gone is None:  # who logs in comes to light later: `logins.stay`
         state.gone = Gone(key, grave, leaving.how, attempt.stored().key)

@@ -165,12 +165,14 @@ class Leaving(NamedTuple):
         how: ``"login"`` or ``"regenerate"``.
         merges: What others save into it meanwhile is merged into the new record.
         increments: What was added to numbers since it was read, by key, and is saved under the new id.
+        fresh: An earlier save of this request made it, so that its id has not gone out either.
     """
 
     read: Read
     how: str
     merges: bool
     increments: dict[str, Any]
+    fresh: bool = False
 
     def named(self, increments: Mapping[str, Any]) -> Predecessor:
         """Return how the record of the new id names it, with what is added to numbers beside."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "SKEW",
     "TOMBSTONE_LIFE",
     "Facts",
     "Gone",
@@ -39,13 +40,14 @@ FORMAT: Final = b"N"
 """The first byte of such a record, where a session has its serializer's and a renewed id ``F``."""
 TOMBSTONE_LIFE: Final = 60_000
 """Milliseconds for which an id that the application replaced or ended can be told from one that never was."""
+SKEW: Final = 300_000
+"""Milliseconds by which clocks of two hosts may differ."""
 
 _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
-_SKEW: Final = 300_000  # milliseconds by which clocks of two hosts may differ
 _NUMBERS: Final = (
     *("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before"),
-    *("acts", "many"),
+    *("acts", "many", "heir"),
 )
 
 Facts: TypeAlias = dict[str, Any]
@@ -60,6 +62,7 @@ class Gone(NamedTuple):
         how: ``"login"``, ``"regenerate"`` or ``"logout"``.
         successor: The store key of the session that took its place, or None.
         others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
+        heir: What took its place took along what it held.
     """
 
     key: str
@@ -67,6 +70,7 @@ class Gone(NamedTuple):
     how: str
     successor: str | None
     others: tuple[str, ...] = ()
+    heir: bool = False
 
     def __repr__(self) -> str:
         """Name the session without its id."""
@@ -117,7 +121,7 @@ def read(payload: bytes) -> Facts | None:
     return facts if isinstance(others, list) and all(isinstance(other, str) for other in others) else None
 
 
-def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] = ()) -> Record:
+def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] = (), *, heir: bool = False) -> Record:
     """Return what is left under an id that the application replaced or ended.
 
     Args:
@@ -125,6 +129,7 @@ def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] =
         now: Milliseconds since 1970.
         successor: The store key of the session that took its place, or None.
         others: Those of earlier logins from the same id, of other subjects.
+        heir: That session took along what it held.
     """
     until = now + TOMBSTONE_LIFE
     facts: Facts = {"gone": until, "how": how}
@@ -132,6 +137,8 @@ def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] =
         facts["next"] = successor
     if others:
         facts["others"] = list(others)
+    if heir:
+        facts["heir"] = 1
     return Record(tokens.new_version(), write(facts), now, until)
 
 
@@ -146,9 +153,10 @@ def buried(key: str, record: Record, now: int, *, met_alive: bool = False) -> Go
     if facts is None or not facts.get("gone"):
         return None
     until: int = facts["gone"]
-    if not met_alive and not until - TOMBSTONE_LIFE - _SKEW <= now < until:
+    if not met_alive and not until - TOMBSTONE_LIFE - SKEW <= now < until:
         return None
-    return Gone(key, record, str(facts.get("how", "")), facts.get("next"), tuple(facts.get("others", ())))
+    others = tuple(facts.get("others", ()))
+    return Gone(key, record, str(facts.get("how", "")), facts.get("next"), others, bool(facts.get("heir")))
 
 
 async def amend(storage: Records, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:

@@ -110,8 +110,7 @@ class Enders:
 
     def was_cut(self, session: str) -> bool:
         """Tell whether what a session came from was ended meanwhile: then it holds only the keys that its login set."""
-        chain = self.families.chain(session)
-        return any(self.may(edge.parent, edge.mover.end, but=edge.mover) for edge in chain)
+        return any(self.may_be_over(edge.parent, edge.mover) for edge in self.families.chain(session))
 
     def is_full(self, visit: Visit, *, old: bool = False) -> bool:
         """Tell whether there can have been as many sessions of a subject as are allowed, without this browser's.
@@ -120,21 +119,18 @@ class Enders:
             old: The old session of a request is meant, and not its login.
         """
         families, makers = self.families, list[Visit]()
+        own = {families.session(token) for token in visit.tokens if visit.alive or not self.grace_is_over(token, visit)}
         subject = self.families.history.names["ann"] if old else visit.subject
         for session in families.sessions():
             made = families.made[session]
             if families.subject(session) != subject or made.sent >= visit.end:
                 continue
-            if session in families.presented(visit) or self.are_twins(visit, made):
+            if session in own or self.are_twins(visit, made):
                 continue
             known = [other for other in makers if made.tokens and other.tokens == made.tokens]
             if self.must(session, visit.sent) is None and not any(self.are_twins(made, other) for other in known):
                 makers.append(made)
-        lost = sum(
-            not there.sends and any(group.login == subject for group in there.groups)
-            for there in families.acts
-            if there is not visit and not isinstance(there.error, SessionLimitReached)
-        )
+        lost = sum(_is_lost(there, subject) for there in families.acts if there is not visit)
         lost += sum(
             there.imports and not there.out and there.sent < visit.end and visit.sent < there.end
             for there in families.acts
@@ -142,6 +138,12 @@ class Enders:
         )  # of an old session that two requests moved here, or that was logged out meanwhile
         lost += sum(self._leaves_one(there, visit, subject) for there in families.acts if there is not visit)
         return self.rules.max_sessions is not None and len(makers) + lost >= self.rules.max_sessions
+
+    def grace_is_over(self, token: str, visit: Visit) -> bool:
+        """Tell whether an id was renewed, and the new one has come back."""
+        others = [other for other in self.families.ids(self.families.session(token)) if other != token]
+        before = (there for there in self.families.history.visits if there.sent < visit.loaded and there is not visit)
+        return any(set(others) & set(there.tokens) for there in before)
 
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
         """Tell whether a change of id can have a new record for a moment, as an operator has ended the old one."""
@@ -282,6 +284,12 @@ class Enders:
         ticks = (there for there in self.families.acts if there.moves_the_clock)
         return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
 
+    def was_forgotten(self, visit: Visit) -> bool:
+        """Tell whether what ended during a request can have been swept before it was over: a minute had passed."""
+        sweeps = (there for there in self.families.acts if there.act.kind == "sweep")
+        near = (there for there in sweeps if visit.sent < there.end and there.sent < visit.end)
+        return any(there.until - visit.elapsed >= MINUTE for there in near)
+
     # -- what must have
 
     def must(self, session: str, by: int) -> Visit | None:
@@ -370,6 +378,13 @@ class Enders:
         if session in {edge.parent for edge in families.chain(met)}:
             return True
         return families.birth(session) is families.birth(met)  # another login is another lineage
+
+
+def _is_lost(visit: Visit, subject: str | None) -> bool:
+    """Tell whether a login of a subject may have left a session whose id was not answered."""
+    refused = isinstance(visit.error, SessionLimitReached)  # then it stands only if it was saved before another login
+    logins = (group for group in visit.groups if group.login == subject)
+    return not visit.sends and any(group.state == "saved" or not refused for group in logins)
 
 
 def _takes_effect(visit: Visit) -> bool:

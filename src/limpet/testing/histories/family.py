@@ -91,7 +91,11 @@ class Families:
             return None
         if len(visit.tokens) == 1:
             return visit.tokens[0]
-        return self._pids.get(str(visit.seen.public_id))
+        if self.history.rules.mode == "server":
+            return self._pids.get(str(visit.seen.public_id))
+        here = [each for each in visit.tokens if each in self.issuer and self.issuer[each].pid == visit.seen.public_id]
+        same = {self.session(token) for token in here}  # all cookies of a subject can have one public id
+        return here[0] if len(same) == 1 else None
 
     def session(self, token: str) -> str:
         """Return the name of the session that an id belongs to."""
@@ -191,9 +195,8 @@ class Families:
         if visit.out and (group.fresh or not last.fresh) and not over:
             return self.session(visit.out)
         before = visit.groups[: visit.groups.index(group) + 1]
-        lost = (
-            over or visit.died or any(each.state == "told" for each in visit.groups)
-        )  # and with it what was saved under a new id
+        told = any(each.state == "told" for each in visit.groups)
+        lost = over or told or (visit.died and not visit.failed)  # and with it what was saved under a new id
         if group.fresh or any(each.login or (lost and each.moves) for each in before):
             return None
         if visit.imports and visit.failed:

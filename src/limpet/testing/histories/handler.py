@@ -110,7 +110,7 @@ class Handler:
         """A handler can see that its session is gone, unless it has ended it itself and that is not saved yet."""
         if self.ending:
             return
-        self.lost = self.lost or (self.stored and self.session.public_id is None)
+        self._learn(self.stored and self.session.public_id is None)
         self.stored = self.session.public_id is not None
 
     async def saving(self, save: Any, group: Group, *, last: bool = False) -> None:
@@ -142,8 +142,13 @@ class Handler:
         told = self.lost or "WriteAfterEnd" in names or (gone and bool(names & VOID))
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
-        self.lost = self.lost or told
+        self._learn(told)
         self.ending = False
+
+    def _learn(self, lost: bool) -> None:
+        """Note that the session is gone, and with it the objects that it had handed out."""
+        self.lost = self.lost or lost
+        self.held = None if self.lost else self.held
 
     def bare(self, *, failed: bool) -> None:
         """Note whether the handler has emptied a session that nobody is logged in to, which ends it."""

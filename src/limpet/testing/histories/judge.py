@@ -104,18 +104,12 @@ class _Verdict:
                 continue
             if token == self.history.imported and self.rules.max_sessions is not None:
                 continue  # there may be no room for it
-            if self._grace_is_over(token, visit) or self.enders.deadline(session, visit):
+            if self.enders.grace_is_over(token, visit) or self.enders.deadline(session, visit):
                 continue
             if issuer.number < 0 and any(name == "LimitReached" for _, name in visit.events):
                 continue  # an old session counts as a login, and there was no room for it
             if not self.enders.may(session, visit.loaded, but=visit):
                 yield f"#{visit.number} finds nothing with the cookie of #{issuer.number}, and nobody ended it"
-
-    def _grace_is_over(self, token: str, visit: Visit) -> bool:
-        """Tell whether an id was renewed, and the new one has come back."""
-        others = [other for other in self.families.ids(self.families.session(token)) if other != token]
-        before = (there for there in self.history.visits if there.sent < visit.loaded and there is not visit)
-        return any(set(others) & set(there.tokens) for there in before)
 
     def what_is_read_was_written_here(self) -> Iterator[str]:
         """A session shows what was written into it, once; nothing of anybody else, and nothing that was refused."""
@@ -138,16 +132,8 @@ class _Verdict:
             yield f"#{visit.number} finds {atom} of #{writer.number}, which is {group.state}"
         elif home is None and not writer.sends:
             yield f"#{visit.number} finds {atom}, which #{writer.number} put into a session that no browser has"
-        elif (home is None or self.families.kin(home) != self.families.kin(session)) and not self._is_heir(
-            session, writer
-        ):
+        elif home is None or self.families.kin(home) != self.families.kin(session):
             yield f"#{visit.number} finds {atom} of #{writer.number}, whose session is another"
-
-    def _is_heir(self, session: str, writer: Visit) -> bool:
-        """Tell whether a session is of who logged in as the subject of an old one, as it was moved here by another."""
-        imported, login = self.history.imported, self.families.birth(session)
-        both = imported in login.tokens and imported in writer.tokens and writer.imports
-        return both and imported is not None and self.families.subject(session) == self.families.subject(imported)
 
     def what_was_saved_is_there(self) -> Iterator[str]:
         """What was acknowledged is there, all of it, unless it was deleted."""
@@ -185,10 +171,10 @@ class _Verdict:
         moved = any(each.moves for each in writer.groups[: at + 1])
         if moves_later and (moved or group.fresh) and self.enders.voids(writer, writer.subject or ""):
             return False  # what it was saved in first can have been ended before it went out
-        before = moves_later and not moved and not group.fresh  # it was saved under the old id
+        before = moves_later and not moved and not group.fresh and not writer.imports  # it was saved under the old id
         home = self.families.met(writer) if before else self.families.home(writer, group)
-        if home is None:
-            return False
+        if home is None or (writer.imports and writer.error is not None):
+            return False  # the id of what an old session became would go out with the error, which is lost here
         if home == session:
             return True
         for edge in self.families.chain(session):
@@ -262,10 +248,12 @@ class _Verdict:
     def limits_hold(self) -> Iterator[str]:
         """No subject has more sessions than allowed, once all is quiet."""
         limit = self.rules.max_sessions
-        if limit is not None and not self.history.faulty and not self.rules.forgets:
-            for subject, there in self._usable().items():
-                if subject is not None and len(there) > limit:
-                    yield f"{subject} has {len(there)} sessions, and {limit} are allowed"
+        if limit is None or self.history.faulty or self.rules.forgets:
+            return
+        for subject, there in self._usable().items():
+            logins = (visit for visit in self.families.acts if any(g.login == subject for g in visit.groups))
+            if subject is not None and len(there) > limit and not any(map(self.enders.was_forgotten, logins)):
+                yield f"{subject} has {len(there)} sessions, and {limit} are allowed"
 
     def locks_have_one_holder(self) -> Iterator[str]:
         """Nobody holds a lock while another does."""
