@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Page
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from limpet import events
-from limpet.adapters.starlette import SessionMiddleware, get_session
-from tests.browser.test_bound import PROOF, World, bound_page, profiles, shown, world
+from limpet.adapters.starlette import get_session
+from tests.browser.test_bound import PROOF, World, bound_page, profiles, shown
+from tests.security.web import served
 
-__all__ = ["profiles", "world"]
+__all__ = ["profiles"]
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +29,14 @@ _TALK = """() => {
     };
     open();
 }"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return an application that runs, with a socket."""
+    found = World(tmp_path, WebSocketRoute("/talk", talk), close_sockets=0.1)
+    with served(found.app, **found.tls) as found.port:
+        yield found
 
 
 async def talk(socket: WebSocket) -> None:
@@ -45,9 +54,6 @@ async def said(page: Page, count: int) -> Any:
 
 
 async def test_a_socket_that_was_closed_comes_back_with_a_proof(world: World, profiles: Any) -> None:
-    sessions = Middleware(SessionMiddleware, world.manager, close_sockets=0.1)
-    talking = Starlette(routes=[*world.app.routes, WebSocketRoute("/talk", talk)], middleware=[sessions])
-    world.app.middleware_stack = talking
     page = await bound_page(world, profiles)
     assert await shown(page, world.url("/me")) == '"ann"'
     await page.evaluate(_TALK)
