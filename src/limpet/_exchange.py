@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from limpet._caching import mark_response
 from limpet._core.engine import Engine
 from limpet._core.session import Session, state_of
-from limpet._core.state import ACCESSED, ENDED, EXPOSED, OVER, PASSIVE, STARTED, WRITTEN
+from limpet._core.state import ACCESSED, ENDED, EXPOSED, LAPSED, OVER, PASSIVE, STARTED, WRITTEN
 from limpet._serving import hand_out
 from limpet.errors import (
     LimpetError,
@@ -245,7 +245,8 @@ class Socket(Exchange):
                 continue
             if over and not self._gone:
                 self._cut = self._gone = True
-                await self._send({"type": "websocket.close", "code": _SESSION_ENDED, "reason": "the session has ended"})
+                why = "its device is to be proven again" if state.flags & LAPSED else "the session has ended"
+                await self._send({"type": "websocket.close", "code": _SESSION_ENDED, "reason": why})
             if over:
                 return
 

@@ -29,6 +29,8 @@ class SessionInfo:
         acr: How sure it was of who logged in, as it said.
         amr: By what they logged in, as it said.
         bound: It is bound to its device (`limpet.bound`).
+        algorithm: With what that device signs, such as ``ES256``.
+        proven_at: When it was proven last.
         current: It is the session that was given as ``current``.
     """
 
@@ -46,4 +48,6 @@ class SessionInfo:
     acr: str | None = None
     amr: tuple[str, ...] = ()
     bound: bool = False
+    algorithm: str | None = None
+    proven_at: datetime | None = None
     current: bool = False

@@ -25,6 +25,7 @@ from limpet._detached import is_key, open_session
 from limpet._listing import Kept
 from limpet._session_info import SessionInfo
 from limpet._wire import marks, tokens
+from limpet._wire.facts import proven
 from limpet._wire.record import Contents, Found, pack
 from limpet.contract import NEVER, Record, Scans, supports
 from limpet.devices import summary
@@ -194,6 +195,7 @@ class Directory:
                 "acr": kept.contents.level,
                 "amr": list(kept.contents.methods),
                 "device": dict(kept.contents.device),
+                "bound": dict(kept.contents.bound or {}),
                 "data": kept.contents.data,
             }
             for kept in await listing.live(self._engine, subject)
@@ -344,6 +346,7 @@ class Directory:
         accessed = max(record.accessed, used) if kept.key == own else record.accessed
         limit = plan.deadline(contents, accessed, self._engine.policy)
         agent = contents.device.get("agent")
+        proof = proven(contents.bound)
         return SessionInfo(
             public_id=kept.key,
             subject=record.subject,
@@ -358,7 +361,9 @@ class Directory:
             tags=dict(contents.tags),
             acr=contents.level,
             amr=tuple(contents.methods),
-            bound=contents.bound is not None and "at" in contents.bound,
+            bound=proof is not None,
+            algorithm=None if proof is None else proof[0],
+            proven_at=None if proof is None else _moment(proof[1]),
             current=kept.key == own,
         )
 

@@ -64,10 +64,11 @@ class Site:
     store: Any = "memory:"
     allow: Allow = field(default=lambda request: request.headers.get("x-role") == "operator")
     show_values: bool = False
+    bound: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
-        self.manager = SessionManager(self.store, secret=SECRET, devices=True, clock=self.clock)
+        self.manager = SessionManager(self.store, secret=SECRET, devices=True, bound=self.bound, clock=self.clock)
         self.admin = Admin(self.manager, allow=self.allow, show_values=self.show_values)
         self.app = Starlette(
             routes=[

@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from limpet import SessionManager, events
 from limpet.adapters.starlette import SessionMiddleware, get_session
@@ -62,7 +62,7 @@ async def link(request: Request) -> Response:
 class World:
     """An application over TLS, and what happened in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: BaseRoute, close_sockets: float | None = None) -> None:
         made = trustme.CA().issue_cert(APP, ELSEWHERE)
         made.private_key_pem.write_to_path(folder / "key.pem")
         for blob in made.cert_chain_pems:
@@ -76,7 +76,8 @@ class World:
         self.happened: list[Any] = []
         self.manager.listen(self.happened.append)
         routes = [Route(f"/{each.__name__}", each) for each in (login, logout, me, link)]
-        self.app = Starlette(routes=routes, middleware=[Middleware(SessionMiddleware, self.manager)])
+        sessions = Middleware(SessionMiddleware, self.manager, close_sockets=close_sockets)
+        self.app = Starlette(routes=[*routes, *more], middleware=[sessions])
         self.port = 0
 
     def count(self, kind: type) -> int:

@@ -23,6 +23,10 @@ class Binder(Protocol):
         """Tell whether a request may use a session: it is bound to no device, or comes from the right one."""
         ...
 
+    def lacks(self, found: Found, headers: Sequence[Header]) -> str | None:
+        """Return what a request lacks to use a session, without telling of it; None: nothing."""
+        ...
+
     def headers(self, state: SessionState, prefix: str) -> list[Header]:
         """Return the headers by which a response asks the browser to bind a session, or to prove its device."""
         ...

@@ -15,6 +15,7 @@ from limpet._core.state import (
     DISPLACED,
     ENDED,
     FORWARDED,
+    LAPSED,
     OVER,
     PASSIVE,
     READY,
@@ -116,6 +117,8 @@ async def _keep_for_this_request(engine: Context, state: SessionState) -> None:
 async def is_live(engine: Context, state: SessionState) -> bool:
     """Return whether the store still has a session that was loaded, and its deadlines have not passed.
 
+    One that is bound to a device lives no longer for a request than the proof that the request came with.
+
     Raises:
         StoreUnavailable: The store does not answer.
     """
@@ -133,6 +136,9 @@ async def is_live(engine: Context, state: SessionState) -> bool:
     if found.forwarded and state.read is read:  # so that a long-lived socket never has many renewals to follow
         state.read = read._replace(raw=found.raw, key=found.key)
         state.flags |= FORWARDED | REISSUE
+    if engine.binder is not None and engine.binder.lacks(found, state.headers) is not None:
+        state.flags |= LAPSED
+        return False
     return True
 
 

@@ -382,6 +382,8 @@ class Session(SessionMapping):
     async def is_live(self) -> bool:
         """Ask the store whether the session still exists: False once it expired or anybody ended it.
 
+        Also False once the proof ran out with which the request came, where sessions are bound to their devices.
+
         Raises:
             StoreUnavailable: The store does not answer.
         """

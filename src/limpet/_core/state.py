@@ -33,6 +33,7 @@ __all__ = [
     "FAILED",
     "FORWARDED",
     "FROZEN",
+    "LAPSED",
     "LOGIN",
     "OFFERS",
     "OPEN",
@@ -135,6 +136,8 @@ OFFERS: Final = 2097152
 """A login was noted that the browser is to bind to its device, which the response asks of it."""
 UNPROVEN: Final = 4194304
 """The session that was presented is bound to a device, and the request did not show that it comes from there."""
+LAPSED: Final = 8388608
+"""The proof of its device that the request came with has run out since."""
 
 
 class Read(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["are_words", "is_binding", "is_text"]
+__all__ = ["are_words", "is_binding", "is_text", "proven"]
 
 _KINDS: Final[Mapping[str, type]] = {
     "id": str,
@@ -31,6 +31,14 @@ def is_binding(bound: dict[str, Any]) -> bool:
     """
     known = all(type(value) is _KINDS.get(name) for name, value in bound.items())
     return known and all(name in bound for name in (_KEYED if "key" in bound else _ASKED))
+
+
+def proven(bound: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    """Return with which algorithm the device of a session was proven last, and when; None: it is bound to none.
+
+    A device that has registered and has given no proof yet binds nothing.
+    """
+    return None if bound is None or "at" not in bound else (bound["alg"], bound["last"])
 
 
 def is_text(labels: dict[str, Any]) -> bool:

@@ -99,14 +99,17 @@ class Guard:
 
     def admits(self, found: Found, headers: Sequence[Header]) -> bool:
         """Tell whether a request may use a session: it is bound to no device, or comes from the right one."""
-        bound = found.contents.bound
-        if bound is None or not self._counts(bound, found):
-            reason = "unbound" if self._is_overdue(found) else None
-        else:
-            reason = self._lacks(bound, headers)
+        reason = self.lacks(found, headers)
         if reason is not None:
             self._engine.emit(events.DeviceUnproven, found.key, subject=found.record.subject, reason=reason)
         return reason is None
+
+    def lacks(self, found: Found, headers: Sequence[Header]) -> str | None:
+        """Return what a request lacks to use a session, without telling of it; None: nothing."""
+        bound = found.contents.bound
+        if bound is None or not self._counts(bound, found):
+            return "unbound" if self._is_overdue(found) else None
+        return self._wrong(bound, headers)
 
     def headers(self, state: SessionState, prefix: str) -> list[Header]:
         """Return the headers by which a response asks the browser to bind a session, or to prove its device."""
@@ -146,7 +149,7 @@ class Guard:
             return False
         return policy.wants(Login(found.record.subject, contents.remember, contents.tags))
 
-    def _lacks(self, bound: dict[str, Any], headers: Sequence[Header]) -> str | None:
+    def _wrong(self, bound: dict[str, Any], headers: Sequence[Header]) -> str | None:
         """Return what is wrong with the proof that a request brings for a bound session; None: nothing."""
         now, policy, reason = self._engine.clock(), self.policy, "missing"
         for value in find(headers, self._name):

@@ -21,6 +21,7 @@ import click
 
 from limpet import SessionManager, environment
 from limpet._wire import forward, marks
+from limpet._wire.facts import proven
 from limpet._wire.record import SEALED, Contents, CorruptPayload, unpack
 from limpet.cli._files import missing_file
 from limpet.cli.group import Failure
@@ -230,6 +231,7 @@ def facts(key: str, record: Record) -> dict[str, Any]:
     if is_sealed(record):
         known["sealed"] = True
     if contents is not None:
+        proof = proven(contents.bound)
         known |= {
             "created": moment(contents.created),
             "authenticated": None if contents.authenticated is None else moment(contents.authenticated),
@@ -239,6 +241,9 @@ def facts(key: str, record: Record) -> dict[str, Any]:
             "tags": dict(contents.tags),
             "acr": contents.level,
             "amr": list(contents.methods),
+            "bound": proof is not None,
+            "algorithm": None if proof is None else proof[0],
+            "proven": None if proof is None else moment(proof[1]),
             "keys": sorted(contents.data),
         }
     return known

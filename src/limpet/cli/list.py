@@ -52,7 +52,7 @@ class _Found(NamedTuple):
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @json_option
 def command(store: str | None, subject: str | None, limit: int, sort: str, reverse: bool, as_json: bool) -> None:
-    """List live sessions: public id, last use, subject, device. No values.
+    """List live sessions: public id, last use, subject, device, and whether it is bound to that. No values.
 
     A public id is good for `show` and `revoke`, and useless as a cookie; its first eight digits are what logs show.
     All sessions are read, page by page, to find the first ones and to count the rest. How many there are beside those
@@ -77,9 +77,8 @@ def _table(sessions: list[dict[str, Any]]) -> list[str]:
     rows = [("PUBLIC ID", "LAST USED", "SUBJECT", "DEVICE")] if sessions else []
     for one in sessions:
         who = one["subject"] if one["subject"] is not None else "(nobody)"
-        rows.append(
-            (one["public_id"], one["last_seen"], who, "(sealed)" if one.get("sealed") else one.get("device", ""))
-        )
+        device = "(sealed)" if one.get("sealed") else one.get("device", "")
+        rows.append((one["public_id"], one["last_seen"], who, f"{device} (bound)" if one.get("bound") else device))
     widths = [max((len(row[at]) for row in rows), default=0) for at in range(4)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

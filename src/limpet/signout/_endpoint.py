@@ -19,6 +19,7 @@ from limpet.signout import _doors as doors
 from limpet.signout import _once as once
 from limpet.signout import _subjects as subjects
 from limpet.signout._answers import Answer, Question
+from limpet.signout._envelopes import private_keys
 from limpet.signout._issuers import Issuer
 from limpet.signout._keys import KeyRing
 from limpet.signout._names import is_name
@@ -58,7 +59,10 @@ class SignOut:
             raise ConfigurationError("sessions in cookies have no tags: give each Issuer sid_tag=None")
         _check_apart(issuers)
         self._manager = manager
-        self._trusted = [Trusted(issuer, KeyRing(issuer, manager)) for issuer in issuers]
+        self._trusted = [
+            Trusted(each, KeyRing(each, manager), () if each.decrypt_with is None else private_keys(each.decrypt_with))
+            for each in issuers
+        ]
 
     async def asgi(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request: an ASGI application, to be mounted."""

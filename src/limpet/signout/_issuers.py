@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
@@ -51,6 +51,8 @@ class Issuer:
             other tokens.
         authorization: The value of the ``Authorization`` header that it sends with events, and with revocations in
             place of a signed token.
+        decrypt_with: Your private keys, as a JSON Web Key Set, where it encrypts its tokens for you; several while you
+            change them. What is inside has to be signed all the same. None: it encrypts none.
 
     Raises:
         ConfigurationError: A setting cannot work; the message names the cure.
@@ -67,6 +69,7 @@ class Issuer:
     max_age: timedelta = timedelta(days=7)
     untyped: bool = False
     authorization: str | None = None
+    decrypt_with: Jwks | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.issuer, str) or not self.issuer:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from joserfc import jws
 from joserfc.errors import JoseError
 
+from limpet.signout._envelopes import PrivateKeys, opened
 from limpet.signout._issuers import Issuer
 from limpet.signout._keys import KeyRing
 from limpet.signout._refused import Refused
@@ -18,15 +19,17 @@ from limpet.signout._refused import Refused
 __all__ = ["Token", "Trusted", "verify"]
 
 MAX_BYTES: Final = 65_536
+_ENCRYPTED_DOTS: Final = 4  # RFC 7516, section 7.1
 _HEADER_BYTES: Final = 8_192
 _SIGNATURE_BYTES: Final = 2_048  # of an RSA key with 8,192 bits
 
 
 class Trusted(NamedTuple):
-    """An issuer and its keys."""
+    """An issuer, its keys, and ours for what it encrypts."""
 
     issuer: Issuer
     keys: KeyRing
+    ours: PrivateKeys = ()
 
 
 class Token(NamedTuple):
@@ -47,7 +50,7 @@ async def verify(token: str, trusted: Sequence[Trusted], types: Sequence[str], *
     """Return what a token says, after its type, its issuer and its signature were looked at.
 
     Args:
-        token: A JWS in its compact form.
+        token: A JWS in its compact form, or one that is encrypted (RFC 7519, appendix A.2).
         trusted: The issuers that may send it.
         types: What its header may say in ``typ``.
         untyped: An issuer may say that its tokens have no type (`Issuer.untyped`).
@@ -55,6 +58,8 @@ async def verify(token: str, trusted: Sequence[Trusted], types: Sequence[str], *
     Raises:
         Refused: It is none of theirs.
     """
+    if token.count(".") == _ENCRYPTED_DOTS and len(token) <= MAX_BYTES and token.isascii():
+        token = _inside(token, trusted)
     parts = token.split(".")
     if len(token) > MAX_BYTES or len(parts) != 3 or not token.isascii():
         raise Refused("invalid_request", "it is no signed token", "RFC 7519, section 7.2")
@@ -76,6 +81,16 @@ async def verify(token: str, trusted: Sequence[Trusted], types: Sequence[str], *
         if _is_signed(token, key, algorithm):
             return Token(issuer, header, claims)
     raise Refused("invalid_key", "its signature is not its issuer's", "RFC 7515, section 5.2")
+
+
+def _inside(token: str, trusted: Sequence[Trusted]) -> str:
+    """Return the signed token in an encrypted one. That it was encrypted says nothing of whose it is: anybody can."""
+    header = _object(token.partition(".")[0])
+    for each in trusted:
+        inside = opened(token, header, each.ours)
+        if inside is not None:
+            return inside
+    raise Refused("invalid_request", "it cannot be decrypted", "RFC 7516, section 5.2")
 
 
 def _is_signed(token: str, key: Any, algorithm: str) -> bool:

@@ -87,11 +87,13 @@ class WebSocketClosed(Exception):
 
     Attributes:
         code: The close code (RFC 6455, section 7.4), or the HTTP status of a refusal.
+        reason: What the application said why, if it did.
     """
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the application closed the WebSocket with {code}")
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the application closed the WebSocket with {code}" + (f": {reason}" if reason else ""))
         self.code = code
+        self.reason = reason
 
 
 class WebSocket(_Talk):
@@ -141,7 +143,7 @@ class WebSocket(_Talk):
         if message is None:
             raise WebSocketClosed(1006)
         if message["type"] == "websocket.close":
-            raise WebSocketClosed(message.get("code", 1000))
+            raise WebSocketClosed(message.get("code", 1000), message.get("reason") or "")
         if message["type"] == "websocket.http.response.start":
             raise WebSocketClosed(message["status"])
         return message
