@@ -10,19 +10,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from playwright.async_api import Browser, Page, Route
 
+from tests.browser.sight import AXE, violations
+
 pytestmark = pytest.mark.browser
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-# WCAG 2.2, levels A and AA: https://www.w3.org/TR/WCAG22/
-RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -98,11 +96,9 @@ async def test_every_page_can_be_read_by_everybody(chromium: Browser, site: tupl
         assert answer is not None
         assert answer.ok
         assert await page.evaluate("document.body.dataset.mdColorScheme") == scheme
-        await page.evaluate(AXE)
-        report = await page.evaluate("rules => axe.run(document, rules)", RULES)
-        for violation in report["violations"]:
-            places = [each["target"][-1] for each in violation["nodes"]]
-            found.setdefault(f"{violation['id']}: {violation['help']}", []).append(f"{name} {places[:3]}")
+        for violation in await violations(page):
+            rule, _, places = violation.rpartition(": ")
+            found.setdefault(rule, []).append(f"{name} {places}")
     assert found == {}, json.dumps(found, indent=1)[:6000]
     assert strangers == []
     assert len(pages) > 90
