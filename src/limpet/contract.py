@@ -31,6 +31,7 @@ __all__ = [
     "Settles",
     "Store",
     "Sweeps",
+    "SweepsInParts",
     "Urgent",
     "make_record",
     "members",
@@ -160,7 +161,20 @@ class Sweeps(Protocol):
     """A store that does not forget expired records by itself."""
 
     async def sweep(self, now: int, limit: int) -> int:
-        """Delete at most ``limit`` records with ``expires <= now``, each under that condition; return how many."""
+        """Delete at most ``limit`` records with ``expires <= now``, each under that condition; return how many.
+
+        Fewer than ``limit`` says that there are no more, unless `SweepsInParts` says otherwise.
+        """
+        ...
+
+
+@runtime_checkable
+class SweepsInParts(Protocol):
+    """A store that looks at some of its records in each sweep, so that no call grows with their number."""
+
+    @property
+    def sweep_goes_on(self) -> bool:
+        """Whether the last `Sweeps.sweep` has left records out, at which the next one will look."""
         ...
 
 
@@ -302,5 +316,6 @@ _MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
     Settles: ("settles_within",),
     Store: ("open", "close", "load", "create", "update", "touch", "delete"),
     Sweeps: ("sweep",),
+    SweepsInParts: ("sweep_goes_on",),
     Urgent: ("create_urgently",),
 }

@@ -21,7 +21,7 @@ from limpet._inline import Inline
 from limpet._wire import marks
 from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
 from limpet.bound.policy import BoundPolicy
-from limpet.contract import Checks, ClientStore, Immediate, Store, Sweeps, supports
+from limpet.contract import Checks, ClientStore, Immediate, Store, Sweeps, SweepsInParts, supports
 from limpet.devices import DevicePolicy, warm_up
 from limpet.directory import Directory, SessionInfo
 from limpet.events import Listener
@@ -384,8 +384,10 @@ class SessionManager:
             swept += done
             if done:
                 self.engine.emit(events.SessionsSwept, deleted=done, so_far=swept)
-            if done < batch:
+            if done < batch and not (supports(store, SweepsInParts) and store.sweep_goes_on):
                 break
+            if supports(store, Immediate):  # a call that never waits lets nobody else run
+                await self.runtime.sleep(0)
         if swept:
             log.info("%d expired sessions were swept", swept)
         return swept

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Final
 
-__all__ = ["CONTRAST"]
+from playwright.async_api import Page
+
+__all__ = ["AXE", "CONTRAST", "RULES", "violations"]
+
+AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+# WCAG 2.2, levels A and AA: https://www.w3.org/TR/WCAG22/
+RULES: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 
 CONTRAST: Final = """() => {
   const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -34,3 +41,13 @@ CONTRAST: Final = """() => {
 }"""
 """A script that returns each text whose contrast with the nearest ground behind it is below 4.5 to 1, as the browser
 has computed it (WCAG 2.2, success criterion 1.4.3)."""
+
+
+async def violations(page: Page) -> list[str]:
+    """Return what axe finds on a page as it is now: which rule, and where."""
+    await page.evaluate(AXE)
+    report = await page.evaluate("rules => axe.run(document, rules)", RULES)
+    return [
+        f"{found['id']}: {found['help']}: {[each['target'][-1] for each in found['nodes']][:3]}"
+        for found in report["violations"]
+    ]

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.sight import CONTRAST
+from tests.browser.sight import CONTRAST, violations
 from tests.demo.server import DemoServer
 
 pytestmark = pytest.mark.browser
@@ -78,7 +78,7 @@ async def test_all_others_are_signed_out(chromium: Browser, server: DemoServer) 
 async def test_the_list_can_be_read(
     chromium: Browser, server: DemoServer, scheme: Literal["light", "dark"], width: int
 ) -> None:
-    """Text has the contrast that WCAG asks for and nothing sticks out, with one device and with several."""
+    """axe finds nothing, contrast is as WCAG asks, and nothing sticks out, with one device and with several."""
     name = f"{scheme}-{width}-" + "A" * 20
     for agent in (PHONE, None, "x" * 200):
         context = await chromium.new_context(
@@ -87,4 +87,5 @@ async def test_the_list_can_be_read(
         async with signed_in(context, server, name) as page:
             await page.goto(f"{server.url}account")
             assert await page.evaluate(CONTRAST) == []
+            assert await violations(page) == []
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

@@ -15,7 +15,7 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.admin.operator import Site, is_root
-from tests.browser.sight import CONTRAST
+from tests.browser.sight import CONTRAST, violations
 
 pytestmark = pytest.mark.browser
 
@@ -169,7 +169,7 @@ async def test_screen_readers_have_something_to_say(chromium: Browser, served: S
 async def test_everything_can_be_read(
     chromium: Browser, served: Served, scheme: Literal["light", "dark"], width: int
 ) -> None:
-    """Text has the contrast that WCAG asks for and nothing sticks out, with little and with much on the page."""
+    """axe finds nothing, contrast is as WCAG asks, and nothing sticks out, with little and with much on the page."""
     context = await chromium.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
     )
@@ -185,9 +185,11 @@ async def test_everything_can_be_read(
             f"/id/{public_id}",
             f"/id/{public_id}/end",
             "/end-all?subject=ann",
+            "/nothing",
         ):
             await page.goto(f"{served.url}/sessions{path}")
             assert await page.evaluate(CONTRAST) == [], path
+            assert await violations(page) == [], path
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
 
 
@@ -198,3 +200,4 @@ async def test_cookie_sessions_are_explained(chromium: Browser) -> None:
             await expect(page.get_by_role("heading", name="These sessions live in their cookies")).to_be_visible()
             await expect(page.locator("#total-logins")).to_have_text("1")
             assert await page.evaluate(CONTRAST) == []
+            assert await violations(page) == []

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.sight import CONTRAST
+from tests.browser.sight import CONTRAST, violations
 from tests.demo.server import DemoServer
 
 pytestmark = pytest.mark.browser
@@ -181,7 +181,7 @@ async def test_a_page_that_is_older_than_the_session_says_so(chromium: Browser, 
 async def test_everything_can_be_read(
     chromium: Browser, server: DemoServer, scheme: Literal["light", "dark"], width: int
 ) -> None:
-    """Text has the contrast that WCAG asks for and nothing sticks out, with little and with much on the page."""
+    """axe finds nothing, contrast is as WCAG asks, and nothing sticks out, with little and with much on the page."""
     context = await chromium.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
     )
@@ -199,6 +199,7 @@ async def test_everything_can_be_read(
                 await press(page, "Sign out")
                 await expect(page.locator("#ended")).to_be_visible()
             assert await page.evaluate(CONTRAST) == [], step
+            assert await violations(page) == [], step
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, step
 
 
@@ -215,3 +216,30 @@ async def test_every_control_has_a_name(chromium: Browser, server: DemoServer) -
                 await sign_in(page)
                 await press(page, "Add tea")
                 await expect(page.locator("#remove-tea")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_the_other_pages_can_be_read(
+    chromium: Browser, server: DemoServer, scheme: Literal["light", "dark"], width: int
+) -> None:
+    """So is the comparison side by side, and the page that refuses a form of another session."""
+    context = await chromium.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
+    )
+    async with tab(context, server) as page:
+        await sign_in(page)
+        for step in ("/side-by-side", "refused"):
+            if step == "refused":
+                await page.goto(server.url)
+                await page.evaluate("""() => {
+                  const form = document.querySelector("#add-tea").form;
+                  form.querySelector("input[name*=csrf]").value = "of another session";
+                  form.submit();
+                }""")
+                await expect(page.get_by_role("heading")).to_have_text("That page was older than your session")
+            else:
+                await page.goto(server.url.rstrip("/") + step)
+            assert await page.evaluate(CONTRAST) == [], step
+            assert await violations(page) == [], step
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 import sqlite3
@@ -58,7 +59,7 @@ def test_the_compose_file() -> None:
 
 
 def test_the_image() -> None:
-    """Known instructions, a user without rights before anything runs, and no secret in a layer."""
+    """Known instructions, a user without rights before anything runs, no secret in a layer; what runs can be read."""
     (text,) = blocks("deploying", "dockerfile")
     steps = [line.split(maxsplit=1) for line in text.splitlines() if line]
     known = {"FROM", "RUN", "WORKDIR", "COPY", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD"}
@@ -67,6 +68,18 @@ def test_the_image() -> None:
     assert order[0] == "FROM"
     assert order.index("USER") < order.index("CMD")
     assert "SECRET" not in text
+    said = {word: rest for word, rest in steps if word != "RUN" and word != "COPY"}
+    command = json.loads(said["CMD"])
+    options = {name for parameter in uvicorn_command.params for name in parameter.opts}
+    assert command[0] == "uvicorn"
+    assert {word for word in command if word.startswith("--")} <= options
+    probe = json.loads(said["HEALTHCHECK"].removeprefix("CMD "))
+    assert probe[:2] == ["python", "-c"]
+    compile(probe[2], "HEALTHCHECK", "exec")
+    assert f"127.0.0.1:{said['EXPOSE']}/" in probe[2]
+    made = " ".join(rest for word, rest in steps if word == "RUN")
+    assert f" {said['USER']}" in made.partition("&&")[0], "the user is made before it is used"
+    assert f"chown {said['USER']} {said['VOLUME']}" in made
 
 
 @pytest.mark.parametrize("page", PAGES)

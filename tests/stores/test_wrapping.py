@@ -26,6 +26,7 @@ from limpet.contract import (
     Settles,
     Store,
     Sweeps,
+    SweepsInParts,
     Urgent,
     members,
     supports,
@@ -39,7 +40,7 @@ from tests.security.site import SECRET, Watched
 
 POWERS: Sequence[type[Any]] = (
     *(Store, Checks, Clocked, Counts, Finds, Immediate, LoadsMany, Pages, Pooled),
-    *(Replaces, Scans, Settles, Sweeps, Urgent),
+    *(Replaces, Scans, Settles, Sweeps, SweepsInParts, Urgent),
 )
 
 

@@ -28,6 +28,7 @@ from limpet.contract import (
     Settles,
     Store,
     Sweeps,
+    SweepsInParts,
     Urgent,
     supports,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Settles",
     "Store",
     "Sweeps",
+    "SweepsInParts",
     "Urgent",
     "WrappingStore",
     "open_store",

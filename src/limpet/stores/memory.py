@@ -52,6 +52,7 @@ class MemoryStore:
         self._subjects: dict[str, str | list[str]] = {}
         self._lock = threading.Lock()
         self._warned = False
+        self.sweep_goes_on: bool = False
 
     @classmethod
     def from_url(cls, url: str) -> MemoryStore:
@@ -141,7 +142,8 @@ class MemoryStore:
         """Delete at most ``limit`` expired records; return how many.
 
         Only entries that came up are looked at, and of these at most ten times ``limit``: many early ones may
-        come up at once, and filing them again must not hold up the event loop.
+        come up at once, and filing them again must not hold up the event loop. ``sweep_goes_on`` is True when others
+        are left.
         """
         swept = 0
         with self._lock:
@@ -158,6 +160,8 @@ class MemoryStore:
                 if record is not None:
                     self._remove(key)
                     swept += 1
+            queue = self._first()
+            self.sweep_goes_on = bool(queue) and queue[0][0] <= now
         return swept
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:

@@ -124,10 +124,11 @@ class Folder:
             raise
         self._sync_folder(self.path)
 
-    def remove(self, name: str) -> None:
-        """Delete a file, durably. The caller holds its lock."""
+    def remove(self, name: str, *, for_good: bool = True) -> None:
+        """Delete a file, durably unless it may come back. The caller holds its lock."""
         os.unlink(self.at(name))
-        self._sync_folder(self.path)
+        if for_good:
+            self._sync_folder(self.path)
 
     def mark(self, name: str) -> None:
         """Create an empty file, or make the one that is there new."""
@@ -156,6 +157,12 @@ class Folder:
                     with contextlib.suppress(FileNotFoundError):  # another process cleans up too, or was done with it
                         if time.time() - os.lstat(entry.path).st_ctime > STALE:
                             os.unlink(entry.path)
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the files one by one, without a list of all."""
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                yield entry.name
 
     def _open(self, name: str) -> int | None:
         try:

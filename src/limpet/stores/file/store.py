@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 from urllib.parse import unquote
@@ -32,6 +33,7 @@ T = TypeVar("T")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}|")
 _THREADS: Final = 4
+_PART: Final = 0.25  # seconds that one call of `sweep` looks at files; a large folder takes several
 
 
 class FileStore:
@@ -74,6 +76,9 @@ class FileStore:
         self._ready = False
         self._threads = Threads("limpet-file", _THREADS)
         self._walk: Iterator[str] = iter(())
+        self._walker = os.getpid()
+        self._is_whole = False  # whether that walk has begun with this sweep, of which a call may be a part
+        self.sweep_goes_on: bool = False
         self._kind = threading.Lock
         self._sweeping = threading.Lock()
 
@@ -151,7 +156,8 @@ class FileStore:
     async def sweep(self, now: int, limit: int) -> int:
         """Delete at most ``limit`` expired records; return how many.
 
-        A call goes on where the one before it stopped, and to the end of the folder at most.
+        A call goes on where the one before it stopped, and to the end of the folder at most. After a quarter of a
+        second it stops; ``sweep_goes_on`` is True then.
         """
         return await self._run(lambda: self._sweep(now, limit))
 
@@ -265,7 +271,7 @@ class FileStore:
             self._subjects.check(current.subject, key, self._owner(name))
         return DONE
 
-    def _delete(self, key: str, wanted: Callable[[Record], bool]) -> Outcome:
+    def _delete(self, key: str, wanted: Callable[[Record], bool], *, for_good: bool = True) -> Outcome:
         name = self._name(key)
         try:
             with self._folder.locked(name) as handle:
@@ -274,7 +280,7 @@ class FileStore:
                 current = decode(self._folder.read_from(handle), self.directory)
                 if not wanted(current):
                     return current
-                self._folder.remove(name)
+                self._folder.remove(name, for_good=for_good)
         except Irregular:
             # Nothing to lock, and nothing that this store has written: the link itself goes, not what it points to.
             found = self._irregular(name)
@@ -293,22 +299,28 @@ class FileStore:
         swept = 0
         if self._kind is not threading.Lock:  # gevent has replaced the locks: a sweep pauses for a locked file
             self._kind, self._sweeping = threading.Lock, threading.Lock()
+        end = time.monotonic() + _PART
         with self._sweeping:
-            fresh = False
-            while swept < limit:
+            if self._walker != os.getpid():  # after a fork, the two would share one place in the folder
+                self._walk, self._walker = iter(()), os.getpid()
+            if not self.sweep_goes_on:
+                self._is_whole = False
+            self.sweep_goes_on = False
+            while swept < limit and not self.sweep_goes_on:
                 name = next(self._walk, None)
                 if name is None:
-                    if fresh or swept:
+                    if swept or self._is_whole:
                         break
-                    fresh = True
-                    self._walk = iter(os.listdir(self.directory))
+                    self._walk, self._is_whole = self._folder.names(), True
                     continue
                 key = self._key(name)
-                if key is None:
-                    continue
-                with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-                    if os.lstat(self._folder.at(name)).st_mtime_ns <= now * 1_000_000:
-                        swept += self._delete(key, lambda current: current.expires <= now) is DONE
+                if key is not None:
+                    with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                        if os.lstat(self._folder.at(name)).st_mtime_ns <= now * 1_000_000:
+                            # What a power failure brings back has expired all the same.
+                            gone = self._delete(key, lambda current: current.expires <= now, for_good=False)
+                            swept += gone is DONE
+                self.sweep_goes_on = time.monotonic() >= end
         return swept
 
     def _found(self, subject: str, keys: Sequence[str]) -> Sequence[tuple[str, Record]]:

@@ -1,0 +1,178 @@
+"""Ways around one call at a time, for measurements that need millions of sessions in minutes.
+
+What is stored is what the stores store: Valkey is sent the scripts of `RedisStore`, many in one go, and PostgreSQL gets
+the rows of `PostgresStore` with COPY, and its touches and deletions as the statements that `PostgresStore` sends for
+many callers at once. Only the way there is shorter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+import asyncpg
+import hiredis
+
+from limpet.contract import Record
+from limpet.stores.postgres.sql import Statements, Table
+from limpet.stores.redis import layout
+
+__all__ = ["Bulk", "PostgresBulk", "RedisBulk", "groups"]
+
+_PREFIX: Final = "limpet:"
+_INDEX: Final = "limpet:subject:"
+_PIPELINE: Final = 1_000  # commands on their way to Valkey at once
+_STATEMENT: Final = 128  # callers that share a statement, as in the store
+_COPIED: Final = 50_000  # rows of one COPY
+_CONNECTIONS: Final = 2
+_FIELDS: Final = ("key", "version", "payload", "accessed", "expires", "subject")
+
+
+class Bulk(Protocol):
+    """Writes many records at once. Whatever is not done is an error."""
+
+    async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet."""
+        ...
+
+    async def touch(self, keys: Iterable[str], accessed: int, expires: int, now: int) -> None:
+        """Move the deadlines of records."""
+        ...
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete records."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+
+
+def groups(things: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Return the things in groups of that size; the last one may be smaller."""
+    left = iter(things)
+    while group := list(islice(left, size)):
+        yield group
+
+
+class RedisBulk:
+    """Sends scripts without waiting for each reply."""
+
+    def __init__(self, url: str) -> None:
+        place = urlsplit(url)
+        self._socket = socket.create_connection((place.hostname or "", place.port or 0), 60)
+        for script in (layout.CREATE, layout.TOUCH, layout.DELETE):
+            self._socket.sendall(hiredis.pack_command(("SCRIPT", "LOAD", script.source)))
+            assert script.sha.encode() in self._socket.recv(200)
+
+    async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet."""
+        sha = layout.CREATE.sha
+
+        def command(one: tuple[str, Record]) -> tuple[Any, ...]:
+            key, record = one
+            life, value = layout.life(record.expires, now), layout.pack_record(record)
+            if record.subject is None:
+                return ("EVALSHA", sha, 1, _PREFIX + key, value, life, key, "")
+            return ("EVALSHA", sha, 2, _PREFIX + key, _INDEX + layout.digest(record.subject), value, life, key, "")
+
+        self._send(records, command)
+
+    async def touch(self, keys: Iterable[str], accessed: int, expires: int, now: int) -> None:
+        """Move the deadlines of records."""
+        times = accessed.to_bytes(8, "big", signed=True) + expires.to_bytes(8, "big", signed=True)
+        life, sha = layout.life(expires, now), layout.TOUCH.sha
+        self._send(keys, lambda key: ("EVALSHA", sha, 1, _PREFIX + key, times, life, key, _INDEX))
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete records."""
+        sha = layout.DELETE.sha
+        self._send(keys, lambda key: ("EVALSHA", sha, 1, _PREFIX + key, b"", key, _INDEX, ""))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _send(self, things: Iterable[Any], command: Callable[[Any], tuple[Any, ...]]) -> None:
+        """Send a command for each; the replies to a group are read when the next one is on its way."""
+        waiting = 0
+        for group in groups(things, _PIPELINE):
+            self._socket.sendall(b"".join(hiredis.pack_command(command(one)) for one in group))
+            self._read(waiting)
+            waiting = len(group)
+        self._read(waiting)
+
+    def _read(self, replies: int) -> None:
+        """Read so many replies, each of which has to say "done"."""
+        left = 4 * replies
+        while left:
+            read = self._socket.recv(left)
+            if not read or read.strip(b":1\r\n"):
+                raise RuntimeError(f"Valkey did not do what it was told: {read[:200]!r}")
+            left -= len(read)
+
+
+class PostgresBulk:
+    """Writes rows with COPY, and sends what the store would send over two connections."""
+
+    def __init__(self, connections: Sequence[Any], table: Table) -> None:
+        self._connections = connections
+        self._table = table
+        self._sql = Statements(table)
+
+    @classmethod
+    async def open(cls, url: str, schema: str, table: str) -> PostgresBulk:
+        """Connect to a database that has the table already."""
+        connections = [await asyncpg.connect(url, command_timeout=600) for _ in range(_CONNECTIONS)]
+        return cls(connections, Table(schema=schema, table=table))
+
+    async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet."""
+        rows = (
+            (bytes.fromhex(key), one.version, one.payload, one.accessed, one.expires, (one.subject or "").encode())
+            for key, one in records
+        )
+
+        async def copy(connection: Any, group: list[Any]) -> None:
+            await connection.copy_records_to_table(
+                self._table.table, schema_name=self._table.schema, columns=_FIELDS, records=group
+            )
+
+        await self._share(groups(rows, _COPIED), copy)
+
+    async def touch(self, keys: Iterable[str], accessed: int, expires: int, now: int) -> None:
+        """Move the deadlines of records."""
+        sql = self._sql.serving("touch", 0)
+
+        async def touch(connection: Any, group: list[Any]) -> None:
+            found = await connection.fetch(sql, group, [accessed] * len(group), [expires] * len(group))
+            assert len(found) == len(group)
+
+        await self._share(groups(map(bytes.fromhex, keys), _STATEMENT), touch)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete records."""
+        sql = self._sql.serving("delete", 0)
+
+        async def delete(connection: Any, group: list[Any]) -> None:
+            found = await connection.fetch(sql, group, [None] * len(group))
+            assert sum(row["done"] for row in found) == len(group)
+
+        await self._share(groups(map(bytes.fromhex, keys), _STATEMENT), delete)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections:
+            await connection.close()
+
+    async def _share(self, work: Iterator[list[Any]], do: Callable[[Any, list[Any]], Any]) -> None:
+        """Do all the work: each connection takes the next group when it is done with one."""
+
+        async def take(connection: Any) -> None:
+            for group in work:
+                await do(connection, group)
+
+        await asyncio.gather(*map(take, self._connections))
