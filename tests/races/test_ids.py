@@ -205,6 +205,24 @@ async def test_use_after_the_grace_is_reported_as_reuse(store: Store) -> None:
     assert await site.read(renewed) == {"begun": True}
 
 
+async def test_a_write_after_the_grace_takes_no_cookie_away(store: Store) -> None:
+    """For a minute such an id is known as one that was replaced: a late request writes nothing and begins nothing, so
+    that the browser keeps the cookie that it has."""
+    site = renewing(store)
+    token = await site.session()
+    site.clock.advance(INTERVAL)
+    renewed = (await site.request(nothing, token)).token
+    await site.request(nothing, renewed)
+    site.clock.advance(GRACE)
+    site.reported()
+    reply = await site.request(write, token)
+    assert (reply.status, reply.token) == (200, None)
+    assert {"SessionReused", "WriteAfterEnd"} <= set(site.reported())
+    assert await site.read(renewed) == {"begun": True}
+    site.clock.advance(61)
+    assert (await site.request(write, token)).token not in (None, token, renewed)
+
+
 async def test_a_request_from_before_the_renewal_may_finish_after_the_grace(store: Store) -> None:
     """A long request that loaded under the old id saves into the renewed session, and is not taken for a thief."""
     site = renewing(store)

@@ -28,9 +28,7 @@ def mine(*keys: Key) -> dict[str, Any]:
     return {"keys": [dict(key.as_dict(private=True)) for key in keys or (EC, OKP, RSA, SIGNS)]}
 
 
-def sealed(
-    inside: str | bytes, key: Key = RSA, alg: str = "RSA-OAEP-256", enc: str = "A256GCM", **more: Any
-) -> str:
+def sealed(inside: str | bytes, key: Key = RSA, alg: str = "RSA-OAEP-256", enc: str = "A256GCM", **more: Any) -> str:
     """Return an encrypted token, as a provider makes it or as it never would."""
     header = {"alg": alg, "enc": enc, "cty": "JWT", "kid": key.kid, **more}
     registry = jwe.JWERegistry(algorithms=[alg, enc, "DEF"], strict_check_header=False)
@@ -117,7 +115,11 @@ SEALED = [
     ("alg that is a list", f"{encoded({'alg': ['dir'], 'enc': 'A256GCM'})}.a.b.c.d", "RFC 7516 4.1.1"),
     ("enc that is a list", f"{encoded({'alg': 'RSA-OAEP-256', 'enc': []})}.a.b.c.d", "RFC 7516 4.1.2"),
     ("no point of the curve", f"{encoded({'alg': 'ECDH-ES', 'enc': 'A256GCM', 'epk': 1})}..b.c.d", "RFC 7518 4.6"),
-    ("a critical header", f"{encoded({'alg': 'RSA-OAEP', 'enc': 'A256GCM', 'crit': ['x']})}.a.b.c.d", "RFC 7516 4.1.13"),
+    (
+        "a critical header",
+        f"{encoded({'alg': 'RSA-OAEP', 'enc': 'A256GCM', 'crit': ['x']})}.a.b.c.d",
+        "RFC 7516 4.1.13",
+    ),
 ]
 
 

@@ -13,10 +13,11 @@ from limpet._merge import diff_keys
 from limpet._wire import tokens
 from limpet._wire.record import IMPORT, Contents, Predecessor, unpack, without_predecessors
 from limpet.contract import Record, make_record
-from limpet.errors import SessionConflict, UnstorableValue
+from limpet.errors import SessionConflict, StoreUnavailable, UnstorableValue
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
+    from limpet._wire.records import InTheWay
 
 __all__ = ["Attempt"]
 
@@ -211,7 +212,19 @@ class Attempt:
         while True:
             raw = engine.ids.new()
             key = engine.ids.key_of(raw)
-            if await engine.storage.create(key, record) is None:
+            failure: StoreUnavailable | None = None
+            met: InTheWay = None
+            try:
+                met = await engine.storage.create(key, record)
+            except StoreUnavailable as error:
+                failure = error
+            if failure is not None:
+                # It may have landed, and a login would be listed that no browser has; a store that hangs is not waited
+                # for twice.
+                if not failure.waited:
+                    await engine.storage.try_to_drop(key)
+                raise failure
+            if met is None:
                 break
             self.count()
         self.made = key, record.version

@@ -317,7 +317,8 @@ class Storage:
                 return None
             if target.grace_ends and now >= target.grace_ends and not met_alive:
                 self.emit(events.SessionReused, key)
-                return None
+                known = now < target.grace_ends + marks.TOMBSTONE_LIFE
+                return Gone(key, record, "renewal", forward.successor(record.payload)) if known else None
             following, after = target.raw, self.key_of(target.raw)
         there = await self.load(after)
         return (

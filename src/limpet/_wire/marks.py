@@ -59,7 +59,8 @@ class Gone(NamedTuple):
     Attributes:
         key: The store key of the presented id.
         record: The tombstone.
-        how: ``"login"``, ``"regenerate"`` or ``"logout"``.
+        how: ``"login"``, ``"regenerate"`` or ``"logout"``; ``"renewal"``: no tombstone, a forward record whose grace
+            is over.
         successor: The store key of the session that took its place, or None.
         others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
         heir: What took its place took along what it held.

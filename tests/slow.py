@@ -1,0 +1,52 @@
+"""Which tests take long enough to have a run of their own: `make test-slow`.
+
+Everything here runs in CI and in `make test-long`. `make test` leaves it out, to answer within minutes: for each row it
+keeps something that looks at the same thing, on fewer stores, with fewer draws, or without a process for each.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["is_slow"]
+
+_SERVERS: Final = r"redis|postgres"
+_ROWS: Final = {
+    # Suites of other projects, whole.
+    "tests/upstream/": "",
+    # pytest in pytest.
+    "tests/testing/test_plugin.py": (
+        r"either_mode\[(auto|strict-fixture)|anyio|several_workers|left_out|what_is_wrong|adapter_suite"
+    ),
+    "tests/testing/test_suite_store_refutes.py": r"all_it_takes",
+    # Drawn in number: two blocks, one kind of cookie and a third of the operations stay.
+    "tests/properties/test_histories.py": (
+        r"test_histories\[[2-7]\]|of_cookies\[(none|epoch)|every_store\[(redis|file)|"
+        r"every_call\[(log|rev|ren|reg|imp|first|two|save|ref)|made_small|found_out\[(shares|revokes)|run_it_again"
+    ),
+    "tests/properties/test_machine.py": r"TouchRevives|Upsert-engine",
+    # The same law on every store: memory and SQLite stay.
+    "tests/laws/test_revocation_cut_off.py": _SERVERS,
+    "tests/laws/test_refused_and_failed.py": rf"many_sessions.*({_SERVERS})",
+    "tests/laws/test_cookie_copies.py": _SERVERS,
+    # Interpreters and servers, one for each test: one kind stays.
+    "tests/subjects/test_another_process.py": rf"file|{_SERVERS}",
+    "tests/races/test_processes.py": r"files|redis|postgresql",
+    "tests/test_extras.py": r"enough\[(?!csrf|flask|starlette|redis|postgres)",
+    "tests/wsgi/test_gunicorn.py": r"",
+    "tests/wsgi/test_redis.py": r"Cluster|Sentinel",
+    # Seconds of waiting for what a server does.
+    "tests/faults/test_redis_moving_slots.py": r"threads|\[1-\]|no_visitor",
+    "tests/faults/test_postgres_dns.py": r"",
+}
+
+
+def is_slow(path: str, name: str) -> bool:
+    """Tell whether a test is left to the slow run.
+
+    Args:
+        path: Of its file, from the root of the project, with slashes.
+        name: The test's own, with what it is called with in brackets.
+    """
+    return any(path.startswith(row) and re.search(pattern, name) for row, pattern in _ROWS.items())
