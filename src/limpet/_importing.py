@@ -19,6 +19,7 @@ from limpet._core.positions import names_of
 from limpet._core.state import (
     ACCESSED,
     EXPOSED,
+    IMPORT,
     LOGIN,
     OVER,
     PENDING,
@@ -32,7 +33,7 @@ from limpet._core.state import (
 )
 from limpet._wire import marks
 from limpet._wire.marks import Gone
-from limpet._wire.record import IMPORT, Contents, Found, pack
+from limpet._wire.record import Contents, Found, pack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.protocols import Header, Imported, Importer

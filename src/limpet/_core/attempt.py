@@ -8,10 +8,10 @@ from limpet import _form_tokens as form_tokens
 from limpet._core import plan
 from limpet._core.plan import Plan
 from limpet._core.settle import settle_views
-from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
+from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, IMPORT, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet._merge import diff_keys
 from limpet._wire import tokens
-from limpet._wire.record import IMPORT, Contents, Predecessor, unpack, without_predecessors
+from limpet._wire.record import Contents, Predecessor, unpack, without_predecessors
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, UnstorableValue
 

@@ -23,6 +23,7 @@ from limpet._core.state import (
     ENDED,
     EXPOSED,
     FROZEN,
+    IMPORT,
     LOGIN,
     OVER,
     PASSIVE,
@@ -34,7 +35,6 @@ from limpet._core.state import (
 from limpet._flashes import Flash
 from limpet._native import mypyc_attr, own_registry
 from limpet._standalone import Standalone
-from limpet._wire.record import IMPORT
 from limpet.contract import NEVER
 
 __all__ = ["Backend", "Session", "backend_of", "state_of"]

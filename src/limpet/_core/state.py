@@ -33,6 +33,7 @@ __all__ = [
     "FAILED",
     "FORWARDED",
     "FROZEN",
+    "IMPORT",
     "LOGIN",
     "OFFERS",
     "OPEN",
@@ -127,6 +128,9 @@ REFUSED: Final = 524288
 
 CHANGED: Final = 1048576
 """The request comes from another client than the one that logged in, and the policy asks for a new login."""
+
+IMPORT: Final = "import"
+"""The method (``amr``) of a login that nobody saw here: a session of another library has moved in."""
 
 SUCCEEDS: Final = 65536
 """A login was saved that takes the place of what its request presented: that ends when the response starts."""
