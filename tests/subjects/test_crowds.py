@@ -102,9 +102,9 @@ async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> 
 
     async def watch() -> None:
         while going:
-            before = time.monotonic()
+            before = time.thread_time()  # of this thread alone: others may keep the machine busy
             await asyncio.sleep(0.005)
-            longest[0] = max(longest[0], time.monotonic() - before)
+            longest[0] = max(longest[0], time.thread_time() - before)
 
     watching = asyncio.create_task(watch())
     try:
@@ -114,7 +114,8 @@ async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> 
         going = False
         await watching
     assert await manager.sessions_of("crowd") == []
-    assert longest[0] < 1.0, f"the event loop stood still for {longest[0]:.2f} s"
+    print(f"{kind}: {number:,} sessions, at most {longest[0]:.3f} s of one thing after another")
+    assert longest[0] < 0.6, f"the event loop stood still for {longest[0]:.2f} s"
     await manager.shutdown()
 
 
