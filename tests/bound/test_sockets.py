@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,7 +16,6 @@ from limpet import SessionManager, events
 from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.bound import BoundPolicy
 from limpet.testing import async_client
-from limpet.testing.clients import WebSocket as Opened
 from limpet.testing.clients import WebSocketClosed
 from tests.bound.device import Browser, asgi
 from tests.bound.sites import Site
@@ -54,7 +54,7 @@ def cookies_of(browser: Browser) -> dict[str, str]:
     return {"cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
 
 
-async def how_it_closes(socket: Opened) -> tuple[int, str]:
+async def how_it_closes(socket: Any) -> tuple[int, str]:
     """Wait for the server to close a socket."""
     try:
         while True:

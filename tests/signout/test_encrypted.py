@@ -35,7 +35,7 @@ def sealed(inside: str | bytes, key: Key = RSA, alg: str = "RSA-OAEP-256", enc: 
     said = {name: value for name, value in header.items() if value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some of these algorithms are what nobody should use
-        text: str = jwe.encrypt_compact(said, inside, key, registry=registry)  # type: ignore[arg-type]
+        text: str = jwe.encrypt_compact(said, inside, key, registry=registry)
     return text
 
 
