@@ -67,6 +67,16 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "a login with the id before a new id, beside one with the new id, after a logout of both": Known(
+        (
+            by(0, "login:ann"),
+            by(0, "regenerate"),
+            by(0, "logout"),
+            by(0, "login:ann", stale=1),
+            by(0, "login:ann", stale=1),
+        ),
+        FULL,
+    ),
     "a login with an id that has ended long ago": Known(
         (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann"), operator("tick"), by(1, "tagged:ann", stale=1)),
         Rules(max_sessions=2, renews=True),
