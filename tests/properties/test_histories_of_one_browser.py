@@ -184,6 +184,15 @@ KNOWN: Final[Mapping[str, Known]] = {
     "an old session that is renewed and not handed out": Known(
         (by(0, "long", "both", ends="raises"),), Rules(imports=True, renews=True)
     ),
+    "an old session that is saved and logged out beside a login, and a login after it": Known(
+        (
+            by(0, "login:ann"),
+            Act(actor=1, steps=("login:ann",)),
+            Act(steps=("save", "restart")),
+            by(0, "tagged:ann"),
+        ),
+        Rules(imports=True, max_sessions=2),
+    ),
     "an old session long after a login from it": Known(
         (by(0), operator("half"), Act(steps=("login:ann",), old=True, alone=True), by(1, "login:ann")),
         Rules(imports=True, max_sessions=2),

@@ -29,7 +29,7 @@ from limpet._core.state import (
 )
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import Found
+from limpet._wire.record import Found, unpack
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -335,7 +335,8 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:
-        state.draft.lineage = lineage_of(*(target.key or "" for target in targets))
+        before = None if state.read is None else unpack(state.read.record.payload, engine.serializer).lineage
+        state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *ids_of(before))
     after = await ending.successor(engine, state.gone)
     if after is not None:
         await ending.bury(now, engine, after, "logout", None)
