@@ -23,6 +23,7 @@ from limpet.stores.redis import layout
 
 __all__ = ["Bulk", "PostgresBulk", "RedisBulk", "groups"]
 
+_pack: Any = hiredis.pack_command  # its own types know commands of one word
 _PREFIX: Final = "limpet:"
 _INDEX: Final = "limpet:subject:"
 _PIPELINE: Final = 1_000  # commands on their way to Valkey at once
@@ -65,7 +66,7 @@ class RedisBulk:
         place = urlsplit(url)
         self._socket = socket.create_connection((place.hostname or "", place.port or 0), 60)
         for script in (layout.CREATE, layout.TOUCH, layout.DELETE):
-            self._socket.sendall(hiredis.pack_command(("SCRIPT", "LOAD", script.source)))
+            self._socket.sendall(_pack(("SCRIPT", "LOAD", script.source)))
             assert script.sha.encode() in self._socket.recv(200)
 
     async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
@@ -100,7 +101,7 @@ class RedisBulk:
         """Send a command for each; the replies to a group are read when the next one is on its way."""
         waiting = 0
         for group in groups(things, _PIPELINE):
-            self._socket.sendall(b"".join(hiredis.pack_command(command(one)) for one in group))
+            self._socket.sendall(b"".join(_pack(command(one)) for one in group))
             self._read(waiting)
             waiting = len(group)
         self._read(waiting)

@@ -31,8 +31,9 @@ from limpet._core.state import (
     SessionState,
 )
 from limpet._wire import marks
+from limpet._wire.facts import IMPORT
 from limpet._wire.marks import Gone
-from limpet._wire.record import IMPORT, Contents, Found, pack
+from limpet._wire.record import Contents, Found, pack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
 from limpet.protocols import Header, Imported, Importer

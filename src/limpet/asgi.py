@@ -37,8 +37,8 @@ class SessionMiddleware(Middleware, metaclass=Startable):
         scope_key: The name in the scope and its state, for several managers in one application.
         sweep_interval: Seconds between two sweeps of expired records, for stores that need it. None: never.
         close_sockets: A WebSocket is closed (code 1008) within so many seconds after its session has ended, by logout,
-            revocation, a change of id or its deadline: one read for each open socket in that time. None: never;
-            a handler can ask `Session.is_live`.
+            revocation, a change of id or its deadline, or after the proof of its device ran out (`limpet.bound`): one
+            read for each open socket in that time. None: never; a handler can ask `Session.is_live`.
     """
 
     made_by_frameworks: ClassVar[bool] = True

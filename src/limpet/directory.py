@@ -6,7 +6,7 @@ All of it needs a store on the server. What a cookie holds the server cannot lis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
@@ -63,7 +63,7 @@ class Directory:
         used = 0
         if isinstance(current, Session) and not state_of(current).flags & PASSIVE:
             used = self._engine.clock()
-        found = [self.info(kept, own, used) for kept in await listing.live(self._engine, subject)]
+        found = [self.info(kept, own, used) async for kept in self._live(subject)]
         return sorted(found, key=lambda info: (info.last_seen, info.public_id), reverse=True)
 
     async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
@@ -198,7 +198,7 @@ class Directory:
                 "bound": dict(kept.contents.bound or {}),
                 "data": kept.contents.data,
             }
-            for kept in await listing.live(self._engine, subject)
+            async for kept in self._live(subject)
             if kept.contents is not None
         ]
 
@@ -242,6 +242,13 @@ class Directory:
         return open_session(self._engine, public_id, Session)
 
     # -- steps
+
+    async def _live(self, subject: str) -> AsyncIterator[Kept]:
+        """Yield the live sessions of a subject. Other tasks run between two pages of them, whatever is made of them."""
+        for number, kept in enumerate(await listing.live(self._engine, subject), 1):
+            yield kept
+            if not number % _PAGE:
+                await self._engine.runtime.sleep(0)
 
     async def _revoke_tag(self, name: str, value: str) -> int:
         engine = self._engine

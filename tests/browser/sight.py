@@ -7,7 +7,7 @@ from typing import Final
 
 from playwright.async_api import Page
 
-__all__ = ["AXE", "CONTRAST", "RULES", "violations"]
+__all__ = ["AXE", "BROKEN", "CONTRAST", "RULES", "violations"]
 
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 # WCAG 2.2, levels A and AA: https://www.w3.org/TR/WCAG22/
@@ -41,6 +41,24 @@ CONTRAST: Final = """() => {
 }"""
 """A script that returns each text whose contrast with the nearest ground behind it is below 4.5 to 1, as the browser
 has computed it (WCAG 2.2, success criterion 1.4.3)."""
+
+BROKEN: Final = """() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+    if (!node.parentElement.checkVisibility() || node.parentElement.closest("script, style, svg, .unseen")) continue;
+    for (const { 0: word, index } of node.data.matchAll(/(?<![\\w-])[A-Za-z]+(?![\\w-])/g)) {
+      if (word.length > 9) continue;
+      const range = document.createRange();
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+      if (lines.size > 1) found.push(word);
+    }
+  }
+  return found;
+}"""
+"""A script that returns each short word that is broken into several lines, because its column is far too narrow."""
 
 
 async def violations(page: Page) -> list[str]:

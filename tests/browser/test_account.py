@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.sight import CONTRAST, violations
+from tests.browser.sight import BROKEN, CONTRAST, violations
 from tests.demo.server import DemoServer
 
 pytestmark = pytest.mark.browser
@@ -88,4 +88,5 @@ async def test_the_list_can_be_read(
             await page.goto(f"{server.url}account")
             assert await page.evaluate(CONTRAST) == []
             assert await violations(page) == []
+            assert await page.evaluate(BROKEN) == []
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

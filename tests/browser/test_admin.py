@@ -15,7 +15,7 @@ import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.admin.operator import Site, is_root
-from tests.browser.sight import CONTRAST, violations
+from tests.browser.sight import BROKEN, CONTRAST, violations
 
 pytestmark = pytest.mark.browser
 
@@ -190,6 +190,7 @@ async def test_everything_can_be_read(
             await page.goto(f"{served.url}/sessions{path}")
             assert await page.evaluate(CONTRAST) == [], path
             assert await violations(page) == [], path
+            assert await page.evaluate(BROKEN) == [], path
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
 
 

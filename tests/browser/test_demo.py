@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.sight import CONTRAST, violations
+from tests.browser.sight import BROKEN, CONTRAST, violations
 from tests.demo.server import DemoServer
 
 pytestmark = pytest.mark.browser
@@ -200,6 +200,7 @@ async def test_everything_can_be_read(
                 await expect(page.locator("#ended")).to_be_visible()
             assert await page.evaluate(CONTRAST) == [], step
             assert await violations(page) == [], step
+            assert await page.evaluate(BROKEN) == [], step
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, step
 
 
@@ -242,4 +243,5 @@ async def test_the_other_pages_can_be_read(
                 await page.goto(server.url.rstrip("/") + step)
             assert await page.evaluate(CONTRAST) == [], step
             assert await violations(page) == [], step
+            assert await page.evaluate(BROKEN) == [], step
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, step

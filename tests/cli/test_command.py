@@ -90,7 +90,7 @@ def fill(path: Path, *, expired: int, live: int) -> None:
         store = SQLiteStore(path)
         now = time.time_ns() // 1_000_000
         for number in range(expired + live):
-            expires = now - 1000 if number < expired else now + 3_600_000
+            expires = now - 600_000 if number < expired else now + 3_600_000
             await store.create(f"{number:064x}", Record(number, b"x", now - 2000, expires), now=now)
         await store.close()
 

@@ -80,6 +80,7 @@ def test_the_image() -> None:
     made = " ".join(rest for word, rest in steps if word == "RUN")
     assert f" {said['USER']}" in made.partition("&&")[0], "the user is made before it is used"
     assert f"chown {said['USER']} {said['VOLUME']}" in made
+    assert "--system" not in made, "useradd warns of a uid that is beyond those of the system"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -22,6 +22,22 @@ BOUND: Final = (
         f"{LIFE}::test_the_session_cookie_alone_opens_nothing",
     ),
     Breakage(
+        "a socket outlives the proof with which it was opened",
+        "_core/reading.py",
+        "is_live",
+        "engine.binder.lacks(found, state.headers) is not None",
+        "False",
+        "bound/test_sockets.py::test_a_copied_socket_ends_with_its_proof_though_the_owner_goes_on",
+    ),
+    Breakage(
+        "a session whose device has given no proof yet is listed as bound",
+        "_wire/facts.py",
+        "proven",
+        'bound is None or "at" not in bound',
+        'bound is None or "key" not in bound',
+        "bound/test_shown.py::test_in_lists_of_devices_and_in_what_is_kept_of_somebody",
+    ),
+    Breakage(
         "what a request without a proof writes begins a session",
         "_core/plan.py",
         "decide",
@@ -96,7 +112,7 @@ BOUND: Final = (
     Breakage(
         "the browser says when a proof ends",
         "bound/guard.py",
-        "Guard._lacks",
+        "Guard._wrong",
         "until is not None and now < until",
         "until is not None",
         f"{LIFE}::test_a_login_is_bound_and_a_copied_cookie_opens_nothing",
@@ -104,7 +120,7 @@ BOUND: Final = (
     Breakage(
         "who says that a proof was skipped is let in",
         "bound/guard.py",
-        "Guard._lacks",
+        "Guard._wrong",
         "policy.skipped_ms and __X__",
         "True",
         f"{ATTACKS}::test_what_the_browser_says_it_has_skipped_opens_nothing",

@@ -265,6 +265,22 @@ RECORDS: Final = (
         "not colon or not secrets or any([]) and not any(__X__)",
         "importers/test_importers.py",
     ),
+    Breakage(
+        "what one user saved goes into what begins after another's login",
+        "_importing.py",
+        "_heir",
+        "not gone.heir",
+        "False",
+        "laws/test_moving_in.py",
+    ),
+    Breakage(
+        "a sweep goes by the clock of whoever is ahead",
+        "manager.py",
+        "SessionManager._sweep",
+        "self.clock() - marks.SKEW",
+        "self.clock()",
+        "laws/test_clocks.py",
+    ),
 )
 """Of stores, of what they keep, and of what other libraries left."""
 

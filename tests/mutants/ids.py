@@ -228,6 +228,22 @@ IDS: Final = (
         "",
         "laws/test_predecessors.py",
     ),
+    Breakage(
+        "a request that fails leaves the session that it began",
+        "_core/rotation.py",
+        "abandon",
+        "leaving is not None and leaving.fresh",
+        "False",
+        "laws/test_refused_and_failed.py",
+    ),
+    Breakage(
+        "a login after a void one leaves the id that the request came with",
+        "_core/rotation.py",
+        "move",
+        "state.rivals = __A__",
+        "pass",
+        "laws/test_refused_and_failed.py",
+    ),
 )
 """Of changes of id, renewals and limits."""
 

@@ -21,6 +21,14 @@ SIGNOUT: Final = (
         LOGOUTS,
     ),
     Breakage(
+        "a public key passes for one that decrypts",
+        "signout/_envelopes.py",
+        "private_keys",
+        "not isinstance(key, (RSAKey, ECKey, OKPKey)) or not key.is_private",
+        "not isinstance(key, (RSAKey, ECKey, OKPKey))",
+        "signout/test_encrypted.py::test_keys_that_can_open_nothing",
+    ),
+    Breakage(
         "the header of a token says how it is verified",
         "signout/_tokens.py",
         "verify",

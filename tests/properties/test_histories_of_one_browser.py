@@ -67,6 +67,16 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "a login with the id before a new id, beside one with the new id, after a logout of both": Known(
+        (
+            by(0, "login:ann"),
+            by(0, "regenerate"),
+            by(0, "logout"),
+            by(0, "login:ann", stale=1),
+            by(0, "login:ann", stale=1),
+        ),
+        FULL,
+    ),
     "a login with an id that has ended long ago": Known(
         (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann"), operator("tick"), by(1, "tagged:ann", stale=1)),
         Rules(max_sessions=2, renews=True),
@@ -173,6 +183,15 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "an old session that is renewed and not handed out": Known(
         (by(0, "long", "both", ends="raises"),), Rules(imports=True, renews=True)
+    ),
+    "an old session that is saved and logged out beside a login, and a login after it": Known(
+        (
+            by(0, "login:ann"),
+            Act(actor=1, steps=("login:ann",)),
+            Act(steps=("save", "restart")),
+            by(0, "tagged:ann"),
+        ),
+        Rules(imports=True, max_sessions=2),
     ),
     "an old session long after a login from it": Known(
         (by(0), operator("half"), Act(steps=("login:ann",), old=True, alone=True), by(1, "login:ann")),

@@ -102,9 +102,9 @@ async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> 
 
     async def watch() -> None:
         while going:
-            before = time.monotonic()
+            before = time.thread_time()  # of this thread alone: others may keep the machine busy
             await asyncio.sleep(0.005)
-            longest[0] = max(longest[0], time.monotonic() - before)
+            longest[0] = max(longest[0], time.thread_time() - before)
 
     watching = asyncio.create_task(watch())
     try:
@@ -114,8 +114,29 @@ async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> 
         going = False
         await watching
     assert await manager.sessions_of("crowd") == []
-    assert longest[0] < 1.0, f"the event loop stood still for {longest[0]:.2f} s"
+    print(f"{kind}: {number:,} sessions, at most {longest[0]:.3f} s of one thing after another")
+    assert longest[0] < 0.6, f"the event loop stood still for {longest[0]:.2f} s"
     await manager.shutdown()
+
+
+async def test_a_long_list_is_made_in_steps() -> None:
+    """While the sessions of a crowd are listed, other tasks run after each five hundred of them, to the end."""
+    clock, number = FakeClock(), 4_000
+    manager = SessionManager(MemoryStore(), clock=clock, dev=False)
+    manager.use_running_loop()
+    await fill(manager.kept, clock, number)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(others())
+    assert len(await manager.sessions_of("crowd")) == number
+    beside.cancel()
+    assert turns >= 2 * number // 500 - 2, "as often for the pages of the store as for what is made of them"
 
 
 async def test_a_tag_for_each_login_leaves_nothing(tmp_path: Path) -> None:
@@ -136,9 +157,9 @@ async def test_a_tag_for_each_login_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_a_tag_that_many_share(tmp_path: Path) -> None:
     """A tag of a whole company: a login costs no more for the last than for the first, and the tag ends them all."""
-    clock, store = FakeClock(), MemoryStore()
-    site = Site(SessionManager(store, clock=clock, dev=False))
     number = count(1_500, 100_000)
+    clock, store = FakeClock(), MemoryStore(max_records=3 * number)
+    site = Site(SessionManager(store, clock=clock, dev=False))
     largest = 0
     cookies = [await site.login(f"user {at}", tags={"org": "acme"}) for at in range(number)]
     for record in store._records.values():

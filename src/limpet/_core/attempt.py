@@ -11,7 +11,8 @@ from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet._merge import diff_keys
 from limpet._wire import tokens
-from limpet._wire.record import IMPORT, Contents, Predecessor, unpack, without_predecessors
+from limpet._wire.facts import IMPORT
+from limpet._wire.record import Contents, Predecessor, unpack, without_predecessors
 from limpet.contract import Record, make_record
 from limpet.errors import SessionConflict, StoreUnavailable, UnstorableValue
 
@@ -218,10 +219,8 @@ class Attempt:
                 met = await engine.storage.create(key, record)
             except StoreUnavailable as error:
                 failure = error
-            if failure is not None:
-                # It may have landed, and a login would be listed that no browser has; a store that hangs is not waited
-                # for twice.
-                if not failure.waited:
+            if failure is not None:  # it may have landed, and a login would be listed that no browser has
+                if not failure.waited:  # a store that hangs is not waited for twice
                     await engine.storage.try_to_drop(key)
                 raise failure
             if met is None:

@@ -29,7 +29,7 @@ from limpet._core.state import (
 )
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import Found
+from limpet._wire.record import Found, unpack
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         await _carry_out(engine, state, todo, now, final)
         return
     key = state.read.key if state.read is not None and state.read.key else f"new {id(state):x}"
-    async with engine.emitter.runtime.turn(key):  # commits of one session queue in this process instead of colliding
+    async with engine.emitter.runtime.turn(key):  # in this process they queue: one conflict each, not one per rival
         await _carry_out(engine, state, todo, now, final)
 
 
@@ -335,7 +335,8 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:
-        state.draft.lineage = lineage_of(*(target.key or "" for target in targets))
+        before = None if state.read is None else unpack(state.read.record.payload, engine.serializer).lineage
+        state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *ids_of(before))
     after = await ending.successor(engine, state.gone)
     if after is not None:
         await ending.bury(now, engine, after, "logout", None)

@@ -1,7 +1,7 @@
 """The engine: reads a session when a request begins and saves it when the response starts.
 
-Read in this order: `session` (what a handler holds), `state` (what is known of it), `plan` (what is to be done),
-`commit` (carries it out), `storage` (the only caller of stores). What they need of an event loop is a `Runtime`.
+Read in the order of a request: `reading` (finds the session), `session` and `state`, `plan` (what to do), `commit`;
+then `attempt` (one write), `conflict`, `rotation` (a new id), `logins`, `ending`. Only `storage` calls stores.
 """
 
 from __future__ import annotations

@@ -156,7 +156,8 @@ async def of_this_browser(attempt: Attempt) -> Places:
         before += ids_of(unpack(state.ended.record.payload, engine.serializer).lineage)
     there = await reached(engine, [*came, *before], [key for key in before if key not in came])
     now = engine.clock()
-    known = [key for key in before if (record := there.get(key)) is not None and _has_moved(key, record, now)]
+    ended = (key for key, record in there.items() if record is not None and _has_moved(key, record, now))
+    known = [key for key in ended if key not in came]  # those before, and those that an id led to
     late = gone if gone is not None or leaving is not None else attempt.replaces
     if late is not None and late != old and (record := there[late]) is not None:
         state.gone = marks.buried(late, record, now, met_alive=True) or state.gone  # another from that id was quicker

@@ -60,7 +60,10 @@ __all__ = [
 
 
 class Step(enum.Enum):
-    """The one change that a commit makes beside ending a session; a new id takes several calls of the store."""
+    """The one change that a commit makes beside ending a session; a new id takes several calls of the store.
+
+    A write of a session whose renewal is due is a `RENEW`, and one with a login or a new id a `MOVE`, not an `UPDATE`.
+    """
 
     NOTHING = "nothing"
     DROP = "drop"  # what was written goes nowhere: somebody else ended the session

@@ -101,7 +101,7 @@ async def _keep_for_this_request(engine: Context, state: SessionState) -> None:
     if idle is None or now - read.record.accessed <= idle // 8 or not read.raw:
         return
     if plan.cookie_slides(draft, engine.rules, now):  # a touch by a request that uses the session stays due
-        used -= engine.policy.touch_after(idle) or 0
+        used -= engine.policy.touch_after(idle) or 0  # so a little less is noted, and the commit sends the cookie
     if used <= read.record.accessed:
         return
     expires = plan.forget_at(draft, used, engine.policy)

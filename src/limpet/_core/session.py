@@ -34,7 +34,7 @@ from limpet._core.state import (
 from limpet._flashes import Flash
 from limpet._native import mypyc_attr, own_registry
 from limpet._standalone import Standalone
-from limpet._wire.record import IMPORT
+from limpet._wire.facts import IMPORT
 from limpet.contract import NEVER
 
 __all__ = ["Backend", "Session", "backend_of", "state_of"]
@@ -52,10 +52,7 @@ class Session(SessionMapping):
 
     @classmethod
     def standalone(cls, data: Mapping[str, Any] | None = None) -> Self:
-        """Return a session that belongs to no request and is never saved, with these keys and values.
-
-        For tests of handlers, and for code that wants the mapping alone.
-        """
+        """Return a session of no request, with these keys and values, that is never saved: for tests of handlers."""
         backend = Standalone(dict(data or {}))
         session = cls.__new__(cls)
         SessionMapping.__init__(session, backend, backend.state)

@@ -113,7 +113,7 @@ class Storage:
     async def write(
         self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
     ) -> InTheWay:
-        """Await one conditional write, tried once more when the connection failed.
+        """Await one conditional write, tried once more when the connection failed and the time limit is not used up.
 
         The second attempt carries the same version token. If the first had landed and only its reply was lost, the
         record that comes back carries that token.
@@ -158,8 +158,8 @@ class Storage:
         """Write a record where there is none.
 
         Args:
-            insist: It is a mark: one that can be written again, so that a reply that was lost is no error if another
-                request has written since, and that a store which is full takes all the same, where it can.
+            insist: For marks. Where the reply was lost and another request has written since, that is no error; and a
+                store that is full takes it, where it can.
         """
         create = self._kept().create
         if insist and self._urgent is not None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["are_words", "is_binding", "is_text", "proven"]
+__all__ = ["IMPORT", "are_words", "is_binding", "is_text", "proven"]
+
+IMPORT: Final = "import"
+"""The method (``amr``) of a login that nobody saw here: a session of another library has moved in."""
 
 _KINDS: Final[Mapping[str, type]] = {
     "id": str,

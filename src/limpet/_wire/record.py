@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from limpet.protocols import Serializer
 
 __all__ = [
-    "IMPORT",
     "LOGIN_FACTS",
     "SEALED",
     "Contents",
@@ -59,8 +58,6 @@ _FACTS: Final[Mapping[str, type]] = {
 _KINDS: Final = {**_ALWAYS, **_FACTS}
 FACTS: Final = tuple(_FACTS)
 """What a `Contents` may say beside its creation time and data."""
-IMPORT: Final = "import"
-"""The method of a login that nobody saw here: the session of another library moved in."""
 LOGIN_FACTS: Final = frozenset({"ends", "remember", "tags", "level", "methods"})
 """What a login says anew, each of them, whatever it says: of two logins at once, those of one are never mixed."""
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})

@@ -28,7 +28,8 @@ def command(store: str | None, limit: int | None, as_json: bool) -> None:
 
     Applications do this by themselves while they run. It is safe beside their traffic, goes in small steps,
     and can be interrupted at any time. A session that `expire_in` has shortened is dead at its own deadline; its
-    record goes at the one that the store was given.
+    record goes at the one that the store was given. What has expired stays for five minutes, since the clock
+    of another host may be behind by that.
     """
     kept = open_store(store or environment.store_from_environment(environment.is_development(None)))
     if supports(kept, ClientStore) or not supports(kept, Sweeps):

@@ -146,12 +146,12 @@ class Enders:
         return any(set(others) & set(there.tokens) for there in before)
 
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
-        """Tell whether a change of id can have a new record for a moment, as an operator has ended the old one."""
+        """Tell whether a change of id can have a new record for a moment, as somebody else has ended the old one."""
         families = self.families
         if not there.tries[0] or there.out or there.sent >= visit.end or visit.sent >= there.end:
             return False
         own = [session for session in families.presented(there) if families.subject(session) == subject]
-        return any(self.revoked_since(session, families.birth(session), there.end) for session in own)
+        return any(self.may(session, there.end, but=there) for session in own)
 
     def are_twins(self, one: Visit, other: Visit) -> bool:
         """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""
