@@ -44,8 +44,8 @@ class BoundPolicy:
             after that.
         logins: Which logins are bound: ``"all"``, ``"remembered"`` (those with ``remember=True``), or a function of a
             `Login`.
-        required: A login that no browser has bound within a minute or so is as if it had not been. False: a browser
-            that cannot bind has a session like any other.
+        required: A login that no browser has bound within ``offer_for`` and ``settle`` together (90 seconds) is as if
+            it had not been. False: a browser that cannot bind has a session like any other.
         refuse: Paths where a request without the proof that it needs is answered with 403, before the application sees
             it: ``"/api"`` is that path and all below it; or compiled patterns. Everywhere else such a request is
             anonymous.
