@@ -152,8 +152,7 @@ async def test_two_requests_of_which_one_fails_half_way(site: Site, how: How) ->
 async def test_a_login_that_failed_takes_no_place(site: Site, cart: bool) -> None:
     """Its record was written and every reply is lost: the answer is 503, and no session stays that no browser has."""
     store = Unlucky(site.connect())
-    policy = {"max_sessions": 1, "when_full": "refuse"}
-    shop, other = site.worker(store=store, policy=policy), site.worker(policy=policy)
+    shop, other = site.worker(store=store), site.worker()
     browser = await site.browser().begin(other, cart=list(CART)) if cart else site.browser()
     store.arm("all replies lost", 1)
     assert (await browser.ask(shop, lambda session: session.login("ann"))).status == 503
