@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from limpet import SessionManager
+from limpet._wire.marks import SKEW
 from limpet._wire.record import Contents, pack
 from limpet.contract import DONE, Record, SweepsInParts, supports
 from limpet.stores import FileStore, MemoryStore, WrappingStore
@@ -31,7 +32,7 @@ def fill(folder: Path, clock: FakeClock, live: int, expired: int) -> None:
     payload = pack(Contents(now), SessionManager("memory:", dev=False).engine.serializer)
     for number in range(live + expired):
         left = number * expired % (live + expired) < expired
-        one = Record(number, payload, now, now - 1 if left else now + 10**9, f"user {number}")
+        one = Record(number, payload, now, now - SKEW - 1 if left else now + 10**9, f"user {number}")
         path = folder / f"{key(number)}.json"
         path.write_bytes(encode(one))
         os.utime(path, ns=(deadline(one), deadline(one)))
@@ -127,7 +128,7 @@ async def test_memory_files_early_entries_in_parts() -> None:
         await store.create(key(at), Record(at, b"", now, now + 1_000, None), now=now)
         await store.touch(key(at), now, now + 10**9, now=now)
     await store.create(key(number), Record(number, b"", now, now + 2_000, None), now=now)
-    clock.advance(10)
+    clock.advance(310)
     manager = SessionManager(store, clock=clock, dev=False)
     assert await manager.sweep() == 1
     assert await store.count() == number
@@ -140,7 +141,7 @@ async def test_memory_lets_others_run() -> None:
     now, turns = clock(), 0
     for at in range(number):
         await store.create(key(at), Record(at, b"", now, now + 1, None), now=now)
-    clock.advance(10)
+    clock.advance(310)
     manager = SessionManager(store, clock=clock, dev=False)
     manager.use_running_loop()
 
