@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ class Suite(Starlette):
 
     async def call(self, test: str, kind: str, folder: Path) -> None:
         """Run one of its tests."""
-        async for opener in self.openers(kind, lambda: make_store(kind, folder)):
-            await getattr(self, test)(opener)
+        made: Any = self.openers(kind, lambda: make_store(kind, folder))
+        async with aclosing(made) as openers:
+            async for opener in openers:
+                await getattr(self, test)(opener)
 
 
 async def test_an_exception_needs_to_be_documented(tmp_path: Path) -> None:

@@ -113,9 +113,11 @@ class AdapterSuite(CookieRules, FormRules, LifetimeRules, ResponseRules, Securit
             sites.append(site)
             return site
 
-        yield open_site
-        for site in sites:
-            await site.stop()
+        try:
+            yield open_site
+        finally:
+            for site in sites:
+                await site.stop()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
