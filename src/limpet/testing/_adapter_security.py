@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -258,13 +260,15 @@ class SecurityRules:
         def store() -> CookieStore:
             return CookieStore(revocation="denylist", revocation_store=MemoryStore())
 
-        async for open_site in self.openers("cookie", store):
-            site = await open_site()
-            await site.get("/login")
-            copy = site.token()
-            assert (await site.replay(copy, "/facts"))["subject"] == "ann"
-            await site.get("/logout")
-            assert (await site.replay(copy, "/facts"))["subject"] is None
+        made: Any = self.openers("cookie", store)
+        async with aclosing(made) as openers:
+            async for open_site in openers:
+                site = await open_site()
+                await site.get("/login")
+                copy = site.token()
+                assert (await site.replay(copy, "/facts"))["subject"] == "ann"
+                await site.get("/logout")
+                assert (await site.replay(copy, "/facts"))["subject"] is None
 
     async def test_s35_no_header_changes_the_cookie(self, anywhere: Opener) -> None:
         """What anybody can send about the scheme and the host takes no attribute away."""
