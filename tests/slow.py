@@ -30,13 +30,35 @@ _ROWS: Final = {
     "tests/laws/test_revocation_cut_off.py": _SERVERS,
     "tests/laws/test_refused_and_failed.py": rf"many_sessions.*({_SERVERS})",
     "tests/laws/test_cookie_copies.py": _SERVERS,
+    "tests/laws/": r"\[redis",
+    # An adapter's suite on one more store: those of Starlette, Flask and Django stay whole.
+    **dict.fromkeys(
+        (
+            f"tests/adapters/test_{name}.py"
+            for name in ("aiohttp", "blacksheep", "fastapi", "fastmvc", "litestar", "nexios", "quart")
+        ),
+        r"\[sqlite",
+    ),
+    # The same fault where threads wait.
+    "tests/faults/": r"threads",
     # Interpreters and servers, one for each test: one kind stays.
+    "tests/examples/test_examples.py": r"",
+    "tests/demo/test_demo_serve.py": r"",
+    "tests/packages/test_nicegui.py": r"",
+    "tests/faults/test_f06_kill_nine_requests.py": rf"file|{_SERVERS}",
+    "tests/faults/test_f09_processes.py": rf"file|{_SERVERS}",
+    "tests/faults/test_f22_fork_requests.py": r"",
+    "tests/faults/test_f26_shutdown.py": r"",
     "tests/subjects/test_another_process.py": rf"file|{_SERVERS}",
     "tests/races/test_processes.py": r"files|redis|postgresql",
     "tests/test_extras.py": r"enough\[(?!csrf|flask|starlette|redis|postgres)",
     "tests/wsgi/test_gunicorn.py": r"",
     "tests/wsgi/test_redis.py": r"Cluster|Sentinel",
     # Seconds of waiting for what a server does.
+    "tests/faults/test_f18_cancelled.py": _SERVERS,
+    "tests/faults/test_one_timeout.py": _SERVERS,
+    "tests/stores/test_redis_replicas.py": r"",
+    "tests/stores/test_redis_cluster.py": r"TestCluster",
     "tests/faults/test_redis_moving_slots.py": r"threads|\[1-\]|no_visitor",
     "tests/faults/test_postgres_dns.py": r"",
 }
