@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final, Literal, TypeAlias
 
-from playwright.async_api import Page
+from playwright.async_api import Browser, BrowserContext, Page
 
-__all__ = ["AXE", "BROKEN", "CONTRAST", "RULES", "violations"]
+__all__ = ["AXE", "CONTRAST", "Scheme", "faults", "in_sight", "violations"]
+
+Scheme: TypeAlias = Literal["light", "dark"]
 
 AXE: Final = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 # WCAG 2.2, levels A and AA: https://www.w3.org/TR/WCAG22/
@@ -69,3 +71,22 @@ async def violations(page: Page) -> list[str]:
         f"{found['id']}: {found['help']}: {[each['target'][-1] for each in found['nodes']][:3]}"
         for found in report["violations"]
     ]
+
+
+async def in_sight(chromium: Browser, scheme: Scheme, width: int, **more: Any) -> BrowserContext:
+    """Return a window of that width, where nothing moves."""
+    return await chromium.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce", **more
+    )
+
+
+async def faults(page: Page) -> dict[str, Any]:
+    """Return what keeps people from reading a page as it is now: each kind of which there is any."""
+    beyond: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    found = {
+        "contrast": await page.evaluate(CONTRAST),
+        "axe": await violations(page),
+        "broken": await page.evaluate(BROKEN),
+        "pixels that stick out": max(beyond, 0),
+    }
+    return {what: seen for what, seen in found.items() if seen}

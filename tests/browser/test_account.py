@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.sight import BROKEN, CONTRAST, violations
+from tests.browser.sight import Scheme, faults, in_sight
 from tests.demo.server import DemoServer
 
 pytestmark = pytest.mark.browser
@@ -75,18 +74,11 @@ async def test_all_others_are_signed_out(chromium: Browser, server: DemoServer) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-async def test_the_list_can_be_read(
-    chromium: Browser, server: DemoServer, scheme: Literal["light", "dark"], width: int
-) -> None:
+async def test_the_list_can_be_read(chromium: Browser, server: DemoServer, scheme: Scheme, width: int) -> None:
     """axe finds nothing, contrast is as WCAG asks, and nothing sticks out, with one device and with several."""
     name = f"{scheme}-{width}-" + "A" * 20
     for agent in (PHONE, None, "x" * 200):
-        context = await chromium.new_context(
-            user_agent=agent, color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
-        )
+        context = await in_sight(chromium, scheme, width, user_agent=agent)
         async with signed_in(context, server, name) as page:
             await page.goto(f"{server.url}account")
-            assert await page.evaluate(CONTRAST) == []
-            assert await violations(page) == []
-            assert await page.evaluate(BROKEN) == []
-            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            assert await faults(page) == {}

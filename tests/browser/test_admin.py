@@ -8,14 +8,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import pytest
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.admin.operator import Site, is_root
-from tests.browser.sight import BROKEN, CONTRAST, violations
+from tests.browser.sight import CONTRAST, Scheme, faults, in_sight, violations
 
 pytestmark = pytest.mark.browser
 
@@ -166,13 +165,9 @@ async def test_screen_readers_have_something_to_say(chromium: Browser, served: S
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 768, 1280])
-async def test_everything_can_be_read(
-    chromium: Browser, served: Served, scheme: Literal["light", "dark"], width: int
-) -> None:
+async def test_everything_can_be_read(chromium: Browser, served: Served, scheme: Scheme, width: int) -> None:
     """axe finds nothing, contrast is as WCAG asks, and nothing sticks out, with little and with much on the page."""
-    context = await chromium.new_context(
-        color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce"
-    )
+    context = await in_sight(chromium, scheme, width)
     async with operator(context, served) as page:
         longest = "x" * 120
         for name in ("ann", "ann", longest, None):
@@ -188,10 +183,7 @@ async def test_everything_can_be_read(
             "/nothing",
         ):
             await page.goto(f"{served.url}/sessions{path}")
-            assert await page.evaluate(CONTRAST) == [], path
-            assert await violations(page) == [], path
-            assert await page.evaluate(BROKEN) == [], path
-            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+            assert await faults(page) == {}, path
 
 
 async def test_cookie_sessions_are_explained(chromium: Browser) -> None:

@@ -190,8 +190,8 @@ async def test_the_grace_does_not_begin_with_the_response_that_renews(store: Sto
     assert await site.read(renewed.token) == {"log": ["begun", "renews", "again"]}
 
 
-async def test_use_after_the_grace_is_reported_as_reuse(store: Store) -> None:
-    """After the grace the old id is nobody's, and its use is the event `SessionReused`."""
+async def past_the_grace(store: Store) -> tuple[Site, str, str]:
+    """Return a site, an id that was renewed and is served no longer, and the id that took its place."""
     site = renewing(store)
     token = await site.session()
     site.clock.advance(INTERVAL)
@@ -199,6 +199,12 @@ async def test_use_after_the_grace_is_reported_as_reuse(store: Store) -> None:
     await site.request(nothing, renewed)
     site.clock.advance(GRACE)
     site.reported()
+    return site, token, renewed or ""
+
+
+async def test_use_after_the_grace_is_reported_as_reuse(store: Store) -> None:
+    """After the grace the old id is nobody's, and its use is the event `SessionReused`."""
+    site, token, renewed = await past_the_grace(store)
     reply = await site.request(nothing, token)
     assert (reply.token, await site.read(token)) == (None, None)
     assert "SessionReused" in site.reported()
@@ -208,13 +214,7 @@ async def test_use_after_the_grace_is_reported_as_reuse(store: Store) -> None:
 async def test_a_write_after_the_grace_takes_no_cookie_away(store: Store) -> None:
     """For a minute such an id is known as one that was replaced: a late request writes nothing and begins nothing, so
     that the browser keeps the cookie that it has."""
-    site = renewing(store)
-    token = await site.session()
-    site.clock.advance(INTERVAL)
-    renewed = (await site.request(nothing, token)).token
-    await site.request(nothing, renewed)
-    site.clock.advance(GRACE)
-    site.reported()
+    site, token, renewed = await past_the_grace(store)
     reply = await site.request(write, token)
     assert (reply.status, reply.token) == (200, None)
     assert {"SessionReused", "WriteAfterEnd"} <= set(site.reported())

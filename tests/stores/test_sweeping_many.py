@@ -21,6 +21,7 @@ from limpet.testing import FakeClock
 from tests.counts import count
 from tests.stores.blocking import key
 from tests.subjects.test_sweep import p99
+from tests.turns import turns_of_others
 
 LIVE = count(6_000, 200_000)
 
@@ -138,23 +139,16 @@ async def test_memory_lets_others_run() -> None:
     """Very many that expired at once are swept in steps, between which the event loop does something else."""
     clock, number = FakeClock(), count(20_000, 200_000)
     store = MemoryStore(max_records=number)
-    now, turns = clock(), 0
+    now = clock()
     for at in range(number):
         await store.create(key(at), Record(at, b"", now, now + 1, None), now=now)
     clock.advance(310)
     manager = SessionManager(store, clock=clock, dev=False)
     manager.use_running_loop()
 
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    beside = asyncio.create_task(others())
-    assert await manager.sweep(once=True) == number
-    beside.cancel()
-    assert turns >= number // 500 - 1  # one for each step but the last
+    async with turns_of_others() as turns:
+        assert await manager.sweep(once=True) == number
+    assert turns[0] >= number // 500 - 1  # one for each step but the last
 
 
 def test_a_store_in_front_says_so_too() -> None:

@@ -20,6 +20,7 @@ from limpet.stores import MemoryStore, open_store
 from limpet.testing import FakeClock
 from tests.counts import count
 from tests.subjects.site import Site
+from tests.turns import turns_of_others
 
 CROWD = count(3_000, 200_000)
 
@@ -125,18 +126,9 @@ async def test_a_long_list_is_made_in_steps() -> None:
     manager = SessionManager(MemoryStore(), clock=clock, dev=False)
     manager.use_running_loop()
     await fill(manager.kept, clock, number)
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    beside = asyncio.create_task(others())
-    assert len(await manager.sessions_of("crowd")) == number
-    beside.cancel()
-    assert turns >= 2 * number // 500 - 2, "as often for the pages of the store as for what is made of them"
+    async with turns_of_others() as turns:
+        assert len(await manager.sessions_of("crowd")) == number
+    assert turns[0] >= 2 * number // 500 - 2, "as often for the pages of the store as for what is made of them"
 
 
 async def test_a_tag_for_each_login_leaves_nothing(tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ class Attempt:
         if moves and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
         stale = engine.describe(self.state, draft, self.flags) or stale
-        begins = self.flags & LOGIN or plan_.rotates in ("appeared", "changed")
-        moves_in = self.state.read is None and IMPORT in draft.methods
-        if engine.binder is not None and (begins or moves_in):
-            stale = engine.binder.begin(self.state, draft) or stale
+        if engine.binder is not None:
+            begins = self.flags & LOGIN or plan_.rotates in ("appeared", "changed")
+            if begins or (self.state.read is None and IMPORT in draft.methods):
+                stale = engine.binder.begin(self.state, draft) or stale
         if self.state.views is not None or self.state.loans is not None:
             settle_views(engine, self.state)
             stale = True

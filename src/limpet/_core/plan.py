@@ -221,8 +221,9 @@ def decide(
     if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
         if not worth or draft is None or not payload:
             return Plan(bool(flags & ENDED), Step.NOTHING)
-        before = {} if flags & ENDED else base(state)  # what moves in with the session is no login
-        rotates = rotation_of(rules.rotate_on, before, draft.data) if flags & WATCHED else None
+        rotates = None
+        if flags & WATCHED:  # what moves in with the session is no login
+            rotates = rotation_of(rules.rotate_on, {} if flags & ENDED else base(state), draft.data)
         return Plan(bool(flags & ENDED), Step.CREATE, payload, rotates)
     changed = bool(payload) and not same(payload, read.record.payload)
     rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None

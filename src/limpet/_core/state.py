@@ -129,7 +129,6 @@ REFUSED: Final = 524288
 CHANGED: Final = 1048576
 """The request comes from another client than the one that logged in, and the policy asks for a new login."""
 
-
 SUCCEEDS: Final = 65536
 """A login was saved that takes the place of what its request presented: that ends when the response starts."""
 

@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 
 from limpet.errors import ConfigurationError
 
-__all__ = ["opened", "private_keys"]
+__all__ = ["HEADER_BYTES", "PrivateKeys", "opened", "private_keys"]
 
 _ALGORITHMS: Final[Mapping[str, tuple[type[Key], ...]]] = {
     "RSA-OAEP": (RSAKey,),
@@ -22,7 +22,7 @@ _ALGORITHMS: Final[Mapping[str, tuple[type[Key], ...]]] = {
 }
 """Without what an answer can be decrypted by (RSA1_5: RFC 8725, section 3.2), passwords, and shared secrets."""
 _CONTENTS: Final = ("A128GCM", "A256GCM", "A128CBC-HS256", "A256CBC-HS512")
-_HEADER_BYTES: Final = 8_192
+HEADER_BYTES: Final = 8_192
 _LEAST_BITS: Final = 2048  # RFC 7518, section 4.3
 _CURVES: Final = ("P-256", "P-384", "P-521", "X25519")
 
@@ -65,7 +65,7 @@ def opened(token: str, header: Mapping[str, Any], keys: PrivateKeys) -> str | No
     if "zip" in header or "crit" in header:  # a few bytes that become many (RFC 8725, section 3.6), or worse
         return None
     registry = jwe.JWERegistry(algorithms=[algorithm, *_CONTENTS], strict_check_header=False)
-    registry.max_protected_header_length = _HEADER_BYTES
+    registry.max_protected_header_length = HEADER_BYTES
     for facts, key in keys:
         fits = isinstance(key, _ALGORITHMS[algorithm]) and facts.get("use", "enc") == "enc"
         if not fits or facts.get("alg", algorithm) != algorithm or (kid is not None and facts.get("kid") != kid):

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from joserfc import jws
 from joserfc.errors import JoseError
 
-from limpet.signout._envelopes import PrivateKeys, opened
+from limpet.signout._envelopes import HEADER_BYTES, PrivateKeys, opened
 from limpet.signout._issuers import Issuer
 from limpet.signout._keys import KeyRing
 from limpet.signout._refused import Refused
@@ -20,7 +20,6 @@ __all__ = ["Token", "Trusted", "verify"]
 
 MAX_BYTES: Final = 65_536
 _ENCRYPTED_DOTS: Final = 4  # RFC 7516, section 7.1
-_HEADER_BYTES: Final = 8_192
 _SIGNATURE_BYTES: Final = 2_048  # of an RSA key with 8,192 bits
 
 
@@ -95,7 +94,7 @@ def _inside(token: str, trusted: Sequence[Trusted]) -> str:
 
 def _is_signed(token: str, key: Any, algorithm: str) -> bool:
     registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
-    registry.max_header_length = _HEADER_BYTES  # certificates may come along
+    registry.max_header_length = HEADER_BYTES  # certificates may come along
     registry.max_signature_length = _SIGNATURE_BYTES
     try:
         jws.deserialize_compact(token, key, registry=registry)

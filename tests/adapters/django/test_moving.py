@@ -32,6 +32,13 @@ ENGINES = [f"django.contrib.sessions.backends.{name}" for name in ("db", "cached
 STOCK = ["django.contrib.sessions.middleware.SessionMiddleware", *MIDDLEWARE[1:]]
 
 
+def two_with(old: str) -> tuple[Browser, Browser]:
+    """Return two tabs, which have the same old cookie."""
+    browser, tab = visitor(), visitor()
+    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+    return browser, tab
+
+
 def logged_in(engine: str, user: Any, **data: Any) -> str:
     """Log somebody in with another session engine; return what the cookie holds."""
     request = asked()
@@ -85,8 +92,7 @@ def test_two_first_requests_at_once_both_count(configure: Configure, hook: Hook,
         before.save()
         old = before.session_key
     kept = configure({"importers": [EngineImporter(until=UNTIL)]})
-    browser, tab = visitor(), visitor()
-    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+    browser, tab = two_with(old)
 
     def meanwhile(request: Any) -> None:
         request.session.limpet.increment("n")
@@ -105,8 +111,7 @@ def test_a_new_key_is_new_when_two_first_requests_meet(configure: Configure, hoo
     """As at a change of the password: the key that the other request was given is dead, and what it saved is kept."""
     old = logged_in(ENGINES[0], ann)
     kept = configure({"importers": [EngineImporter(until=UNTIL)]})
-    browser, tab = visitor(), visitor()
-    browser.cookies["sessionid"] = tab.cookies["sessionid"] = old
+    browser, tab = two_with(old)
 
     def change(request: Any) -> Any:
         request.session.limpet.increment("n")
