@@ -184,9 +184,9 @@ class BlockingManager:
         if state.loaded and not state.flags & ACCESSED:  # not touched: nothing to save, nothing to say
             state.phase = STARTED
             return list(headers)
-        if not engine.is_idle(session) or (failed and state.created is not None):
+        if not engine.is_idle(state) or (failed and state.created is not None):
             drive(engine.commit(session, failed=failed))
-        tokens = hand_out(engine, session) if state.out is not None or state.old is not None else []
+        tokens = hand_out(engine, state) if state.out is not None or state.old is not None else []
         if engine.binder is not None:
             tokens += engine.binder.headers(state, prefix)
         state.phase = STARTED
@@ -195,7 +195,8 @@ class BlockingManager:
     def fail(self, session: Session) -> None:
         """The handler raised, and there is no response: keep a logout, drop the rest."""
         try:
-            if state_of(session).created is not None or not self._engine.is_idle(session):
+            state = state_of(session)
+            if state.created is not None or not self._engine.is_idle(state):
                 drive(self._engine.commit(session, failed=True))
         except (StoreUnavailable, SessionConflict):
             log.warning("a logout could not be carried out: the request failed, and the store too")
@@ -203,7 +204,7 @@ class BlockingManager:
     def save_late(self, session: Session, *, failed: bool = False) -> None:
         """Save what was written after the response had started."""
         state = state_of(session)
-        if state.flags & _WROTE and not state.flags & OVER and not self._engine.is_idle(session):
+        if state.flags & _WROTE and not state.flags & OVER and not self._engine.is_idle(state):
             drive(self._engine.commit(session, failed=failed))
 
     def end(self, session: Session, *, failed: bool = False) -> None:

@@ -93,7 +93,7 @@ class Exchange:
         state, middleware, engine = self._state, self._middleware, self._engine
         tokens: list[Header] = []
         if state.out is not None or state.old is not None:
-            tokens = hand_out(engine, self._session)
+            tokens = hand_out(engine, state)
             if tokens:
                 middleware.check_test_client(self._scope)
         if engine.binder is not None:
@@ -121,7 +121,7 @@ class Exchange:
 
     async def _save_late(self) -> None:
         state = self._state
-        if state.flags & _WROTE and not state.flags & OVER and not self._engine.is_idle(self._session):
+        if state.flags & _WROTE and not state.flags & OVER and not self._engine.is_idle(state):
             await self._middleware.save(self._session, self._failed)
 
     async def fail(self, error: BaseException) -> bool:
@@ -129,7 +129,7 @@ class Exchange:
         self._failed = True
         state = self._state
         try:
-            idle = state.created is None and self._engine.is_idle(self._session)
+            idle = state.created is None and self._engine.is_idle(state)
             if not idle and not self._unsaved:  # one time limit is enough
                 await self._middleware.save(self._session, True)
         except (StoreUnavailable, SessionConflict):
@@ -158,7 +158,7 @@ class Http(Exchange):
             self._failed = message["status"] >= 500
             if state.loaded and not state.flags & ACCESSED:  # not touched: nothing to save, nothing to say
                 self._started, state.phase = True, STARTED
-            elif not self._engine.is_idle(self._session) or (self._failed and state.created):
+            elif not self._engine.is_idle(state) or (self._failed and state.created):
                 return self._save_and_start(message)
             else:
                 self._begin(message)
@@ -301,7 +301,7 @@ class Socket(Exchange):
 
     async def _start(self, message: Message, status: int) -> bool:
         self._failed = status >= 500
-        if not self._engine.is_idle(self._session):
+        if not self._engine.is_idle(self._state):
             return await self._save_and_start(message)
         self._begin(message)
         await self._send(message)

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from limpet import _importing as importing
-from limpet._core.session import Session, state_of
-from limpet._core.state import READ_ONLY
+from limpet._core import answer
+from limpet._core.state import READ_ONLY, SessionState
 from limpet.errors import ConfigurationError, LimpetWarning
 from limpet.protocols import Header
 from limpet.transports.cookie import CookieTransport
@@ -66,10 +66,9 @@ def _host(authority: bytes) -> bytes:
     return (host if colon and port.isdigit() else authority).lower()
 
 
-def hand_out(engine: Engine, session: Session) -> list[Header]:
+def hand_out(engine: Engine, state: SessionState) -> list[Header]:
     """Return the headers that hand out or take back tokens, this manager's first; once, as the response starts."""
-    state = state_of(session)
-    tokens: list[Header] = [] if state.out is None else engine.headers(session)
+    tokens: list[Header] = [] if state.out is None else answer.headers(engine, state)
     if state.flags & READ_ONLY:
         tokens = []
     if state.old is not None:

@@ -35,7 +35,10 @@ Header: TypeAlias = tuple[bytes, bytes]
 
 
 Reader: TypeAlias = Callable[[Sequence[Header]], tuple[str, Record] | None]
-"""Finds and unseals the one cookie of nearly every request, ``headers -> (token, record)``; None: look again."""
+"""Finds and unseals the one cookie of nearly every request, if its key is the newest: ``headers -> (token, record)``.
+
+None: look again, cookie by cookie.
+"""
 
 
 class Imported(NamedTuple):

@@ -97,7 +97,7 @@ async def test_s12_a_malformed_id_asks_nothing(token: str) -> None:
     await site.manager.load(session)
     assert session.public_id is None
     assert sum(site.take().values()) == (
-        0 if len(token) != 43 or not token.isascii() else site.manager.engine.verify(token) is not None
+        0 if len(token) != 43 or not token.isascii() else site.manager.engine.ids.verify(token) is not None
     )
 
 

@@ -13,12 +13,12 @@ from limpet._core.plan import (
     Rules,
     Step,
     absolute_deadline,
-    cookie_deadline,
     deadline,
     decide,
     forget_at,
     idle_timeout,
     is_quiet,
+    max_age,
     rotation_of,
 )
 from limpet._core.state import (
@@ -267,8 +267,9 @@ def test_a_deadline_of_its_own_is_absolute() -> None:
 def test_a_cookie_lasts_to_the_absolute_deadline() -> None:
     """A persistent cookie is for the absolute deadline, and for the idle one only where there is no absolute."""
     contents = Contents(0, authenticated=1)
-    assert cookie_deadline(contents, HOUR, SessionPolicy()) == 14 * DAY
-    assert cookie_deadline(contents, HOUR, SessionPolicy(absolute_timeout=None)) == HOUR + DAY
+    for policy, ends in ((SessionPolicy(), 14 * DAY), (SessionPolicy(absolute_timeout=None), HOUR + DAY)):
+        rules = Rules(policy, is_server_side=True, persistent=True)
+        assert max_age(contents, HOUR, 2 * HOUR, rules) == (ends - 2 * HOUR) // 1000
 
 
 @pytest.mark.parametrize(("idle", "slack"), [(DAY, 60_000), (300_000, 30_000), (1_000, 100)])

@@ -47,8 +47,8 @@ async def test_a_login_never_takes_the_id_that_was_sent(
     answer = await site.ask("/login", token)
     assert answer.token != token
     assert (await site.ask("/dump", token)).text == ANONYMOUS
-    raw = site.manager.engine.verify(token)
-    assert raw is None or site.manager.engine.key_of(raw) not in site.kept
+    raw = site.manager.engine.ids.verify(token)
+    assert raw is None or site.manager.engine.ids.key_of(raw) not in site.kept
     assert len([row for row in site.rows.values() if row.subject == "ann"]) == 1
 
 

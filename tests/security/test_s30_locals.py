@@ -105,7 +105,7 @@ async def test_no_frame_of_the_engine_keeps_an_id_or_a_value(store: str, path: s
     token = (await site.ask("/card")).token
     kept.down = down
     error = await failure(site, path, token)
-    raw = (site.manager.engine.verify(token) if store == "server" else None) or b"no id"
+    raw = (site.manager.engine.ids.verify(token) if store == "server" else None) or b"no id"
     for trace in frames(error):
         for name, value in trace.tb_frame.f_locals.items():
             shown = repr(value)

@@ -83,7 +83,7 @@ async def test_no_error_tells_what_it_was_about(secret: list[str] | None, caplog
     answers += [await site.ask("/read", token), await site.ask("/read", VALUE)]
     assert {answer.status for answer in answers} >= {200, 409, 500, 503}
     everything = "\n".join([*texts(site, answers), *shown, caplog.text])
-    raw = site.manager.engine.verify(token)
+    raw = site.manager.engine.ids.verify(token)
     assert raw is not None
     # the quoted name of a local variable is not its value: what must not appear are these
     for needle in (token, raw.hex(), repr(raw), SECRET, OLDER, VALUE, f"{NAME}={token[:8]}"):

@@ -37,11 +37,11 @@ async def fill(site: Site, count: int) -> list[str]:
         ]
         await asyncio.gather(
             *(
-                store.create(manager.engine.key_of(raw), record, now=now)
+                store.create(manager.engine.ids.key_of(raw), record, now=now)
                 for (_, raw), record in zip(chunk, records, strict=True)
             )
         )
-        cookies += [manager.engine.present(raw) for number, raw in chunk if number % 100 == 0]
+        cookies += [manager.engine.ids.present(raw) for number, raw in chunk if number % 100 == 0]
     return cookies
 
 

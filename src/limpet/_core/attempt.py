@@ -75,7 +75,8 @@ class Attempt:
         self.uncertain = False
         self.patient = False
         self.repairs = False
-        self.take_increments()
+        if state.increments is not None:
+            self.take_increments()
 
     # -- what is to be written
 
@@ -96,7 +97,8 @@ class Attempt:
         moves = bool(self.flags & LOGIN) or plan_.step is plan.Step.MOVE
         if moves and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
-        stale = engine.describe(self.state, draft, self.flags) or stale
+        if engine.description is not None:
+            stale = engine.describe(self.state, draft, self.flags) or stale
         if engine.binder is not None:
             begins = self.flags & LOGIN or plan_.rotates in ("appeared", "changed")
             if begins or (self.state.read is None and IMPORT in draft.methods):
@@ -106,7 +108,7 @@ class Attempt:
             stale = True
         if stale:
             self.encode()
-        else:
+        elif len(self.payload) > engine.policy.max_size:
             self.check_size()
 
     def base_data(self) -> dict[str, Any]:
@@ -188,8 +190,8 @@ class Attempt:
 
     def record(self) -> Record:
         """Return the encoded contents as a record, under a version of its own."""
-        used, draft = self.used_at(), self.draft
-        expires = plan.forget_at(draft, used, self.engine.policy)
+        used = self.used_at()
+        expires = plan.forget_at(self.draft, used, self.engine.policy)
         return make_record((tokens.new_version(), self.payload, used, expires, self.state.subject))
 
     # -- what was written

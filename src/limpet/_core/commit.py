@@ -29,7 +29,7 @@ from limpet._core.state import (
 )
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import Found, unpack
+from limpet._wire.record import Contents, Found, unpack
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         return
     if state.old is not None and not failed:
         importing.note(engine, state)
-    if not failed:
-        _restyle(engine, state)
+    if not failed and state.draft is not None and state.draft.cookie != engine.rules.cookie:
+        _restyle(engine, state, state.draft)
     now = engine.clock()
     todo = engine.decide(state, now, failed)
     if failed:
@@ -73,10 +73,10 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         await _carry_out(engine, state, todo, now, final)
 
 
-def _restyle(engine: Context, state: SessionState) -> None:
+def _restyle(engine: Context, state: SessionState, draft: Contents) -> None:
     """Note which attributes the cookie has from now on; one that is out with others goes out again."""
-    draft, wanted = state.draft, engine.rules.cookie
-    if draft is None or draft.cookie == wanted or state.phase:
+    wanted = engine.rules.cookie
+    if state.phase:
         return
     if state.read is None:
         draft.cookie = wanted

@@ -43,6 +43,7 @@ class Context:
         revocation: How cookie sessions are ended; None: they are not.
         watch: What this process has seen of locks that others hold.
         binder: Binds sessions to devices; None: nothing does.
+        description: Returns what is to be known of a client; None: nothing is.
     """
 
     storage: Storage
@@ -63,6 +64,7 @@ class Context:
     revocation: Revocation | None
     watch: Watch
     binder: Binder | None = None
+    description: Callable[[Mapping[str, Any]], dict[str, str]] | None
 
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
         """Return what a commit would do now."""

@@ -61,9 +61,9 @@ def open_sealed(engine: Context, state: SessionState) -> None:
         if found is not None:
             token, record = found
             state.ids = (token,)
-            opened = _judge(engine, token, record, engine.clock())
-            if opened is not None:
-                adopt(engine, state, opened)
+            contents = _judge(engine, record, engine.clock())
+            if contents is not None:
+                _adopt(engine, state, record, contents)
             return
     state.ids = engine.transport.read(state.presented)
     if state.ids:
@@ -100,13 +100,13 @@ def _open(engine: Context, state: SessionState, refused: list[str]) -> Opened | 
         record = engine.client.unseal(token)
         if record is None:
             refused.append(token)
-        found = None if record is None else _judge(engine, token, record, now)
-        if found is None:
+        contents = None if record is None else _judge(engine, record, now)
+        if record is None or contents is None:
             continue
-        if opened is not None and not _same(opened.record, found.record):
+        if opened is not None and not _same(opened.record, record):
             engine.note_ambiguous(state)
             return None
-        opened = found
+        opened = Opened(record, contents, token)
     return opened
 
 
@@ -115,7 +115,8 @@ def _same(one: Record, other: Record) -> bool:
     return one.payload == other.payload and one.subject == other.subject
 
 
-def _judge(engine: Context, token: str, record: Record, now: int) -> Opened | None:
+def _judge(engine: Context, record: Record, now: int) -> Contents | None:
+    """Return what a cookie holds; None: it is no live session."""
     if record.accessed > now + _FUTURE:
         return None
     try:
@@ -127,17 +128,20 @@ def _judge(engine: Context, token: str, record: Record, now: int) -> Opened | No
     if plan.is_over(contents, record.accessed, engine.rules, now) or now >= record.expires:
         engine.emit(events.SessionExpired, subject=record.subject)
         return None
-    return Opened(record, contents, token)
+    return contents
 
 
 def adopt(engine: Context, state: SessionState, found: Opened) -> None:
-    """Let the session stand for what was in the cookie."""
-    record, contents, token = found.record, found.contents, found.token
+    """Let the session stand for what was in the cookie, which is sent again if it is of an older key."""
+    _adopt(engine, state, found.record, found.contents)
+    if not engine.client.current(found.token):
+        state.flags |= REISSUE
+
+
+def _adopt(engine: Context, state: SessionState, record: Record, contents: Contents) -> None:
     key = None if engine.revocation is None else key_of(engine, contents, record.subject)
     state.read = Read(b"", key, record, contents.ends)
     state.draft, state.data, state.subject = contents, contents.data, record.subject
-    if not engine.client.current(token):
-        state.flags |= REISSUE
 
 
 # -- writing
@@ -271,8 +275,8 @@ def _presented(engine: Context, state: SessionState) -> list[Opened]:
         return [stood]
     records = [(token, engine.client.unseal(token)) for token in state.ids]
     now = engine.clock()
-    found = [_judge(engine, token, record, now) for token, record in records if record is not None]
-    return [opened for opened in found if opened is not None]
+    found = [(token, record, _judge(engine, record, now)) for token, record in records if record is not None]
+    return [Opened(record, contents, token) for token, record, contents in found if contents is not None]
 
 
 def _stood(engine: Context, state: SessionState) -> Opened | None:

@@ -34,6 +34,7 @@ from limpet._core.state import (
     READY,
     REFUSED,
     SEALED,
+    WRITTEN,
     SessionState,
 )
 from limpet._core.storage import Storage
@@ -104,7 +105,8 @@ class Engine(Context):
         self.id_sealer = id_sealer
         self.cookie_limit = cookie_limit
         self.farewell: Sequence[Header] = tuple(farewell)
-        self.description = self.emitter.describe = describe
+        self.description: Callable[[Mapping[str, Any]], dict[str, str]] | None = describe
+        self.emitter.describe = describe
         self.importers: Sequence[Importer] = tuple(importers)
         self.reader = reader  # finds and unseals a cookie where there is but one, in one go
         self.ids: Ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
@@ -217,25 +219,11 @@ class Engine(Context):
                 "or logout ends both and deletes what can be deleted"
             )
 
-    # -- ids
-
-    def verify(self, token: str) -> bytes | None:
-        """Return the raw id in a token, or None for anything that this manager did not hand out."""
-        return self.ids.verify(token)
-
-    def present(self, raw: bytes) -> str:
-        """Return the token that a client is given for an id."""
-        return self.ids.present(raw)
-
-    def key_of(self, raw: bytes) -> str:
-        """Return the store key of an id."""
-        return self.ids.key_of(raw)
-
     # -- a response starts, or ends
 
-    def is_idle(self, session: Any) -> bool:
+    def is_idle(self, state: SessionState) -> bool:
         """Return whether a commit would find nothing to do: nothing noted, handed out or due."""
-        return plan.is_quiet(state_of(session), self.rules, self.clock)
+        return plan.is_quiet(state, self.rules, self.clock)
 
     async def commit(self, session: Any, *, failed: bool = False, final: bool = True) -> None:
         """Carry out what was noted on the session; what is to be sent is then in `headers`.
@@ -257,7 +245,8 @@ class Engine(Context):
         waited = id(state) in self._working
         if waited:  # what another task has taken up is saved when it is done, and not before
             await self._wait(state, mine)
-        if plan.is_quiet(state, self.rules, self.clock) and not (failed and state.created is not None):
+        wrote = state.flags & WRITTEN  # so there is something to do
+        if not wrote and plan.is_quiet(state, self.rules, self.clock) and not (failed and state.created is not None):
             if waited:
                 self._leave(state)
             return
@@ -316,7 +305,7 @@ class Engine(Context):
 
     def same(self, payload: bytes, base: bytes) -> bool:
         """Tell whether two payloads hold equal contents."""
-        return payload == base or record.same(payload, base, self.serializer)
+        return record.same(payload, base, self.serializer)
 
     def base(self, state: SessionState) -> Mapping[str, Any]:
         """Return the keys and values as they were read, or as they moved in."""

@@ -176,7 +176,8 @@ class SessionMapping(MutableMapping[str, Any]):
             if state.assigned is None:
                 state.assigned = set()
             state.assigned.add(key)
-        notes.forget_key(state, key)
+        if state.increments is not None or state.views is not None or state.loans is not None:
+            notes.forget_key(state, key)
 
     def __delitem__(self, key: str) -> None:
         state = self._read()

@@ -44,7 +44,6 @@ __all__ = [
     "Rules",
     "Step",
     "absolute_deadline",
-    "cookie_deadline",
     "cookie_slides",
     "deadline",
     "deadline_moves",
@@ -352,11 +351,11 @@ def idle_timeout(contents: Contents, policy: SessionPolicy) -> int | None:
     return policy.idle_ms
 
 
-def reach(contents: Contents, accessed: int, policy: SessionPolicy) -> tuple[int, int]:
-    """Return when the session ends if nobody uses it after ``accessed``, and when however active it is.
+def reach(contents: Contents, accessed: int, policy: SessionPolicy) -> tuple[int, int, int | None]:
+    """Return when a session ends that is not used after ``accessed``, when however active it is, and its idle timeout.
 
-    Both in milliseconds since 1970, or `NEVER`. A deadline of its own (`Session.expire_in`) takes the place of the idle
-    timeout and never exceeds the absolute one.
+    In milliseconds, the deadlines since 1970; `NEVER` and None: there is none. A deadline of its own
+    (`Session.expire_in`) takes the place of the idle timeout and never exceeds the absolute one.
     """
     usual = contents.authenticated is not None and not contents.remember
     idle = policy.idle_ms if usual else idle_timeout(contents, policy)
@@ -365,8 +364,8 @@ def reach(contents: Contents, accessed: int, policy: SessionPolicy) -> tuple[int
     if contents.ends is not None and contents.ends < limit:
         limit = contents.ends
     if idle is None or contents.ends is not None or accessed + idle > limit:
-        return limit, limit
-    return accessed + idle, limit
+        return limit, limit, idle
+    return accessed + idle, limit, idle
 
 
 def absolute_deadline(contents: Contents, policy: SessionPolicy) -> int:
@@ -379,21 +378,19 @@ def deadline(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
     return reach(contents, accessed, policy)[0]
 
 
-def cookie_deadline(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
-    """Return how long a persistent cookie should last: to the absolute deadline, else to the idle one."""
-    ends, limit = reach(contents, accessed, policy)
-    return ends if limit == NEVER else limit
-
-
 def max_age(contents: Contents, accessed: int, now: int, rules: Rules) -> int | None:
-    """Return the seconds that the client should keep a token, or None for a browser session."""
-    ends = cookie_deadline(contents, accessed, rules.policy)
-    if ends == NEVER or not rules.lasts(contents):
+    """Return the seconds that the client should keep a token, or None for a browser session.
+
+    A cookie that outlives the browser lasts to the absolute deadline, else to the idle one.
+    """
+    if not rules.lasts(contents):
         return None
-    return max(1, (ends - now + 999) // 1000)
+    idle, limit, _ = reach(contents, accessed, rules.policy)
+    ends = idle if limit == NEVER else limit
+    return None if ends == NEVER else max(1, (ends - now + 999) // 1000)
 
 
 def forget_at(contents: Contents, accessed: int, policy: SessionPolicy) -> int:
     """Return the ``expires`` that a store is given: the deadline plus the slack, or `NEVER`."""
-    ends, _ = reach(contents, accessed, policy)
-    return NEVER if ends == NEVER else ends + slack_ms(idle_timeout(contents, policy))
+    ends, _, idle = reach(contents, accessed, policy)
+    return NEVER if ends == NEVER else ends + slack_ms(idle)

@@ -177,10 +177,10 @@ class Endpoints:
         """Return the session of one of these ids that devices know by this name, also under an id that came after."""
         engine = self._engine
         for token in ids:
-            raw = engine.verify(token)
+            raw = engine.ids.verify(token)
             if raw is None:
                 continue
-            found = await self._follow(await engine.storage.locate(raw, engine.key_of(raw), met_alive=True))
+            found = await self._follow(await engine.storage.locate(raw, engine.ids.key_of(raw), met_alive=True))
             if found is not None and found.contents.bound is not None and found.contents.bound["id"] == identifier:
                 return found
         return None

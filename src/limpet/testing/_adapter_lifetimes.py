@@ -222,7 +222,7 @@ class LifetimeRules:
         await site.get("/write", key="a", value="1")
         key = (await site.get("/facts"))["public_id"]
         assert site.token() not in key
-        assert key == store_key(site.manager.engine.namespace, site.manager.engine.verify(site.token()) or b"")
+        assert key == store_key(site.manager.engine.namespace, site.manager.engine.ids.verify(site.token()) or b"")
         assert await site.replay(key) == []
 
     async def test_is_live(self, server: Opener) -> None:
@@ -240,7 +240,7 @@ class LifetimeRules:
         site = await server(signed=True, unsigned_until=soon)
         await site.get("/login")
         signed = site.token()
-        bare = encode_id(site.manager.engine.verify(signed) or b"")  # as it went out before there was a secret
+        bare = encode_id(site.manager.engine.ids.verify(signed) or b"")  # as it went out before there was a secret
         answer = await site.browser(token=bare).get("/facts")
         assert answer.json()["subject"] == "ann"
         assert [line.partition("; ")[0] for line in site.cookies(answer)] == [f"{site.name}={signed}"]

@@ -281,9 +281,9 @@ class SecurityRules:
 
 def _key(site: Site, token: str) -> str:
     """Return the store key of a token that the site's manager handed out."""
-    raw = site.manager.engine.verify(token)
+    raw = site.manager.engine.ids.verify(token)
     assert raw is not None
-    return site.manager.engine.key_of(raw)
+    return site.manager.engine.ids.key_of(raw)
 
 
 async def _is_kept(site: Site, token: str) -> bool:

@@ -115,7 +115,7 @@ class KeptStore(MappingStore):
 
     def _judge_key(self, kept: SessionManager, state: SessionState) -> None:
         if state.read is not None and self.rivals:
-            self._session_key = kept.engine.present(state.read.raw)
+            self._session_key = kept.engine.ids.present(state.read.raw)
         elif state.read is None and not state.flags & READ_ONLY:
             self._session_key = None
 

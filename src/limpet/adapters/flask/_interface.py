@@ -205,7 +205,7 @@ class SessionInterface(Contract):
         if failure is not None:
             session.failed = session.refused = True
             _replace(response, app.make_response(app.handle_user_exception(failure)))
-            tokens = hand_out(session.middleware.manager.engine, session.inner)
+            tokens = hand_out(session.middleware.manager.engine, state)
         accessed, binder = bool(state.flags & ACCESSED), session.middleware.manager.engine.binder
         state.phase = STARTED
         cookies = bool(tokens)
@@ -247,7 +247,7 @@ class SessionInterface(Contract):
         before, written = state.read, bool(state.flags & (WRITTEN | ENDED))
         manager.blocking.commit(inner, failed=failed)
         session.settled(changed=written or _version(before) != _version(state.read))
-        tokens, untouched = hand_out(engine, inner), ~state.flags & ACCESSED
+        tokens, untouched = hand_out(engine, state), ~state.flags & ACCESSED
         if failed or state.read is None or state.flags & OVER or not isinstance(engine.transport, FlaskCookie):
             return tokens
         if not tokens and self._is_sent_again(app, session) and (state.read is not before or _is_live(session)):
@@ -312,7 +312,7 @@ def _token_of(state: SessionState, session: FlaskSession) -> str | None:
     """Return the token by which a client knows a session that is stored."""
     engine = session.middleware.manager.engine
     if state.read is not None and state.read.raw:
-        return engine.present(state.read.raw)
+        return engine.ids.present(state.read.raw)
     line = current_request.environ.get("HTTP_COOKIE")
     found: Sequence[str] = engine.transport.read([(b"cookie", line.encode("latin-1"))]) if line else ()
     return found[0] if found else None

@@ -71,7 +71,7 @@ def read_cookie(request: nexios.http.Request, name: str, default: Any = None, *,
             if not manager.engine.is_server_side:
                 if manager.engine.client.unseal(token) is not None:
                     return token
-            elif (raw := manager.engine.verify(token)) is not None:
+            elif (raw := manager.engine.ids.verify(token)) is not None:
                 return tokens.encode_id(raw)
     raise InvalidCookie(name)
 
