@@ -125,7 +125,7 @@ packages: $(LARGE)/.ready  ## Gradio and marimo, which are too large for the sui
 	$(LARGE)/bin/python -m pytest -q tests/packages/test_gradio.py tests/packages/test_marimo.py $(ARGS)
 
 browser: $(READY)  ## a real Chromium drives the demo; also what needs a caching proxy
-	$(BIN)/python -m pytest -q -m "browser and not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "browser and not long" $(ARGS)
 
 browser-long: $(READY)  ## the same for every page of the documentation: ten minutes
 	$(BIN)/python -m pytest -q -m "browser and long" $(ARGS)

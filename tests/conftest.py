@@ -16,8 +16,8 @@ pytest_plugins = ["tests.servers.plugin"]
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: Any) -> None:
     """Mark what has a run of its own."""
-    path, _, _ = item.nodeid.partition("::")
-    if is_slow(path, item.name):
+    path, _, name = item.nodeid.partition("::")
+    if is_slow(path, name):
         item.add_marker("slow")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from joserfc import jwe
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from limpet.errors import ConfigurationError
+from limpet.signout import Issuer
 from tests.signout.provider import CAEP, OTHER, Site, encoded, event_token, issuer, jwks, logout_claims, logout_token
 
 RSA = RSAKey.generate_key(2048, {"kid": "mine", "use": "enc"})
@@ -49,7 +51,13 @@ def short() -> Key:
 @pytest.fixture
 def opens(build: Callable[..., Site]) -> Site:
     """Return an application that has keys of its own."""
-    return build(issuer(decrypt_with=mine()))
+    return build(_issuer())
+
+
+@cache
+def _issuer() -> Issuer:
+    """Return one with all keys; to check an RSA key takes a tenth of a second."""
+    return issuer(decrypt_with=mine())
 
 
 @pytest.mark.parametrize("enc", ["A128GCM", "A256GCM", "A128CBC-HS256", "A256CBC-HS512"])
