@@ -286,8 +286,7 @@ async def _touch(attempt: Attempt) -> None:
         return
     if plan.cookie_slides(attempt.draft, engine.rules, attempt.now):
         state.flags |= REISSUE
-    record = read.record._replace(accessed=attempt.now, expires=max(read.record.expires, expires))
-    state.read = read._replace(record=record)
+    state.read = read.on(read.record._replace(accessed=attempt.now, expires=max(read.record.expires, expires)))
 
 
 async def _still_there(attempt: Attempt) -> bool:

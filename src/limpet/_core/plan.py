@@ -309,11 +309,10 @@ def deadline_moves(state: SessionState, rules: Rules, now: int) -> bool:
 
 def cookie_slides(draft: Contents, rules: Rules, now: int) -> bool:
     """Tell whether a use moves the cookie's own deadline, so that the cookie must be sent again."""
-    return not rules.is_server_side or (
-        rules.lasts(draft)
-        and absolute_deadline(draft, rules.policy) == NEVER
-        and deadline(draft, now, rules.policy) != NEVER
-    )
+    if not rules.is_server_side:
+        return True
+    ends, limit, _ = reach(draft, now, rules.policy)
+    return limit == NEVER and ends != NEVER and rules.lasts(draft)
 
 
 def is_over(contents: Contents, accessed: int, rules: Rules, now: int) -> bool:

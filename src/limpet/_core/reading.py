@@ -21,6 +21,7 @@ from limpet._core.state import (
     READY,
     REISSUE,
     UNPROVEN,
+    Read,
     SessionState,
 )
 from limpet._wire import record
@@ -110,8 +111,7 @@ async def _keep_for_this_request(engine: Context, state: SessionState) -> None:
     except StoreUnavailable:
         return  # said as an event; the session is alive, and the commit touches again
     if there:
-        renewed = read.record._replace(accessed=used, expires=max(read.record.expires, expires))
-        state.read = read._replace(record=renewed)
+        state.read = read.on(read.record._replace(accessed=used, expires=max(read.record.expires, expires)))
 
 
 async def is_live(engine: Context, state: SessionState) -> bool:
@@ -131,10 +131,10 @@ async def is_live(engine: Context, state: SessionState) -> bool:
     found = await engine.storage.locate(read.raw, read.key or "", met_alive=True)
     if not isinstance(found, Found):
         if state.read is read:  # a save from now on has to look again: there is no slack for it
-            state.read = read._replace(record=read.record._replace(expires=0))
+            state.read = read.on(read.record._replace(expires=0))
         return False
     if found.forwarded and state.read is read:  # so that a long-lived socket never has many renewals to follow
-        state.read = read._replace(raw=found.raw, key=found.key)
+        state.read = Read(found.raw, found.key, read.record, read.ends)
         state.flags |= FORWARDED | REISSUE
     if engine.binder is not None and engine.binder.lacks(found, state.headers) is not None:
         state.flags |= LAPSED

@@ -140,8 +140,8 @@ LAPSED: Final = 8388608
 """The proof of its device that the request came with has run out since."""
 
 
-class Read(NamedTuple):
-    """What was read from the store or the cookie, or written there last; replaced as a whole.
+class Read:
+    """What was read from the store or the cookie, or written there last; replaced as a whole, never changed.
 
     Attributes:
         raw: The raw id; b"" for a session that was opened by its public id, and for one in its cookie.
@@ -150,10 +150,17 @@ class Read(NamedTuple):
         ends: The session's own deadline as it is stored, in milliseconds since 1970, or None.
     """
 
-    raw: bytes
-    key: str | None
-    record: Record
-    ends: int | None = None
+    __slots__ = ("ends", "key", "raw", "record")
+
+    def __init__(self, raw: bytes, key: str | None, record: Record, ends: int | None = None) -> None:
+        self.raw: bytes = raw
+        self.key: str | None = key
+        self.record: Record = record
+        self.ends: int | None = ends
+
+    def on(self, record: Record) -> Read:
+        """Return the same session as another record has it."""
+        return Read(self.raw, self.key, record, self.ends)
 
     def __repr__(self) -> str:
         """Name the session without its id."""
