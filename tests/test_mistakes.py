@@ -38,6 +38,10 @@ SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"clock": 5}, "milliseconds since 1970"),
     ({"on_refused": "sorry.html"}, "returns a page"),
     ({"label": "a b"}, "such as admin"),
+    ({"dev": "false"}, "dev='false' is neither True nor False"),
+    ({"dev": 0}, "dev=0 is neither True nor False"),
+    ({"encrypt": "no"}, "encrypt='no' is neither True nor False"),
+    ({"short_ids": "no"}, "short_ids='no' is neither True nor False"),
     ({"secret": f"{ONE},{TWO}"}, "joined by commas"),
     ({"secret": f"{ONE}, {TWO}"}, "joined by commas"),
     ({"secret": [f"{ONE},{TWO}"]}, "joined by commas"),
@@ -110,3 +114,35 @@ def test_starlettes_arguments_under_our_middleware() -> None:
     app = Starlette(middleware=[Middleware(SessionMiddleware, secret_key=ONE, https_only=True)])  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match=r"https_only, secret_key: .*middleware\.sessions\.SessionMiddleware"):
         client(app).get("/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lazy": "no"}, "lazy='no' is neither True nor False"),
+        ({"close_sockets": True}, "close_sockets=True: give seconds"),
+        ({"close_sockets": "5"}, "close_sockets='5': give seconds"),
+        ({"exclude": None}, r"write exclude=\('/health',\)"),
+        ({"exclude": ("/files/*",)}, "'/files' stands for all below it too"),
+        ({"passive": ("/users/{id}",)}, r"re\.compile"),
+        ({"passive": ("/users/<id>",)}, r"re\.compile"),
+    ],
+)
+def test_a_setting_of_a_middleware(settings: dict[str, Any], said: str) -> None:
+    """What would match nothing, or count as something else, is refused."""
+    with pytest.raises(ConfigurationError, match=said):
+        SessionMiddleware(Starlette(), manager="memory:", **settings)
+
+
+@pytest.mark.parametrize("name", ["Cookie", "set-cookie"])
+def test_the_header_of_cookies_is_no_header_of_sessions(name: str) -> None:
+    """Browsers send it by themselves, so that a session by it would be open to requests of other sites."""
+    with pytest.raises(ConfigurationError, match="is that of cookies"):
+        HeaderTransport(name)
+
+
+def test_a_list_that_is_none() -> None:
+    """An empty one turns the rule off."""
+    with pytest.raises(ConfigurationError, match=r"write rotate_on=\(\)"):
+        SessionPolicy(rotate_on=None)  # type: ignore[arg-type]
+    assert SessionPolicy(rotate_on=()).rotate_on == ()

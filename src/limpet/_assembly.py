@@ -13,6 +13,7 @@ from limpet.contract import ClientStore, Finds, Pages, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.policy.checks import flag
 from limpet.protocols import Importer
 from limpet.transports.cookie import CookieTransport
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from limpet.bound.guard import Guard
     from limpet.refusals import OnRefused
 
-__all__ = ["check_settings", "encrypted", "guard_of", "importers_of", "keyring_of", "store_of"]
+__all__ = ["check_flags", "check_settings", "encrypted", "guard_of", "importers_of", "keyring_of", "store_of"]
 
 
 class Manager(Protocol):
@@ -50,6 +51,17 @@ def check_settings(**given: Any) -> None:
             )
         if not (isinstance(value, kind) if isinstance(kind, type) else all(hasattr(value, each) for each in kind)):
             raise ConfigurationError(f"{_shown(name, value)}: write {name}={example}")
+
+
+def check_flags(**given: Any) -> None:
+    """Refuse what is neither yes nor no: a text such as "false" would count as yes.
+
+    Raises:
+        ConfigurationError: One of them is something else; None is allowed.
+    """
+    for name, value in given.items():
+        if value is not None:
+            flag(name, value)
 
 
 def check_policy(policy: SessionPolicy, store: Store | ClientStore, devices: object) -> None:

@@ -33,6 +33,7 @@ from limpet.bound.visit import Visit
 from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager
+from limpet.policy.checks import flag
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["Middleware"]
@@ -72,6 +73,7 @@ class Middleware:
         self._passive_paths: dict[str, None] = {}  # the one that was asked for last stands last
         self._shared_state: Any = None
         self._told: set[str] = set()
+        flag("lazy", lazy)
         self._lazy = lazy
         self._scope_key = scope_key
         kept: Any = self.manager.kept
@@ -294,6 +296,8 @@ def _is_cross_site(scope: Scope) -> bool:
 
 
 def _positive(name: str, seconds: float | None) -> float | None:
-    if seconds is not None and not 0 < seconds < float("inf"):
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"{name}={seconds!r}: give seconds, more than 0, or None to leave it out")
     return seconds

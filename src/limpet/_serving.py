@@ -76,6 +76,10 @@ def hand_out(engine: Engine, state: SessionState) -> list[Header]:
     return tokens
 
 
+_WILD: Final = frozenset("*{<^")
+"""Characters of patterns and of routes, which the path of hardly any page has."""
+
+
 def path_patterns(given: Iterable[str | re.Pattern[str]], name: str) -> tuple[re.Pattern[str], ...]:
     """Return what matches the paths that a setting lists: each path and all below it, or compiled patterns.
 
@@ -84,10 +88,17 @@ def path_patterns(given: Iterable[str | re.Pattern[str]], name: str) -> tuple[re
     """
     if isinstance(given, str):
         raise ConfigurationError(f"{name}={given!r} is one string: write {name}=({given!r},)")
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(f"{name}={given!r} is no list of paths: write {name}=('/health',), or leave it out")
     patterns: list[re.Pattern[str]] = []
     for entry in given:
         if isinstance(entry, re.Pattern):
             patterns.append(entry)
+        elif isinstance(entry, str) and entry.startswith("/") and not _WILD.isdisjoint(entry):
+            raise ConfigurationError(
+                f"{name} has {entry!r}, which as a path matches nothing that is meant by it: '/files' stands for all "
+                "below it too; anything else is a compiled pattern, such as re.compile('/files/[0-9]+$')"
+            )
         elif isinstance(entry, str) and entry.startswith("/"):
             patterns.append(re.compile(re.escape(entry.rstrip("/")) + r"(?:/|$)"))
         else:

@@ -120,6 +120,7 @@ class SessionManager:
             bound=bound,
             on_refused=on_refused,
         )
+        assembly.check_flags(dev=dev, encrypt=encrypt, short_ids=short_ids)
         self.on_refused = on_refused
         self.dev: bool = environment.is_development(dev)
         self.label: str = label or "default"

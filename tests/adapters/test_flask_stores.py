@@ -157,6 +157,17 @@ def test_other_types_are_refused_in_words(config: dict[str, Any], problem: str) 
     assert "sqlite:///sessions.db" in str(caught.value)
 
 
+def test_a_setting_that_cannot_work_is_the_only_error(caplog: pytest.LogCaptureFixture) -> None:
+    """The page of the error goes out, and the log has no second error that hides the first."""
+    app = make_app({"SESSION_TYPE": "memcached"})
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.register_error_handler(500, lambda error: (f"sorry: {error.original_exception}", 500))
+    Limpet(app)
+    answer = app.test_client().get("/count")
+    assert (answer.status_code, answer.text.split(" has ")[0]) == (500, "sorry: SESSION_TYPE='memcached'")
+    assert [record.message for record in caplog.records] == ["Exception on /count [GET]"]
+
+
 def test_json_where_the_configuration_says_so(tmp_path: Path) -> None:
     """Records can be read by other tools, and keep their types."""
     app = make_app({"SESSION_SERIALIZATION_FORMAT": "json"})

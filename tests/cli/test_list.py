@@ -105,3 +105,27 @@ def test_digits_of_two_sessions(shell: Shell, twelve: list[str]) -> None:
         assert f"3 sessions begin with {twelve[0][:8]}" in done.output
         assert all(key in done.output for key in twins)
     assert len(json.loads(shell.run("list", "--store", URL, "--json").stdout)) == 14
+
+
+def test_what_a_visitor_chose_moves_nothing_on_the_terminal(shell: Shell) -> None:
+    """Names, labels and keys with escape sequences, ends of lines or marks of direction: one line, all to be seen."""
+    name, imitation = "\x1b[2Jann\u202e", "bob\n" + "0" * 64 + "  2030-01-31T00:00:00Z  root"
+
+    async def fill(site: Site) -> list[str]:
+        for who in (name, imitation):
+            cookie = await site.login(who)
+            await site.request(lambda session: session.update({"\x9b31mkey\r": 1}), cookie)
+        return [(await site.manager.sessions_of(who))[0].public_id for who in (name, imitation)]
+
+    keys = using(URL, fill)
+    listed = shell.run("list", "--store", URL).stdout
+    assert len(listed.splitlines()) == 3
+    assert "\\x1b[2Jann\\u202e" in listed
+    assert "bob\\n0000" in listed
+    for key in keys:
+        shown = shell.run("show", "--store", URL, key).stdout
+        assert "\\x9b31mkey\\r" in shown
+        assert all(line.isprintable() for line in shown.splitlines())
+    as_json = shell.run("list", "--store", URL, "--json").stdout
+    assert all(line.isprintable() for line in as_json.splitlines())
+    assert {one["subject"] for one in json.loads(as_json)} == {name, imitation}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import Secret
 
 from limpet import ConfigurationError, CookiePolicy, Session, SessionManager
 from limpet.events import SessionImported
@@ -115,6 +116,21 @@ async def test_another_secret_opens_nothing(signed: Made) -> None:
     answer = await ask(moved, "/take", signed)
     assert moved.held == {}
     assert answer.cookies == []
+
+
+@pytest.mark.parametrize("missing", ["", " ", b"", None, [], [OLD, ""]])
+def test_a_secret_that_is_missing_is_refused(signed: Made, missing: Any) -> None:
+    """As where the environment lacks it: anybody could sign with an empty one, or with the word "None"."""
+    with pytest.raises(ConfigurationError, match="missing or empty"):
+        signed.importer(missing)
+
+
+def test_a_secret_may_be_an_object_that_hides_it() -> None:
+    """Starlette has a class for secrets."""
+    hidden: Any = Secret
+    StarletteCookies(hidden(OLD), until=date(2030, 1, 31))
+    with pytest.raises(ConfigurationError, match="missing or empty"):
+        StarletteCookies(hidden(""), until=date(2030, 1, 31))
 
 
 async def test_a_forged_cookie_opens_nothing(signed: Made) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import Session
+from limpet.events import ValueOverwritten
 from tests.laws.site import Site, items, look, steps
 
 CONSTANTS: dict[str, tuple[Any, Any]] = {  # the constant, and what another tab saves in its place
@@ -247,3 +248,133 @@ async def test_a_typed_object_goes_on_growing_after_a_merge(any_site: Site) -> N
 
     assert (await ann.ask(shop, buy)).status == 200
     assert (await ann.ask(other, items)).result["cart"] == ["milk", "tea", "bread"]
+
+
+TAKEN_AWAY: dict[str, Callable[[Session], Any]] = {
+    "deleted": lambda session: session.pop("cart"),
+    "replaced by None": lambda session: session.update(cart=None),
+    "replaced by a text": lambda session: session.update(cart="none"),
+    "replaced by a dict": lambda session: session.update(cart={"lines": []}),
+}
+
+
+@pytest.mark.parametrize("taken", TAKEN_AWAY)
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_change_of_what_another_tab_took_away_counts(any_site: Site, way: str, taken: str) -> None:
+    """The later change stays, as everywhere, and an event tells of it, once; it is not lost in silence."""
+    shop, other = any_site.worker(), any_site.worker()
+    ann = await any_site.browser().begin(shop, cart=["tea"], box={"lines": ["tea"]}, seen={"tea"})
+
+    async def buy(session: Session) -> None:
+        cart, lines, seen = session["cart"], session["box"]["lines"], session["seen"]
+        handler = steps(TAKEN_AWAY[taken], lambda session: session.update(box=0), lambda session: session.pop("seen"))
+        assert (await ann.copy().ask(other, handler)).status == 200
+        session.increment("ways")  # so that there is something to save, and to merge
+        await WAYS[way](session)
+        cart.append("milk")
+        lines.append("bread")
+        seen.add("salt")
+
+    assert (await ann.ask(shop, buy)).status == 200
+    overwritten = [key for event in shop.heard if isinstance(event, ValueOverwritten) for key in event.keys]
+    assert (await ann.ask(other, items)).result == {
+        "cart": ["tea", "milk"],
+        "box": {"lines": ["tea", "bread"]},
+        "seen": {"tea", "salt"},
+        "ways": 1,
+    }
+    assert sorted(overwritten) == ["box", "cart", "seen"]
+
+
+async def test_a_change_of_what_another_tab_took_away_is_refused_for_a_strict_key(site: Site) -> None:
+    """Under a policy that merges nothing, that is a conflict like any other."""
+    shop, other = site.worker(policy={"strict_merge": True}), site.worker()
+    ann = await site.browser().begin(shop, cart=["tea"], begun=True)
+
+    async def buy(session: Session) -> None:
+        cart = session["cart"]
+        await ann.copy().ask(other, lambda session: session.pop("cart"))
+        await session.refresh()
+        cart.append("milk")
+
+    assert (await ann.ask(shop, buy)).status == 409
+    assert (await ann.ask(other, items)).result == {"begun": True}
+
+
+INSIDE: dict[str, Callable[[Session], Any]] = {
+    "deleted": lambda session: session["box"].pop("lines"),
+    "replaced": lambda session: session["box"].update(lines=None),
+    "taken out of a list": lambda session: session["cart"].pop(0),
+    "taken out with all others": lambda session: session["cart"].clear(),
+}
+
+
+@pytest.mark.parametrize("taken", INSIDE)
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_change_inside_of_what_another_tab_took_away_is_an_error(any_site: Site, way: str, taken: str) -> None:
+    """Where it belongs cannot be told any more; without a change nothing is refused, nor where it was put back."""
+    shop, other = any_site.worker(), any_site.worker()
+    ann = await any_site.browser().begin(shop, box={"lines": ["tea"]}, cart=[{"id": "tea", "n": 1}, {"id": "milk"}])
+
+    def buying(then: Callable[[Session, Any, Any], Any]) -> Callable[[Session], Any]:
+        async def buy(session: Session) -> None:
+            lines, tea = session["box"]["lines"], session["cart"][0]
+            assert (await ann.copy().ask(other, INSIDE[taken])).status == 200
+            session.increment("ways")  # so that there is something to save, and to merge
+            await WAYS[way](session)
+            then(session, lines, tea)
+
+        return buy
+
+    def change(session: Session, lines: Any, tea: Any) -> None:
+        lines.append("milk")
+        tea["n"] += 1
+
+    def put_back(session: Session, lines: Any, tea: Any) -> None:
+        session["box"]["lines"] = lines
+        if tea not in session["cart"]:
+            session["cart"].insert(0, tea)
+        change(session, lines, tea)
+
+    stored = (await ann.ask(other, items)).result
+    assert (await ann.ask(shop, buying(change))).status == 409
+    await ann.ask(other, lambda session: session.update(stored))
+    assert (await ann.ask(shop, buying(lambda session, lines, tea: None))).status == 200
+    await ann.ask(other, lambda session: session.update(stored))
+    assert (await ann.ask(shop, buying(put_back))).status == 200
+    found = (await ann.ask(other, items)).result
+    assert (found["box"]["lines"], found["cart"][0]) == (["tea", "milk"], {"id": "tea", "n": 2})
+
+
+MOVED: dict[str, Callable[[list[Any]], Any]] = {
+    "another put before it": lambda cart: cart.insert(0, {"id": "bread", "n": 1}),
+    "reversed": lambda cart: cart.reverse(),
+    "one before it taken out": lambda cart: cart.pop(0),
+    "the others taken out": lambda cart: cart.__setitem__(slice(None), [cart[1]]),
+    "changed": lambda cart: cart[1].update(note="green"),
+    "changed, beside others": lambda cart: cart.extend(
+        [cart.pop(), cart[1].update(note="green") or {"id": "jam", "n": 1}]
+    ),
+    "replaced beside it": lambda cart: cart.__setitem__(0, {"id": "bread", "n": 1}),
+}
+
+
+@pytest.mark.parametrize("moved", MOVED)
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_item_of_a_list_stays_that_item(any_site: Site, way: str, moved: str) -> None:
+    """What a handler got out of a list is not another item after a merge, though it stands in another place."""
+    shop, other = any_site.worker(), any_site.worker()
+    names = ("milk", "tea", "salt")
+    ann = await any_site.browser().begin(shop, cart=[{"id": name, "n": 1} for name in names], begun=True)
+
+    async def buy(session: Session) -> None:
+        tea = session["cart"][1]
+        assert (await ann.copy().ask(other, lambda session: MOVED[moved](session["cart"]))).status == 200
+        session.increment("ways")  # so that there is something to save, and to merge
+        await WAYS[way](session)
+        tea["n"] += 10
+
+    assert (await ann.ask(shop, buy)).status == 200
+    cart = (await ann.ask(other, items)).result["cart"]
+    assert {item["id"]: item["n"] for item in cart if item["n"] > 1} == {"tea": 11}
+    assert [item.get("note") for item in cart if item["id"] == "tea"] == ["green" if "changed" in moved else None]

@@ -306,8 +306,8 @@ WRITES: Final = (
         "a merge changes objects of the application",
         "_core/settle.py",
         "_Settler.placed",
-        "same_type and id(held) in self._owned and __X__",
-        "same_type and __X__",
+        "__X__ and __Y__ and id(held) in self._owned",
+        "__X__ and __Y__",
         known("a constant that two requests put into one session"),
     ),
 )

@@ -29,5 +29,5 @@ def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:
     # Settling notes what it has settled: in copies, as this is only a question.
     copied.views = None if state.views is None else {key: view.copy() for key, view in state.views.items()}
     copied.loans = None if state.loans is None else [(key, loan.copy()) for key, loan in state.loans]
-    settle_views(engine, copied)
+    settle_views(engine, copied, asked=True)
     return pack(draft, engine.serializer)

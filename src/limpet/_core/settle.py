@@ -2,7 +2,8 @@
 
 A merge changes in place only containers that the engine has decoded itself and that one key alone refers to; they stay
 the objects that the handler holds. A container of the application is left as it is and replaced in the data by one of
-the engine's own. What the application adds to it later is merged in (`loans`), or is an error where that cannot be.
+the engine's own. What the handler does later to that one, or to one that another request has taken away, is merged in
+(`loans`), or is an error where that cannot be.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from limpet import events
+from limpet._containers import Shapes, beside, holds, references
 from limpet._core.context import Context
 from limpet._core.notes import own
 from limpet._core.state import FROZEN, Loan, SessionState
@@ -19,8 +21,11 @@ from limpet.errors import SessionConflict
 __all__ = ["settle", "settle_views"]
 
 
-def settle_views(engine: Context, state: SessionState) -> None:
+def settle_views(engine: Context, state: SessionState, *, asked: bool = False) -> None:
     """Write what became of typed objects, and of containers that a merge replaced, into the data.
+
+    Args:
+        asked: It is only a question what they come to, so that no event tells of it.
 
     Raises:
         SessionConflict: A container inside of another was changed after a merge had replaced it.
@@ -30,13 +35,16 @@ def settle_views(engine: Context, state: SessionState) -> None:
         now = view.dump(view.value)
         if now != view.before:
             there = data.get(key, view.before)
-            data[key] = now if there == view.before else _combine(engine, key, view.before, now, there)
+            data[key] = now if there == view.before else _combine(engine, key, view.before, now, there, asked)
             view.before = view.dump(view.value)  # an object of its own: a later merge changes what is in the data
     if state.loans is not None:
         encode, decode = engine.serializer.encode, engine.serializer.decode
         for key, loan in tuple(state.loans):
             now_bytes = encode({key: loan.value})
             if now_bytes == loan.before:
+                continue
+            if (loan.nested or key not in data) and id(loan.value) in references(data):
+                loan.before = now_bytes  # the handler has put it back, where it is saved without this
                 continue
             if loan.nested:
                 raise SessionConflict(
@@ -45,17 +53,18 @@ def settle_views(engine: Context, state: SessionState) -> None:
                     keys=(key,),
                 )
             before, now = decode(loan.before)[key], decode(now_bytes)[key]
-            merged = _combine(engine, key, before, now, data.get(key, MISSING))
+            merged = _combine(engine, key, before, now, data.get(key, MISSING), asked)
             rest = {name: value for name, value in data.items() if name != key}
             settle(engine, state, rest if merged is MISSING else {**rest, key: merged})
             loan.before = now_bytes
 
 
-def _combine(engine: Context, key: str, base: Any, mine: Any, theirs: Any) -> Any:
+def _combine(engine: Context, key: str, base: Any, mine: Any, theirs: Any, asked: bool) -> Any:
     """Return what the changes of a typed object and those of another request to the same key come to."""
     before, here, there = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
-    result = merge(before, here, there, encode=engine.serializer.encode, rules=engine.policy.merge, merged=True)
-    if result.overwritten:
+    encode, policy = engine.serializer.encode, engine.policy
+    result = merge(before, here, there, encode=encode, rules=policy.merge, strict=policy.strict_merge, merged=True)
+    if result.overwritten and not asked:
         engine.emit(events.ValueOverwritten, keys=result.overwritten)
     return result.data.get(key, MISSING)
 
@@ -64,17 +73,20 @@ def settle(engine: Context, state: SessionState, result: dict[str, Any]) -> None
     """Let the data hold a merge's result; containers of the engine's own keep their identity."""
     settler = _Settler(engine, state)
     data = state.data
-    held = dict(data)
+    held = {key: value for key, value in data.items() if key in (state.assigned or ())}  # what a handler can hold
     data.clear()
     for key, value in result.items():
         settler.key = key
-        data[key] = settler.placed(held.get(key, MISSING), value, nested=False)
+        data[key] = settler.placed(held.pop(key, MISSING), value, nested=False)
+    for key, value in held.items():
+        settler.key = key
+        settler.let_go(value, nested=False)
 
 
 class _Settler:
     """Puts one merge's result into the containers that the handler holds."""
 
-    __slots__ = ("_encode", "_owned", "_references", "_state", "key")
+    __slots__ = ("_encode", "_owned", "_references", "_shapes", "_state", "key")
 
     def __init__(self, engine: Context, state: SessionState) -> None:
         self.key = ""
@@ -83,73 +95,49 @@ class _Settler:
         if state.owned is None:
             state.owned = {}
         self._owned = state.owned
-        self._references = _references(state.data)
+        self._references = references(state.data)
+        self._shapes = Shapes()
 
     def placed(self, held: Any, value: Any, *, nested: bool) -> Any:
         """Return what is to lie where ``held`` lay: ``held`` itself wherever that can be."""
-        if held is value or type(value) in FROZEN:
+        if held is value:
             return value
-        if held is not MISSING and type(held) not in FROZEN:
-            same_type = type(held) is type(value)
-            if same_type and id(held) in self._owned and self._references.get(id(held)) == 1:
-                self._change(held, value)
+        if type(held) is type(value) and self._references.get(id(held)) == 1 and id(held) in self._owned:
+            self._change(held, value)
+            return held
+        if type(value) not in FROZEN:
+            if type(held) not in FROZEN and held is not MISSING and self._bytes(held) == self._bytes(value):
                 return held
-            before = self._encode({self.key: held})
-            if before == self._encode({self.key: value}):
-                return held
-            self._lend(held, before, nested)
-        if not self._holds_foreign(value):
-            own(self._owned, value)
+            if not holds(value, self._references):  # one that was in the data before may be the application's
+                own(self._owned, value)
+        self.let_go(held, nested=nested)
         return value
+
+    def let_go(self, held: Any, *, nested: bool) -> None:
+        """Note a container that lies in the data no more: the handler may hold it still, and change it."""
+        if held is MISSING or type(held) in FROZEN:
+            return
+        state = self._state
+        if state.loans is None:
+            state.loans = []
+        state.loans.append((self.key, Loan(held, self._bytes(held), nested)))
+
+    def _bytes(self, value: Any) -> bytes:
+        return self._encode({self.key: value})
 
     def _change(self, held: Any, value: Any) -> None:
         if type(value) is dict:
             before = dict(held)
             held.clear()
             for key, item in value.items():
-                held[key] = self.placed(before.get(key, MISSING), item, nested=True)
+                held[key] = self.placed(before.pop(key, MISSING), item, nested=True)
+            left = list(before.values())
         elif type(value) is list:
-            kept = {id(item) for item in value}  # items of mine, which a merge may have put in another place
-            beside = [MISSING if id(item) in kept else item for item in held]
-            beside += [MISSING] * (len(value) - len(held))
-            held[:] = [self.placed(old, item, nested=True) for old, item in zip(beside, value, strict=False)]
+            old, left = beside(held, value, self._shapes)
+            held[:] = [self.placed(each, item, nested=True) for each, item in zip(old, value, strict=True)]
         else:
-            items = set(value)
+            items, left = set(value), []
             held.clear()
             held.update(items)
-
-    def _lend(self, held: Any, before: bytes, nested: bool) -> None:
-        state = self._state
-        if state.loans is None:
-            state.loans = []
-        state.loans.append((self.key, Loan(held, before, nested)))
-
-    def _holds_foreign(self, value: Any) -> bool:
-        """Tell whether any container in a value was in the data before, and so may be the application's."""
-        waiting = [value]
-        while waiting:
-            each = waiting.pop()
-            if id(each) in self._references:
-                return True
-            if type(each) is dict:
-                waiting.extend(each.values())
-            elif type(each) in (list, tuple):
-                waiting.extend(each)
-        return False
-
-
-def _references(data: dict[str, Any]) -> dict[int, int]:
-    """Count for each container in the data how many places refer to it."""
-    counted: dict[int, int] = {}
-    waiting: list[Any] = [value for value in data.values() if type(value) not in FROZEN]
-    while waiting:
-        each = waiting.pop()
-        known = counted.get(id(each), 0)
-        counted[id(each)] = known + 1
-        if known:
-            continue
-        if type(each) is dict:
-            waiting.extend(item for item in each.values() if type(item) not in FROZEN)
-        elif type(each) in (list, tuple):
-            waiting.extend(item for item in each if type(item) not in FROZEN)
-    return counted
+        for each in left:
+            self.let_go(each, nested=True)

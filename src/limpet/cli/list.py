@@ -21,7 +21,7 @@ from limpet.cli._records import (
     progress,
     stands,
 )
-from limpet.cli.options import json_option, print_json, run, store_option
+from limpet.cli.options import json_option, print_json, printable, run, store_option
 from limpet.contract import Record
 
 __all__ = ["command"]
@@ -78,7 +78,8 @@ def _table(sessions: list[dict[str, Any]]) -> list[str]:
     for one in sessions:
         who = one["subject"] if one["subject"] is not None else "(nobody)"
         device = "(sealed)" if one.get("sealed") else one.get("device", "")
-        rows.append((one["public_id"], one["last_seen"], who, f"{device} (bound)" if one.get("bound") else device))
+        shown = f"{device} (bound)" if one.get("bound") else device
+        rows.append((one["public_id"], one["last_seen"], printable(who), printable(shown)))
     widths = [max((len(row[at]) for row in rows), default=0) for at in range(4)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

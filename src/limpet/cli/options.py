@@ -15,7 +15,7 @@ from limpet.contract import ClientStore, Store
 from limpet.keyring import generate_secret
 from limpet.runtime import AsyncioRuntime
 
-__all__ = ["PATIENCE", "json_option", "operator", "print_json", "run", "store_option"]
+__all__ = ["PATIENCE", "json_option", "operator", "print_json", "printable", "run", "store_option"]
 
 T = TypeVar("T")
 
@@ -30,9 +30,19 @@ store_option: Callable[[Any], Any] = click.option(
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
+def printable(text: str) -> str:
+    """Return a text of a visitor's as a terminal may show it, on one line.
+
+    What is not printed as a character (escape sequences, ends of lines, marks that turn the direction) becomes its
+    escape: it could move the cursor, imitate another line, or do what the terminal does at such a sequence.
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON document; what a terminal would not show as characters is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo("".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text))
 
 
 def operator(store: Store | ClientStore | str) -> SessionManager:

@@ -10,7 +10,7 @@ from limpet._detached import is_key
 from limpet._wire import forward
 from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into, resolve
 from limpet.cli.group import Failure
-from limpet.cli.options import json_option, print_json, run, store_option
+from limpet.cli.options import json_option, print_json, printable, run, store_option
 from limpet.contract import Record
 
 __all__ = ["command"]
@@ -43,7 +43,7 @@ def command(public_id: str, store: str | None, values: bool, as_json: bool) -> N
         known["sealed"] = SEALED_NOTE
     for name, value in known.items():
         shown = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else value
-        click.echo(f"{name:<14} {shown}")
+        click.echo(f"{name:<14} {printable(str(shown))}")
 
 
 async def _load(store: str | None, public_id: str, *, show: bool) -> tuple[str, Record] | None:

@@ -17,7 +17,17 @@ from limpet.keyring import refuse_store_url
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header, Imported
 
-__all__ = ["Convert", "CookieImporter", "Opened", "TimedCookies", "Unsigned", "fetched", "itsdangerous", "unsigned"]
+__all__ = [
+    "Convert",
+    "CookieImporter",
+    "Opened",
+    "TimedCookies",
+    "Unsigned",
+    "check_old_secret",
+    "fetched",
+    "itsdangerous",
+    "unsigned",
+]
 
 Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
@@ -130,7 +140,7 @@ class TimedCookies(CookieImporter):
     def __init__(self, secret: str, *, max_age: int | None, **options: Any) -> None:
         super().__init__(**options)
         itsdangerous()
-        refuse_store_url(secret)
+        check_old_secret(secret)
         self._secret = secret
         self._max_age = max_age
 
@@ -141,6 +151,25 @@ class TimedCookies(CookieImporter):
             return library.TimestampSigner(self._secret, salt=self.salt, digest_method=hashlib.sha1)
 
         return unsigned(signer, token, now, self._max_age)
+
+
+def check_old_secret(secret: object) -> None:
+    """Refuse what is no secret of the old application's: then anybody could make cookies that are taken over.
+
+    Args:
+        secret: As it was given: ``str``, ``bytes`` or the framework's own class, or several of them.
+
+    Raises:
+        ConfigurationError: It is missing or empty, as where the environment lacks it, or it is the URL of a store.
+    """
+    several = secret if isinstance(secret, (list, tuple)) else [secret]
+    texts = [one if isinstance(one, bytes) else str("" if one is None else one) for one in several]
+    if not all(text.strip() for text in texts or [""]):
+        raise ConfigurationError(
+            "the secret of the old application is missing or empty, so that anybody could make sessions of it: give "
+            "the one that it signs with, or leave the importer out"
+        )
+    refuse_store_url(texts)
 
 
 async def fetched(fetch: Callable[[str], Awaitable[Any]], key: str, kinds: tuple[type, ...]) -> Any:

@@ -15,9 +15,8 @@ from datetime import date
 from hashlib import sha256
 from typing import Any, Final
 
-from limpet.importers._base import CookieImporter, Opened, fetched
+from limpet.importers._base import CookieImporter, Opened, check_old_secret, fetched
 from limpet.importers._text import from_base64, from_json, inflated
-from limpet.keyring import refuse_store_url
 
 __all__ = ["DjangoCache", "DjangoCookies", "DjangoDatabase"]
 
@@ -52,7 +51,7 @@ class DjangoCookies(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
-        refuse_store_url(secret)
+        check_old_secret(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._max_age = max_age
 
@@ -87,7 +86,7 @@ class DjangoDatabase(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
-        refuse_store_url(secret)
+        check_old_secret(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._fetch = fetch
 

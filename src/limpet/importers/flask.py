@@ -13,9 +13,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from limpet._storable import markup_of
-from limpet.importers._base import CookieImporter, Opened, fetched, itsdangerous, unsigned
+from limpet.importers._base import CookieImporter, Opened, check_old_secret, fetched, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
-from limpet.keyring import refuse_store_url
 
 __all__ = ["FlaskCookies", "FlaskSessionRecords"]
 
@@ -47,7 +46,7 @@ class FlaskCookies(CookieImporter):
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
         itsdangerous()
-        refuse_store_url(secret)
+        check_old_secret(secret)
         # itsdangerous takes the oldest first and signs with the last.
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
         self._max_age = max_age
@@ -101,8 +100,8 @@ class FlaskSessionRecords(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
-        refuse_store_url(secret)
         if secret is not None:
+            check_old_secret(secret)
             itsdangerous()
         self._fetch = fetch
         self._prefix = prefix

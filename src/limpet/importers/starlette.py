@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from limpet.importers._base import CookieImporter, Opened, itsdangerous, unsigned
+from limpet.importers._base import CookieImporter, Opened, check_old_secret, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json
-from limpet.keyring import refuse_store_url
 
 __all__ = ["StarletteCookies"]
 
@@ -30,8 +29,8 @@ class StarletteCookies(CookieImporter):
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
         itsdangerous()
+        check_old_secret(secret)
         self._secret = str(secret)  # Starlette has a class for secrets that hides them
-        refuse_store_url(self._secret)
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Opened | None:

@@ -233,7 +233,8 @@ def _count(name: str, value: object, unit: str) -> None:
 
 def _keys(name: str, value: object, what: str = "session keys") -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigurationError(f"{name}={value!r} is no list of {what}: write {name}=({value!r},)")
+        example = f"({value!r},)" if isinstance(value, str) else "()"
+        raise ConfigurationError(f"{name}={value!r} is no list of {what}: write {name}={example}")
     keys = tuple(cast("Iterable[object]", value))
     for key in keys:
         if not isinstance(key, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from limpet._cookies import MAX_CANDIDATES, is_value
 from limpet.errors import ConfigurationError
@@ -10,6 +11,9 @@ from limpet.policy import TOKEN
 from limpet.protocols import Header
 
 __all__ = ["HeaderTransport"]
+
+_TAKEN: Final = frozenset({"cookie", "set-cookie"})
+"""Headers that belong to cookies, and that browsers send by themselves: also to requests that other sites made."""
 
 
 class HeaderTransport:
@@ -22,7 +26,7 @@ class HeaderTransport:
         name: The header's name.
 
     Raises:
-        ConfigurationError: The name is no token (RFC 9110, section 5.1).
+        ConfigurationError: The name is no token (RFC 9110, section 5.1), or that of the header of cookies.
     """
 
     def __init__(self, name: str = "X-Session-ID") -> None:
@@ -30,6 +34,8 @@ class HeaderTransport:
             raise ConfigurationError(
                 f"header name {name!r} is no token: use letters, digits and `-`, as in X-Session-ID"
             )
+        if name.lower() in _TAKEN:
+            raise ConfigurationError(f"header name {name!r} is that of cookies: use another, as X-Session-ID")
         self.name = name
         self.vary: bytes = name.encode("ascii")
         self._key = self.vary.lower()

@@ -185,7 +185,8 @@ class SessionInterface(Contract):
         A response with a status of 500 or more saves nothing but a logout. If the save fails because the store does
         not answer, or because of what another request did, the response becomes the answer to that error.
         """
-        assert isinstance(session, FlaskSession)
+        if not isinstance(session, FlaskSession):  # it could not be opened, and this answers the error that said why
+            return
         state = state_of(session.inner)
         if session.refused:  # it was answered before the application saw it
             return

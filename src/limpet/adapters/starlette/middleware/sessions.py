@@ -162,7 +162,7 @@ def _texts(secret_key: Any) -> Keyring | tuple[str, ...]:
     if isinstance(secret_key, Keyring):
         return secret_key
     several = secret_key if isinstance(secret_key, (list, tuple)) else (secret_key,)
-    if not several or any(secret is None for secret in several):
+    if not several or any(secret is None or secret == b"" for secret in several):
         raise ConfigurationError("secret_key is not set: make one with `limpet keygen`, and give it as secret_key=...")
     return tuple(str(secret) for secret in several)
 
