@@ -217,7 +217,7 @@ NEXT: dict[str, Handler] = {
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another request"])
 @pytest.mark.parametrize("what", NEXT)
 async def test_f15_whatever_follows_a_save_of_unknown_fate_counts_once(store: Store, what: str, beside: bool) -> None:
-    """What had landed unseen is recognised; where another request has written since, nothing is merged a second time."""
+    """What had landed unseen is recognised; where another request has written since, nothing is merged twice."""
     losing = Losing(store)
     site = Site(losing, renewal_interval=600 if "renewed" in what else None)
     token = await site.session(n=0, log=[])
@@ -238,6 +238,7 @@ async def test_f15_whatever_follows_a_save_of_unknown_fate_counts_once(store: St
     reply = await site.request(handler, token)
     assert reply.status == (503 if beside else 200)
     data = await site.read(reply.token or token)
+    assert data is not None
     assert (data["n"], data["log"]) == (2 if beside else 1, ["x"])
 
 

@@ -6,7 +6,7 @@ meeting another request costs no further round trip.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from limpet import _flashes as flashes
 from limpet import _form_tokens as form_tokens
