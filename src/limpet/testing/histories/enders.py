@@ -122,7 +122,7 @@ class Enders:
         subject = self.families.history.names["ann"] if old else visit.subject
         for session in families.sessions():
             made = families.made[session]
-            if families.subject(session) != subject or made.sent >= visit.end:
+            if families.subject(session) != subject or made.sent >= visit.end or session == self._imported():
                 continue
             if session in own or self.are_twins(visit, made):
                 continue
