@@ -304,7 +304,6 @@ async def _still_there(attempt: Attempt) -> bool:
         return False
     if found.record.version != read.record.version and not attempt.flags & DISPLACED:
         conflict.merge_in(attempt, found)
-        conflict.follow(state, found)
     return True
 
 

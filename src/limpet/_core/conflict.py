@@ -46,7 +46,6 @@ __all__ = [
     "drop",
     "end_state",
     "ended_meanwhile",
-    "follow",
     "meet",
     "merge_in",
     "rebase",
@@ -76,7 +75,6 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
         ended_meanwhile(attempt, found)
         return False
     merge_in(attempt, found)
-    follow(state, found)
     return True
 
 
@@ -114,12 +112,6 @@ async def save_back(attempt: Attempt) -> None:
     """Save the contents into the record that the session stands on, whatever is there meanwhile."""
     attempt.encode()
     await update(attempt)
-
-
-def follow(state: SessionState, found: Found) -> None:
-    """Go on under the id that a renewal by another request made."""
-    if found.forwarded:
-        state.flags |= FORWARDED | REISSUE
 
 
 def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) -> None:
@@ -170,6 +162,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     settle(engine, state, result.data)
     if base_payload is None:
         state.read = Read(found.raw, found.key, found.record, theirs.ends)
+        state.flags |= FORWARDED | REISSUE if found.forwarded else 0  # it goes on under the id of a renewal
     attempt.encode()
     if result.overwritten:
         engine.emit(events.ValueOverwritten, found.key, subject=state.subject, keys=result.overwritten)
@@ -244,7 +237,6 @@ def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
             state.read = Read(found.raw, found.key, found.record, found.contents.ends)
         else:
             merge_in(attempt, found)
-            follow(state, found)
     finally:
         attempt.give_increments_back()
 
