@@ -131,6 +131,22 @@ async def test_one_at_a_time_holds_a_lock(site: Site, skew: float) -> None:
                 raise AssertionError("two hold one lock")
 
 
+@pytest.mark.parametrize("begun_by", [None, "ann", "bob"])
+async def test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone(
+    site: Site, begun_by: str | None
+) -> None:
+    """A host that is five minutes behind has shortened the session's life meanwhile, and would still serve it."""
+    clocks = Clocks(-300)
+    here, behind = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
+    ann = site.browser()
+    await (ann.begin(here, cart=1) if begun_by is None else ann.login(here, begun_by))
+    late = ann.copy()
+    async with ann.held(here, lambda session: session.login("ann")) as answer:
+        assert (await late.ask(behind, lambda session: session.expire_in(60))).status == 200
+    assert (answer.status, (await ann.ask(here, look)).result) == (200, "ann")
+    assert (await late.ask(behind, lambda session: (session.subject, dict(session)))).result == (None, {})
+
+
 async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site: Site) -> None:
     """What an id led to over a host that is five minutes behind is known: a later login takes the place of it."""
     clocks, policy = Clocks(-300), {"max_sessions": 1}

@@ -146,6 +146,19 @@ async def test_two_clicks_at_once_are_one_browser(site: Site) -> None:
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
+@pytest.mark.parametrize("full", ["refuse", "oldest_out"])
+async def test_a_login_as_another_and_back_is_of_one_browser(site: Site, full: str) -> None:
+    """It takes the place of the login of another tab with the id before; another device keeps its session."""
+    shop = site.worker(policy={"max_sessions": 2, "when_full": full})
+    phone, tab = await site.browser().login(shop), await site.browser().login(shop)
+    other = tab.copy()
+    await tab.login(shop)
+    await (await other.login(shop, "bob")).login(shop)
+    looks = [(await browser.ask(shop, look)).result for browser in (phone, tab, other)]
+    assert looks == ["ann", None, "ann"]
+    assert len(await shop.manager.sessions_of("ann")) == 2
+
+
 async def test_two_devices_are_two(site: Site) -> None:
     """Another browser is still refused: only the same id is the same browser."""
     shop = site.worker(policy=ONE)

@@ -16,10 +16,11 @@ ORDERS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Acts, most of them one after the other; and the settings."""
+    """Acts, most of them one after the other; the settings; and how many are under way at once, if not as elsewhere."""
 
     acts: tuple[Act, ...]
     rules: Rules = field(default_factory=Rules)
+    width: int | None = None
 
 
 def by(actor: int, *steps: str, worker: int = 0, ends: str = "returns", stale: int = 0, also: int | None = None) -> Act:
@@ -145,6 +146,16 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a login with a renewed id after its grace": Known(
         (by(0, "login:ann"), operator("tick"), by(0), by(0), operator("tick"), by(0, "login:ann", stale=1)),
         Rules(max_sessions=1, refuses=True, renews=True),
+    ),
+    "a save of unknown fate, and a renewal": Known(
+        (by(0, "nest"), Act(steps=("both",)), Act(steps=("both",), faults={3: "loses both replies"}), Act("tick")),
+        Rules(renews=True, queues=False),
+    ),
+    "a save under an id that does not go out, beside a login": Known(
+        (by(0, "nest"), by(0, "login:ann"), Act(steps=("regenerate", "exclusive"), ends="raises"))
+    ),
+    "a use that the store fails to note": Known(
+        (by(0, "nest"), Act(steps=("long",)), Act(steps=("long", "recent"), alone=True, faults={1: "fails twice"}))
     ),
     # clocks of two hosts
     "a revocation by a host that is behind": Known(

@@ -104,6 +104,55 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         OLD_AND_ONE,
     ),
+    "a login back to who logged in beside a login as another": Known(
+        (
+            by(0, "login:ann"),
+            Act(steps=("login:ann",)),
+            by(0, "login:ann", "login:bob"),
+            Act(steps=("login:ann",)),
+            by(0, "login:ann"),
+        ),
+        Rules(max_sessions=2),
+    ),
+    "a login as another and back, beside a login with the id before": Known(
+        (by(0, "nest"), by(0, "login:ann"), Act(steps=("login:ann",)), Act(steps=("login:bob", "login:ann"))),
+        FULL,
+        width=2,
+    ),
+    "a login that is saved and logged out beside another": Known(
+        (by(0, "login:ann"), Act(steps=("login:ann", "both", "logout"))), FULL
+    ),
+    "a login that takes long beside others of its browser": Known(
+        (
+            by(0, "login:ann"),
+            Act(steps=("login:ann",)),
+            by(0, "login:ann"),
+            Act(steps=("long", "login:ann")),
+            Act(steps=("login:ann",)),
+        ),
+        Rules(max_sessions=2),
+        width=2,
+    ),
+    "a renewal beside a logout and a login": Known(
+        (by(0, "login:ann"), by(0), by(0, "long"), Act(steps=("restart",)), Act(actor=1, steps=("login:ann",))),
+        Rules(max_sessions=1, refuses=True, renews=True, queues=False),
+        width=2,
+    ),
+    "an old session that is saved beside a revocation that spares what another request made of it": Known(
+        (by(0), Act(), Act(steps=("both", "refresh")), Act("spare:ann")), OLD
+    ),
+    "an old session whose life is shortened, saved beside a request that takes long": Known(
+        (by(0), Act(steps=("expire", "both")), Act(steps=("long",))), OLD
+    ),
+    "an old session that is moved, and logged out, beside a login as another from it": Known(
+        (by(0, "login:bob"), Act(), Act(steps=("restart",)), by(0, "login:bob", stale=2)),
+        Rules(imports=True, max_sessions=1, refuses=True),
+        width=2,
+    ),
+    "a login with an old token long after it was taken": Known(
+        (by(0), by(1, "login:ann"), operator("half"), Act(steps=("login:ann",), old=True, alone=True)),
+        Rules(imports=True, max_sessions=2, refuses=True),
+    ),
     "a login that holds its lock for longer than it may": Known(
         (by(0, "login:bob"), Act(steps=("login:bob",)), Act("tick")),
         Rules(max_sessions=1, refuses=True, renews=True, queues=False),
@@ -205,5 +254,5 @@ def test_one_browser_is_one_browser(name: str) -> None:
     """Nothing of what sessions promise is broken, in any order that was tried."""
     known = KNOWN[name]
     for order in range(ORDERS):
-        found = examine(Plan(known.rules, known.acts, width=3, seed=order), MemoryStore())
+        found = examine(Plan(known.rules, known.acts, width=known.width or 3, seed=order), MemoryStore())
         assert not found.problems, f"{name}, order {order}:\n{found}"

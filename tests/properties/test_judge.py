@@ -80,6 +80,21 @@ class _MergesNoLists(Session):
         await super().save()
 
 
+class _ForgetsWhenItLooks(Session):
+    """What a save had acknowledged is gone when the session is looked at again."""
+
+    async def refresh(self) -> None:
+        await super().refresh()
+        self.pop("log", None)
+
+
+class _TouchesNothing(MemoryStore):
+    """Acknowledges that a session was used, and notes nothing of it."""
+
+    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
+        return DONE
+
+
 class _ForgetsItsLog(Session):
     """A login leaves the log behind, and takes the rest along."""
 
@@ -108,6 +123,15 @@ def _one_session_less(*settings: Any, policy: SessionPolicy, **more: Any) -> Ses
     assert isinstance(policy.max_sessions, int)
     less = policy.max_sessions - 1
     return SessionManager(*settings, policy=replace(policy, max_sessions=lambda subject: less), **more)
+
+
+def _no_room_after_a_tick(
+    *settings: Any, policy: SessionPolicy, clock: Callable[[], int], **more: Any
+) -> SessionManager:
+    began, most = clock(), policy.max_sessions
+    assert isinstance(most, int)
+    less = replace(policy, max_sessions=lambda subject: most if clock() == began else 0)
+    return SessionManager(*settings, policy=less, clock=clock, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +261,50 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "no browser has",
         (by(0, "nest"), Act(steps=("single", "regenerate", "save"), alone=True, faults={1: "cut after"})),
         make=BROKEN_MANAGERS["keeps its id"],
+    ),
+    "an old session that is saved counts as a login, which a revocation ends: what was saved is lost otherwise": Fault(
+        "does not find",
+        (Act(), Act(steps=("both", "refresh")), Act("spare:ann")),
+        OLD,
+        make=with_sessions(_ForgetsWhenItLooks),
+    ),
+    "an old token is known for a minute: within it there is room": Fault(
+        "there is room",
+        (by(0), operator("tick"), Act(steps=("login:ann",), old=True, alone=True)),
+        Rules(max_sessions=1, refuses=True, imports=True),
+        make=_no_room_after_a_tick,
+    ),
+    "an old session says nothing of others: it is of who logs in": Fault(
+        "there is room",
+        (by(0), operator("tick"), by(0, "login:ann")),
+        Rules(max_sessions=1, refuses=True, imports=True),
+        make=_no_room_after_a_tick,
+    ),
+    "a login counts until its request has logged out: another one after that": Fault(
+        "there is room",
+        (by(0, "login:ann", "both", "logout"), operator("tick"), by(1, "login:ann")),
+        Rules(max_sessions=1, refuses=True),
+        make=_no_room_after_a_tick,
+    ),
+    "what a failing request saved goes back unless a login was quicker: there was none": Fault(
+        "does not find",
+        (by(0, "nest"), by(0, "regenerate", "exclusive", ends="raises")),
+        store=_AlwaysAbsent,
+    ),
+    "a use that the store failed to note is none: the store did not fail": Fault(
+        "nobody ended it", (by(0, "nest"), by(0, "long"), by(0, "long")), store=_TouchesNothing
+    ),
+    "a login that takes long counts alone beside others of its browser: there are none": Fault(
+        "nobody ended it",
+        (by(0, "login:ann"), by(1, "login:ann"), by(1, "long", "login:ann")),
+        LIMIT,
+        make=_one_session_less,
+    ),
+    "a renewal can have a record for a moment beside a logout: nobody logged out": Fault(
+        "there is room",
+        (by(0, "login:ann"), operator("tick"), Act(steps=("read",)), Act(actor=1, steps=("login:ann",))),
+        Rules(max_sessions=2, refuses=True, renews=True),
+        make=_one_session_less,
     ),
     "what a lost session had handed out is lost with it: it is not lost": Fault(
         "does not find",

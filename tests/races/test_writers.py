@@ -205,6 +205,43 @@ async def test_f15_a_save_that_a_handler_tries_again_counts_once(store: Store) -
     assert await site.read(token) == {"n": 2, "log": ["x"]}
 
 
+NEXT: dict[str, Handler] = {
+    "saves": lambda session: session.save(),
+    "refreshes": lambda session: session.refresh(),
+    "takes a new id": lambda session: session.regenerate(),
+    "logs in": lambda session: session.login("ann"),
+    "writes, and its id is renewed": lambda session: session.update(more=1),
+}
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another request"])
+@pytest.mark.parametrize("what", NEXT)
+async def test_f15_whatever_follows_a_save_of_unknown_fate_counts_once(store: Store, what: str, beside: bool) -> None:
+    """What had landed unseen is recognised; where another request has written since, nothing is merged twice."""
+    losing = Losing(store)
+    site = Site(losing, renewal_interval=600 if "renewed" in what else None)
+    token = await site.session(n=0, log=[])
+
+    async def handler(session: Session) -> None:
+        session.increment("n")
+        session["log"].append("x")
+        losing.updates = 2  # the attempt, and the second one
+        with pytest.raises(StoreUnavailable):
+            await session.save()
+        if beside:
+            await Site(store).request(lambda session: session.increment("n"), token)
+        site.clock.advance(601)
+        result = NEXT[what](session)
+        if asyncio.iscoroutine(result):
+            await result
+
+    reply = await site.request(handler, token)
+    assert reply.status == (503 if beside else 200)
+    data = await site.read(reply.token or token)
+    assert data is not None
+    assert (data["n"], data["log"]) == (2 if beside else 1, ["x"])
+
+
 async def test_f15_what_cannot_be_told_is_an_error(store: Store) -> None:
     """A reply is lost and another request writes before the second attempt: 503, and nothing is counted twice."""
     losing = Losing(store)

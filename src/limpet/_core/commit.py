@@ -123,8 +123,8 @@ async def _steps(
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
         read = state.read
-        late = read is not None and not todo.end and attempt.now >= read.record.expires
-        if late and step is not Step.NOTHING:
+        unsure = read is not None and not todo.end and (attempt.now >= read.record.expires or bool(state.tried))
+        if unsure and step is not Step.NOTHING:
             if step is Step.TOUCH or not await _still_there(attempt):
                 return
             if step is Step.RENEW and state.flags & FORWARDED:  # another request has renewed it meanwhile
@@ -290,7 +290,10 @@ async def _touch(attempt: Attempt) -> None:
 
 
 async def _still_there(attempt: Attempt) -> bool:
-    """The deadline passed while the request ran: go on if others kept the session alive, or if it is a login."""
+    """Look again, as the deadline passed while the request ran, or as the reply to a write was lost.
+
+    Go on if others kept the session alive, or if it is a login.
+    """
     state, read = attempt.state, attempt.stored()
     found = await attempt.engine.storage.locate(read.raw, read.key or "", met_alive=True)
     if not isinstance(found, Found):
@@ -300,7 +303,6 @@ async def _still_there(attempt: Attempt) -> bool:
         return False
     if found.record.version != read.record.version and not attempt.flags & DISPLACED:
         conflict.merge_in(attempt, found)
-        conflict.follow(state, found)
     return True
 
 

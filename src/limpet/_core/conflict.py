@@ -6,7 +6,7 @@ meeting another request costs no further round trip.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from limpet import _flashes as flashes
 from limpet import _form_tokens as form_tokens
@@ -33,7 +33,7 @@ from limpet._core.state import (
 from limpet._merge import Rule, merge
 from limpet._wire.marks import Gone
 from limpet._wire.record import FACTS, LOGIN_FACTS, Contents, CorruptPayload, Found, pack, unpack
-from limpet._wire.records import InTheWay
+from limpet._wire.records import UNTOLD, InTheWay
 from limpet.contract import Record
 from limpet.errors import SessionEnded, StoreUnavailable
 
@@ -46,7 +46,6 @@ __all__ = [
     "drop",
     "end_state",
     "ended_meanwhile",
-    "follow",
     "meet",
     "merge_in",
     "rebase",
@@ -71,21 +70,11 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
     state, read = attempt.state, attempt.stored()
     found = None
     if isinstance(met, Record):
-        if state.tried:
-            counted = state.tried.get(met.version)
-            if counted is None:
-                raise StoreUnavailable(
-                    "the reply to an earlier write was lost and another request has written since: whether it was "
-                    "saved cannot be told"
-                )
-            _recognise(attempt, met, counted)
-            return True
         found = await attempt.engine.storage.judge(read.raw, read.key or "", met, met_alive=True)
     if not isinstance(found, Found):
         ended_meanwhile(attempt, found)
         return False
     merge_in(attempt, found)
-    follow(state, found)
     return True
 
 
@@ -125,12 +114,6 @@ async def save_back(attempt: Attempt) -> None:
     await update(attempt)
 
 
-def follow(state: SessionState, found: Found) -> None:
-    """Go on under the id that a renewal by another request made."""
-    if found.forwarded:
-        state.flags |= FORWARDED | REISSUE
-
-
 def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) -> None:
     """Merge what another request saved into the session.
 
@@ -140,9 +123,12 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
 
     Raises:
         SessionConflict: A strict key was changed by both, or the budget has ended; the session is as it was.
+        StoreUnavailable: An earlier write of this session may have landed, and it cannot be told any more.
         UnstorableValue: Together they are larger than the policy allows.
     """
     engine, state, mine, theirs = attempt.engine, attempt.state, attempt.draft, found.contents
+    if state.tried and base_payload is None:
+        return _recognise(attempt, found.record)
     base = _base(attempt, base_payload)
     base.data.update(attempt.revived)
     attempt.take_increments()
@@ -176,6 +162,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     settle(engine, state, result.data)
     if base_payload is None:
         state.read = Read(found.raw, found.key, found.record, theirs.ends)
+        state.flags |= FORWARDED | REISSUE if found.forwarded else 0  # it goes on under the id of a renewal
     attempt.encode()
     if result.overwritten:
         engine.emit(events.ValueOverwritten, found.key, subject=state.subject, keys=result.overwritten)
@@ -233,6 +220,7 @@ def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
 
     Raises:
         SessionEnded: The session is over, there were unsaved changes, and the policy says ``on_ended="raise"``.
+        StoreUnavailable: As for `merge_in`.
     """
     state = attempt.state
     if not isinstance(found, Found):
@@ -244,22 +232,26 @@ def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
             end_state(state)
             state.gone = found
         return
-    tried, state.tried = state.tried, None
-    counted = None if tried is None else tried.get(found.record.version)
-    if counted is not None:
-        _recognise(attempt, found.record, counted)
-    elif state.read is None or found.record.version == state.read.record.version:
-        state.read = Read(found.raw, found.key, found.record, found.contents.ends)
-    else:
-        merge_in(attempt, found)
-        follow(state, found)
-    attempt.give_increments_back()
+    try:
+        if state.read is None or found.record.version == state.read.record.version:
+            state.read = Read(found.raw, found.key, found.record, found.contents.ends)
+        else:
+            merge_in(attempt, found)
+    finally:
+        attempt.give_increments_back()
 
 
-def _recognise(attempt: Attempt, landed: Record, counted: dict[str, Any]) -> None:
-    """An earlier write of this very session landed after all: stand on it, and count nothing twice."""
+def _recognise(attempt: Attempt, there: Record) -> None:
+    """Stand on an earlier write of this very session that landed after all, and count nothing twice.
+
+    Raises:
+        StoreUnavailable: Another request has written since.
+    """
     state, read = attempt.state, attempt.stored()
-    state.read, state.tried = Read(read.raw, read.key, landed, attempt.draft.ends), None
+    counted = None if state.tried is None else state.tried.get(there.version)
+    if counted is None:
+        raise StoreUnavailable(UNTOLD)
+    state.read, state.tried = Read(read.raw, read.key, there, attempt.draft.ends), None
     for key in counted.keys() & attempt.increments.keys():
         attempt.increments[key] -= counted[key]
 

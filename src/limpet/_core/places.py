@@ -151,9 +151,9 @@ async def of_this_browser(attempt: Attempt) -> Places:
     leaving = None if state.leaving is None else state.leaving.read.key
     own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
     came = [key for key in own if key is not None]
-    before = ids_of(draft.lineage)
-    if state.ended is not None and state.ended.record.subject in (None, state.subject):
-        before += ids_of(unpack(state.ended.record.payload, engine.serializer).lineage)
+    before = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
+    for each in (state.ended, state.read if state.leaving is None else state.leaving.read):
+        before += [] if each is None else ids_of(unpack(each.record.payload, engine.serializer).lineage)
     there = await reached(engine, [*came, *before], [key for key in before if key not in came])
     now = engine.clock()
     ended = (key for key, record in there.items() if record is not None and _has_moved(key, record, now))

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, logins, places
+from limpet._core import conflict, ending, logins, places
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
@@ -219,6 +219,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 state.read = old
                 conflict.ended_meanwhile(attempt, found)
                 return
+            if isinstance(met, Record) and found is None:  # over by this host's clock; by another one it may be alive
+                await ending.bury(attempt.now, engine, Read(raw, key, met), leaving.how, attempt.stored().key)
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
                 attempt.keep_changes_only(attempt.unpacked(base))
@@ -340,7 +342,6 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             state.read, state.out, state.line = old, None, None
             attempt.draft.renewed, attempt.draft.previous = found.contents.renewed, found.contents.previous
             conflict.merge_in(attempt, found)
-            conflict.follow(state, found)
             if not engine.same(attempt.payload, attempt.stored().record.payload):
                 await conflict.update(attempt)
             return

@@ -21,7 +21,7 @@ from limpet._wire import forward, marks, tokens
 from limpet._wire.journal import JOURNAL, Journal
 from limpet._wire.marks import Gone
 from limpet._wire.record import CorruptPayload, ForeignPayload, Found, unpack
-from limpet._wire.records import InTheWay
+from limpet._wire.records import UNTOLD, InTheWay
 from limpet.contract import ABSENT, DONE, ClientStore, Outcome, Record, Store, supports
 from limpet.errors import LimpetError, StoreUnavailable
 from limpet.policy import SessionPolicy
@@ -137,10 +137,7 @@ class Storage:
             failure = error
         met = _met(await attempt(), version)
         if version is not None and isinstance(met, Record):
-            lost = StoreUnavailable(
-                "the reply to a write was lost and another request has written since: whether it was saved "
-                "cannot be told"
-            )
+            lost = StoreUnavailable(UNTOLD)
             raise caused(lost, failure) from failure
         return met
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from limpet.contract import Record
 
-__all__ = ["InTheWay", "Records"]
+__all__ = ["UNTOLD", "InTheWay", "Records"]
 
 InTheWay: TypeAlias = Record | Literal[False] | None
 """What a conditional write meets: None: nothing, it has happened; a record; False: there is no record."""
+UNTOLD: Final = (
+    "the reply to a write was lost and another request has written since: whether it was saved cannot be told"
+)
 
 
 class Records(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from limpet.errors import SessionLimitReached
 from limpet.testing.histories.facts import Visit
 from limpet.testing.histories.family import Edge, Families, Union
 from limpet.testing.histories.handler import DEADLINE, IDLE
@@ -64,7 +63,7 @@ class Enders:
         anonymous = families.subject(session) is None or len(sent) > 1  # with two cookies the handler's is a third one
         empties = any(group.removes for group in visit.groups) and anonymous
         half = len(sent) > 1 and (visit.died or bool(visit.faults))  # it has perhaps ended one of the two
-        if session in sent and (ends or empties or (moves and (half or _takes_effect(visit)))):
+        if session in sent and (ends or empties or (moves and (half or visit.takes_effect))):
             return True
         origins = sent & {edge.parent for edge in families.chain(session)}
         if origins and (ends or (moves and self._imported() in origins)):
@@ -73,7 +72,7 @@ class Enders:
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
             if families.near(made, visit) or (edge is not None and edge.parent in sent):
-                return _takes_effect(visit)  # two logins of one browser: the later takes the place of the earlier
+                return visit.takes_effect  # two logins of one browser: the later takes the place of the earlier
         if session != self._imported():
             return False
         return visit.imported_again or (visit.imports and visit.died and visit.cut_late)
@@ -123,20 +122,24 @@ class Enders:
         subject = self.families.history.names["ann"] if old else visit.subject
         for session in families.sessions():
             made = families.made[session]
-            if families.subject(session) != subject or made.sent >= visit.end:
+            if families.subject(session) != subject or made.sent >= visit.end or session == self._imported():
                 continue
             if session in own or self.are_twins(visit, made):
                 continue
             known = [other for other in makers if made.tokens and other.tokens == made.tokens]
             if self.must(session, visit.sent) is None and not any(self.are_twins(made, other) for other in known):
                 makers.append(made)
-        lost = sum(_is_lost(there, subject) for there in families.acts if there is not visit)
+        lost = sum(there.has_lost(subject) for there in families.acts if there is not visit)
         lost += sum(
             there.imports and not there.out and there.sent < visit.end and visit.sent < there.end
             for there in families.acts
             if there is not visit
         )  # of an old session that two requests moved here, or that was logged out meanwhile
-        lost += sum(self._leaves_one(there, visit, subject) for there in families.acts if there is not visit)
+        lost += sum(
+            self._leaves_one(there, visit, subject) or _is_ended_at_once(there, visit, subject)
+            for there in families.acts
+            if there is not visit
+        )
         return self.rules.max_sessions is not None and len(makers) + lost >= self.rules.max_sessions
 
     def grace_is_over(self, token: str, visit: Visit) -> bool:
@@ -148,7 +151,8 @@ class Enders:
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
         """Tell whether a change of id can have a new record for a moment, as somebody else has ended the old one."""
         families = self.families
-        if not there.tries[0] or there.out or there.sent >= visit.end or visit.sent >= there.end:
+        changes = there.tries[0] or self.rules.renews
+        if not changes or there.out or there.sent >= visit.end or visit.sent >= there.end:
             return False
         own = [session for session in families.presented(there) if families.subject(session) == subject]
         return any(self.may(session, there.end, but=there) for session in own)
@@ -156,7 +160,7 @@ class Enders:
     def are_twins(self, one: Visit, other: Visit) -> bool:
         """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""
         families = self.families
-        acts = (there for there in families.acts if any(there.tries) and families.near(one, there))
+        acts = (there for there in families.acts if there.leaves_its_id and families.near(one, there))
         since = min((there.elapsed for there in acts), default=0)  # that id can have ended since
         if not families.share(one, other) or not self.rules.exact or max(one.until, one.elapsed) - since >= MINUTE:
             return False
@@ -220,11 +224,18 @@ class Enders:
             logs_in = subject in names or (visit.imports and not names)
             if visit is not birth and logs_in and visit.end > birth.sent and visit.sent < before:
                 own = f"visit {visit.number}"
+                newer[own] = visit
+                if self._counts_alone(visit):
+                    continue
                 known = [token for token in families.goes_by(visit) if not self._is_forgotten(token, visit, before)]
                 for name in (*known[:1], *([families.kin(visit.out)] if visit.out else [])):
                     together.join(name, own)
-                newer[own] = visit
         return list({together.find(own): visit for own, visit in newer.items()}.values())
+
+    def _counts_alone(self, visit: Visit) -> bool:
+        """Tell whether a login took longer than it is known what its id led to, and its browser logged in meanwhile."""
+        beside = (there for there in self._beside(visit) if there is not visit and self.families.near(there, visit))
+        return visit.until - visit.elapsed >= MINUTE and any(there.tries[0] for there in beside)
 
     def _is_forgotten(self, token: str, visit: Visit, before: int) -> bool:
         """Tell whether nothing is kept any more by which a login could know whose the id was that it came with."""
@@ -233,7 +244,7 @@ class Enders:
             return True  # an operator can have ended it
         if visit.alive:
             return False
-        enders = [there.elapsed for there in families.acts if token in there.tokens and any(there.tries)]
+        enders = [there.elapsed for there in families.acts if token in there.tokens and there.leaves_its_id]
         return not self.rules.exact or max(visit.until, visit.elapsed) - min(enders) >= MINUTE
 
     def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
@@ -244,13 +255,14 @@ class Enders:
         """
         families, margin = self.families, 0 if self.rules.exact else _MARGIN
         kin, used = families.kin(session), families.birth(session).elapsed
-        now, used = (at.until, at.elapsed) if own else (max(at.elapsed, at.read), used)
+        now, used = (at.until, at.elapsed if at.noted_its_use else used) if own else (max(at.elapsed, at.read), used)
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
             if visit.sent >= (at.end if own else at.loaded) or (visit is at and not own):
                 continue
-            if self.server and visit.ok and visit.act.kind != "open" and families.met(visit) == session:
+            counts = self.server and visit.ok and visit.act.kind != "open" and visit.noted_its_use
+            if counts and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
             near = {families.kin(other) for other in families.presented(visit)}
             near |= {families.kin(visit.out)} if visit.out else set()
@@ -380,16 +392,8 @@ class Enders:
         return families.birth(session) is families.birth(met)  # another login is another lineage
 
 
-def _is_lost(visit: Visit, subject: str | None) -> bool:
-    """Tell whether a login of a subject may have left a session whose id was not answered."""
-    refused = isinstance(visit.error, SessionLimitReached)  # then it stands only if it was saved before another login
-    logins = (group for group in visit.groups if group.login == subject)
-    return not visit.sends and any(group.state == "saved" or not refused for group in logins)
-
-
-def _takes_effect(visit: Visit) -> bool:
-    """Tell whether a change of id can have cost the browser its old session: only if it has the new one."""
-    if visit.died:
-        return visit.cut_late
-    moved = any(group.moves and group.state in ("saved", "told") for group in visit.groups)
-    return visit.answered is None or (visit.ok and visit.sends and moved)
+def _is_ended_at_once(there: Visit, visit: Visit, subject: str | None) -> bool:
+    """Tell whether a request at the same time saved a login, so that it counted, and then ended that session again."""
+    saved = [at for at, group in enumerate(there.groups) if group.login == subject and group.state == "saved"]
+    ends = [at for at, group in enumerate(there.groups) if group.ends or group.anew]
+    return bool(saved and ends) and saved[0] < ends[-1] and there.sent < visit.end and visit.sent < there.end

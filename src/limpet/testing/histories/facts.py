@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from limpet.errors import SessionLimitReached
 from limpet.testing.histories.plans import Act, Rules
 from limpet.testing.histories.watched import Kind
 
@@ -172,6 +173,36 @@ class Visit:
     def imports(self) -> bool:
         """It moved the session of another library here."""
         return any(name == "SessionImported" for _, name in self.events)
+
+    @property
+    def leaves_its_id(self) -> bool:
+        """It may have ended the id that it came with: changed it, logged out, or moved an old session here."""
+        return any(self.tries) or self.imports
+
+    @property
+    def told_too_late(self) -> bool:
+        """It failed, and what it had saved under an id that did not go out could not be carried back any more."""
+        return self.failed and any(name == "WriteAfterEnd" for _, name in self.events)
+
+    @property
+    def noted_its_use(self) -> bool:
+        """Its use of the session is written down, as far as its store worked."""
+        wrote = any(group.atoms and group.state == "saved" for group in self.groups)
+        return wrote or not any(name == "StoreFailed" for _, name in self.events)
+
+    @property
+    def takes_effect(self) -> bool:
+        """Its change of id can have cost the browser its old session: only if it has the new one."""
+        if self.died:
+            return self.cut_late
+        moved = any(group.moves and group.state in ("saved", "told") for group in self.groups)
+        return self.answered is None or (self.ok and self.sends and moved)
+
+    def has_lost(self, subject: str | None) -> bool:
+        """Tell whether its login of a subject may have left a session whose id was not answered."""
+        refused = isinstance(self.error, SessionLimitReached)  # then it stands only if it was saved before another one
+        logins = (group for group in self.groups if group.login == subject)
+        return not self.sends and any(group.state == "saved" or not refused for group in logins)
 
     @property
     def moves_the_clock(self) -> bool:

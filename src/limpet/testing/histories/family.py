@@ -128,7 +128,8 @@ class Families:
         line = set(came)
         for session in came:
             for edge in self.chain(session):
-                if edge.mover.subject not in (None, visit.subject):
+                whose = self.subject(edge.child) if edge.mover.imports else edge.mover.subject
+                if whose not in (None, visit.subject):
                     break  # from here on it is of somebody else
                 line.add(edge.parent)
         return line

@@ -171,6 +171,8 @@ class _Verdict:
         moved = any(each.moves for each in writer.groups[: at + 1])
         if moves_later and (moved or group.fresh) and self.enders.voids(writer, writer.subject or ""):
             return False  # what it was saved in first can have been ended before it went out
+        if (writer.imports or (moved and writer.told_too_late)) and self._was_told(writer, group):
+            return False  # what it was saved in ended before its id went out: an import counts as a login
         before = moves_later and not moved and not group.fresh and not writer.imports  # it was saved under the old id
         home = self.families.met(writer) if before else self.families.home(writer, group)
         if home is None or (writer.imports and writer.error is not None):
@@ -187,6 +189,14 @@ class _Verdict:
             if edge.parent == home:
                 return True
         return False
+
+    def _was_told(self, writer: Visit, group: Group) -> bool:
+        """Tell whether a request learnt later that what it had saved is lost, and something can have ended that."""
+        told = writer.told_too_late or any(each.state == "told" and each.ended > group.ended for each in writer.groups)
+        met = self.families.met(writer)
+        over = met is not None and met != self.history.imported and self.enders.may_be_over(met, writer)
+        whose = self.families.subject(met) if met is not None else None
+        return told and (over or self.enders.voids(writer, whose or "") or self.enders.expired_meanwhile(writer))
 
     def a_loss_has_a_reason(self) -> Iterator[str]:
         """Nobody is told that a session has ended, or that a login is void, unless somebody can have ended it."""
