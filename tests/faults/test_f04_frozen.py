@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from tests.faults.service import Service, add, answered, count, read, refused, timed, unrelated
 
@@ -24,6 +25,12 @@ async def test_f04_a_frozen_server_costs_the_budget_and_no_more(service: Service
             assert refused(reply)
             return seconds
 
+        async def control(number: int) -> float:
+            await asyncio.sleep(number * 0.002)
+            began = time.perf_counter()
+            await asyncio.sleep(BUDGET)
+            return time.perf_counter() - began
+
         async def elsewhere() -> float:
             await asyncio.sleep(0.2)
             seconds, reply = await timed(site, unrelated)
@@ -31,12 +38,14 @@ async def test_f04_a_frozen_server_costs_the_budget_and_no_more(service: Service
             return seconds
 
         requests = count(200, 2_000)
+        timers = asyncio.gather(*(control(number) for number in range(0, requests, 10)))
         *waited, other = await asyncio.gather(*(visit(number) for number in range(requests)), elsewhere())
+        limit = max(await timers) + ALLOWANCE  # a busy machine wakes everybody late
     finally:
         service.server.thaw()
     waited.sort()
     slow = waited[int(requests * 0.99) - 1]
-    assert slow < BUDGET + ALLOWANCE, f"99 of 100 requests must end within {BUDGET} s, and the last took {slow:.3f} s"
+    assert slow < limit, f"99 of 100 requests must end within {limit:.3f} s, and the last took {slow:.3f} s"
     assert other < 0.25, f"a route without the session took {other:.3f} s"
     reply = await answered(lambda: site.request(read, plain), 1.0)
     assert reply.result == {"n": 1}, "well again within a second"
