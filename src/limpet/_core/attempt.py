@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from limpet import _form_tokens as form_tokens
 from limpet._core import plan
-from limpet._core.plan import Plan
+from limpet._core.plan import Plan, Step
 from limpet._core.settle import settle_views
 from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
 from limpet._merge import diff_keys
@@ -195,6 +195,10 @@ class Attempt:
         return make_record((tokens.new_version(), self.payload, used, expires, self.state.subject))
 
     # -- what was written
+
+    def is_as_planned(self, step: Step) -> bool:
+        """Tell whether the plan holds for this step, so that what it compared need not be compared again."""
+        return self.plan.step is step and (self.payload is self.plan.payload or self.plan.grace is not None)
 
     def stored(self) -> Read:
         """Return what a session that is stored was read as."""

@@ -150,7 +150,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             attempt.prepare()
             if attempt.flags & LOGIN:
                 await logins.stay(attempt)
-            elif not engine.same(attempt.payload, attempt.stored().record.payload) or attempt.plan.grace is not None:
+            elif attempt.is_as_planned(step) or not engine.same(attempt.payload, attempt.stored().record.payload):
                 await conflict.update(attempt)
             if slides:
                 state.flags |= REISSUE  # a save moves the deadline as a touch does
