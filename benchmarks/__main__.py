@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import chart, cost, databases, instructions, lost, scaling, throughput
+from benchmarks import chart, cost, databases, instructions, lost, parts, scaling, throughput
 from benchmarks.report import Report, pairs, table
 
 _HERE = Path(__file__).parent
@@ -101,6 +101,15 @@ def _scaling(report: Report) -> None:
     report.add("Imports", "CPU over a bare interpreter.", pairs(imports, "ms"), imports)
 
 
+def _parts(report: Report) -> None:
+    taken = parts.measure(quick=report.quick)
+    text = (
+        "Microseconds over the bare application, read + write of a signed cookie, each slice warm; then what each part "
+        "of ours takes: each was taken out in turn, and the last is what is left."
+    )
+    report.add("Where the time goes", text, pairs(taken, "us"), taken)
+
+
 def _instructions(report: Report) -> None:
     counted = instructions.count()
     text = "Of one request, read + write, the application included; counted by callgrind, free of noise."
@@ -117,6 +126,7 @@ PARTS: dict[str, Callable[[Report], None]] = {
     "databases": _databases,
     "throughput": _throughput,
     "scaling": _scaling,
+    "parts": _parts,
     "instructions": _instructions,
 }
 
