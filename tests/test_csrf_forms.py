@@ -154,6 +154,18 @@ def test_names_of_your_own() -> None:
         assert browser.post("/change", headers={HEADER: token}).status_code == 403
 
 
+@pytest.mark.parametrize("field", ["form[token]", "csrf token", "jeton-é", "a+b", "x%41"])
+def test_a_name_that_browsers_encode(field: str) -> None:
+    """A name with brackets or spaces stands encoded in a form, and as it is in one that uploads files."""
+    with client(build(field=field)) as browser:
+        token = token_of(browser)
+        assert browser.post("/echo", data={field: token}).status_code == 200
+        body = f'--x\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{token}\r\n--x--\r\n'
+        multipart = {"content-type": "multipart/form-data; boundary=x"}
+        assert browser.post("/echo", content=body.encode(), headers=multipart).status_code == 200
+        assert browser.post("/echo", data={"other": token}).status_code == 403
+
+
 # -- where it comes from
 
 

@@ -1,12 +1,23 @@
-"""The end dates of settings."""
+"""Moments: the end dates of settings, and times as people read them."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Final
 
 from limpet.errors import ConfigurationError
 
-__all__ = ["milliseconds"]
+__all__ = ["CENTURY", "milliseconds", "moment"]
+
+CENTURY: Final = 36_525 * 86_400
+"""Seconds of the longest time that may be given for a session."""
+
+_LAST: Final = 253_402_300_799_999  # of the year 9999, the last one that a datetime can have
+
+
+def moment(milliseconds_since_1970: int) -> datetime:
+    """Return a time in UTC; one after the year 9999, as some record may hold, is the end of that year."""
+    return datetime.fromtimestamp(min(milliseconds_since_1970, _LAST) / 1000, UTC)
 
 
 def milliseconds(name: str, until: object) -> int:

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from limpet import _form_tokens as form_tokens
 from limpet._bounded_log import BoundedLog
@@ -241,11 +241,15 @@ class _Body:
             raise MissingDependency("a CSRF token in a form field", "csrf") from None
         values: list[bytes] = []
 
+        kind, parameters = parse_options_header(content_type)
+
         def on_field(field: Field) -> None:
-            if field.field_name == name:
+            given = field.field_name or b""
+            if kind != b"multipart/form-data":  # there the names come as they are
+                given = unquote_to_bytes(given.replace(b"+", b" "))
+            if given == name:
                 values.append(field.value or b"")
 
-        kind, parameters = parse_options_header(content_type)
         try:
             parser = FormParser(
                 kind.decode("latin-1"),

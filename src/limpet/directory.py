@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from limpet._core.session import Session, state_of
 from limpet._core.state import LOGIN, PASSIVE, Read
 from limpet._detached import is_key, open_session
 from limpet._listing import Kept
+from limpet._moments import moment
 from limpet._session_info import SessionInfo
 from limpet._wire import marks, tokens
 from limpet._wire.facts import proven
@@ -189,8 +189,8 @@ class Directory:
         return [
             {
                 "public_id": kept.key,
-                "created_at": _moment(kept.contents.created),
-                "last_seen": _moment(kept.record.accessed),
+                "created_at": moment(kept.contents.created),
+                "last_seen": moment(kept.record.accessed),
                 "tags": dict(kept.contents.tags),
                 "acr": kept.contents.level,
                 "amr": list(kept.contents.methods),
@@ -357,10 +357,10 @@ class Directory:
         return SessionInfo(
             public_id=kept.key,
             subject=record.subject,
-            created_at=_moment(contents.created),
-            last_seen=_moment(accessed),
-            expires_at=None if limit == NEVER else _moment(limit),
-            authenticated_at=_moment(contents.authenticated) if contents.authenticated else None,
+            created_at=moment(contents.created),
+            last_seen=moment(accessed),
+            expires_at=None if limit == NEVER else moment(limit),
+            authenticated_at=moment(contents.authenticated) if contents.authenticated else None,
             remember=contents.remember,
             device=summary(agent or ""),
             user_agent=agent,
@@ -370,7 +370,7 @@ class Directory:
             amr=tuple(contents.methods),
             bound=proof is not None,
             algorithm=None if proof is None else proof[0],
-            proven_at=None if proof is None else _moment(proof[1]),
+            proven_at=None if proof is None else moment(proof[1]),
             current=kept.key == own,
         )
 
@@ -386,7 +386,3 @@ def _without(facts: marks.Facts, subject: str, engine: Engine) -> tuple[marks.Fa
     subjects = {who: end for who, end in facts.get("subjects", {}).items() if who != subject and end > now}
     later = engine.storage.positions.keep_until() if facts.get("at") else now
     return {**facts, "subjects": subjects}, max([*subjects.values(), later])
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -18,7 +18,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from limpet import SessionManager, SessionPolicy
+from limpet import Session, SessionManager, SessionPolicy
+from limpet._moments import moment
 from limpet.adapters.blacksheep import Application
 from limpet.adapters.fastmvc import SessionMiddleware as FastMVCSessions
 from limpet.adapters.litestar import SessionDep, SessionPlugin
@@ -28,6 +29,7 @@ from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.asgi import session_in
 from limpet.stores import MemoryStore
 from limpet.testing import FakeClock, client
+from tests.laws.site import Site
 
 SECRET = "one secret of all workers, long enough 0123456789"
 
@@ -263,3 +265,25 @@ def test_adding_a_secret_logs_nobody_out(caplog: pytest.LogCaptureFixture) -> No
             assert hasty.get("/write", headers=sent).json() == [None, 1]
     (said,) = (line for line in caplog.messages if "unsigned_until" in line)
     assert said.startswith("a cookie holds an id without a signature")
+
+
+@pytest.mark.parametrize("life", [timedelta.max, 1e12, 1e300])
+async def test_a_deadline_that_no_calendar_has_is_a_hundred_years_away(site: Site, life: float | timedelta) -> None:
+    """Whoever asks for it, and whoever lists the session, is answered."""
+    shop = site.worker(policy={"absolute_timeout": None})
+
+    def stay(session: Session) -> Any:
+        session.login("ann")
+        session.expire_in(life)
+        return session.expires_at
+
+    answer = await site.browser().ask(shop, stay)
+    (listed,) = await shop.manager.sessions_of("ann")
+    assert answer.status == 200
+    assert answer.result == listed.expires_at == moment(site.clock()) + timedelta(days=36_525)
+
+
+def test_a_moment_that_no_calendar_has() -> None:
+    """A record may hold one; it is shown as the end of the last year."""
+    assert moment(10**15).year == 9999
+    assert moment(0) == datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self, overload
 
@@ -32,6 +32,7 @@ from limpet._core.state import (
     View,
 )
 from limpet._flashes import Flash
+from limpet._moments import CENTURY, moment
 from limpet._native import mypyc_attr, own_registry
 from limpet._standalone import Standalone
 from limpet._wire.facts import IMPORT
@@ -90,13 +91,13 @@ class Session(SessionMapping):
     def created_at(self) -> datetime | None:
         """When the session began, or None before the first write."""
         draft = self._read().draft
-        return _moment(draft.created) if draft is not None else None
+        return moment(draft.created) if draft is not None else None
 
     @property
     def authenticated_at(self) -> datetime | None:
         """When somebody last logged in, or None."""
         draft = self._read().draft
-        return _moment(draft.authenticated) if draft is not None and draft.authenticated else None
+        return moment(draft.authenticated) if draft is not None and draft.authenticated else None
 
     @property
     def acr(self) -> str | None:
@@ -114,7 +115,7 @@ class Session(SessionMapping):
     def expires_at(self) -> datetime | None:
         """When the session ends if nobody uses it, or None if it never does (or does not exist)."""
         limit = self._backend.deadline_of(self._read())
-        return None if limit is None or limit == NEVER else _moment(limit)
+        return None if limit is None or limit == NEVER else moment(limit)
 
     @property
     def public_id(self) -> str | None:
@@ -233,7 +234,7 @@ class Session(SessionMapping):
         """Give this session a deadline of its own, from now, at most the absolute timeout; None: back to the policy.
 
         Args:
-            life: Seconds or a timedelta.
+            life: Seconds or a timedelta; more than a hundred years are a hundred.
 
         Raises:
             ValueError: It is not positive.
@@ -247,7 +248,7 @@ class Session(SessionMapping):
         state = self._state
         self._write(state)
         if state.draft is not None:
-            state.draft.ends = None if seconds is None else self._backend.clock() + round(seconds * 1000)
+            state.draft.ends = None if seconds is None else self._backend.clock() + round(min(seconds, CENTURY) * 1000)
 
     def passive(self) -> None:
         """Let this request not count as activity. If it was read before, the first one of its path counts still."""
@@ -392,7 +393,3 @@ class Session(SessionMapping):
 
 
 own_registry(Session)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

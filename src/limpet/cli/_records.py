@@ -14,12 +14,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeAlias
 
 import click
 
-from limpet import SessionManager, environment
+from limpet import SessionManager, _moments, environment
 from limpet._wire import forward, marks
 from limpet._wire.facts import proven
 from limpet._wire.record import SEALED, Contents, CorruptPayload, unpack
@@ -251,7 +250,7 @@ def facts(key: str, record: Record) -> dict[str, Any]:
 
 def moment(at: int) -> str:
     """Return a time as RFC 3339 says it, in UTC."""
-    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return _moments.moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 @contextmanager

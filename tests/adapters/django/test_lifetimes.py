@@ -72,6 +72,14 @@ def test_the_cookie_follows_the_expiry(engine: SessionManager, browser: Browser,
     assert ages == [600, "", 14 * 86_400]
 
 
+def test_an_expiry_that_no_calendar_has(engine: SessionManager, browser: Browser, hook: Hook) -> None:
+    """The session, which is saved by then, is handed out and goes on, for a hundred years."""
+    hook("expire", lambda request: request.session.set_expiry(10**12))
+    assert browser.get("/do/expire").cookies["sessionid"]["max-age"] == 36_525 * 86_400
+    assert browser.get("/do/set?a=1").status_code == 200
+    assert browser.get("/do/read").json()["a"] == "1"
+
+
 def test_clearsessions_deletes_what_has_expired(configure: Configure, store_url: str) -> None:
     """As Django's own command does for its engines."""
     kept = configure({"store": store_url})

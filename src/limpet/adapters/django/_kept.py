@@ -27,6 +27,7 @@ from limpet._core.state import (
     WRITTEN,
     SessionState,
 )
+from limpet._moments import CENTURY
 from limpet.adapters.django._logins import login_of
 from limpet.adapters.django._mapping import MappingStore
 from limpet.adapters.django._settings import manager, shared_logins, slides
@@ -316,4 +317,4 @@ def _end_of(expiry: Any, now: int) -> int | None:
         expiry = datetime.fromisoformat(expiry)
     if isinstance(expiry, datetime):
         return round(expiry.timestamp() * 1000)
-    return now + int(expiry * 1000)
+    return now + int(min(expiry, CENTURY) * 1000)

@@ -28,6 +28,7 @@ from limpet import events
 from limpet._blocking import drive
 from limpet._cookies import find
 from limpet._environ import is_cross_site
+from limpet._moments import CENTURY
 from limpet._serving import SAFE, as_text
 from limpet.adapters.django._devices import answer_about_device, forget_device, note_device
 from limpet.adapters.django._settings import manager, slides
@@ -176,7 +177,7 @@ def _set_cookie(response: HttpResponseBase, session: SessionStore, key: str, age
     if session.get_expire_at_browser_close():
         age = None
     elif age is None or session.get(_EXPIRY):
-        age = session.get_expiry_age()
+        age = min(session.get_expiry_age(), CENTURY)
     response.set_cookie(
         settings.SESSION_COOKIE_NAME,
         key,
