@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, ending, logins, places, plan
+from limpet._core import conflict, ending, logins, places, plan, rotation
 from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
 from limpet._core.state import (
@@ -222,7 +222,7 @@ async def close(attempt: Attempt) -> None:
             found = gone
         await _join(attempt, found, old)
     elif isinstance(found, Found):
-        await _replace(attempt, found, how, old)
+        await _replace(attempt, found, how, old, gone)
     elif how == "login":
         await logins.succeed(engine, state, gone, attempt.now, made.key, heir=attempt.draft is old.draft)
     else:
@@ -235,8 +235,12 @@ def _note(now: int, how: str, successor: str | None, until: int, *, heir: bool =
     return marks.tombstone(how, now, successor, heir=heir)._replace(expires=until)
 
 
-async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
-    """Take the place of the session that another request made of the same old one, as of one whose id changes."""
+async def _replace(attempt: Attempt, found: Found, how: str, old: Old, gone: Found | Gone | None) -> None:
+    """Take the place of the session that another request made of the same old one, as of one whose id changes.
+
+    Args:
+        gone: The note that named that session: from now on it names a login.
+    """
     state = attempt.state
     merges, stands = found.record.subject == state.subject and attempt.draft is old.draft, False
     state.leaving = Leaving(Read(b"", found.key, found.record, found.contents.ends), how, merges, {})
@@ -255,7 +259,14 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old) -> None:
         state.read = state.leaving = state.out = state.line = None
         raise failure
     if not stands:
-        conflict.ended_meanwhile(attempt)
+        return conflict.ended_meanwhile(attempt)
+    await rotation.finish(attempt)
+    if how != "login" or state.flags & OVER or not isinstance(gone, Gone):
+        return
+    try:
+        await logins.succeed(attempt.engine, state, gone, attempt.now, attempt.stored().key, heir=merges)
+    except StoreUnavailable:
+        return  # said as an event; the login stands, and another one from the old session may stand beside it
 
 
 async def _heir(engine: Context, gone: Found | Gone | None) -> Found | Gone | None:

@@ -9,6 +9,7 @@ import pytest
 
 from limpet import Session
 from limpet.stores.memory import MemoryStore
+from limpet.testing import FakeClock
 from tests.laws.site import Browser, Handler, Shop, Site, items, look, steps
 from tests.laws.unlucky import Unlucky
 
@@ -56,6 +57,17 @@ async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: S
     assert (await old.ask(third, look)).result is None
     assert (await browser.ask(third, items)).result == found
     assert len(await third.manager.sessions_of("ann")) == 1
+
+
+async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Site) -> None:
+    """A host that is five minutes behind has shortened its life, and would still serve it."""
+    browser, old, third = await _break_off(site)
+    clock = FakeClock()
+    clock.advance(-300)
+    behind = site.worker(clock=clock)
+    assert (await old.ask(behind, lambda session: session.expire_in(60))).status == 200
+    assert (await browser.ask(third, look)).result == "ann"
+    assert (await old.ask(behind, look)).result is None
 
 
 async def test_several_requests_that_finish_it_at_once_merge_once(site: Site) -> None:

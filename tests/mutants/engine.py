@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.mutants.breakage import Breakage, known
+from tests.mutants.breakage import Breakage, known, of_one_browser
 from tests.mutants.ids import COOKIES, IDS, REVOCATIONS
 from tests.mutants.tasks import TASKS
 
@@ -241,10 +241,18 @@ WRITES: Final = (
     Breakage(
         "a save that was given up is taken for another request's",
         "_core/conflict.py",
-        "meet",
-        "if state.tried:\n    __MORE__",
+        "merge_in",
+        "if state.tried and base_payload is None:\n    __MORE__",
         "",
         "races/test_cancelled.py::test_a_save_that_a_handler_gave_up_counts_once",
+    ),
+    Breakage(
+        "what became of a save whose reply was lost is not asked before an id changes",
+        "_core/commit.py",
+        "_steps",
+        "attempt.now >= read.record.expires or bool(state.tried)",
+        "attempt.now >= read.record.expires",
+        "races/test_writers.py::test_f15_whatever_follows_a_save_of_unknown_fate_counts_once",
     ),
     Breakage(
         "a write whose reply was lost is taken for another request's",
@@ -309,6 +317,46 @@ WRITES: Final = (
         "__X__ and __Y__ and id(held) in self._owned",
         "__X__ and __Y__",
         known("a constant that two requests put into one session"),
+    ),
+    Breakage(
+        "a login as another forgets which ids its browser had",
+        "_core/places.py",
+        "of_this_browser",
+        "state.read if state.leaving is None else state.leaving.read",
+        "None",
+        "laws/test_refused_and_failed.py::test_a_login_as_another_and_back_is_of_one_browser",
+    ),
+    Breakage(
+        "a renewed id says for ever what the new one has led to",
+        "_core/places.py",
+        "_has_moved",
+        "renewed if not marks.is_mark(record.payload) else __X__",
+        "True if renewed else __X__",
+        of_one_browser("a login back long after a renewal and two logins from the new id"),
+    ),
+    Breakage(
+        "a login leaves an old id to a host whose clock is behind",
+        "_core/rotation.py",
+        "_end_old",
+        "if isinstance(met, Record) and found is None:\n    __MORE__",
+        "",
+        "laws/test_clocks.py::test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone",
+    ),
+    Breakage(
+        "a predecessor that only this host takes for expired stays",
+        "_core/predecessors.py",
+        "_living",
+        "if record is not None and there is None and not marks.is_mark(record.payload):\n    __MORE__",
+        "",
+        "laws/test_predecessors.py::test_an_old_id_that_only_this_host_takes_for_expired_ends_too",
+    ),
+    Breakage(
+        "a login from an old session is not noted where another request had moved it",
+        "_importing.py",
+        "_replace",
+        "how != 'login' or state.flags & OVER or not isinstance(gone, Gone)",
+        "True",
+        of_one_browser("two logins from an old session that another request moves"),
     ),
 )
 """Of what is written, and of requests that meet."""

@@ -177,6 +177,15 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a login before the clock steps back": Known(
         (by(0, "login:ann"), operator("tick"), operator("tick"), operator("revoke_all:ann")), Rules(steps=True)
     ),
+    "a login by a host that is ahead, and takes another session for expired": Known(
+        (by(0, "login:ann", "expire", worker=1), operator("tick"), by(1, "login:ann", worker=1)),
+        Rules(max_sessions=1, renews=True, skew=(0, 20_000)),
+    ),
+    "a login by a host that is ahead, beside one that shortens the session's life": Known(
+        (by(0, "nest"), by(0, "tagged:ann", "expire"), Act(worker=1, steps=("expire",)), Act("tick")),
+        Rules(renews=True, steps=True),
+        width=3,
+    ),
     "one lock, two clocks": Known(
         (by(0, "set"), by(0, "exclusive"), beside(0, "exclusive")), Rules(skew=(0, 300_000), queues=False)
     ),
@@ -254,7 +263,7 @@ def test_what_went_wrong_once(name: str) -> None:
     """Nothing of what sessions promise is broken, in any order that was tried."""
     known = KNOWN[name]
     for order in range(ORDERS):
-        found = examine(Plan(known.rules, known.acts, width=2, seed=order), MemoryStore())
+        found = examine(Plan(known.rules, known.acts, width=known.width or 2, seed=order), MemoryStore())
         assert not found.problems, f"{name}, order {order}:\n{found}"
 
 

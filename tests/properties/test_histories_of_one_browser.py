@@ -153,6 +153,33 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0), by(1, "login:ann"), operator("half"), Act(steps=("login:ann",), old=True, alone=True)),
         Rules(imports=True, max_sessions=2, refuses=True),
     ),
+    "a minute that passes while a login looks where its ids led": Known(
+        (
+            operator("tick"),
+            Act(steps=("count",)),
+            Act(steps=("tagged:ann",)),
+            Act(steps=("logout", "login:bob")),
+            Act(steps=("login:ann",)),
+            Act("tick"),
+        ),
+        Rules(max_sessions=1, refuses=True, renews=True),
+        width=2,
+    ),
+    "a login back long after a renewal and two logins from the new id": Known(
+        (
+            by(0, "nest"),
+            operator("tick"),
+            by(0),
+            by(0, "tagged:ann"),
+            Act(steps=("login:bob",)),
+            by(0, "login:ann"),
+            Act("tick"),
+        ),
+        Rules(max_sessions=1, renews=True),
+    ),
+    "two logins from an old session that another request moves": Known(
+        (Act(steps=("login:bob",)), Act(steps=("read",)), Act(steps=("login:bob",))), OLD_AND_ONE
+    ),
     "a login that holds its lock for longer than it may": Known(
         (by(0, "login:bob"), Act(steps=("login:bob",)), Act("tick")),
         Rules(max_sessions=1, refuses=True, renews=True, queues=False),

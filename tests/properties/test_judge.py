@@ -306,6 +306,12 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Rules(max_sessions=2, refuses=True, renews=True),
         make=_one_session_less,
     ),
+    "a host that is ahead can take a session for expired: none has a deadline so near": Fault(
+        "2 sessions, and 1 are allowed",
+        (by(0, "login:ann"), by(1, "login:ann", worker=1)),
+        Rules(max_sessions=1, skew=(0, 20_000)),
+        make=_one_session_more,
+    ),
     "what a lost session had handed out is lost with it: it is not lost": Fault(
         "does not find",
         (by(0, "nest"), by(0, "hold", "save", "push", "login:bob")),

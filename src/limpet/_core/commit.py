@@ -182,8 +182,6 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         await _end_others(attempt)
     if state.old is not None and not state.flags & OVER:
         await importing.close(attempt)
-        if state.leaving is not None and not state.flags & OVER:
-            await rotation.finish(attempt)
 
 
 async def _create(attempt: Attempt, final: bool) -> None:
@@ -294,7 +292,7 @@ async def _still_there(attempt: Attempt) -> bool:
 
     Go on if others kept the session alive, or if it is a login.
     """
-    state, read = attempt.state, attempt.stored()
+    read = attempt.stored()
     found = await attempt.engine.storage.locate(read.raw, read.key or "", met_alive=True)
     if not isinstance(found, Found):
         if attempt.flags & (LOGIN | DISPLACED):

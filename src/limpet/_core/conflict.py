@@ -67,8 +67,7 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
         SessionEnded: The session is over, and the policy says ``on_ended="raise"``.
         StoreUnavailable: An earlier write of this session may have landed, and it cannot be told any more.
     """
-    state, read = attempt.state, attempt.stored()
-    found = None
+    found, read = None, attempt.stored()
     if isinstance(met, Record):
         found = await attempt.engine.storage.judge(read.raw, read.key or "", met, met_alive=True)
     if not isinstance(found, Found):

@@ -202,7 +202,7 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
         StoreUnavailable: The store does not answer.
     """
     for _ in range(engine.policy.merge_attempts):
-        there = await places.reached(engine, [*gone.others, gone.successor])
+        there = await places.reached(engine, [*gone.others, gone.successor], now)
         met, stand = False, list[str]()
         for key, record in there.items():
             if record is None or record.subject is None or key == own:

@@ -7,7 +7,7 @@ lineage are two logins of one browser, and the two records of a session whose id
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core.state import LOGIN
@@ -110,7 +110,9 @@ def by_browser(sessions: Iterable[Kept]) -> list[list[Kept]]:
     return list(groups.values())
 
 
-async def reached(engine: Context, keys: Iterable[str | None], before: Sequence[str] = ()) -> dict[str, Record | None]:
+async def reached(
+    engine: Context, keys: Iterable[str | None], now: int, before: Sequence[str] = ()
+) -> dict[str, Record | None]:
     """Return what lies under these keys, and under all that they led to by logins and other changes of an id.
 
     Args:
@@ -123,7 +125,6 @@ async def reached(engine: Context, keys: Iterable[str | None], before: Sequence[
         if not waiting:
             break
         there.update(zip(waiting, await engine.storage.load_many(waiting), strict=True))
-        now = engine.clock()
         after = [key for name in waiting for key in _led_to(name, there[name], now, known=name not in before)]
         waiting = [key for key in dict.fromkeys(after) if key not in there]
     return there
@@ -138,9 +139,17 @@ def _led_to(key: str, record: Record | None, now: int, *, known: bool) -> list[s
     return [] if gone is None else [*gone.others, *([gone.successor] if gone.successor else [])]
 
 
-def _has_moved(key: str, record: Record, now: int) -> bool:
-    """Tell whether an id has ended, so lately that this is known."""
-    return forward.is_forward(record.payload) or marks.buried(key, record, now) is not None
+def _has_moved(key: str, there: Mapping[str, Record | None], now: int) -> bool:
+    """Tell whether an id has ended, so lately that this is known: of one that was renewed, whether the last one has."""
+    record, renewed = there[key], False
+    for _ in range(_HOPS):
+        if record is None or not forward.is_forward(record.payload):
+            break
+        key, renewed = forward.successor(record.payload), True
+        record = there.get(key)
+    if record is None:
+        return False
+    return renewed if not marks.is_mark(record.payload) else marks.buried(key, record, now) is not None
 
 
 async def of_this_browser(attempt: Attempt) -> Places:
@@ -154,9 +163,9 @@ async def of_this_browser(attempt: Attempt) -> Places:
     before = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
     for each in (state.ended, state.read if state.leaving is None else state.leaving.read):
         before += [] if each is None else ids_of(unpack(each.record.payload, engine.serializer).lineage)
-    there = await reached(engine, [*came, *before], [key for key in before if key not in came])
-    now = engine.clock()
-    ended = (key for key, record in there.items() if record is not None and _has_moved(key, record, now))
+    now = engine.clock()  # once: what leads on is named, so that what it leads to is ended
+    there = await reached(engine, [*came, *before], now, [key for key in before if key not in came])
+    ended = (key for key in there if _has_moved(key, there, now))
     known = [key for key in ended if key not in came]  # those before, and those that an id led to
     late = gone if gone is not None or leaving is not None else attempt.replaces
     if late is not None and late != old and (record := there[late]) is not None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from limpet._core import conflict
+from limpet._core import conflict, ending
 from limpet._core.attempt import Attempt
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
-from limpet._core.state import SessionState
+from limpet._core.state import Read, SessionState
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, Predecessor, without_predecessors
@@ -40,7 +40,7 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
     """
     dead: set[str] = set()
     for _ in range(engine.policy.merge_attempts):
-        living = await _living(engine, [row for row in found.contents.predecessors if row[0] not in dead])
+        living = await _living(engine, [row for row in found.contents.predecessors if row[0] not in dead], found.key)
         if living is None:
             return found
         named, there = living
@@ -73,8 +73,8 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
     raise StoreUnavailable("the session was written to so often meanwhile that its change of id could not be finished")
 
 
-async def _living(engine: Context, rows: Sequence[list[Any]]) -> tuple[Predecessor, Found] | None:
-    """Return the first of these predecessors that has not ended."""
+async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple[Predecessor, Found] | None:
+    """Return the first of these predecessors that has not ended; one that is over by this host's clock alone ends."""
     named = [Predecessor.of(row) for row in rows]
     if not named:
         return None
@@ -82,4 +82,6 @@ async def _living(engine: Context, rows: Sequence[list[Any]]) -> tuple[Predecess
         there = None if record is None else await engine.storage.judge(b"", each.key, record, met_alive=True)
         if isinstance(there, Found):
             return each, there
+        if record is not None and there is None and not marks.is_mark(record.payload):
+            await ending.bury(engine.clock(), engine, Read(b"", each.key, record), each.how, own)
     return None
