@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo mixed check test test-slow test-long test-lowest coverage wheel test-compiled packages browser browser-long lint format docs release bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo mixed check test test-slow test-long test-lowest test-django coverage wheel test-compiled packages browser browser-long lint format docs release bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -85,6 +85,12 @@ $(LOWEST)/.ready: pyproject.toml constraints.txt scripts/lowest.py | $(READY)
 
 test-lowest: $(LOWEST)/.ready  ## a part of the suite with the lowest version of every dependency
 	$(LOWEST)/bin/python -m pytest -n $(N) --dist loadgroup -q $(if $(ARGS),$(ARGS),$(LOWEST_TESTS))
+
+# Django 6 needs Python 3.12, and constraints.txt holds 5.2 for 3.11: PYTHON says which one is tried.
+test-django: $(READY)  ## Django's own tests and ours of its adapter, whole; on Django 6 with PYTHON=python3.12
+	@$(BIN)/python -c 'import django, sys; print("Django", django.__version__, "on Python %d.%d" % sys.version_info[:2])'
+	$(BIN)/python -m pytest -n $(N) --dist loadgroup -q -m "not browser" \
+		$(if $(ARGS),$(ARGS),tests/adapters/django tests/upstream/test_django.py)
 
 coverage: $(READY)  ## lines and branches of the engine that its own tests run; fails below the floor; ARGS=tests for all
 	$(BIN)/python -m pytest -n $(N) -q --cov --cov-report=term:skip-covered --cov-report=html \

@@ -33,6 +33,7 @@ _TEMPLATES: Final = {
         ]
     },
 }
+_MAIL: Final = "django.core.mail.backends.locmem.EmailBackend"
 _SETTINGS: Final[dict[str, Any]] = {
     "SECRET_KEY": SECRET,
     "ALLOWED_HOSTS": ["*"],
@@ -65,7 +66,6 @@ _SETTINGS: Final[dict[str, Any]] = {
         }
     },
     "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-    "EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
     "ACCOUNT_EMAIL_VERIFICATION": "none",
     "ACCOUNT_RATE_LIMITS": False,
     "HEADLESS_CLIENTS": ("app", "browser"),
@@ -86,7 +86,9 @@ def set_up() -> None:
     from django.conf import settings
 
     if not settings.configured:
-        settings.configure(**_SETTINGS)
+        renamed = django.VERSION >= (6, 1)
+        mail: dict[str, Any] = {"MAILERS": {"default": {"BACKEND": _MAIL}}} if renamed else {"EMAIL_BACKEND": _MAIL}
+        settings.configure(**_SETTINGS, **mail)
         django.setup()
 
 

@@ -14,7 +14,7 @@ from limpet.adapters.django import SessionStore
 from limpet.adapters.django.importing import EngineImporter
 from limpet.manager import SessionManager
 from limpet.stores import PostgresStore, RedisStore
-from tests.adapters.django.begun import Browser, Configure, visitor
+from tests.adapters.django.begun import Browser, Configure, in_thread, visitor
 from tests.adapters.django.test_moving import ENGINES, UNTIL, logged_in
 
 
@@ -40,7 +40,7 @@ async def test_threads_and_tasks_count_together(served: SessionManager, ann: Any
         browser.get("/do/login?name=ann")
         return str(browser.cookies["sessionid"].value)
 
-    key = await asyncio.to_thread(begin)
+    key = await in_thread(begin)
 
     def blocking(_: int) -> int:
         browser = visitor()
@@ -60,14 +60,14 @@ async def test_threads_and_tasks_count_together(served: SessionManager, ann: Any
     store = SessionStore(key)
     assert await store.aget("n") == 40
     assert [info.current for info in await store.limpet.asessions()] == [True]
-    assert await asyncio.to_thread(SessionStore(key).limpet.revoke_others) == 0
+    assert await in_thread(SessionStore(key).limpet.revoke_others) == 0
     assert await served.revoke_all(str(ann.pk)) == 1
-    assert not await asyncio.to_thread(SessionStore().exists, key)
+    assert not await in_thread(SessionStore().exists, key)
 
 
 async def test_moving_in_from_djangos_table(served: SessionManager, configure: Configure, ann: Any) -> None:
     """A session of Django's database becomes one of the server."""
-    old = await asyncio.to_thread(logged_in, ENGINES[0], ann, basket=["tea"])
+    old = await in_thread(logged_in, ENGINES[0], ann, basket=["tea"])
     kept = configure({"store": served.store, "importers": [EngineImporter(until=UNTIL)]})
 
     def visit() -> Any:
@@ -75,5 +75,5 @@ async def test_moving_in_from_djangos_table(served: SessionManager, configure: C
         browser.cookies["sessionid"] = old
         return [browser.get("/do/who").json(), browser.get("/do/read").json()]
 
-    assert await asyncio.to_thread(visit) == ["ann", {"basket": ["tea"]}]
+    assert await in_thread(visit) == ["ann", {"basket": ["tea"]}]
     assert len(await kept.sessions_of(str(ann.pk))) == 1
