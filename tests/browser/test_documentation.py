@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Page, Route
 
 from tests.browser.sight import AXE, violations
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("documentation")]  # the site is built once
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page
 
 from tests.examples.mixed_site import SITES, serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("mixed")]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from tests.examples.mixed_site import ROOT, SITES, Visitor, serving
 from tests.wsgi.test_threads import url_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.xdist_group("mixed")]
 NAMES = {"django": "ann", "flask": "1", "fastapi": "1"}
 """How each of them shows who ann is: Django by the name of its user."""
 NOBODY = dict.fromkeys(SITES, ("nobody", 0))
