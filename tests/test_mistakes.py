@@ -146,3 +146,26 @@ def test_a_list_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match=r"write rotate_on=\(\)"):
         SessionPolicy(rotate_on=None)  # type: ignore[arg-type]
     assert SessionPolicy(rotate_on=()).rotate_on == ()
+
+
+async def _later(base: Any, mine: Any, theirs: Any) -> Any:
+    return mine
+
+
+@pytest.mark.parametrize("rule", [_later, lambda mine, theirs: mine, lambda: None])
+def test_a_rule_that_would_fail_when_two_requests_meet(rule: Any) -> None:
+    """It is refused at once, and not months later."""
+    with pytest.raises(ConfigurationError, match="plain function of three values"):
+        SessionPolicy(merge={"cart": rule})
+
+
+def test_rules_of_any_kind() -> None:
+    """Functions of C, methods and those with more than they need are rules."""
+    rules: dict[str, Any] = {"a": max, "b": lambda *sides: sides[0], "c": lambda base, mine, theirs, more=0: mine}
+    assert SessionPolicy(merge=rules).merge == rules
+
+
+def test_a_listener_that_cannot_be_called() -> None:
+    """It is refused, instead of one error in the log for each event."""
+    with pytest.raises(ConfigurationError, match="listen takes a function"):
+        SessionManager("memory:").listen(None)  # type: ignore[arg-type]

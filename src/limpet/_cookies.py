@@ -16,7 +16,7 @@ from limpet.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from limpet.policy import CookiePolicy
-    from limpet.protocols import Header
+    from limpet.protocols import Header, Transport
 
 __all__ = [
     "COOKIE_OCTETS",
@@ -28,6 +28,7 @@ __all__ = [
     "find",
     "is_value",
     "set_cookie",
+    "stays_at_home",
 ]
 
 MAX_COOKIE: Final = 4096
@@ -156,3 +157,15 @@ def set_cookie(name: str, value: str, policy: CookiePolicy, max_age: int | None)
 def delete_cookie(name: str, policy: CookiePolicy) -> bytes:
     """Return the ``Set-Cookie`` value that makes the browser forget a cookie set with the same policy."""
     return CookieWriter(name, policy).delete()
+
+
+def stays_at_home(transport: Transport) -> bool:
+    """Tell whether browsers leave a token out of what pages of other sites send, although they have one.
+
+    Not so a cookie with SameSite=None, and a header of its own, which such a page has to have the token for: where
+    that comes without one there is none.
+
+    Source: draft-ietf-httpbis-rfc6265bis, section 5.8.3 (retrieval), "same-site".
+    """
+    policy: CookiePolicy | None = getattr(transport, "policy", None)
+    return transport.vary.lower() == b"cookie" and (policy is None or policy.same_site != "none")

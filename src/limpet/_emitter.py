@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from limpet import events
 from limpet._bounded_log import BoundedLog, Tally
+from limpet.errors import ConfigurationError
 from limpet.protocols import Runtime, Tracer
 
 __all__ = ["Emitter"]
@@ -59,7 +60,13 @@ class Emitter:
         self._runtime = runtime
 
     def listen(self, listener: events.Listener) -> events.Listener:
-        """Call ``listener`` with every event from now on; usable as a decorator. It can never break a request."""
+        """Call ``listener`` with every event from now on; usable as a decorator. It can never break a request.
+
+        Raises:
+            ConfigurationError: It cannot be called.
+        """
+        if not callable(listener):
+            raise ConfigurationError(f"listen takes a function that takes an event, not {listener!r}")
         self._listeners.append(listener)
         return listener
 

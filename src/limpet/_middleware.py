@@ -103,7 +103,7 @@ class Middleware:
             state.flags |= PASSIVE
         if manager.guard is not None and await self._is_about_the_device(kind, scope, send, session):
             return
-        if state.loaded == PENDING and not self._lazy:
+        if state.loaded == PENDING and not (self._lazy and engine.is_server_side):
             try:  # noqa: SIM105 - a context manager takes a microsecond
                 await engine.load(session)
             except StoreUnavailable:  # kept, and raised at first use: a route without sessions stays up

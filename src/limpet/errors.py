@@ -106,10 +106,9 @@ class SessionError(LimpetError):
 class SessionNotLoaded(SessionError):
     """The session is lazy and was used before it was loaded."""
 
-    def __init__(self) -> None:
+    def __init__(self, cure: str = "await session.load()") -> None:
         super().__init__(
-            "this session is lazy and not loaded yet: call `await session.load()` first, "
-            "or use SessionMiddleware(..., lazy=False)"
+            f"this session is lazy and not loaded yet: call `{cure}` first, or use SessionMiddleware(..., lazy=False)"
         )
 
 

@@ -309,7 +309,7 @@ def test_a_lazy_session_says_what_to_write() -> None:
     with client(Starlette(routes=routes, middleware=[middleware])) as browser:
         browser.get("/login")
         assert browser.get("/cured").json() == DATA
-        with pytest.raises(SessionNotLoaded, match="load"):
+        with pytest.raises(SessionNotLoaded, match=r"`await get_session\(request\)\.load\(\)` first"):
             browser.get("/show")
 
 

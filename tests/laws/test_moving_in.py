@@ -16,6 +16,7 @@ from limpet.asgi import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
 from limpet.events import Event, UnknownId
 from limpet.importers import ServerSessions, StarletteCookies
+from limpet.stores import CookieStore
 from limpet.testing import client
 from limpet.transports import HeaderTransport
 from tests.laws.site import Browser, Site, items, look
@@ -251,3 +252,29 @@ async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_doe
     answer = await old.ask(shop, handler)
     assert (answer.status, answer.cookies) == (200, [])
     assert ("late" in (await tab.ask(shop, items)).result) is kept
+
+
+@pytest.mark.parametrize("revocation", ["none", "denylist"])
+def test_a_cookie_session_is_read_at_first_use_where_others_are_lazy(revocation: Any) -> None:
+    """For those who bring an old cookie too: what works for one visitor works for all."""
+    store = CookieStore(revocation=revocation, revocation_store=None if revocation == "none" else "memory:")
+    secret = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
+    manager = SessionManager(store, secret=secret, **_importers(forget=True))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["session"]["seen"] = True
+            body = str(scope["session"].subject).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+
+    data = base64.b64encode(json.dumps({"user": "ann"}).encode())
+    for old, subject in (
+        (itsdangerous.TimestampSigner(OLD).sign(data).decode(), "ann"),
+        ("junk", "None"),
+        (None, "None"),
+    ):
+        with client(SessionMiddleware(app, manager, lazy=True)) as browser:
+            cookies = {} if old is None else {"cookie": f"session={old}"}
+            assert browser.get("/", headers=cookies).text == subject
+            assert browser.get("/").text == subject

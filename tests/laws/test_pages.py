@@ -19,7 +19,8 @@ from limpet import CookiePolicy, Session, SessionManager
 from limpet.adapters.starlette import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
 from limpet.testing import async_client, client
-from tests.laws.site import Site, items, look
+from limpet.transports import HeaderTransport
+from tests.laws.site import Browser, Site, items, look
 
 
 def _session(connection: Request | WebSocket) -> Session:
@@ -102,6 +103,26 @@ async def test_a_post_from_another_site_without_the_cookie_keeps_the_browser_log
     assert (answer.status, answer.cookies) == (200, [])
     ann.take_from(without)
     assert (await ann.ask(shop, look)).result == "ann"
+
+
+@pytest.mark.parametrize("headers", [CROSS, OLD_BROWSER], ids=["fetch metadata", "origin only"])
+@pytest.mark.parametrize("kind", ["cookie", "partitioned cookie", "cookie session", "header"])
+async def test_a_first_post_from_another_site_begins_a_session_that_travels(
+    site: Site, kind: str, headers: dict[str, str]
+) -> None:
+    """Nothing was left out there: a cookie with SameSite=None would have come along, and a header is the page's own."""
+    settings: dict[str, Any] = {"cookie": CookiePolicy(same_site="none", partitioned=kind == "partitioned cookie")}
+    if kind == "header":
+        settings = {"transport": HeaderTransport()}
+    if kind == "cookie session":
+        settings |= {"store": "cookie:", "secret": "one secret of all workers, long enough 0123456789"}
+    shop = site.worker(**settings)
+    browser = Browser(header="X-Session-ID" if kind == "header" else None)
+    assert (await browser.ask(shop, lambda session: session.update(cart=["tea"]), headers=headers)).status == 200
+    answer = await browser.ask(shop, lambda session: session["cart"].append("milk"), headers=headers)
+    assert answer.status == 200
+    assert (await browser.ask(shop, items)).result == {"cart": ["tea", "milk"]}
+    assert "WriteDropped" not in shop.events()
 
 
 async def test_an_application_can_ask_for_an_id_all_the_same(site: Site) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 from limpet import _importing as importing
 from limpet import events
 from limpet._cookie_revocation import Revocation
-from limpet._cookies import MAX_COOKIE
+from limpet._cookies import MAX_COOKIE, stays_at_home
 from limpet._core import answer, cookie_session, locks, plan, questions, reading
 from limpet._core import commit as commits
 from limpet._core.context import Context
@@ -370,9 +370,9 @@ class Engine(Context):
         events.CLIENT.set(context)
 
     def note_cross_site(self, session: Any) -> None:
-        """Note that the request came from another site: without its cookie it begins no session, but by a login."""
+        """Note that another site sent it: where a cookie stays at home then, only a login begins a session."""
         state = state_of(session)
-        if not state.ids:
+        if not state.ids and stays_at_home(self.transport):
             state.flags |= CROSS_SITE
 
     def drop_write(self, state: SessionState, reason: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from limpet._core.session import Session
 from limpet._core.state import FROZEN
+from limpet.errors import SessionNotLoaded
 
 __all__ = ["DictSession"]
 
@@ -131,8 +132,15 @@ class DictSession(dict[str, Any]):
     # -- a session
 
     def mark_accessed(self) -> None:
-        """Note that a handler took hold of the session (Starlette calls this), and read it for what it does next."""
-        self.fill()
+        """Note that a handler took hold of the session (Starlette calls this), and read it for what it does next.
+
+        Raises:
+            SessionNotLoaded: It is lazy: what reads a dict without asking it would find this one empty.
+        """
+        try:
+            self.fill()
+        except SessionNotLoaded:
+            raise SessionNotLoaded("await get_session(request).load()") from None
         self._session.mark_accessed()
 
     def exclusive(self, name: str, **options: Any) -> AbstractAsyncContextManager[DictSession]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -261,6 +262,22 @@ def _client_changes(value: object) -> Mapping[str, str]:
     return MappingProxyType(dict(value))
 
 
+def _check_rule(key: str, rule: Callable[..., object]) -> None:
+    """Refuse a function that cannot be a rule: else it would fail when two requests meet, and not before."""
+    try:
+        inspect.signature(rule).bind(None, None, None)
+    except TypeError:
+        fits = False
+    except ValueError:  # a function of C that does not tell
+        fits = True
+    else:
+        fits = not inspect.iscoroutinefunction(rule)
+    if not fits:
+        raise ConfigurationError(
+            f"merge has {key!r}: {rule!r}: a rule is a plain function of three values, rule(base, mine, theirs)"
+        )
+
+
 def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"merge={value!r} is no mapping: give {{key: function or 'strict'}}")
@@ -270,4 +287,6 @@ def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:
             raise ConfigurationError(
                 f"merge has {key!r}: {rule!r}: a session key goes with 'strict' or a function (base, mine, theirs)"
             )
+        if callable(rule):
+            _check_rule(key, rule)
     return MappingProxyType(cast("dict[str, Merge | Literal['strict']]", rules))

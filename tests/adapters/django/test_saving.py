@@ -121,3 +121,11 @@ class Shouting:
 
     def _louder(self, found: dict[str, Any]) -> dict[str, Any]:
         return {key: value.upper() if isinstance(value, str) else value for key, value in found.items()}
+
+
+@pytest.mark.parametrize(("same_site", "found"), [("Lax", {}), (False, {}), ("None", {"a": "1"})])
+def test_a_first_post_from_another_site(configure: Configure, browser: Browser, same_site: Any, found: Any) -> None:
+    """It begins a session only where the cookie would have come along."""
+    configure(SESSION_COOKIE_SAMESITE=same_site, SESSION_COOKIE_SECURE=True)
+    browser.post("/do/set?a=1", headers={"sec-fetch-site": "cross-site"}, secure=True)
+    assert browser.get("/do/read", secure=True).json() == found

@@ -72,7 +72,8 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
                 context = {"headers": [(b"user-agent", agent)], "client": (meta.get("REMOTE_ADDR", ""), 0)}
                 session.context = context
                 events.CLIENT.set(context)
-            session.cross_site = request.method not in SAFE and is_cross_site(meta)
+            travels = str(settings.SESSION_COOKIE_SAMESITE or "lax").lower() == "none"
+            session.cross_site = not travels and request.method not in SAFE and is_cross_site(meta)
             note_device(request, session)
         request.session = session
 
