@@ -46,6 +46,7 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
             raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
+            grave = marks.tombstone(how, now, successor, [after])
             if await engine.storage.replace(key, grave, there.version) is None:
                 first = first or Gone(key, grave, how, successor)
         else:
