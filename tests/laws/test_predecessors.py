@@ -130,9 +130,10 @@ async def test_what_the_new_record_names_does_not_count_to_its_size(site: Site) 
     assert (answer.status, (await browser.ask(shop, look)).result) == (200, "ann")
 
 
-async def test_a_change_of_id_under_way_is_one_session_to_a_limit(site: Site) -> None:
+@pytest.mark.parametrize("full", ["oldest_out", "refuse"])
+async def test_a_change_of_id_under_way_is_one_session_to_a_limit(site: Site, full: str) -> None:
     """Two sessions are allowed: a second browser logs in while the first has two records, and both stay."""
-    browser, _, third = await _break_off(site, policy={"max_sessions": 2})
+    browser, _, third = await _break_off(site, policy={"max_sessions": 2, "when_full": full})
     second = await site.browser().login(third)
     assert [(await each.ask(third, look)).result for each in (browser, second)] == ["ann", "ann"]
 
