@@ -52,6 +52,45 @@ async def test_a_revocation_by_an_old_public_id_ends_what_became_of_it(site: Sit
     assert await shop.manager.revoke(listed.public_id) == 0
 
 
+async def _by_a_logout_under_way(shop: Shop, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
+    async with old.held(shop, Session.logout):
+        await late()
+
+
+async def _by_a_logout_after_a_refresh(shop: Shop, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
+    async with old.held(shop, steps(Session.refresh, Session.logout)):
+        await late()
+
+
+async def _by_a_revocation(shop: Shop, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
+    await late()
+    assert await shop.manager.revoke(public_id) == 1
+
+
+ENDS: dict[str, Callable[[Shop, Browser, str, Callable[[], Any]], Any]] = {
+    "a logout under way": _by_a_logout_under_way,
+    "a logout after a refresh": _by_a_logout_after_a_refresh,
+    "a revocation": _by_a_revocation,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_login_of_somebody_else_with_an_old_id_does_not_hide_what_became_of_it(site: Site, end: str) -> None:
+    """The id was regenerated, and another tab then logged in with the old one: what ends that id ends the first."""
+    shop = site.worker()
+    ann = await site.browser().login(shop)
+    [listed] = await shop.manager.sessions_of("ann")
+    old, tab = ann.copy(), ann.copy()
+
+    async def late() -> None:
+        await ann.ask(shop, Session.regenerate)
+        await tab.login(shop, "bob")
+
+    await ENDS[end](shop, old, listed.public_id, late)
+    assert (await ann.ask(shop, look)).result is None
+    assert (await tab.ask(shop, look)).result == "bob"
+
+
 @pytest.mark.parametrize("asked", [True, False], ids=["regenerate", "a key of rotate_on"])
 async def test_a_new_id_is_due_although_another_tab_keeps_an_emptied_session(any_site: Site, asked: bool) -> None:
     """The last key goes, and meanwhile another tab writes one: the session stays, under the new id."""

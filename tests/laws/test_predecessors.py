@@ -70,6 +70,22 @@ async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Si
     assert (await old.ask(behind, look)).result is None
 
 
+async def test_a_logout_ends_a_session_whose_new_id_a_login_that_died_was_to_end(site: Site) -> None:
+    """Its id was regenerated beside the login, which had only noted itself under the old id."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    ann = await site.browser().login(other)
+    tab, old = ann.copy(), ann.copy()
+    async with old.held(other, Session.logout):
+        async with tab.held(shop, lambda session: session.login("ann")):
+            await ann.ask(other, Session.regenerate)
+            store.arm("dies before", 4)  # of its writes: the new record, two under the old id, and then the merged one
+        assert store.met
+        store.heal()
+        assert (await ann.ask(other, look)).result == "ann"
+    assert (await ann.ask(other, look)).result is None
+
+
 async def test_several_requests_that_finish_it_at_once_merge_once(site: Site) -> None:
     """Requests with the new id that come at the same time, to several processes."""
     browser, _, third = await _break_off(site)
@@ -114,9 +130,10 @@ async def test_what_the_new_record_names_does_not_count_to_its_size(site: Site) 
     assert (answer.status, (await browser.ask(shop, look)).result) == (200, "ann")
 
 
-async def test_a_change_of_id_under_way_is_one_session_to_a_limit(site: Site) -> None:
+@pytest.mark.parametrize("full", ["oldest_out", "refuse"])
+async def test_a_change_of_id_under_way_is_one_session_to_a_limit(site: Site, full: str) -> None:
     """Two sessions are allowed: a second browser logs in while the first has two records, and both stay."""
-    browser, _, third = await _break_off(site, policy={"max_sessions": 2})
+    browser, _, third = await _break_off(site, policy={"max_sessions": 2, "when_full": full})
     second = await site.browser().login(third)
     assert [(await each.ask(third, look)).result for each in (browser, second)] == ["ann", "ann"]
 

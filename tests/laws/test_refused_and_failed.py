@@ -159,6 +159,21 @@ async def test_a_login_as_another_and_back_is_of_one_browser(site: Site, full: s
     assert len(await shop.manager.sessions_of("ann")) == 2
 
 
+async def test_a_renewed_id_that_is_logged_out_still_tells_where_it_led(site: Site) -> None:
+    """A login met the logout under the new id, and another logout comes with the old one: it is one browser."""
+    shop = site.worker(policy={"max_sessions": 1, "renewal_interval": 20})
+    tab = await site.browser().begin(shop, cart=1)
+    first, second, third = tab.copy(), tab.copy(), tab.copy()
+    site.clock.advance(21)
+    async with second.held(shop, lambda session: session.logout()):
+        async with first.held(shop, lambda session: session.login("ann")):
+            await tab.ask(shop, items)
+            await tab.ask(shop, lambda session: session.logout())
+    assert (await first.ask(shop, look)).result == "ann"
+    await third.login(shop)
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
 async def test_two_devices_are_two(site: Site) -> None:
     """Another browser is still refused: only the same id is the same browser."""
     shop = site.worker(policy=ONE)

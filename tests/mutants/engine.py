@@ -343,6 +343,14 @@ WRITES: Final = (
         "laws/test_clocks.py::test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone",
     ),
     Breakage(
+        "a logout with a renewed id forgets where that led",
+        "_core/ending.py",
+        "bury",
+        "grave = marks.tombstone(how, now, successor, [after])",
+        "",
+        "laws/test_refused_and_failed.py::test_a_renewed_id_that_is_logged_out_still_tells_where_it_led",
+    ),
+    Breakage(
         "a predecessor that only this host takes for expired stays",
         "_core/predecessors.py",
         "_living",

@@ -40,12 +40,13 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
         if marks.is_mark(there.payload):
             gone = marks.buried(key, there, engine.clock(), met_alive=True)
             first = first or gone
-            if gone is None or gone.how != "regenerate" or gone.successor is None:
+            if gone is None or gone.goes_on is None:
                 return first
-            raw, after = b"", gone.successor
+            raw, after = b"", gone.goes_on
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
             raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
+            grave = marks.tombstone(how, now, successor, [after])
             if await engine.storage.replace(key, grave, there.version) is None:
                 first = first or Gone(key, grave, how, successor)
         else:
@@ -59,7 +60,7 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
 
 async def successor(engine: Context, gone: Gone | None) -> Read | None:
     """Return the session that goes on under another id than the one that was presented, if there is one."""
-    key = gone.successor if gone is not None and gone.how == "regenerate" else None
+    key = None if gone is None else gone.goes_on
     while key is not None:
         there = await engine.storage.load(key)
         if there is None:

@@ -235,7 +235,7 @@ async def succeed(
     """
     while gone is not None and gone.successor != own:
         others = await take_place(engine, state, gone, now, own)
-        grave = marks.tombstone("login", now, own, others, heir=heir)
+        grave = marks.tombstone("login", now, own, others, heir=heir, goes_on=gone.goes_on)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
         met = await engine.storage.replace(gone.key, grave, gone.record.version)
         gone = marks.buried(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None

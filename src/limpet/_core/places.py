@@ -83,8 +83,7 @@ async def has_room(
     """
     if limit < 1:
         return False
-    sessions = await live(engine, subject)
-    others = by_browser(kept for kept in sessions if not places.hold(kept))
+    others = by_browser([kept for kept in await live(engine, subject) if not places.hold(kept)])
     return sum(group[0].rank > rank for group in others) < limit
 
 

@@ -200,12 +200,12 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             key, version, again = found.key, found.record.version, True
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
-                grave = tomb(attempt.stored().key, others)
+                grave = tomb(attempt.stored().key, others, goes_on=found.goes_on)
                 state.gone = None if state.subject is not None else state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]
             heir = leaving.merges and (found.how != "logout" or old.record.subject is None)
-            mark = tomb(attempt.stored().key, after, heir=heir)
+            mark = tomb(attempt.stored().key, after, heir=heir, goes_on=found.goes_on)
             if await engine.storage.replace(key, mark, version) is None:
                 found, again = None, False
                 for key in after:  # its id was changed meanwhile: it is the same session

@@ -64,6 +64,8 @@ class Gone(NamedTuple):
         successor: The store key of the session that took its place, or None.
         others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
         heir: What took its place took along what it held.
+        goes_on: The store key under which the same session goes on, as its id was regenerated, whoever has logged in
+            with the old one since. None: it does not.
     """
 
     key: str
@@ -72,6 +74,7 @@ class Gone(NamedTuple):
     successor: str | None
     others: tuple[str, ...] = ()
     heir: bool = False
+    goes_on: str | None = None
 
     def __repr__(self) -> str:
         """Name the session without its id."""
@@ -122,7 +125,15 @@ def read(payload: bytes) -> Facts | None:
     return facts if isinstance(others, list) and all(isinstance(other, str) for other in others) else None
 
 
-def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] = (), *, heir: bool = False) -> Record:
+def tombstone(
+    how: str,
+    now: int,
+    successor: str | None,
+    others: Sequence[str] = (),
+    *,
+    heir: bool = False,
+    goes_on: str | None = None,
+) -> Record:
     """Return what is left under an id that the application replaced or ended.
 
     Args:
@@ -131,6 +142,7 @@ def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] =
         successor: The store key of the session that took its place, or None.
         others: Those of earlier logins from the same id, of other subjects.
         heir: That session took along what it held.
+        goes_on: The store key under which it goes on beside that, as its id was regenerated before; None: it does not.
     """
     until = now + TOMBSTONE_LIFE
     facts: Facts = {"gone": until, "how": how}
@@ -140,6 +152,8 @@ def tombstone(how: str, now: int, successor: str | None, others: Sequence[str] =
         facts["others"] = list(others)
     if heir:
         facts["heir"] = 1
+    if goes_on is not None:
+        facts["on"] = goes_on
     return Record(tokens.new_version(), write(facts), now, until)
 
 
@@ -156,8 +170,9 @@ def buried(key: str, record: Record, now: int, *, met_alive: bool = False) -> Go
     until: int = facts["gone"]
     if not met_alive and not until - TOMBSTONE_LIFE - SKEW <= now < until:
         return None
-    others = tuple(facts.get("others", ()))
-    return Gone(key, record, str(facts.get("how", "")), facts.get("next"), others, bool(facts.get("heir")))
+    how, others = str(facts.get("how", "")), tuple(facts.get("others", ()))
+    goes_on = facts.get("on", facts.get("next") if how == "regenerate" else None)
+    return Gone(key, record, how, facts.get("next"), others, bool(facts.get("heir")), goes_on)
 
 
 async def amend(storage: Records, key: str, change: Callable[[Facts], tuple[Facts, int]]) -> Facts:

@@ -23,4 +23,4 @@ def led_to(key: str, record: Record) -> str | None:
     if forward.is_forward(record.payload):
         return forward.successor(record.payload)
     gone = marks.buried(key, record, 0, met_alive=True)
-    return gone.successor if gone is not None and gone.how == "regenerate" else None
+    return None if gone is None else gone.goes_on
