@@ -117,12 +117,16 @@ $(COMPILED)/.ready: $(READY) $(BUILT_FROM)
 test-compiled: $(COMPILED)/.ready  ## the whole suite on the compiled build
 	$(COMPILED)/bin/python -m pytest -n $(N) --dist loadgroup -q $(ARGS)
 
-# Packages that are too large for every environment, in one of their own, which has everything else from $(VENV).
+# Packages that are too large for every environment, in one of their own, which has everything else from $(VENV). The
+# suite's pins are wishes here (what uv finds in its output file): what these packages do not take, they choose.
 LARGE := $(VENV)-packages
 
 $(LARGE)/.ready: $(READY)
 	$(PYTHON) -m venv $(LARGE)
-	$(LARGE)/bin/python -m pip install --quiet --constraint constraints.txt gradio marimo
+	cp constraints.txt $(LARGE)/pins.txt
+	printf 'gradio\nmarimo\n' | $(BIN)/python -m uv pip compile --quiet --python $(LARGE)/bin/python \
+		--no-header --no-annotate --output-file $(LARGE)/pins.txt -
+	$(LARGE)/bin/python -m pip install --quiet --requirement $(LARGE)/pins.txt
 	$(BIN)/python -c 'import sysconfig; print("src", sysconfig.get_path("purelib"), sep="\n")' | sed "s|^src$$|$(CURDIR)/src|" > \
 		$$($(LARGE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth
 	@touch $@
