@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any, NamedTuple
 
 import redis
@@ -21,7 +20,9 @@ from limpet.stores._connections import Sizes
 from limpet.stores.redis.address import Address
 from limpet.stores.redis.blocking import BlockingClient, BlockingConnection, connect_blocking
 from limpet.stores.redis.connection import AnyClient, Connection, connect
-from limpet.stores.redis.pipeline import Command, Pipeline
+from limpet.stores.redis.layout import Command
+from limpet.stores.redis.pipeline import Pipeline
+from limpet.stores.redis.shared import SharedConnection
 
 __all__ = ["Clients", "Opened"]
 
@@ -31,12 +32,14 @@ class Opened(NamedTuple):
 
     Attributes:
         connection: The service.
-        batching: What questions go to it through.
+        asking: What commands go to it through.
+        confirming: What those go through that replicas have to confirm.
         within: Bounds a call of the connection itself.
     """
 
     connection: Connection | BlockingConnection
-    batching: Batching[Command, Any] | Straight[Command, Any]
+    asking: SharedConnection | Batching[Command, Any] | Straight[Command, Any]
+    confirming: Batching[Command, Any] | Straight[Command, Any]
     within: Callable[[float], AbstractAsyncContextManager[object]]
 
 
@@ -109,17 +112,13 @@ class Clients:
                     "loop: give a URL, or a client of redis.asyncio"
                 )
             self._owner = loop
-            connection = Connection(self._client, timeout=self._timeout)
+            connection = Connection(self._client, where=self._where, timeout=self._timeout)
         # Bound to this connection: what is still waiting when the store is closed goes over it and opens no other.
         pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        batching = Batching(
-            pipeline.send,
-            where=self._where,
-            timeout=self._timeout,
-            at_once=self._connections.loop,
-            send_one=None if connection.direct is None else partial(pipeline.send_one, connection.direct),
+        batching: Batching[Command, Any] = Batching(
+            pipeline.send, where=self._where, timeout=self._timeout, at_once=self._connections.loop
         )
-        return Opened(connection, batching, asyncio.timeout)
+        return Opened(connection, connection.shared or batching, batching, asyncio.timeout)
 
     def _make_blocking(self) -> Opened:
         if self._address is not None:
@@ -137,11 +136,13 @@ class Clients:
                 "loop: give a URL, or a client of redis itself"
             )
         pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        return Opened(connection, Straight(pipeline.send), lambda _: contextlib.nullcontext())
+        straight = Straight(pipeline.send)
+        return Opened(connection, straight, straight, lambda _: contextlib.nullcontext())
 
 
 async def _close(opened: Opened) -> None:
-    await opened.batching.drain()
+    await opened.asking.drain()
+    await opened.confirming.drain()
     assert isinstance(opened.connection, Connection)
     await opened.connection.close()
 

@@ -34,8 +34,10 @@ from limpet.stores.redis.address import CLIENT_OPTIONS, parse
 from limpet.stores.redis.blocking import BlockingClient
 from limpet.stores.redis.checks import complaints
 from limpet.stores.redis.clients import Clients
-from limpet.stores.redis.connection import FAILURES, AnyClient, unavailable
-from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER, Command
+from limpet.stores.redis.connection import AnyClient
+from limpet.stores.redis.failures import FAILURES, unavailable
+from limpet.stores.redis.layout import Command
+from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER
 
 __all__ = ["RedisStore"]
 
@@ -165,7 +167,7 @@ class RedisStore:
         if record.subject is None:
             return _outcome(await self._run(script, keys, *words, "", "", confirmed=ends))
         entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
-        reply, _ = await opened.batching.alongside(
+        reply, _ = await opened.confirming.alongside(
             self._run(script, keys, *words, "", "enlist first", confirmed=ends),
             self._enlist(record.subject, key, life, entry),
         )
@@ -200,7 +202,7 @@ class RedisStore:
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
         asked = [Command(("GET", self._prefix + key)) for key in keys]
-        return [_found(reply) for reply in await self._clients.here().batching.ask_all(TOGETHER, asked)]
+        return [_found(reply) for reply in await self._clients.here().asking.ask_all(TOGETHER, asked)]
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the records of one subject: one round trip for the index, one for the records."""
@@ -305,13 +307,13 @@ class RedisStore:
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
     ) -> Awaitable[Any]:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        batching, command = self._clients.here().batching, Command(words, script)
-        return (
-            batching.ask(CONFIRMED, command) if confirmed and self._wait else batching.ask_directly(TOGETHER, command)
-        )
+        opened, command = self._clients.here(), Command(words, script)
+        if confirmed and self._wait:
+            return opened.confirming.ask(CONFIRMED, command)
+        return opened.asking.ask(TOGETHER, command)
 
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        return self._clients.here().batching.ask_directly(TOGETHER, Command(words))
+        return self._clients.here().asking.ask(TOGETHER, Command(words))
 
     async def _enlist(self, subject: str, key: str, life: int | str, script: layout.Script = layout.ENLIST) -> None:
         await self._run(script, [self._index(subject)], key, life)
