@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import redis
 import redis.asyncio
@@ -27,6 +27,9 @@ from limpet.stores.redis.shared import SharedConnection
 __all__ = ["Clients", "Opened"]
 
 
+_CLUSTERS: Final = (redis.RedisCluster, redis.asyncio.RedisCluster)
+
+
 class Opened(NamedTuple):
     """What is open on one event loop, or in one process.
 
@@ -45,6 +48,9 @@ class Opened(NamedTuple):
 
 class Clients:
     """Makes a client where it is first used.
+
+    Attributes:
+        cluster: The service is a cluster.
 
     Args:
         address: Where the service is; None: there is a client.
@@ -69,6 +75,7 @@ class Clients:
     ) -> None:
         if client is not None:
             _refuse_unfit(client)
+        self.cluster: bool = isinstance(client, _CLUSTERS) or (address is not None and address.way == "cluster")
         self._address = address
         self._client = client
         self._where = where
@@ -82,7 +89,8 @@ class Clients:
 
     def here(self) -> Opened:
         """Return what is open on the running event loop, or in this process where a call blocks."""
-        return self._of_processes.here() if running_loop() is None else self._of_loops.here()
+        loop = running_loop()
+        return self._of_processes.here() if loop is None else self._of_loops.here(loop)
 
     async def close(self) -> None:
         """Finish what is under way here and close it."""
@@ -156,8 +164,7 @@ def _refuse_unfit(client: AnyClient | BlockingClient) -> None:
     settings = client.get_connection_kwargs()
     if settings.get("decode_responses"):
         raise ConfigurationError("RedisStore keeps bytes: give a client without decode_responses=True")
-    clusters = (redis.RedisCluster, redis.asyncio.RedisCluster)
-    if isinstance(client, clusters) and (client.read_from_replicas or client.load_balancing_strategy):
+    if isinstance(client, _CLUSTERS) and (client.read_from_replicas or client.load_balancing_strategy):
         raise ConfigurationError(
             "RedisStore never reads from replicas, which may still show a session that was ended: "
             "give a client without read_from_replicas and load_balancing_strategy"

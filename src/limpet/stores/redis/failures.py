@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError, ReadOnlyError, RedisClusterException
 
 from limpet.errors import StoreUnavailable
 
-__all__ = ["FAILURES", "LOST", "is_usual", "judged", "not_executed", "unavailable"]
+__all__ = ["FAILURES", "LOST", "USUAL", "judged", "not_executed", "unavailable"]
 
 # What RedisCluster raises when no node answers is no RedisError.
 FAILURES: Final = (RedisError, RedisClusterException, OSError, EOFError)
@@ -20,7 +20,8 @@ FAILURES: Final = (RedisError, RedisClusterException, OSError, EOFError)
 LOST: Final = (RedisConnectionError, RedisClusterException, OSError, EOFError)
 """What it raises when a connection was lost, or none could be made."""
 
-_USUAL: Final = frozenset({bytes, int, list, type(None)})
+USUAL: Final = frozenset({bytes, int, list, type(None)})
+"""What replies are when nothing failed."""
 
 # The first word of a refusal, or the class that redis-py makes of it, and what an operator can do about it.
 _CURES: Final = {
@@ -42,11 +43,6 @@ _CURES: Final = {
     "NOREPLICAS": "too few of its replicas are connected (min-replicas-to-write)",
     "MaxConnectionsError": "the client's pool is used up",
 }
-
-
-def is_usual(reply: Any) -> bool:
-    """Tell whether a reply is what a command answers when nothing failed."""
-    return type(reply) in _USUAL
 
 
 def not_executed(reply: Any) -> bool:

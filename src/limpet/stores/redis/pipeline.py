@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from redis.exceptions import ReadOnlyError
 
-from limpet.stores.redis.failures import FAILURES, LOST, is_usual, judged, not_executed
+from limpet.stores.redis.failures import FAILURES, LOST, USUAL, judged, not_executed
 from limpet.stores.redis.layout import Command
 
 __all__ = ["CONFIRMED", "TOGETHER", "Pipeline"]
@@ -45,7 +45,7 @@ class Pipeline:
         wait = self._wait if kind == CONFIRMED else 0
         # Scripts that replicas must confirm go in full: one that the server does not know would wait in vain first.
         replies = await self._sent([command.in_full() if wait else command.words for command in commands], wait)
-        return replies if all(map(is_usual, replies)) else await self._settled(commands, replies, wait)
+        return replies if USUAL.issuperset(map(type, replies)) else await self._settled(commands, replies, wait)
 
     async def _sent(self, words: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
         try:

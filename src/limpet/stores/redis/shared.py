@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, NoScriptError
 
 from limpet.errors import StoreUnavailable
-from limpet.stores.redis.failures import FAILURES, LOST, is_usual, judged, not_executed
+from limpet.stores.redis.failures import FAILURES, LOST, USUAL, judged, not_executed
 from limpet.stores.redis.layout import Command
 
 __all__ = ["SharedConnection", "packer"]
@@ -48,20 +48,17 @@ class _Asked:
         replies: Those of several that have come so far.
     """
 
-    __slots__ = ("again", "answer", "at", "command", "heard", "packed", "raw", "replies", "wanted")
+    wanted = 1
+    raw = False
+    again = False
+    heard = 0
+    replies: list[Any]
 
-    def __init__(
-        self, answer: asyncio.Future[Any], packed: bytes, command: Command | None, at: float, wanted: int, raw: bool
-    ) -> None:
+    def __init__(self, answer: asyncio.Future[Any], packed: bytes, command: Command | None, at: float) -> None:
         self.answer = answer
         self.packed = packed
         self.command = command
         self.at = at
-        self.wanted = wanted
-        self.raw = raw
-        self.again = False
-        self.heard = 0
-        self.replies: list[Any] = []
 
     def is_wanted(self) -> bool:
         """Tell whether it is to be sent: a call that was sent once is seen to its end, whoever went away."""
@@ -106,14 +103,14 @@ class SharedConnection:
 
         It is an exception when the command failed: `StoreUnavailable` when there was no reply in time.
         """
-        answer = self.loop.create_future()
-        at = self.loop.time() + self._timeout
-        self._put(_Asked(answer, self._pack(command.words), command, at, 1, False))
+        loop = self.loop
+        answer = loop.create_future()
+        self._put(_Asked(answer, self._pack(command.words), command, loop.time() + self._timeout))
         return answer
 
     def ask_all(self, kind: str, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
         """Return the future replies to several loads."""
-        return self._several([command.words for command in commands], raw=False)
+        return self._several([command[0] for command in commands], raw=False)
 
     def exchange(self, commands: Sequence[tuple[Any, ...]]) -> asyncio.Future[list[Any]]:
         """Return the future replies to commands that go over one connection; a refused one is an exception in its place.
@@ -128,14 +125,14 @@ class SharedConnection:
             answer.set_result([])
             return answer
         packed = b"".join(map(self._pack, commands))
-        self._put(_Asked(answer, packed, None, self.loop.time() + self._timeout, len(commands), raw))
+        asked = _Asked(answer, packed, None, self.loop.time() + self._timeout)
+        asked.wanted, asked.raw, asked.replies = len(commands), raw, []
+        self._put(asked)
         return answer
 
     def _put(self, asked: _Asked) -> None:
         line = self._line
-        if line is not None and line.has_room():
-            line.put(asked)
-        else:
+        if line is None or not line.put(asked):
             self._waiting.append(asked)
             if line is None and self._opening is None:
                 self._opening = self.loop.create_task(self._open())
@@ -181,10 +178,10 @@ class SharedConnection:
     def go_on(self) -> None:
         """Send what waits, as far as there is room."""
         waiting = self._waiting
-        while waiting and (line := self._line) is not None and line.has_room():
-            asked = waiting.popleft()
-            if asked.is_wanted():
-                line.put(asked)
+        while waiting and (line := self._line) is not None:
+            if waiting[0].is_wanted() and not line.put(waiting[0]):
+                break
+            waiting.popleft()
 
     def _put_back(self, calls: Sequence[_Asked] | deque[_Asked]) -> None:
         for asked in calls:
@@ -250,8 +247,9 @@ class SharedConnection:
             refused = all(map(not_executed, replies))
             if not asked.again and (refused or asked.may_be_repeated()):
                 asked.again = True
-                asked.replies = []
-                if asked.command is not None:
+                if asked.command is None:
+                    asked.replies = []
+                else:
                     asked.packed = self._pack(asked.command.in_full())
                 self._put(asked)
                 return
@@ -270,7 +268,8 @@ class SharedConnection:
             if asked.answer.done():
                 return
             asked.again = True
-            asked.replies = []
+            if asked.command is None:
+                asked.replies = []
             self._put(asked)
         else:
             fail(asked, error if asked.raw else judged(error, self._where))
@@ -322,30 +321,35 @@ class _Line(asyncio.Protocol):
         self._reader = Reader(protocolError=InvalidResponse, replyError=connection._parser.parse_error)
         self._asked: deque[_Asked] = deque()  # sent
         self._unsent: list[_Asked] = []
+        self._most = shared.most
         self._last = 1  # calls in the write before
         self._heard = 0
         self._is_full = self._is_retired = self._is_over = False
         self._transport.set_protocol(self)
 
-    def has_room(self) -> bool:
-        """Tell whether another call may be put on it."""
-        return not self._is_full and len(self._asked) + len(self._unsent) < self._shared.most
-
     def is_busy(self) -> bool:
         """Tell whether a reply is to come."""
         return bool(self._asked or self._unsent)
 
-    def put(self, asked: _Asked) -> None:
-        """Send a call: at once as long as they come one at a time, else with all others of this turn of the loop."""
-        if self._unsent:
-            self._unsent.append(asked)
-        elif self._last == 1 and not self._asked:
+    def put(self, asked: _Asked) -> bool:
+        """Send a call: at once as long as they come one at a time, else with all others of this turn of the loop.
+
+        Returns:
+            Whether there was room for it.
+        """
+        unsent, sent = self._unsent, self._asked
+        if self._is_full or len(sent) + len(unsent) >= self._most:
+            return False
+        if unsent:
+            unsent.append(asked)
+        elif self._last == 1 and not sent:
             asked.heard = self._heard
-            self._asked.append(asked)
+            sent.append(asked)
             self._transport.write(asked.packed)
         else:
-            self._unsent.append(asked)
+            unsent.append(asked)
             self._shared.loop.call_soon(self._send)
+        return True
 
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
@@ -368,18 +372,20 @@ class _Line(asyncio.Protocol):
             reply = gets()
             while reply is not False:
                 first = asked[0]
+                usual = type(reply) in USUAL
                 if first.command is None:
-                    first.replies.append(reply)
-                    reply = first.replies
-                    if len(reply) < first.wanted:
+                    replies = first.replies
+                    replies.append(reply)
+                    if len(replies) < first.wanted:
                         reply = gets()
                         continue
+                    usual = USUAL.issuperset(map(type, replies))
+                    reply = replies
                 asked.popleft()
-                if is_usual(reply) if first.command is not None else all(map(is_usual, reply)):
-                    if not first.answer.done():
-                        first.answer.set_result(reply)
-                else:
+                if not usual:
                     shared.settle(first, reply)
+                elif not first.answer.done():
+                    first.answer.set_result(reply)
                 reply = gets()
         except (InvalidResponse, IndexError) as error:  # what no server of ours says, or says unasked
             self.end(RedisConnectionError(f"this is no reply: {error}"))
