@@ -60,7 +60,9 @@ class Connection:
         self._confirming: SharedConnection | None = None
         pack = packer()
         if connections is not None and pack is not None and not isinstance(client, RedisCluster):
-            self.shared = self._confirming = SharedConnection(client.connection_pool, pack, where=where, timeout=timeout)
+            self.shared = self._confirming = SharedConnection(
+                client.connection_pool, pack, where=where, timeout=timeout
+            )
             if connections > 1:  # what replicas must confirm holds up what comes after it on a connection
                 self._confirming = SharedConnection(client.connection_pool, pack, where=where, timeout=timeout)
 
@@ -129,7 +131,8 @@ class Connection:
         """Return what each primary says of itself, with its name in a cluster."""
         if not isinstance(self.client, RedisCluster):
             said = await self._ask(("INFO", "everything"))
-            return [("", said if isinstance(said, dict) else self.client.response_callbacks["INFO"](said))]
+            read: Any = self.client.response_callbacks["INFO"]
+            return [("", said if isinstance(said, dict) else read(said))]
         await self.client.initialize()
         nodes = self.client.get_primaries()
         return [(str(node.name), await self.client.info("everything", target_nodes=node)) for node in nodes]
@@ -156,8 +159,9 @@ class Connection:
         """Close what was opened here; a client that was given stays open."""
         if not self._owned:
             return
-        for shared in {self.shared, self._confirming} - {None}:
-            await shared.close()
+        for shared in (self.shared, self._confirming):
+            if shared is not None:
+                await shared.close()
         await self.client.aclose()
         await asyncio.gather(*(one.aclose() for one in self._sentinels))
 
@@ -215,4 +219,3 @@ class _Unconfirmed(ResponseError):
             f"the primary has the write and {count} of {wanted} replicas confirmed it in time; "
             "a failover now could undo it"
         )
-

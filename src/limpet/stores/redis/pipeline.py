@@ -55,9 +55,7 @@ class Pipeline:
 
     async def _settled(self, commands: Sequence[Command], replies: list[Any], wait: int) -> list[Any]:
         """Send again what may be sent again, and judge what came of the rest."""
-        again = [
-            at for at, reply in enumerate(replies) if not_executed(reply) or _may_be_repeated(commands[at], reply)
-        ]
+        again = [at for at, reply in enumerate(replies) if not_executed(reply) or _may_be_repeated(commands[at], reply)]
         if again:
             if any(isinstance(replies[at], (ReadOnlyError, *LOST)) for at in again):
                 await self._connection.rediscover()

@@ -292,10 +292,9 @@ class SharedConnection:
                 fail(asked, self._too_late())
         for line in lines:
             line.expire(now, self._too_late)
-        after = [asked.at for asked in self._waiting]
-        for line in (self._line, *self._retired):
-            if line is not None:
-                after.extend(at for at in line.deadlines() if at > now)
+        lines = [line for line in (self._line, *self._retired) if line is not None]
+        after = [asked.at for asked in (*self._waiting, *(asked for line in lines for asked in line.calls()))]
+        after = [at for at in after if at > now]
         if after and self._rings is None:
             self._set_timer(min(after))
         self.look_whether_quiet()
@@ -435,16 +434,17 @@ class _Line(asyncio.Protocol):
 
     def expire(self, now: float, too_late: Callable[[], StoreUnavailable]) -> None:
         """Fail the calls whose time is up; give the connection up if nothing was heard since the first was sent."""
-        self._unsent = [asked for asked in self._unsent if asked.at > now or fail(asked, too_late())]
+        for asked in self.calls():
+            if asked.at <= now:
+                fail(asked, too_late())
+        self._unsent = [asked for asked in self._unsent if asked.at > now]
         late = [asked for asked in self._asked if asked.at <= now]
-        for asked in late:
-            fail(asked, too_late())
         if late and late[0].heard == self._heard:
             self.end(RedisConnectionError("no reply came in time"))
 
-    def deadlines(self) -> list[float]:
-        """Return until when its calls are waited for."""
-        return [asked.at for asked in (*self._asked, *self._unsent)]
+    def calls(self) -> list[_Asked]:
+        """Return what is under way."""
+        return [*self._asked, *self._unsent]
 
 
 def fail(asked: _Asked, error: Exception) -> None:
