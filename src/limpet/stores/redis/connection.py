@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -169,8 +169,8 @@ class Connection:
 def connect(address: Address, *, timeout: float, connect_timeout: float, connections: int) -> Connection:
     """Return a client for the running loop. Nothing is connected yet.
 
-    Retries are off: a write that timed out may have happened. The time limit of a command is set by the caller (redis-py's
-    own costs a third of a pipeline's time), except where the client has to notice by itself that a node is gone.
+    Retries are off: a write that timed out may have happened. The time limit of a command is the caller's, as redis-py's
+    own costs a third of a pipeline's time, except where the client has to notice by itself that a node is gone.
     """
     limits: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout,

@@ -1,9 +1,9 @@
 """One connection that blocks, spoken on directly.
 
-redis-py has opened it, authenticated, selected, encrypted and set its time limits. What it does for each command is more
-than the command costs: a context for its telemetry, retries that are off, a name for the host in case of an error, a
-parser that is asked twice for each reply. Here the commands of a call are sent in one piece, and what arrives goes to a
-parser of hiredis until all replies are there.
+redis-py has opened it, authenticated, selected, encrypted and set its time limits. What it does around each command
+costs more than the command: telemetry, retries that are off, the name of the host in case of an error, a parser that is
+asked twice for each reply. Here the commands of a call are sent in one piece, and what arrives goes to a parser of
+hiredis until all replies are there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 __all__ = ["DirectConnection"]
@@ -30,7 +30,7 @@ class DirectConnection:
         since: When the last reply came, by the monotonic clock.
     """
 
-    __slots__ = ("_gets", "_feed", "_pack", "_sock", "connection", "since")
+    __slots__ = ("_feed", "_gets", "_pack", "_sock", "connection", "since")
 
     def __init__(self, connection: Any) -> None:
         from hiredis import Reader, pack_command

@@ -113,7 +113,7 @@ class SharedConnection:
         return self._several([command[0] for command in commands], raw=False)
 
     def exchange(self, commands: Sequence[tuple[Any, ...]]) -> asyncio.Future[list[Any]]:
-        """Return the future replies to commands that go over one connection; a refused one is an exception in its place.
+        """Return the future replies to commands that go over one connection; an exception for each refused one.
 
         The answer is an exception as redis-py raises it when the connection failed.
         """
