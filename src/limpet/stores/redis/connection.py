@@ -169,7 +169,7 @@ class Connection:
 def connect(address: Address, *, timeout: float, connect_timeout: float, connections: int) -> Connection:
     """Return a client for the running loop. Nothing is connected yet.
 
-    Retries are off: a write that timed out may have happened. The time limit of a command is the caller's, as redis-py's
+    Retries are off: a write that timed out may have happened. A command's time limit is the caller's, as redis-py's
     own costs a third of a pipeline's time, except where the client has to notice by itself that a node is gone.
     """
     limits: dict[str, Any] = {

@@ -33,6 +33,9 @@ _MOST: Final = 512
 """Calls under way on one connection at most; what is asked beyond that waits for replies."""
 
 
+_TICK: Final = 0.01  # seconds that may pass from asking to sending
+
+
 class _Asked:
     """One call: what it sends, and its answer.
 
@@ -44,14 +47,12 @@ class _Asked:
         wanted: How many replies there are.
         raw: Replies are returned as they are, errors included, and nothing is sent again.
         again: It is sent for the second time.
-        heard: How often something had been heard on the connection when it was sent.
         replies: Those of several that have come so far.
     """
 
     wanted = 1
     raw = False
     again = False
-    heard = 0
     replies: list[Any]
 
     def __init__(self, answer: asyncio.Future[Any], packed: bytes, command: Command | None, at: float) -> None:
@@ -147,14 +148,16 @@ class SharedConnection:
             async with limit:
                 await self._give_back()
                 connection = await self._pool.get_connection()
-        except FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - told apart below
             self._opening = None
             waiting, self._waiting = self._waiting, deque()
-            if limit.expired():  # each has a time limit of its own
-                self._put_back(waiting)
-            else:
-                for asked in waiting:
+            for asked in waiting:
+                if limit.expired():  # each has a time limit of its own
+                    self._put_back([asked])
+                elif isinstance(error, FAILURES):
                     self.lose(asked, error)
+                else:  # a defect, not an outage
+                    fail(asked, error)
         except asyncio.CancelledError:
             self._opening = None
             for asked in self._waiting:
@@ -183,7 +186,7 @@ class SharedConnection:
                 break
             waiting.popleft()
 
-    def _put_back(self, calls: Sequence[_Asked] | deque[_Asked]) -> None:
+    def _put_back(self, calls: Sequence[_Asked]) -> None:
         for asked in calls:
             if asked.is_wanted():
                 self._put(asked)
@@ -291,10 +294,12 @@ class SharedConnection:
             else:
                 fail(asked, self._too_late())
         for line in lines:
-            line.expire(now, self._too_late)
+            line.expire(now, self._timeout, self._too_late)
         lines = [line for line in (self._line, *self._retired) if line is not None]
-        after = [asked.at for asked in (*self._waiting, *(asked for line in lines for asked in line.calls()))]
-        after = [at for at in after if at > now]
+        moments = [asked.at for asked in self._waiting]
+        for line in lines:
+            moments += line.moments(self._timeout)
+        after = [at for at in moments if at > now]
         if after and self._rings is None:
             self._set_timer(min(after))
         self.look_whether_quiet()
@@ -322,7 +327,7 @@ class _Line(asyncio.Protocol):
         self._unsent: list[_Asked] = []
         self._most = shared.most
         self._last = 1  # calls in the write before
-        self._heard = 0
+        self._since = 0.0  # when something was heard last, or when the wait for a reply began
         self._is_full = self._is_retired = self._is_over = False
         self._transport.set_protocol(self)
 
@@ -342,7 +347,7 @@ class _Line(asyncio.Protocol):
         if unsent:
             unsent.append(asked)
         elif self._last == 1 and not sent:
-            asked.heard = self._heard
+            self._since = self._shared.loop.time()
             sent.append(asked)
             self._transport.write(asked.packed)
         else:
@@ -352,22 +357,22 @@ class _Line(asyncio.Protocol):
 
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
-        heard, packed = self._heard, []
-        for asked in unsent:
-            if asked.again or not asked.answer.done():
-                asked.heard = heard
-                packed.append(asked.packed)
-                self._asked.append(asked)
-        self._last = len(packed)
-        if packed:
-            self._transport.write(b"".join(packed))
+        calls = [asked for asked in unsent if asked.again or not asked.answer.done()]
+        if not self._asked:
+            self._since = self._shared.loop.time()
+        self._asked.extend(calls)
+        self._last = len(calls)
+        if calls:
+            self._transport.write(b"".join([asked.packed for asked in calls]))
+        else:
+            self._look_whether_idle()
 
     def data_received(self, data: bytes) -> None:
         """Answer calls, in their order."""
-        self._heard += 1
         asked, shared, gets = self._asked, self._shared, self._reader.gets
         try:
             self._reader.feed(data)
+            self._since = shared.loop.time()
             reply = gets()
             while reply is not False:
                 first = asked[0]
@@ -389,13 +394,15 @@ class _Line(asyncio.Protocol):
         except (InvalidResponse, IndexError) as error:  # what no server of ours says, or says unasked
             self.end(RedisConnectionError(f"this is no reply: {error}"))
             return
-        if shared._waiting:
-            shared.go_on()
+        shared.go_on()
         if not asked:
-            if self._is_retired and not self._unsent:
-                self.end(RedisConnectionError("it is not used any longer"))
-            elif shared._quiet is not None:
-                shared.look_whether_quiet()
+            self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        if self._is_retired and not self._asked and not self._unsent:
+            self.end(RedisConnectionError("it is not used any longer"))
+        else:
+            self._shared.look_whether_quiet()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended, here or there."""
@@ -417,8 +424,7 @@ class _Line(asyncio.Protocol):
     def retire(self) -> None:
         """End when the last reply has come."""
         self._is_retired = True
-        if not self._asked and not self._unsent:
-            self.end(RedisConnectionError("it is not used any longer"))
+        self._look_whether_idle()
 
     def end(self, error: Exception) -> None:
         """Close the connection now."""
@@ -432,19 +438,19 @@ class _Line(asyncio.Protocol):
         sent, self._asked = self._asked, deque()
         self._shared.lost(self, error, unsent, list(sent))
 
-    def expire(self, now: float, too_late: Callable[[], StoreUnavailable]) -> None:
-        """Fail the calls whose time is up; give the connection up if nothing was heard since the first was sent."""
-        for asked in self.calls():
+    def expire(self, now: float, timeout: float, too_late: Callable[[], StoreUnavailable]) -> None:
+        """Fail the calls whose time is up; give the connection up if nothing was heard on it for as long."""
+        for asked in (*self._asked, *self._unsent):
             if asked.at <= now:
                 fail(asked, too_late())
         self._unsent = [asked for asked in self._unsent if asked.at > now]
-        late = [asked for asked in self._asked if asked.at <= now]
-        if late and late[0].heard == self._heard:
+        if self._asked and now - self._since >= timeout - _TICK:
             self.end(RedisConnectionError("no reply came in time"))
 
-    def calls(self) -> list[_Asked]:
-        """Return what is under way."""
-        return [*self._asked, *self._unsent]
+    def moments(self, timeout: float) -> list[float]:
+        """Return when something has to be done if no reply comes."""
+        calls = [asked.at for asked in (*self._asked, *self._unsent)]
+        return [*calls, self._since + timeout] if self._asked else calls
 
 
 def fail(asked: _Asked, error: Exception) -> None:
