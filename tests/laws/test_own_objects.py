@@ -329,6 +329,7 @@ async def test_a_change_inside_of_what_another_tab_took_away_is_an_error(any_sit
     def change(session: Session, lines: Any, tea: Any) -> None:
         lines.append("milk")
         tea["n"] += 1
+        assert session.modified  # which is a question still, and raises nothing
 
     def put_back(session: Session, lines: Any, tea: Any) -> None:
         session["box"]["lines"] = lines

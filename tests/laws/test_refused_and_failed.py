@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -364,6 +365,23 @@ async def test_an_increment_of_a_save_that_was_refused_counts_once_in_the_next(s
 
     assert (await ann.ask(shop, handler)).status == 200
     assert (await ann.ask(shop, items)).result == {"n": 2}
+
+
+async def test_a_session_that_is_too_large_is_told_with_its_size_and_its_largest_key(site: Site) -> None:
+    """Many keys, each of them small: the size is that of them all."""
+    shop = site.worker(policy={"max_size": 1000})
+
+    async def handler(session: Session) -> str:
+        session.update({f"key {at}": "x" * 100 for at in range(20)}, largest="x" * 300)
+        with pytest.raises(UnstorableValue) as caught:
+            await session.save()
+        session.clear()
+        return str(caught.value)
+
+    said = (await site.browser().ask(shop, handler)).result
+    size, allowed, share = map(int, re.findall(r"[0-9]+", said))
+    assert said.startswith("session value at largest ")
+    assert size > 20 * 100 + 300 > allowed == 1000 > share > 300
 
 
 async def test_an_increment_before_a_refresh_counts_once(site: Site) -> None:

@@ -153,10 +153,10 @@ class Attempt:
             return
         size = len(without_predecessors(self.payload, self.engine.serializer))
         if size > limit:
-            key, size = self.largest()[0]
+            key, share = self.largest()[0]
             raise UnstorableValue(
                 key,
-                f"the session has {size} bytes and SessionPolicy(max_size=...) allows {limit}; this key has {size}",
+                f"the session has {size} bytes and SessionPolicy(max_size=...) allows {limit}; this key has {share}",
             )
 
     def largest(self) -> tuple[tuple[str, int], ...]:

@@ -7,14 +7,18 @@ from limpet._core.plan import Step
 from limpet._core.settle import settle_views
 from limpet._core.state import SessionState
 from limpet._wire.record import pack
+from limpet.errors import SessionConflict
 
 __all__ = ["differs", "pack_as_it_will_be"]
 
 
 def differs(engine: Context, state: SessionState) -> bool:
-    """Return whether the session has something to save."""
+    """Return whether the session has something to save, though a conflict may be all that the save comes to."""
     read = state.read
-    todo = engine.decide(state, read.record.accessed if read is not None else engine.clock())
+    try:
+        todo = engine.decide(state, read.record.accessed if read is not None else engine.clock())
+    except SessionConflict:
+        return True
     if todo.step is Step.RENEW:
         return read is not None and bool(todo.payload) and not engine.same(todo.payload, read.record.payload)
     return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.EMPTY, Step.MOVE)

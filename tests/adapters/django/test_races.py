@@ -44,6 +44,27 @@ def test_different_keys_of_two_requests_are_both_kept(engine: SessionManager) ->
     assert dict(SessionStore(key).items()) == {"cart": ["tea", "milk", "bread"], "a": 1}
 
 
+def test_a_change_of_what_another_request_took_away_is_a_conflict(
+    engine: SessionManager, browser: Browser, hook: Hook
+) -> None:
+    """A view that got an item out of a list, and changes it after a merge, is told by 409, and nothing is saved."""
+    key = begun(lines=[{"id": "tea", "n": 1}, {"id": "milk", "n": 1}])
+    browser.cookies["sessionid"] = key
+
+    def change(request: Any) -> None:
+        tea = request.session["lines"][0]
+        other = SessionStore(key)
+        other["lines"].pop(0)
+        other.save()
+        with request.session.limpet.exclusive("lines"):
+            pass
+        tea["n"] += 10
+
+    hook("change", change)
+    assert browser.get("/do/change").status_code == 409
+    assert SessionStore(key)["lines"] == [{"id": "milk", "n": 1}]
+
+
 @pytest.mark.parametrize("end", ["flush", "delete", "cycle_key"])
 def test_what_was_ended_stays_so(engine: SessionManager, end: str) -> None:
     """A request that is under way cannot save into a session that was logged out, or whose key was changed."""
