@@ -39,6 +39,7 @@ define make_venv
 		{ echo "$$($(PYTHON) --version) is too old: limpet needs 3.11 or later. Say: make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make environments: install its venv module (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "Installing limpet and what it needs into $(@D), with pip. This takes $(2), and is done once."
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(if $(findstring --group,$(1)),$(call newer_pip,$(@D)/bin/python))
 	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable $(1)
@@ -46,10 +47,10 @@ define make_venv
 endef
 
 $(READY): pyproject.toml constraints.txt
-	$(call make_venv,$(EVERYTHING))
+	$(call make_venv,$(EVERYTHING),about two minutes)
 
 $(VENV)-demo/.ready: pyproject.toml constraints.txt
-	$(call make_venv,'.[demo]')
+	$(call make_venv,'.[demo]',less than a minute)
 
 venv: $(READY)  ## the environment with everything: .venv, or .venv-3.12 with PYTHON=python3.12
 

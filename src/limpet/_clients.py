@@ -36,6 +36,7 @@ _SYSTEMS: Final = (
     ("Android", "Linux"),
     ("CrOS", "Linux"),
     ("Chrome OS", "Linux"),
+    ("Chromium OS", "Linux"),
     ("ChromeOS", "Linux"),
     ("Linux", "Linux"),
     ("X11", "Linux"),
@@ -51,10 +52,11 @@ def changes(noted: Mapping[str, str], seen: Mapping[str, str]) -> frozenset[str]
         seen: Of the one that sends this request.
     """
     changed: set[str] = set()
-    if noted.get("agent") and _family(noted["agent"]) != _family(seen.get("agent", "")):
+    if noted.get("agent") and not _families(noted["agent"]) & _families(seen.get("agent", "")):
         changed.add("agent")
-    platform, other = noted.get("platform"), seen.get("platform")
-    if platform and other and _system(platform) != _system(other):
+    # A browser may name a platform that says nothing: "Unknown" (User-Agent Client Hints, "Sec-CH-UA-Platform").
+    platform, other = (_system(known.get("platform", "")) for known in (noted, seen))
+    if platform and other and platform != other:
         changed.add("agent")
     network, there = noted.get("address"), seen.get("address")
     if network and there and network != there:
@@ -63,12 +65,19 @@ def changes(noted: Mapping[str, str], seen: Mapping[str, str]) -> frozenset[str]
 
 
 @lru_cache(maxsize=1024)
-def _family(agent: str) -> tuple[str, str]:
-    """Return the family of a user agent, and what it runs on. A program that is no browser is what it says first."""
-    for token, name in _BROWSERS:
-        if token in agent:
-            return name, _system(agent)
-    return agent.partition("/")[0].partition(" ")[0], _system(agent)
+def _families(agent: str) -> frozenset[tuple[str, str]]:
+    """Return what a user agent may be: the family of a browser, and what it runs on.
+
+    A program that is no browser is what it says first. Firefox on a phone or tablet of Apple's takes the name of
+    Safari on a Mac where it asks for a desktop's page, as it does on an iPad unless told otherwise.
+    """
+    name = next((name for token, name in _BROWSERS if token in agent), "")
+    if not name:
+        name = agent.partition("/")[0].partition(" ")[0]
+    found = {(name, _system(agent))}
+    if "FxiOS/" in agent or (name == "Safari" and "Macintosh" in agent):
+        found.add(("Safari", "Macintosh"))
+    return frozenset(found)
 
 
 def _system(text: str) -> str:

@@ -35,7 +35,7 @@ from tests.security.web import served
 
 pytestmark = pytest.mark.browser
 
-APP, ELSEWHERE = "app.one.test", "two.test"
+SITE, APP, BESIDE, ELSEWHERE = "one.test", "app.one.test", "www.one.test", "two.test"
 _FEATURES: Final = "DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
 SESSION, PROOF = "__Host-Http-session", "__Host-session-bound"
 
@@ -62,8 +62,8 @@ async def link(request: Request) -> Response:
 class World:
     """An application over TLS, and what happened in it."""
 
-    def __init__(self, folder: Path, *more: BaseRoute, close_sockets: float | None = None) -> None:
-        made = trustme.CA().issue_cert(APP, ELSEWHERE)
+    def __init__(self, folder: Path, *more: BaseRoute, close_sockets: float | None = None, **settings: Any) -> None:
+        made = trustme.CA().issue_cert(SITE, APP, BESIDE, ELSEWHERE)
         made.private_key_pem.write_to_path(folder / "key.pem")
         for blob in made.cert_chain_pems:
             blob.write_to_path(folder / "chain.pem", append=True)
@@ -72,12 +72,14 @@ class World:
         written = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self.pin = base64.b64encode(hashlib.sha256(written).digest()).decode()
         self.clock = FakeClock()
-        self.manager = SessionManager("memory:", secret=SECRET, bound=True, clock=self.clock, dev=False)
+        self.manager = SessionManager(
+            **{"store": "memory:", "secret": SECRET, "bound": True, "clock": self.clock, "dev": False, **settings}
+        )
         self.happened: list[Any] = []
         self.manager.listen(self.happened.append)
-        routes = [Route(f"/{each.__name__}", each) for each in (login, logout, me, link)]
+        self.routes = [*(Route(f"/{each.__name__}", each) for each in (login, logout, me, link)), *more]
         sessions = Middleware(SessionMiddleware, self.manager, close_sockets=close_sockets)
-        self.app = Starlette(routes=[*routes, *more], middleware=[sessions])
+        self.app = Starlette(routes=self.routes, middleware=[sessions])
         self.port = 0
 
     def count(self, kind: type) -> int:
@@ -97,8 +99,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield found
 
 
-async def launched(playwright: Playwright, folder: Path, pin: str) -> BrowserContext:
-    """Return a browser with a profile of its own, which trusts one certificate and keeps keys in software."""
+async def launched(playwright: Playwright, folder: Path, pin: str, port: int | None = None) -> BrowserContext:
+    """Return a browser with a profile of its own, which trusts one certificate and keeps keys in software.
+
+    With a port, everything that it asks of a host below ``test`` goes there, whatever the address says.
+    """
     assert CHROMIUM.exists(), "this test needs Chromium: apt-get install -y --no-install-recommends chromium"
     return await playwright.chromium.launch_persistent_context(
         folder,
@@ -106,7 +111,7 @@ async def launched(playwright: Playwright, folder: Path, pin: str) -> BrowserCon
         args=[
             *(each for each in ARGUMENTS if each != "--headless"),
             "--headless=new",
-            "--host-resolver-rules=MAP *.test 127.0.0.1",
+            "--host-resolver-rules=MAP *.test 127.0.0.1" + (f":{port}" if port else ""),
             f"--ignore-certificate-errors-spki-list={pin}",
             f"--enable-features={_FEATURES}",
         ],

@@ -10,12 +10,15 @@ import pytest
 from limpet import ConfigurationError, SessionManager, SessionPolicy
 from limpet._clients import changes
 from limpet.asgi import SessionMiddleware
+from limpet.devices import DevicePolicy
 from limpet.events import ClientChanged, Event, SessionRevoked
 from limpet.testing import FakeClock, client
 from limpet.wsgi import SessionMiddleware as WSGISessions
 
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
+ANDROID = "Mozilla/5.0 (Linux; Android"
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS"
 LINUX = "Mozilla/5.0 (X11; Linux x86_64)"
 KIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -28,8 +31,8 @@ QUIET = {
         f"{WINDOWS} {KIT} Chrome/101.0.0.0 Safari/537.36",
     ],
     "Chrome on a phone, which says less of its model, and asks for a desktop's page": [
-        f"Mozilla/5.0 (Linux; Android 13; SM-S901B Build/TP1A) {KIT} Chrome/109.0.5414.117 Mobile Safari/537.36",
-        f"Mozilla/5.0 (Linux; Android 10; K) {KIT} Chrome/110.0.0.0 Mobile Safari/537.36",
+        f"{ANDROID} 13; SM-S901B Build/TP1A) {KIT} Chrome/109.0.5414.117 Mobile Safari/537.36",
+        f"{ANDROID} 10; K) {KIT} Chrome/110.0.0.0 Mobile Safari/537.36",
         f"{LINUX} {KIT} Chrome/141.0.0.0 Safari/537.36",
     ],
     "Edge": [f"{WINDOWS} {KIT} Chrome/{n}.0.0.0 Safari/537.36 Edg/{n}.0.0.0" for n in (120, 130, 141)],
@@ -42,26 +45,75 @@ QUIET = {
         "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0",
         "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0",
     ],
+    "Firefox on a Mac, whose version stands still": [
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.14; rv:86.0) Gecko/20100101 Firefox/86.0",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:145.0) Gecko/20100101 Firefox/145.0",
+    ],
+    "Firefox on Android, which asks for a desktop's page": [
+        "Mozilla/5.0 (Android 13; Mobile; rv:109.0) Gecko/118.0 Firefox/118.0",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+        "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0",
+    ],
+    "Firefox on an iPad, which calls itself Safari for a desktop's page": [
+        f"Mozilla/5.0 (iPad; CPU OS 17_6 like Mac OS X) {SAFARI} FxiOS/130.0 Mobile/15E148 Safari/605.1.15",
+        f"{MAC} {SAFARI} Version/18.6 Safari/605.1.15",
+        f"Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) {SAFARI} FxiOS/143.0 Mobile/15E148 Safari/605.1.15",
+    ],
     "a Mac and its Safari": [
         f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_14_6) {SAFARI} Version/13.1.2 Safari/605.1.15",
         f"{MAC} {SAFARI} Version/17.6 Safari/605.1.15",
         f"{MAC} {SAFARI} Version/26.0 Safari/605.1.15",
     ],
-    "an iPhone": [
-        f"Mozilla/5.0 (iPhone; CPU iPhone OS {version.replace('.', '_')} like Mac OS X) {SAFARI} Version/{version} "
-        "Mobile/15E148 Safari/604.1"
-        for version in ("16.7", "17.6", "18.5", "26.0")
+    "an iPhone, whose system stands still from 26 on": [
+        f"{PHONE} {system} like Mac OS X) {SAFARI} Version/{version} Mobile/15E148 Safari/604.1"
+        for system, version in (
+            ("16_7", "16.7"),
+            ("17_6", "17.6"),
+            ("18_6", "18.6"),
+            ("18_6", "26.0"),
+            ("18_7", "26.3"),
+        )
     ],
     "an iPad, which asks for a desktop's page": [
         f"Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) {SAFARI} Version/18.5 Mobile/15E148 Safari/604.1",
         f"{MAC} {SAFARI} Version/18.5 Safari/605.1.15",
     ],
-    "Samsung's browser": [
-        f"Mozilla/5.0 (Linux; Android {system}; SAMSUNG SM-G991B) {KIT} SamsungBrowser/{n}.0 Chrome/{n + 92}.0.0.0 "
-        "Mobile Safari/537.36"
-        for system, n in ((13, 23), (14, 25), (14, 28))
+    "Chrome on an iPhone, which asks for a desktop's page": [
+        f"{PHONE} 17_7 like Mac OS X) {SAFARI} CriOS/134.0.6998.99 Mobile/15E148 Safari/604.1",
+        f"{MAC} {SAFARI} CriOS/137 Version/11.1.1 Safari/605.1.15",
+        f"{PHONE} 18_5 like Mac OS X) {SAFARI} CriOS/140.0.7339.101 Mobile/15E148 Safari/604.1",
+    ],
+    "Edge on an iPhone": [
+        f"{PHONE} {system} like Mac OS X) {SAFARI} Version/18.0 EdgiOS/{version} Mobile/15E148 Safari/605.1.15"
+        for system, version in (("18_0", "129.0.2792.84"), ("18_3", "131.0.2903.92"), ("18_7", "150.0.3296.60"))
+    ],
+    "Edge on Android, which asks for a desktop's page": [
+        f"{ANDROID} 14; SM-S918B) {KIT} Chrome/109.0.0.0 Mobile Safari/537.36 EdgA/109.0.1518.70",
+        f"{ANDROID} 10; K) {KIT} Chrome/130.0.0.0 Mobile Safari/537.36 EdgA/130.0.0.0",
+        f"{LINUX} {KIT} Chrome/131.0.0.0 Safari/537.36 EdgA/131.0.0.0",
+    ],
+    "a Chromebook": [
+        f"Mozilla/5.0 (X11; CrOS x86_64 14268.67.0) {KIT} Chrome/96.0.4664.111 Safari/537.36",
+        f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {KIT} Chrome/141.0.0.0 Safari/537.36",
+    ],
+    "Samsung's browser, which says less from 24 on, and asks for a desktop's page": [
+        f"{ANDROID} 13; SAMSUNG SM-G991B) {KIT} SamsungBrowser/23.0 Chrome/115.0.0.0 Mobile Safari/537.36",
+        f"{ANDROID} 10; K) {KIT} SamsungBrowser/24.0 Chrome/117.0.0.0 Mobile Safari/537.36",
+        f"{LINUX} {KIT} SamsungBrowser/26.0 Chrome/122.0.0.0 Safari/537.36",
+        f"{ANDROID} 10; K) {KIT} SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
     ],
     "Opera": [f"{WINDOWS} {KIT} Chrome/{n}.0.0.0 Safari/537.36 OPR/{n - 14}.0.0.0" for n in (124, 130, 138)],
+    "Opera on Android": [
+        f"{ANDROID} 13; SM-S901B) {KIT} Chrome/109.0.5414.118 Mobile Safari/537.36 OPR/74.0.3922.7",
+        f"{ANDROID} 10; K) {KIT} Chrome/137.0.0.0 Mobile Safari/537.36 OPR/91.0.0.0",
+    ],
+    "an application on Android, whose page says less from Android 16 on": [
+        f"{ANDROID} 5.1.1; Nexus 5 Build/LMY48B; wv) {KIT} Version/4.0 Chrome/43.0.2357.65 Mobile Safari/537.36",
+        f"{ANDROID} 10; K; wv) {KIT} Version/4.0 Chrome/125.0.0.0 Mobile Safari/537.36",
+    ],
+    "an application on an iPhone": [
+        f"{PHONE} {system} like Mac OS X) {SAFARI} Mobile/15E148" for system in ("16_7", "17_6", "18_6", "18_7")
+    ],
     "a program": ["okhttp/4.9.3", "okhttp/4.12.0", "okhttp/5.1.0"],
 }
 
@@ -74,16 +126,84 @@ def test_an_upgrade_changes_nothing(chain: list[str]) -> None:
             assert changes({"agent": before}, {"agent": after}) == frozenset(), (before, after)
 
 
+ALIKE = [
+    {"Chrome, a year of versions", "Chrome, before and after it said less"},
+    {
+        "Chrome on a phone, which says less of its model, and asks for a desktop's page",
+        "a Chromebook",
+        "an application on Android, whose page says less from Android 16 on",
+    },
+    {"Firefox on Ubuntu, which stopped to name it", "Firefox on Android, which asks for a desktop's page"},
+    {
+        "a Mac and its Safari",
+        "an iPhone, whose system stands still from 26 on",
+        "an iPad, which asks for a desktop's page",
+    },
+    {
+        "Firefox on an iPad, which calls itself Safari for a desktop's page",
+        "Firefox on a Mac, whose version stands still",
+    },
+    {"Firefox on an iPad, which calls itself Safari for a desktop's page", "a Mac and its Safari"},
+    {
+        "Firefox on an iPad, which calls itself Safari for a desktop's page",
+        "an iPad, which asks for a desktop's page",
+    },
+]
+"""What cannot be told from each other, since one device calls itself either."""
+
+
 def test_every_pair_of_others_is_a_change() -> None:
-    """The last versions of all these browsers are told from each other, but those that the same makers made alike."""
+    """The last versions of all these browsers are told from each other, but those that one device may be."""
     last = {name: chain[-1] for name, chain in QUIET.items()}
-    mac, phone, tablet = "a Mac and its Safari", "an iPhone", "an iPad, which asks for a desktop's page"
-    alike = {frozenset({mac, phone}), frozenset({mac, tablet}), frozenset({phone, tablet})}
-    alike.add(frozenset({"Chrome, a year of versions", "Chrome, before and after it said less"}))
+    assert set().union(*ALIKE) <= set(last)
     for one, agent in last.items():
         for two, other in last.items():
-            expected = frozenset() if one == two or frozenset({one, two}) in alike else frozenset({"agent"})
+            alike = one == two or any({one, two} <= group for group in ALIKE)
+            expected = frozenset() if alike else frozenset({"agent"})
             assert changes({"agent": agent}, {"agent": other}) == expected, (one, two)
+
+
+@pytest.mark.parametrize(
+    ("noted", "seen"),
+    [
+        ("Windows", "Windows"),
+        ("Android", "Linux"),  # the same phone, which asks for a desktop's page
+        ("Chrome OS", "Chromium OS"),
+        ("Windows", "Unknown"),
+        ("Unknown", "macOS"),
+        ("", "macOS"),
+    ],
+)
+def test_a_platform_that_may_be_the_same_changes_nothing(noted: str, seen: str) -> None:
+    """Of those that the standard knows (User-Agent Client Hints, "Sec-CH-UA-Platform")."""
+    assert changes({"agent": CHROME, "platform": noted}, {"agent": CHROME, "platform": seen}) == frozenset()
+    assert changes({"agent": CHROME, "platform": seen}, {"agent": CHROME, "platform": noted}) == frozenset()
+
+
+STAYS = {
+    "a provider that gives another address of its own": ["203.0.113.7", "203.0.113.250", "203.0.113.1"],
+    "an address that a server with both families maps": ["203.0.113.7", "::ffff:203.0.113.7"],
+    "privacy addresses, a new one each day": [
+        "2001:db8:7:1:4c1e:9d2f:aa01:1",
+        "2001:db8:7:1:f00d:77a1:3b2c:9",
+        "2001:db8:7:1:1c2d:3e4f:5a6b:7c8d",
+    ],
+    "a router that was given another prefix of the customer's": [
+        "2001:db8:7:1::5",
+        "2001:db8:7:40::5",
+        "2001:db8:7:ff00::5",
+    ],
+    "a socket of the machine itself, and a client that is not known": ["203.0.113.7", "", "203.0.113.9"],
+}
+
+
+@pytest.mark.parametrize("chain", STAYS.values(), ids=STAYS.keys())
+def test_a_new_address_of_the_same_network_changes_nothing(chain: list[str]) -> None:
+    """From any to any, as it is noted."""
+    noted = [DevicePolicy().describe({"headers": [], "client": (each, 1)}) for each in chain]
+    for before in noted:
+        for after in noted:
+            assert changes(before, after) == frozenset(), (before, after)
 
 
 @pytest.mark.parametrize(
