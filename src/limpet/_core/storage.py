@@ -111,7 +111,13 @@ class Storage:
         self.emitter.log.warning(kind, message, tokens.tag(key), *words)
 
     async def write(
-        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
+        self,
+        name: str,
+        attempt: Callable[[], Awaitable[Outcome]],
+        key: str,
+        version: int | None = None,
+        *,
+        insist: bool = False,
     ) -> InTheWay:
         """Await one conditional write, tried once more when the connection failed and the time limit is not used up.
 
@@ -120,6 +126,7 @@ class Storage:
 
         Args:
             version: The token, where the call writes one.
+            insist: The record of somebody else, met after a reply was lost, is no error.
 
         Raises:
             StoreUnavailable: Both attempts failed, or another request has written since, so that it cannot be told
@@ -127,18 +134,17 @@ class Storage:
         """
         if self.immediate:
             return _met(await self.call(name, attempt(), key), version)
-        return await self.call(name, self._twice(attempt, version), key)
+        return await self.call(name, self._twice(attempt, version, insist=insist), key)
 
-    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None) -> InTheWay:
+    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None, *, insist: bool) -> InTheWay:
         failure: StoreUnavailable | None = None
         try:
             return _met(await attempt(), version)
         except StoreUnavailable as error:
             failure = error
         met = _met(await attempt(), version)
-        if version is not None and isinstance(met, Record):
-            lost = StoreUnavailable(UNTOLD)
-            raise caused(lost, failure) from failure
+        if version is not None and isinstance(met, Record) and not insist:
+            raise caused(StoreUnavailable(UNTOLD), failure) from failure
         return met
 
     async def load(self, key: str) -> Record | None:
@@ -162,7 +168,7 @@ class Storage:
         if insist and self._urgent is not None:
             create = self._urgent.create_urgently
         step = partial(create, key, record, now=self.clock())
-        return await (self._try if insist else self.write)("create", step, key, record.version)
+        return await self.write("create", step, key, record.version, insist=insist)
 
     async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
         """Replace the record of a version.
@@ -173,7 +179,7 @@ class Storage:
         if insist and self._urgent is not None:
             return await self.replace(key, record, expected)
         step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return await (self._try if insist else self.write)("update", step, key, record.version)
+        return await self.write("update", step, key, record.version, insist=insist)
 
     async def replace(self, key: str, record: Record, expected: int) -> InTheWay:
         """Replace the record of a version, and shorten its life where the store can.
@@ -185,20 +191,7 @@ class Storage:
             step = partial(self._replaces.replace, key, record, expected, now=self.clock())
         else:
             step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return await self._try("replace", step, key, record.version)
-
-    async def _try(self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int) -> InTheWay:
-        """Do as `write` does; the record of somebody else, met after a reply was lost, is no error."""
-        if self.immediate:
-            return _met(await self.call(name, attempt(), key), version)
-        return await self.call(name, self._insist(attempt, version), key)
-
-    async def _insist(self, attempt: Callable[[], Awaitable[Outcome]], version: int) -> InTheWay:
-        try:
-            return _met(await attempt(), version)
-        except StoreUnavailable:
-            pass
-        return _met(await attempt(), version)
+        return await self.write("replace", step, key, record.version, insist=True)
 
     async def delete(self, key: str, version: int | None = None) -> InTheWay:
         """Delete a record, or only that version of it; False: there was none, which is as good."""
@@ -277,9 +270,12 @@ class Storage:
             reason = str(problem)
         else:
             if plan.is_over(contents, record.accessed, self.rules, now):
+                there = await self.load(key) if now >= record.expires else None
+                if there is not None and there.expires > record.expires:  # it was used after it had been read
+                    return await self.judge(raw, key, there, hops, journal=journal, met_alive=met_alive)
                 self.emit(events.SessionExpired, key, subject=record.subject)
-                if now >= record.expires:  # no request can be under way with it any more
-                    await self.forget(key, record)
+                if there is not None:  # no request can be under way with it any more
+                    await self.forget(key, there)
                 return None
             if record.accessed - now > FUTURE:
                 self._warn("future", "session %s is from the future: the clocks of two hosts are out of order", key)
