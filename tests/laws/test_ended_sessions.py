@@ -10,6 +10,7 @@ import pytest
 
 from limpet import Keyring, Session, SessionEnded
 from tests.laws.site import Browser, Shop, Site, items, look, steps
+from tests.laws.unlucky import Between
 
 END: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
     "logout": lambda tab, shop: tab.ask(shop, lambda session: session.logout()),
@@ -285,3 +286,21 @@ async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_
     assert (await tab.ask(shop, handler)).status == 200
     found = (await tab.ask(shop, lambda session: (session.subject, dict(session)))).result
     assert found == ("bob", {"after": True} if met else {"copied": None, "after": True})
+
+
+async def test_a_session_that_is_used_while_another_request_reads_it_stays(site: Site) -> None:
+    """What was read is past its life when it arrives; by then another request has used the session, which lives on."""
+    policy = {"idle_timeout": 100}
+    store = Between(site.connect())
+    here, other = site.worker(store=store, policy=policy), site.worker(policy=policy)
+    ann = await site.browser().login(other)
+    late = ann.copy()
+    site.clock.advance(90)
+
+    async def used() -> None:
+        await ann.ask(other, look)
+        site.clock.advance(60)
+
+    store.meanwhile = used
+    assert (await late.ask(here, look)).result == "ann"
+    assert (await ann.ask(other, look)).result == "ann"

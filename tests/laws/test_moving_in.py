@@ -235,11 +235,12 @@ async def test_moving_in_is_no_login(site: Site, store: str, subject: str | None
     ("logins", "kept"),
     [(["ann"], True), (["ann", "ann"], True), (["bob", "ann"], False), (["ann", "bob", "ann"], False)],
 )
+@pytest.mark.parametrize("limit", [None, 5])
 async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_does(
-    site: Site, logins: list[str], kept: bool
+    site: Site, logins: list[str], kept: bool, limit: int | None
 ) -> None:
     """Not into what the same user begins after somebody else had logged in: that took nothing along."""
-    shop = site.worker(**_importers(forget=True))
+    shop = site.worker(policy={"max_sessions": limit}, **_importers(forget=True))
     old = _old(site, age=60)
     tab = old.copy()
 

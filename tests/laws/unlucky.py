@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
 from limpet import StoreUnavailable
 from limpet.testing import FailingStore
 
-__all__ = ["HOW", "How", "Slow", "Unlucky"]
+__all__ = ["HOW", "Between", "How", "Slow", "Unlucky"]
 
 How = Literal["one reply lost", "all replies lost", "dies before", "dies after", "lands twice"]
 HOW: Final[tuple[How, ...]] = ("one reply lost", "all replies lost", "dies before", "dies after", "lands twice")
@@ -100,4 +101,17 @@ class Slow(Unlucky):
         await asyncio.sleep(0.002)
         outcome = await behind(*given, **more)
         await asyncio.sleep(0.006 if name == "update" else 0.002)
+        return outcome
+
+
+class Between(Unlucky):
+    """What a read has found is on its way for long: something else happens meanwhile, once."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        outcome = await behind(*given, **more)
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            await happens()
         return outcome

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._core import conflict, ending, locks, places, plan, tags
-from limpet._core.state import EXPOSED, LOGIN, Read, SessionState
+from limpet._core.state import DISPLACED, EXPOSED, LOGIN, Read, SessionState
 from limpet._listing import live
 from limpet._wire import marks
 from limpet._wire.marks import Gone
@@ -254,7 +254,7 @@ async def succeed_all(attempt: Attempt, done: str | None) -> None:
     keys = [key for key in places.ids_of(attempt.draft.lineage) if key != done]
     for key, record in zip(keys, await engine.storage.load_many(keys) if keys else (), strict=True):
         gone = None if record is None else marks.buried(key, record, engine.clock(), met_alive=True)
-        heir = gone is not None and gone.heir and done is not None
+        heir = gone is not None and gone.heir and done is not None and not attempt.flags & DISPLACED
         await succeed(engine, state, gone, attempt.now, own, heir=heir)
 
 

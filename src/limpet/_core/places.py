@@ -172,4 +172,5 @@ async def of_this_browser(attempt: Attempt) -> Places:
     if attempt.flags & LOGIN:
         draft.lineage = lineage_of(*came, *known) or None
     attempt.encode()
-    return Places(frozenset(key for key in there if key in came or key not in before or key in known))
+    alive = (key for key, record in there.items() if record is not None and record.subject is not None)
+    return Places(frozenset([*came, *known, *(key for key in alive if key not in before)]))

@@ -270,9 +270,12 @@ class Storage:
             reason = str(problem)
         else:
             if plan.is_over(contents, record.accessed, self.rules, now):
+                there = await self.load(key) if now >= record.expires else None
+                if there is not None and there.expires > record.expires:  # it was used after it had been read
+                    return await self.judge(raw, key, there, hops, journal=journal, met_alive=met_alive)
                 self.emit(events.SessionExpired, key, subject=record.subject)
-                if now >= record.expires:  # no request can be under way with it any more
-                    await self.forget(key, record)
+                if there is not None:  # no request can be under way with it any more
+                    await self.forget(key, there)
                 return None
             if record.accessed - now > FUTURE:
                 self._warn("future", "session %s is from the future: the clocks of two hosts are out of order", key)

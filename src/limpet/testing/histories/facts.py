@@ -20,6 +20,9 @@ that either may be; it had to be dropped, as the handler failed; the same handle
 CONSTANT: Final = {"lang": "en", "recent": []}
 """A constant of an application, which handlers put into sessions. Nobody may change it."""
 
+SLOW: Final = 60_000
+"""Milliseconds after which a call of the store that notes a use may come too late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -186,9 +189,10 @@ class Visit:
 
     @property
     def noted_its_use(self) -> bool:
-        """Its use of the session is written down, as far as its store worked."""
+        """Its use of the session is written down: its store worked, and no hours passed while it was asked."""
         wrote = any(group.atoms and group.state == "saved" for group in self.groups)
-        return wrote or not any(name == "StoreFailed" for _, name in self.events)
+        at_once = self.read - self.elapsed < SLOW and not any(name == "StoreFailed" for _, name in self.events)
+        return wrote or at_once
 
     @property
     def takes_effect(self) -> bool:
