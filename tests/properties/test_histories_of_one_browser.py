@@ -189,6 +189,12 @@ KNOWN: Final[Mapping[str, Known]] = {
         ONE,
         first=3_013_294,
     ),
+    "a login that loses the store while it ends an earlier one": Known(
+        (by(0, "nest"), by(0, "login:ann"), Act(steps=("login:ann",), faults={5: "loses both replies"})), Rules()
+    ),
+    "a login that loses the store when it has ended an earlier one": Known(
+        (by(0, "nest"), by(0, "login:ann"), Act(steps=("login:ann",), faults={6: "fails twice"})), Rules()
+    ),
     "two logins from an old session that another request moves": Known(
         (Act(steps=("login:bob",)), Act(steps=("read",)), Act(steps=("login:bob",))), OLD_AND_ONE
     ),

@@ -234,7 +234,8 @@ async def _end_others(attempt: Attempt) -> None:
             gone.append(grave)
     try:
         for each in gone:
-            await logins.succeed(engine, state, each, attempt.now, key)
+            heir = each.key == attempt.replaces and not attempt.flags & DISPLACED
+            await logins.succeed(engine, state, each, attempt.now, key, heir=heir)
         await logins.succeed_all(attempt, attempt.replaces)
     except StoreUnavailable:
         engine.storage.emitter.log.warning(

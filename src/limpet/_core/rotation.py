@@ -15,7 +15,7 @@ from limpet._core import conflict, ending, logins, places
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
-from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, Leaving, Read, SessionState
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Read, SessionState
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, unpack, without_predecessors
@@ -171,10 +171,9 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     attempt.increments = dict(leaving.increments)  # what the old record has not
     leaving = leaving._replace(increments={})
     base = old.record.payload
-    assert old.key is not None
     tomb = partial(marks.tombstone, leaving.how, attempt.now, heir=leaving.merges)
     grave = tomb(attempt.stored().key)
-    key, raw, version = old.key, old.raw, old.record.version
+    key, raw, version = old.key or "", old.raw, old.record.version
     while True:
         failure: StoreUnavailable | None = None
         try:
@@ -195,13 +194,16 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
         if met is False and login:  # nothing is left: who else comes with that id is to know of this login
             met = await engine.storage.create(key, grave, insist=True)
         found = await engine.storage.judge(raw, key, met, met_alive=True) if isinstance(met, Record) else None
+        if login and isinstance(found, Gone) and found.how == "login" and state.subject is not None:
+            state.gone, state.flags = found, state.flags | SUCCEEDS  # this one stands: the earlier login ends after it
+            break
         again = False
         while login and isinstance(found, Gone) and not again:
             key, version, again = found.key, found.record.version, True
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
                 grave = tomb(attempt.stored().key, others, goes_on=found.goes_on)
-                state.gone = None if state.subject is not None else state.gone or found
+                state.gone = state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]
             heir = leaving.merges and (found.how != "logout" or old.record.subject is None)
