@@ -7,121 +7,12 @@ import gc
 
 import pytest
 
-from limpet._waiting import Progress, outlived, run_detachable
-
-
-class Exchange:
-    """Sends, and waits for an answer in two parts; or is still on its way to where it would send."""
-
-    def __init__(self, *, sends: bool = True) -> None:
-        loop = asyncio.get_running_loop()
-        self.progress: Progress[int] = Progress()
-        self.parts = loop.create_future(), loop.create_future()
-        self.ended: list[str] = []
-        self._sends = sends
-
-    async def steps(self) -> int:
-        self.progress.sent = self._sends
-        try:
-            first: int = await self.parts[0]
-            await asyncio.sleep(0)
-            second: int = await self.parts[1]
-        except BaseException as error:
-            self.ended.append(type(error).__name__)
-            raise
-        self.ended.append("answered")
-        return first + second
+from limpet._waiting import outlived
 
 
 async def turns(number: int = 5) -> None:
     for _ in range(number):
         await asyncio.sleep(0)
-
-
-async def test_the_result_is_the_coroutines() -> None:
-    """Nobody is cancelled: a run_detachable is an await, through several waits and a mere pause."""
-    exchange = Exchange()
-    task = asyncio.ensure_future(run_detachable(exchange.steps(), exchange.progress))
-    await turns()
-    exchange.parts[0].set_result(1)
-    await turns()
-    exchange.parts[1].set_result(2)
-    assert await task == 3
-    assert exchange.progress.rest is None
-
-
-@pytest.mark.parametrize("sends", [True, False])
-async def test_errors_arrive_where_they_are_awaited(sends: bool) -> None:
-    """A future that fails raises inside the coroutine, and what leaves that is the caller's."""
-    exchange = Exchange(sends=sends)
-    task = asyncio.ensure_future(run_detachable(exchange.steps(), exchange.progress))
-    await turns()
-    exchange.parts[0].set_exception(ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
-        await task
-    assert exchange.ended == ["ZeroDivisionError"]
-
-
-async def test_an_answer_to_come_is_still_waited_for() -> None:
-    """The caller is cancelled at once; the rest is the coroutine where it was, and ends as it would have ended."""
-    exchange = Exchange()
-    task = asyncio.ensure_future(run_detachable(exchange.steps(), exchange.progress))
-    await turns()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert exchange.ended == []
-    assert not exchange.parts[0].cancelled()
-    assert exchange.progress.rest is not None
-    rest = asyncio.create_task(exchange.progress.rest)
-    exchange.parts[0].set_result(1)
-    await turns()
-    exchange.parts[1].set_result(2)
-    assert await rest == 3
-    assert exchange.ended == ["answered"]
-
-
-async def test_the_answer_and_the_cancellation_in_one_turn() -> None:
-    """The answer has come, and before the caller sees it, it is cancelled: it is cancelled, and the rest goes on."""
-    exchange = Exchange()
-    task = asyncio.ensure_future(run_detachable(exchange.steps(), exchange.progress))
-    await turns()
-    exchange.parts[0].set_result(1)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert exchange.progress.rest is not None
-    exchange.parts[1].set_result(2)
-    assert await exchange.progress.rest == 3
-
-
-async def test_the_rest_can_be_cancelled() -> None:
-    """Whoever sees the rest to its end can give up, too, and then the coroutine hears of it."""
-    exchange = Exchange()
-    task = asyncio.ensure_future(run_detachable(exchange.steps(), exchange.progress))
-    await turns()
-    task.cancel()
-    await asyncio.wait([task])
-    assert exchange.progress.rest is not None
-    rest = asyncio.create_task(exchange.progress.rest)
-    await turns()
-    rest.cancel()
-    await asyncio.wait([rest])
-    assert rest.cancelled()
-    assert exchange.ended == ["CancelledError"]
-
-
-async def test_what_was_not_sent_is_given_up() -> None:
-    """Before anything was sent a cancellation is the coroutine's, as in any await, and its future is cancelled."""
-    exchange = Exchange(sends=False)
-    task = asyncio.ensure_future(run_detachable(exchange.steps(), exchange.progress))
-    await turns()
-    task.cancel()
-    await asyncio.wait([task])
-    assert task.cancelled()
-    assert exchange.ended == ["CancelledError"]
-    assert exchange.parts[0].cancelled()
-    assert exchange.progress.rest is None
 
 
 async def test_a_task_goes_on_without_the_one_who_waits() -> None:

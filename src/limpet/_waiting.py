@@ -9,12 +9,12 @@ cancellation of the task closes the window and leaves the future alone. It is a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from contextvars import Context
 from types import coroutine
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Progress", "outlived", "run_detachable"]
+__all__ = ["outlived"]
 
 T = TypeVar("T")
 
@@ -63,69 +63,3 @@ def _retrieve(task: asyncio.Future[Any]) -> None:
     """Look at how a task ended that is no longer waited for, as `asyncio.shield` does."""
     if not task.cancelled():
         task.exception()
-
-
-class Progress(Generic[T]):
-    """How far a call has come that `run_detachable` runs.
-
-    Attributes:
-        sent: Something was sent whose answer is still to come, so the call goes on even if its caller is cancelled. It
-            is then under no time limit that would cancel the task in which it began.
-        rest: What is left of a call whose caller was cancelled: somebody has to await it.
-    """
-
-    __slots__ = ("rest", "sent")
-
-    def __init__(self) -> None:
-        self.sent: bool = False
-        self.rest: Coroutine[Any, Any, T] | None = None
-
-
-@coroutine
-def run_detachable(steps: Coroutine[Any, Any, T], progress: Progress[T]) -> Generator[Any, None, T]:
-    """Return the result of a coroutine that runs in the task of its caller, and can outlive it."""
-    on: Any = steps  # what is sent and thrown into it is None or an error
-    step, argument = on.send, None
-    while True:
-        try:
-            future = step(argument)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        window = _Window(future) if progress.sent and isinstance(future, asyncio.Future) else None
-        try:
-            yield future if window is None else window
-        except GeneratorExit:
-            steps.close()
-            raise
-        except BaseException as error:
-            if window is not None and isinstance(error, asyncio.CancelledError) and not window.future.cancelled():
-                progress.rest = _rest(steps, window.future)
-                raise
-            step, argument = on.throw, error
-        else:
-            step, argument = on.send, None
-
-
-async def _rest(steps: Coroutine[Any, Any, T], future: asyncio.Future[Any]) -> T:
-    return await _go_on(steps, future)
-
-
-@coroutine
-def _go_on(steps: Coroutine[Any, Any, T], future: Any) -> Generator[Any, None, T]:
-    """Run a coroutine from where it waits for that future."""
-    on: Any = steps
-    while True:
-        step, argument = on.send, None
-        try:
-            yield future
-        except GeneratorExit:
-            steps.close()
-            raise
-        except BaseException as error:  # noqa: BLE001  # it is the coroutine's
-            step, argument = on.throw, error
-        try:
-            future = step(argument)
-        except StopIteration as end:
-            result: T = end.value
-            return result

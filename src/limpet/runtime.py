@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
@@ -43,7 +43,8 @@ class AsyncioRuntime:
         """
         task = asyncio.current_task()
         assert task is not None
-        loop, deadlines = asyncio.get_running_loop(), self._here().deadlines
+        loop = task.get_loop()
+        deadlines = self._of(loop).deadlines
         deadline = deadlines.begin(loop, task, loop.time() + seconds)
         try:
             answer = await call
@@ -65,10 +66,11 @@ class AsyncioRuntime:
         """Hold the only turn for this key on this event loop; commits of one session queue instead of colliding."""
         return _Turn(self._here().turns, key, self._patience)
 
-    async def finish(self, call: Awaitable[T]) -> T:
+    async def finish(self, call: Coroutine[Any, Any, T]) -> T:
         """Await the call; if the caller is cancelled, the call goes on to its end."""
-        tasks = self._here().tasks
-        task = asyncio.ensure_future(call)
+        loop = asyncio.get_running_loop()
+        tasks = self._of(loop).tasks
+        task = loop.create_task(call)
         tasks.add(task)
         try:
             return await outlived(task)
@@ -112,7 +114,9 @@ class AsyncioRuntime:
             await asyncio.wait(list(tasks), timeout=seconds)
 
     def _here(self) -> _Loop:
-        loop = asyncio.get_running_loop()
+        return self._of(asyncio.get_running_loop())
+
+    def _of(self, loop: asyncio.AbstractEventLoop) -> _Loop:
         last, here = self._last
         if last is None or last() is not loop:
             found = self._loops.get(loop)

@@ -67,8 +67,6 @@ class Straight(Generic[Q, A]):
             raise answer
         return answer
 
-    ask_directly = ask
-
     async def ask_all(self, kind: str, questions: Sequence[Q]) -> list[A]:
         """Return the answers to several questions, which go out together."""
         answers: list[Any] = list(await self._send(kind, questions)) if questions else []

@@ -8,21 +8,15 @@ update in Redis: 43, against 330 for a ``GET`` and a script through the plain cl
 A batch is sent in a task of its own and answers through one future per question. A caller that is cancelled takes away
 its own future and nothing else: it never leaves a reply unread on a connection, and never receives somebody else's.
 A question that was not sent yet when its caller went away is never sent.
-
-As long as questions come one at a time there is nothing to gather, and a task of its own is a quarter of what a call
-costs. Then a question can go straight out in the task of its caller (`Batching.ask_directly`). The same holds for it:
-if its caller is cancelled after it was sent, the rest goes on in a task of its own until the answer is read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from limpet._deadlines import Deadlines
-from limpet._waiting import Progress, outlived, run_detachable
 from limpet.errors import StoreUnavailable
 
 __all__ = ["Batching"]
@@ -47,8 +41,6 @@ class Batching(Generic[Q, A]):
         timeout: Seconds from a question to its answer, waiting for a batch included.
         at_once: Batches under way at once at most, and so connections in use.
         most: Questions in one batch at most.
-        send_one: Answers one question in the task of its caller, which may be cancelled on the way: what was sent by
-            then goes on in a task of its own. None: every batch has a task of its own.
     """
 
     def __init__(
@@ -59,16 +51,11 @@ class Batching(Generic[Q, A]):
         timeout: float,
         at_once: int,
         most: int = 128,
-        send_one: Callable[[str, Q, Progress[A]], Coroutine[Any, Any, A]] | None = None,
     ) -> None:
         self._send = send
         self._where = where
         self._timeout = timeout
-        self._at_once = self._free = at_once
-        self._send_one = send_one
-        self._last = 0  # questions in the batch that left last
-        self._direct = 0
-        self._none_direct: asyncio.Future[None] | None = None
+        self._free = at_once
         self._most = most
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, list[_Asked[Q, A]]] = {}
@@ -92,16 +79,6 @@ class Batching(Generic[Q, A]):
             self._start()
         return answer
 
-    def ask_directly(self, kind: str, question: Q) -> Awaitable[A]:
-        """Return what `ask` does, to be awaited at once.
-
-        As long as questions come one at a time, nothing gathers them: they go straight out, in the caller's task.
-        """
-        if self._send_one is None or self._last != 1 or self._free != self._at_once:
-            return self.ask(kind, question)
-        progress: Progress[A] = Progress()
-        return self._ask_directly(self._send_one(kind, question, progress), progress)
-
     async def ask_all(self, kind: str, questions: Sequence[Q]) -> list[A]:
         """Return the answers to several questions, which are asked at once."""
         return await asyncio.gather(*(self.ask(kind, question) for question in questions))
@@ -114,52 +91,6 @@ class Batching(Generic[Q, A]):
         """Wait until everything that was asked is answered; the timeouts bound it."""
         while under_way := [task for task in self._tasks if not task.done()]:
             await asyncio.wait(under_way)
-        while self._direct:
-            self._none_direct = self._none_direct or self._loop.create_future()
-            await outlived(self._none_direct)
-
-    async def _ask_directly(self, steps: Coroutine[Any, Any, A], progress: Progress[A]) -> A:
-        loop, task = self._loop, asyncio.current_task()
-        assert task is not None
-        deadline = self._deadlines.begin(loop, task, loop.time() + self._timeout)
-        self._free -= 1
-        self._direct += 1
-        try:
-            return await run_detachable(steps, progress)
-        except asyncio.CancelledError:
-            if self._deadlines.end(deadline):
-                raise self._too_late() from None
-            raise
-        finally:
-            self._deadlines.end(deadline)
-            self._direct -= 1
-            if progress.rest is not None:
-                self._tasks.add(loop.create_task(self._finish(progress.rest, deadline.at)))
-            else:
-                self._free += 1
-                if self._waiting and not self._starting:
-                    self._start()
-            if self._none_direct is not None and not self._direct:
-                self._none_direct.set_result(None)
-                self._none_direct = None
-
-    async def _finish(self, rest: Coroutine[Any, Any, A], at: float) -> None:
-        """Let a call whose caller was cancelled go on until it is answered or its deadline passes."""
-        task = asyncio.current_task()
-        assert task is not None
-        deadline = self._deadlines.begin(self._loop, task, at)
-        try:
-            with contextlib.suppress(Exception):
-                await rest
-        except asyncio.CancelledError:
-            if not self._deadlines.end(deadline):
-                raise
-        finally:
-            self._deadlines.end(deadline)
-            self._tasks.discard(task)
-            self._free += 1
-            if self._waiting and not self._starting:
-                self._start()
 
     def _start(self) -> None:
         # The task takes its batch when it first runs, at the end of this turn: by then everybody has asked.
@@ -190,7 +121,6 @@ class Batching(Generic[Q, A]):
                 del queue[self._most :]
             batch = [asked for asked in queue if not asked[1].done()]  # cancelled while it waited: never sent
             if batch:
-                self._last = len(batch)
                 return kind, batch
         return None
 

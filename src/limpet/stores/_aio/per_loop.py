@@ -34,14 +34,19 @@ class PerLoop(Generic[T]):
         self._pid = os.getpid()
         self._inherited: list[object] = []
 
-    def here(self) -> T:
-        """Return the running loop's thing."""
+    def here(self, loop: asyncio.AbstractEventLoop | None = None) -> T:
+        """Return the running loop's thing.
+
+        Args:
+            loop: That loop, where the caller knows it.
+        """
         if self._pid != os.getpid():
             # Kept and never touched: closing it would take the parent's sockets out of the selector that both share.
             self._inherited.append(self._kept)
             self._kept = {}
             self._pid = os.getpid()
-        loop = asyncio.get_running_loop()
+        if loop is None:
+            loop = asyncio.get_running_loop()
         kept = self._kept.get(loop)
         if kept is None:
             for other in [other for other in self._kept if other.is_closed()]:

@@ -1,9 +1,9 @@
 """The same service through redis-py's blocking client, for threads and greenlets.
 
-As with the connections that stay at hand (`limpet.stores.redis.idle`), redis-py opens, authenticates, finds the primary
-and notices what is wrong; what a call of the client does around that is left out. Each call has a connection of its own
-as long as it lasts, and one that idles stays here, unless its client was given, which others may use too. How many
-there are is bounded here, since not every pool of redis-py lets a caller wait.
+redis-py opens, authenticates and finds the primary. Each call has a connection of its own as long as it lasts, speaks
+on it directly (`limpet.stores.redis.direct`), and one that idles stays here. Where the client was given, is of a
+cluster, or hiredis is not installed, redis-py's pool and its parser are used. How many connections there are is bounded
+here, since not every pool of redis-py lets a caller wait.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from redis.sentinel import Sentinel
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis.address import Address
 from limpet.stores.redis.connection import confirmed, patience
-from limpet.stores.redis.idle import packer
+from limpet.stores.redis.direct import DirectConnection
 from limpet.stores.redis.redirection import PAUSE, REDIRECTED, TURNS, key_of
+from limpet.stores.redis.shared import packer
 
 __all__ = ["BlockingClient", "BlockingConnection", "connect_blocking"]
 
@@ -62,10 +63,11 @@ class BlockingConnection:
         self._places: queue.SimpleQueue[None] = queue.SimpleQueue()  # in C, unlike the semaphores of the library
         for _ in range(connections):
             self._places.put(None)
-        self._idle: list[tuple[Any, float]] | None = [] if owned and not self.cluster else None  # None: in the pool
         self._owned = owned
         self._sentinels = sentinels
         self._pack = packer()
+        direct = owned and not self.cluster and self._pack is not None
+        self._idle: list[DirectConnection] | None = [] if direct else None  # None: they are in the pool
 
     async def send(self, commands: Sequence[tuple[Any, ...]], wait: int = 0) -> list[Any]:
         """Send commands together and return their replies; a refused one is an exception in its place.
@@ -138,7 +140,9 @@ class BlockingConnection:
     def _exchange(self, client: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands over one connection and read their replies."""
         pool, pack, idle = client.connection_pool, self._pack, self._idle
-        connection = self._take(pool)
+        if idle is not None:
+            return self._exchange_directly(pool, idle, commands)
+        connection = pool.get_connection()
         replies: list[Any] = []
         try:
             packed = connection.pack_commands(commands) if pack is None else [b"".join(map(pack, commands))]
@@ -151,32 +155,42 @@ class BlockingConnection:
         except BaseException:  # of a greenlet that is killed, too: the replies that are still to come are not read
             self._discard(connection, pool)
             raise
-        if idle is None:
-            pool.release(connection)
-        else:
-            idle.append((connection, time.monotonic()))
+        pool.release(connection)
         return replies
 
-    def _take(self, pool: Any) -> Any:
+    def _exchange_directly(
+        self, pool: Any, idle: list[DirectConnection], commands: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
+        direct = self._take(pool, idle)
+        try:
+            replies = direct.exchange(commands)
+        except BaseException:
+            self._discard(direct.connection, pool)
+            raise
+        direct.since = time.monotonic()
+        idle.append(direct)
+        return replies
+
+    def _take(self, pool: Any, idle: list[DirectConnection]) -> DirectConnection:
         """Return a connection on which nothing is under way."""
-        idle = self._idle
         while idle:
             try:
-                connection, since = idle.pop()
+                direct = idle.pop()
             except IndexError:  # another thread was faster
                 break
+            if time.monotonic() - direct.since < _FRESH:
+                return direct
             try:
-                # Its end, or a reply that is no longer waited for.
-                fit = time.monotonic() - since < _FRESH or not connection.can_read()
+                fit = not direct.connection.can_read()  # its end, or a reply that is no longer waited for
             except (RedisError, OSError):
                 fit = False
             except BaseException:
-                self._discard(connection, pool)
+                self._discard(direct.connection, pool)
                 raise
             if fit:
-                return connection
-            self._discard(connection, pool)
-        return pool.get_connection()
+                return direct
+            self._discard(direct.connection, pool)
+        return DirectConnection(pool.get_connection())
 
     def _discard(self, connection: Any, pool: Any) -> None:
         """Close a connection that failed, and let the pool have those that idle: it knows where the primary is now."""
@@ -191,7 +205,7 @@ class BlockingConnection:
         idle, client = self._idle, self.client
         while idle and isinstance(client, Redis):
             try:
-                client.connection_pool.release(idle.pop()[0])
+                client.connection_pool.release(idle.pop().connection)
             except IndexError:  # another thread was faster
                 break
 

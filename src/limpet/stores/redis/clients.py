@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import redis
 import redis.asyncio
@@ -21,9 +20,14 @@ from limpet.stores._connections import Sizes
 from limpet.stores.redis.address import Address
 from limpet.stores.redis.blocking import BlockingClient, BlockingConnection, connect_blocking
 from limpet.stores.redis.connection import AnyClient, Connection, connect
-from limpet.stores.redis.pipeline import Command, Pipeline
+from limpet.stores.redis.layout import Command
+from limpet.stores.redis.pipeline import Pipeline
+from limpet.stores.redis.shared import SharedConnection
 
 __all__ = ["Clients", "Opened"]
+
+
+_CLUSTERS: Final = (redis.RedisCluster, redis.asyncio.RedisCluster)
 
 
 class Opened(NamedTuple):
@@ -31,17 +35,22 @@ class Opened(NamedTuple):
 
     Attributes:
         connection: The service.
-        batching: What questions go to it through.
+        asking: What commands go to it through.
+        confirming: What those go through that replicas have to confirm.
         within: Bounds a call of the connection itself.
     """
 
     connection: Connection | BlockingConnection
-    batching: Batching[Command, Any] | Straight[Command, Any]
+    asking: SharedConnection | Batching[Command, Any] | Straight[Command, Any]
+    confirming: Batching[Command, Any] | Straight[Command, Any]
     within: Callable[[float], AbstractAsyncContextManager[object]]
 
 
 class Clients:
     """Makes a client where it is first used.
+
+    Attributes:
+        cluster: The service is a cluster.
 
     Args:
         address: Where the service is; None: there is a client.
@@ -66,6 +75,7 @@ class Clients:
     ) -> None:
         if client is not None:
             _refuse_unfit(client)
+        self.cluster: bool = isinstance(client, _CLUSTERS) or (address is not None and address.way == "cluster")
         self._address = address
         self._client = client
         self._where = where
@@ -79,7 +89,8 @@ class Clients:
 
     def here(self) -> Opened:
         """Return what is open on the running event loop, or in this process where a call blocks."""
-        return self._of_processes.here() if running_loop() is None else self._of_loops.here()
+        loop = running_loop()
+        return self._of_processes.here() if loop is None else self._of_loops.here(loop)
 
     async def close(self) -> None:
         """Finish what is under way here and close it."""
@@ -109,17 +120,13 @@ class Clients:
                     "loop: give a URL, or a client of redis.asyncio"
                 )
             self._owner = loop
-            connection = Connection(self._client, timeout=self._timeout)
+            connection = Connection(self._client, where=self._where, timeout=self._timeout)
         # Bound to this connection: what is still waiting when the store is closed goes over it and opens no other.
         pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        batching = Batching(
-            pipeline.send,
-            where=self._where,
-            timeout=self._timeout,
-            at_once=self._connections.loop,
-            send_one=None if connection.direct is None else partial(pipeline.send_one, connection.direct),
+        batching: Batching[Command, Any] = Batching(
+            pipeline.send, where=self._where, timeout=self._timeout, at_once=self._connections.loop
         )
-        return Opened(connection, batching, asyncio.timeout)
+        return Opened(connection, connection.shared or batching, batching, asyncio.timeout)
 
     def _make_blocking(self) -> Opened:
         if self._address is not None:
@@ -137,11 +144,13 @@ class Clients:
                 "loop: give a URL, or a client of redis itself"
             )
         pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        return Opened(connection, Straight(pipeline.send), lambda _: contextlib.nullcontext())
+        straight = Straight(pipeline.send)
+        return Opened(connection, straight, straight, lambda _: contextlib.nullcontext())
 
 
 async def _close(opened: Opened) -> None:
-    await opened.batching.drain()
+    await opened.asking.drain()
+    await opened.confirming.drain()
     assert isinstance(opened.connection, Connection)
     await opened.connection.close()
 
@@ -155,8 +164,7 @@ def _refuse_unfit(client: AnyClient | BlockingClient) -> None:
     settings = client.get_connection_kwargs()
     if settings.get("decode_responses"):
         raise ConfigurationError("RedisStore keeps bytes: give a client without decode_responses=True")
-    clusters = (redis.RedisCluster, redis.asyncio.RedisCluster)
-    if isinstance(client, clusters) and (client.read_from_replicas or client.load_balancing_strategy):
+    if isinstance(client, _CLUSTERS) and (client.read_from_replicas or client.load_balancing_strategy):
         raise ConfigurationError(
             "RedisStore never reads from replicas, which may still show a session that was ended: "
             "give a client without read_from_replicas and load_balancing_strategy"

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from limpet.contract import NEVER, Record
 
@@ -44,6 +44,7 @@ __all__ = [
     "REPLACE",
     "TOUCH",
     "UPDATE",
+    "Command",
     "Script",
     "digest",
     "life",
@@ -102,6 +103,17 @@ class Script(NamedTuple):
 
     source: str
     sha: str
+
+
+class Command(NamedTuple):
+    """One command: its words, and the script that they name."""
+
+    words: tuple[Any, ...]
+    script: Script | None = None
+
+    def in_full(self) -> tuple[Any, ...]:
+        """Return the words with the script's text instead of its name, for a server that does not know it yet."""
+        return self.words if self.script is None else ("EVAL", self.script.source, *self.words[2:])
 
 
 # What moves a deadline, deletes, notes an end, or takes the place of a record that ends takes hardly any memory, or

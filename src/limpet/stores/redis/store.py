@@ -34,8 +34,10 @@ from limpet.stores.redis.address import CLIENT_OPTIONS, parse
 from limpet.stores.redis.blocking import BlockingClient
 from limpet.stores.redis.checks import complaints
 from limpet.stores.redis.clients import Clients
-from limpet.stores.redis.connection import FAILURES, AnyClient, unavailable
-from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER, Command
+from limpet.stores.redis.connection import AnyClient
+from limpet.stores.redis.failures import FAILURES, unavailable
+from limpet.stores.redis.layout import Command
+from limpet.stores.redis.pipeline import CONFIRMED, TOGETHER
 
 __all__ = ["RedisStore"]
 
@@ -47,6 +49,7 @@ _OPTIONS: Final = {
     "wait_replicas": integer,
 }
 _KEY: Final = 64
+_command: Final[Any] = tuple.__new__  # without the constructor in Python of a named tuple
 
 
 class RedisStore:
@@ -102,6 +105,7 @@ class RedisStore:
             connections=self._connections,
             wait=wait_replicas,
         )
+        self._cluster = self._clients.cluster
 
     @classmethod
     def from_url(cls, url: str) -> RedisStore:
@@ -133,11 +137,10 @@ class RedisStore:
         return await self._create(layout.CREATE_URGENTLY, key, record, now)
 
     async def _create(self, script: layout.Script, key: str, record: Record, now: int) -> Outcome:
-        opened = self._clients.here()
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         if record.subject is not None:
-            if opened.connection.cluster:
+            if self._cluster:
                 await self._enlist(record.subject, key, life)
             else:
                 keys.append(self._index(record.subject))
@@ -154,18 +157,18 @@ class RedisStore:
         return await self._change(layout.REPLACE, key, record, expected, now)
 
     async def _change(self, script: layout.Script, key: str, record: Record, expected: int, now: int) -> Outcome:
-        opened, ends = self._clients.here(), script is layout.REPLACE  # what ends a session is confirmed by replicas
+        ends = script is layout.REPLACE  # what ends a session is confirmed by replicas
         life = layout.life(record.expires, now)
         keys = [self._prefix + key]
         words = (layout.pack_record(record), life, key, _version(expected))
-        if not opened.connection.cluster:
+        if not self._cluster:
             if record.subject is not None:
                 keys.append(self._index(record.subject))
             return _outcome(await self._run(script, keys, *words, self._index_base, "", confirmed=ends))
         if record.subject is None:
             return _outcome(await self._run(script, keys, *words, "", "", confirmed=ends))
         entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
-        reply, _ = await opened.batching.alongside(
+        reply, _ = await self._clients.here().confirming.alongside(
             self._run(script, keys, *words, "", "enlist first", confirmed=ends),
             self._enlist(record.subject, key, life, entry),
         )
@@ -179,7 +182,7 @@ class RedisStore:
         """Move the deadlines forward; one round trip (in a cluster two, for a record with a subject)."""
         times = accessed.to_bytes(8, "big", signed=True) + expires.to_bytes(8, "big", signed=True)
         life = layout.life(expires, now)
-        base = "" if self._clients.here().connection.cluster else self._index_base
+        base = "" if self._cluster else self._index_base
         reply = await self._run(layout.TOUCH, [self._prefix + key], times, life, key, base)
         if isinstance(reply, list):
             await self._enlist(reply[0].decode("utf-8", "surrogatepass"), key, reply[1], layout.ENLIST_AGAIN)
@@ -187,7 +190,7 @@ class RedisStore:
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete the record, or only that version of it; one round trip."""
-        base = "" if self._clients.here().connection.cluster else self._index_base
+        base = "" if self._cluster else self._index_base
         expected = b"" if version is None else _version(version)
         reply = await self._run(layout.DELETE, [self._prefix + key], expected, key, base, self._confirm, confirmed=True)
         if isinstance(reply, list):
@@ -199,8 +202,10 @@ class RedisStore:
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
-        asked = [Command(("GET", self._prefix + key)) for key in keys]
-        return [_found(reply) for reply in await self._clients.here().batching.ask_all(TOGETHER, asked)]
+        prefix = self._prefix
+        asked = [_command(Command, (("GET", prefix + key), None)) for key in keys]
+        replies = await self._clients.here().asking.ask_all(TOGETHER, asked)
+        return [None if reply is None else _found(reply) for reply in replies]
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the records of one subject: one round trip for the index, one for the records."""
@@ -223,7 +228,7 @@ class RedisStore:
         index = self._index(subject)
         keys = [member.decode() for member in members]
         found = await self.load_many(keys)
-        if not self._clients.here().connection.cluster:
+        if not self._cluster:
             # Record and entry come and go together here, so an entry without a record is one that expired. (In a
             # cluster it can also be a login that is under way.)
             gone = [key for key, record in zip(keys, found, strict=True) if record is None]
@@ -305,13 +310,13 @@ class RedisStore:
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
     ) -> Awaitable[Any]:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        batching, command = self._clients.here().batching, Command(words, script)
-        return (
-            batching.ask(CONFIRMED, command) if confirmed and self._wait else batching.ask_directly(TOGETHER, command)
-        )
+        opened, command = self._clients.here(), _command(Command, (words, script))
+        if confirmed and self._wait:
+            return opened.confirming.ask(CONFIRMED, command)
+        return opened.asking.ask(TOGETHER, command)
 
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        return self._clients.here().batching.ask_directly(TOGETHER, Command(words))
+        return self._clients.here().asking.ask(TOGETHER, _command(Command, (words, None)))
 
     async def _enlist(self, subject: str, key: str, life: int | str, script: layout.Script = layout.ENLIST) -> None:
         await self._run(script, [self._index(subject)], key, life)
