@@ -6,9 +6,9 @@ version token shows. Else it returns what stands in its way: the record that is 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from limpet import events
 from limpet._core import plan
@@ -110,9 +110,14 @@ class Storage:
     def _warn(self, kind: str, message: str, key: str, *words: object) -> None:
         self.emitter.log.warning(kind, message, tokens.tag(key), *words)
 
-    async def write(
-        self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int | None = None
-    ) -> InTheWay:
+    def write(
+        self,
+        name: str,
+        attempt: Callable[[], Awaitable[Outcome]],
+        key: str,
+        version: int | None = None,
+        insist: bool = False,
+    ) -> Coroutine[Any, Any, InTheWay]:
         """Await one conditional write, tried once more when the connection failed and the time limit is not used up.
 
         The second attempt carries the same version token. If the first had landed and only its reply was lost, the
@@ -120,23 +125,24 @@ class Storage:
 
         Args:
             version: The token, where the call writes one.
+            insist: The record of somebody else, met after a reply was lost, is no error.
 
         Raises:
             StoreUnavailable: Both attempts failed, or another request has written since, so that it cannot be told
                 whether the first one had landed.
         """
-        if self.immediate:
-            return _met(await self.call(name, attempt(), key), version)
-        return await self.call(name, self._twice(attempt, version), key)
+        return self.call(name, self._twice(attempt, version, insist), key)
 
-    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None) -> InTheWay:
+    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None, insist: bool) -> InTheWay:
         failure: StoreUnavailable | None = None
         try:
             return _met(await attempt(), version)
         except StoreUnavailable as error:
+            if self.immediate:
+                raise
             failure = error
         met = _met(await attempt(), version)
-        if version is not None and isinstance(met, Record):
+        if version is not None and isinstance(met, Record) and not insist:
             lost = StoreUnavailable(
                 "the reply to a write was lost and another request has written since: whether it was saved "
                 "cannot be told"
@@ -144,9 +150,9 @@ class Storage:
             raise caused(lost, failure) from failure
         return met
 
-    async def load(self, key: str) -> Record | None:
+    def load(self, key: str) -> Coroutine[Any, Any, Record | None]:
         """Return the record of a key."""
-        return await self.call("load", self._kept().load(key), key)
+        return self.call("load", self._kept().load(key), key)
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of several keys: in one round trip, where the store can."""
@@ -154,7 +160,7 @@ class Storage:
             return await self.call("load", self._many.load_many(keys))
         return [await self.load(key) for key in keys]
 
-    async def create(self, key: str, record: Record, *, insist: bool = False) -> InTheWay:
+    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
         """Write a record where there is none.
 
         Args:
@@ -165,20 +171,20 @@ class Storage:
         if insist and self._urgent is not None:
             create = self._urgent.create_urgently
         step = partial(create, key, record, now=self.clock())
-        return await (self._try if insist else self.write)("create", step, key, record.version)
+        return self.write("create", step, key, record.version, insist)
 
-    async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
+    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
         """Replace the record of a version.
 
         Args:
             insist: As for `create`.
         """
         if insist and self._urgent is not None:
-            return await self.replace(key, record, expected)
+            return self.replace(key, record, expected)
         step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return await (self._try if insist else self.write)("update", step, key, record.version)
+        return self.write("update", step, key, record.version, insist)
 
-    async def replace(self, key: str, record: Record, expected: int) -> InTheWay:
+    def replace(self, key: str, record: Record, expected: int) -> Coroutine[Any, Any, InTheWay]:
         """Replace the record of a version, and shorten its life where the store can.
 
         Unlike `update`, an attempt that another request was quicker than is no error, since its loss can be told: a
@@ -188,24 +194,11 @@ class Storage:
             step = partial(self._replaces.replace, key, record, expected, now=self.clock())
         else:
             step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return await self._try("replace", step, key, record.version)
+        return self.write("replace", step, key, record.version, insist=True)
 
-    async def _try(self, name: str, attempt: Callable[[], Awaitable[Outcome]], key: str, version: int) -> InTheWay:
-        """Do as `write` does; the record of somebody else, met after a reply was lost, is no error."""
-        if self.immediate:
-            return _met(await self.call(name, attempt(), key), version)
-        return await self.call(name, self._insist(attempt, version), key)
-
-    async def _insist(self, attempt: Callable[[], Awaitable[Outcome]], version: int) -> InTheWay:
-        try:
-            return _met(await attempt(), version)
-        except StoreUnavailable:
-            pass
-        return _met(await attempt(), version)
-
-    async def delete(self, key: str, version: int | None = None) -> InTheWay:
+    def delete(self, key: str, version: int | None = None) -> Coroutine[Any, Any, InTheWay]:
         """Delete a record, or only that version of it; False: there was none, which is as good."""
-        return await self.write("delete", partial(self._kept().delete, key, version), key)
+        return self.write("delete", partial(self._kept().delete, key, version), key)
 
     async def touch(self, key: str, accessed: int, expires: int) -> bool:
         """Move the times forward; False: there is no record.
