@@ -16,7 +16,7 @@ from redis.asyncio import ConnectionPool
 from limpet.contract import DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
-from limpet.stores.redis.layout import UPDATE, Command
+from limpet.stores.redis.layout import UPDATE
 from limpet.stores.redis.shared import SharedConnection, packer
 from tests.faults.records import NOW, a_key, a_record
 from tests.servers.proxies import TcpProxy, tcp_proxy
@@ -53,7 +53,7 @@ async def shared_of(proxy: TcpProxy) -> AsyncIterator[Make]:
 
 
 def ask(shared: SharedConnection, *words: str | bytes | int) -> asyncio.Future[object]:
-    return shared.ask("together", Command(words))
+    return shared.ask(words)
 
 
 async def test_replies_are_those_who_asked(shared_of: Make, proxy: TcpProxy) -> None:
@@ -67,10 +67,7 @@ async def test_replies_are_those_who_asked(shared_of: Make, proxy: TcpProxy) -> 
             assert await ask(shared, "GET", f"k{number}") == value
             with pytest.raises(StoreUnavailable, match="wrong number of arguments"):
                 await ask(shared, "GET")
-            assert await shared.ask_all("together", [Command(("GET", f"k{number}")), Command(("GET", "no"))]) == [
-                value,
-                None,
-            ]
+            assert await shared.load_all([("GET", f"k{number}"), ("GET", "no")]) == [value, None]
 
     await asyncio.gather(*(one(number) for number in range(40)))
     assert proxy.most == 1
@@ -109,7 +106,7 @@ async def test_who_goes_away_takes_nobody_along(shared_of: Make, proxy: TcpProxy
     await asyncio.gather(ask(shared, "SET", "n", 0), ask(shared, "GET", "k"))
     unsent = [ask(shared, "INCR", "n") for _ in range(4)]
     unsent[1].cancel()
-    assert await asyncio.gather(unsent[0], unsent[2], unsent[3]) == [1, 2, 3]
+    assert [await unsent[at] for at in (0, 2, 3)] == [1, 2, 3]
     proxy.delay = 0.05
     sent = [ask(shared, "INCR", "n") for _ in range(4)]
     await asyncio.sleep(0.01)
@@ -167,7 +164,7 @@ async def test_a_frozen_connection_is_given_up(shared_of: Make, proxy: TcpProxy)
     begun = loop.time()
     first = ask(shared, "GET", "k")
     await asyncio.sleep(0.2)
-    second, write = ask(shared, "GET", "k"), shared.ask("together", Command(("EVALSHA", UPDATE.sha, 0), UPDATE))
+    second, write = ask(shared, "GET", "k"), shared.ask(("EVALSHA", UPDATE.sha, 0), UPDATE)
     proxy.delay = 0  # what has been answered stays where it is, other connections are served
     with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.3 s") as caught:
         await first

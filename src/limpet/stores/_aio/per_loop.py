@@ -19,6 +19,20 @@ __all__ = ["PerLoop"]
 T = TypeVar("T")
 
 
+class _Forks:
+    """How often this process has come out of a fork; to ask for its number each time is a system call."""
+
+    number = 0
+
+    @classmethod
+    def note(cls) -> None:
+        cls.number += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Forks.note)
+
+
 class _Kept(NamedTuple, Generic[T]):
     thing: T
     guard: AsyncGenerator[None, None]
@@ -31,7 +45,7 @@ class PerLoop(Generic[T]):
         self._make = make
         self._close = close
         self._kept: dict[asyncio.AbstractEventLoop, _Kept[T]] = {}
-        self._pid = os.getpid()
+        self._forks = _Forks.number
         self._inherited: list[object] = []
 
     def here(self, loop: asyncio.AbstractEventLoop | None = None) -> T:
@@ -40,11 +54,11 @@ class PerLoop(Generic[T]):
         Args:
             loop: That loop, where the caller knows it.
         """
-        if self._pid != os.getpid():
+        if self._forks != _Forks.number:
             # Kept and never touched: closing it would take the parent's sockets out of the selector that both share.
             self._inherited.append(self._kept)
             self._kept = {}
-            self._pid = os.getpid()
+            self._forks = _Forks.number
         if loop is None:
             loop = asyncio.get_running_loop()
         kept = self._kept.get(loop)
@@ -61,7 +75,7 @@ class PerLoop(Generic[T]):
     async def close(self) -> None:
         """Close the running loop's thing, if it has one; the next use makes another."""
         loop = asyncio.get_running_loop()
-        if self._pid == os.getpid() and (kept := self._kept.pop(loop, None)) is not None:
+        if self._forks == _Forks.number and (kept := self._kept.pop(loop, None)) is not None:
             try:
                 await self._close(kept.thing)
             finally:
@@ -72,6 +86,6 @@ class PerLoop(Generic[T]):
             yield
         finally:
             kept = self._kept.get(loop)
-            if kept is not None and kept.thing is thing and self._pid == os.getpid():
+            if kept is not None and kept.thing is thing and self._forks == _Forks.number:
                 del self._kept[loop]
                 await self._close(thing)

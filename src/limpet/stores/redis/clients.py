@@ -35,14 +35,14 @@ class Opened(NamedTuple):
 
     Attributes:
         connection: The service.
-        asking: What commands go to it through.
-        confirming: What those go through that replicas have to confirm.
+        shared: What commands go through on an event loop; None: there is none, or the client is asked.
+        batching: What they go through otherwise, and those that replicas have to confirm.
         within: Bounds a call of the connection itself.
     """
 
     connection: Connection | BlockingConnection
-    asking: SharedConnection | Batching[Command, Any] | Straight[Command, Any]
-    confirming: Batching[Command, Any] | Straight[Command, Any]
+    shared: SharedConnection | None
+    batching: Batching[Command, Any] | Straight[Command, Any]
     within: Callable[[float], AbstractAsyncContextManager[object]]
 
 
@@ -126,7 +126,7 @@ class Clients:
         batching: Batching[Command, Any] = Batching(
             pipeline.send, where=self._where, timeout=self._timeout, at_once=self._connections.loop
         )
-        return Opened(connection, connection.shared or batching, batching, asyncio.timeout)
+        return Opened(connection, connection.shared, batching, asyncio.timeout)
 
     def _make_blocking(self) -> Opened:
         if self._address is not None:
@@ -144,13 +144,13 @@ class Clients:
                 "loop: give a URL, or a client of redis itself"
             )
         pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        straight = Straight(pipeline.send)
-        return Opened(connection, straight, straight, lambda _: contextlib.nullcontext())
+        return Opened(connection, None, Straight(pipeline.send), lambda _: contextlib.nullcontext())
 
 
 async def _close(opened: Opened) -> None:
-    await opened.asking.drain()
-    await opened.confirming.drain()
+    await opened.batching.drain()
+    if opened.shared is not None:
+        await opened.shared.drain()
     assert isinstance(opened.connection, Connection)
     await opened.connection.close()
 

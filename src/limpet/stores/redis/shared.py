@@ -25,7 +25,7 @@ from redis.exceptions import InvalidResponse, NoScriptError
 
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis.failures import FAILURES, LOST, USUAL, judged, not_executed
-from limpet.stores.redis.layout import Command
+from limpet.stores.redis.layout import Command, Script
 
 __all__ = ["SharedConnection", "packer"]
 
@@ -33,6 +33,7 @@ _MOST: Final = 512
 """Calls under way on one connection at most; what is asked beyond that waits for replies."""
 
 
+_NONE: Final[list[Any]] = []
 _TICK: Final = 0.01  # seconds that may pass from asking to sending
 
 
@@ -42,7 +43,8 @@ class _Asked:
     Attributes:
         answer: Is settled with the reply, or with a list of replies to several commands.
         packed: The commands, as they are sent.
-        command: The one command; None: there are several.
+        words: Those of the one command; None: there are several.
+        script: The script that they name.
         at: Until when somebody waits, by the loop's clock.
         wanted: How many replies there are.
         raw: Replies are returned as they are, errors included, and nothing is sent again.
@@ -50,16 +52,25 @@ class _Asked:
         replies: Those of several that have come so far.
     """
 
-    wanted = 1
-    raw = False
-    again = False
-    replies: list[Any]
-
-    def __init__(self, answer: asyncio.Future[Any], packed: bytes, command: Command | None, at: float) -> None:
+    def __init__(
+        self,
+        answer: asyncio.Future[Any],
+        packed: bytes,
+        words: tuple[Any, ...] | None,
+        script: Script | None,
+        at: float,
+        wanted: int = 1,
+        raw: bool = False,
+    ) -> None:
         self.answer = answer
         self.packed = packed
-        self.command = command
+        self.words = words
+        self.script = script
         self.at = at
+        self.wanted = wanted
+        self.raw = raw
+        self.again = False
+        self.replies: list[Any] = [] if words is None else _NONE
 
     def is_wanted(self) -> bool:
         """Tell whether it is to be sent: a call that was sent once is seen to its end, whoever went away."""
@@ -67,7 +78,7 @@ class _Asked:
 
     def may_be_repeated(self) -> bool:
         """Tell whether it may as well happen twice."""
-        return not self.raw and (self.command is None or self.command.script is None)
+        return not self.raw and self.script is None
 
 
 class SharedConnection:
@@ -99,19 +110,23 @@ class SharedConnection:
 
     # -- asking
 
-    def ask(self, kind: str, command: Command) -> asyncio.Future[Any]:
+    def ask(self, words: tuple[Any, ...], script: Script | None = None) -> asyncio.Future[Any]:
         """Return the future reply to one command.
 
         It is an exception when the command failed: `StoreUnavailable` when there was no reply in time.
+
+        Args:
+            words: The command.
+            script: The one that it names; None: it may as well be carried out twice.
         """
         loop = self.loop
-        answer = loop.create_future()
-        self._put(_Asked(answer, self._pack(command.words), command, loop.time() + self._timeout))
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._put(_Asked(answer, self._pack(words), words, script, loop.time() + self._timeout))
         return answer
 
-    def ask_all(self, kind: str, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+    def load_all(self, commands: Sequence[tuple[Any, ...]]) -> asyncio.Future[list[Any]]:
         """Return the future replies to several loads."""
-        return self._several([command[0] for command in commands], raw=False)
+        return self._several(commands, raw=False)
 
     def exchange(self, commands: Sequence[tuple[Any, ...]]) -> asyncio.Future[list[Any]]:
         """Return the future replies to commands that go over one connection; an exception for each refused one.
@@ -125,10 +140,10 @@ class SharedConnection:
         if not commands:
             answer.set_result([])
             return answer
-        packed = b"".join(map(self._pack, commands))
-        asked = _Asked(answer, packed, None, self.loop.time() + self._timeout)
-        asked.wanted, asked.raw, asked.replies = len(commands), raw, []
-        self._put(asked)
+        packed, pack = b"", self._pack
+        for words in commands:
+            packed += pack(words)
+        self._put(_Asked(answer, packed, None, None, self.loop.time() + self._timeout, len(commands), raw))
         return answer
 
     def _put(self, asked: _Asked) -> None:
@@ -238,7 +253,7 @@ class SharedConnection:
 
     def settle(self, asked: _Asked, reply: Any) -> None:
         """Answer a call with what is no usual reply: send it again where that is no retry of a write, or judge it."""
-        replies = [reply] if asked.command is not None else reply
+        replies = [reply] if asked.words is not None else reply
         if asked.raw:
             if not asked.answer.done():
                 asked.answer.set_result(reply)
@@ -250,10 +265,10 @@ class SharedConnection:
             refused = all(map(not_executed, replies))
             if not asked.again and (refused or asked.may_be_repeated()):
                 asked.again = True
-                if asked.command is None:
+                if asked.words is None:
                     asked.replies = []
                 else:
-                    asked.packed = self._pack(asked.command.in_full())
+                    asked.packed = self._pack(Command(asked.words, asked.script).in_full())
                 self._put(asked)
                 return
         found = [judged(each, self._where) for each in replies]
@@ -263,7 +278,7 @@ class SharedConnection:
         if failure is not None:
             asked.answer.set_exception(failure)
         else:
-            asked.answer.set_result(found[0] if asked.command is not None else found)
+            asked.answer.set_result(found[0] if asked.words is not None else found)
 
     def lose(self, asked: _Asked, error: Exception) -> None:
         """Send a load again whose connection was lost; fail what may have happened, or may not."""
@@ -271,7 +286,7 @@ class SharedConnection:
             if asked.answer.done():
                 return
             asked.again = True
-            if asked.command is None:
+            if asked.words is None:
                 asked.replies = []
             self._put(asked)
         else:
@@ -308,8 +323,8 @@ class SharedConnection:
         return StoreUnavailable(f"{self._where} did not answer within {self._timeout:g} s", waited=True)
 
 
-class _Line(asyncio.Protocol):
-    """The connection while it is shared: the protocol of its transport.
+class _Line:
+    """The connection while it is shared: the protocol of its transport, as `asyncio.Protocol` describes it.
 
     Attributes:
         connection: redis-py's.
@@ -377,7 +392,7 @@ class _Line(asyncio.Protocol):
             while reply is not False:
                 first = asked[0]
                 usual = type(reply) in USUAL
-                if first.command is None:
+                if first.words is None:
                     replies = first.replies
                     replies.append(reply)
                     if len(replies) < first.wanted:
@@ -411,6 +426,10 @@ class _Line(asyncio.Protocol):
             error = RedisConnectionError(f"Connection lost: {exc}" if exc else "Connection closed by server.")
             error.__cause__ = exc
             self._end(error)
+
+    def eof_received(self) -> bool:
+        """The server has hung up, and nothing keeps the connection open."""
+        return False
 
     def pause_writing(self) -> None:
         """The server does not keep up: what is asked waits."""

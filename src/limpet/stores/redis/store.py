@@ -49,7 +49,6 @@ _OPTIONS: Final = {
     "wait_replicas": integer,
 }
 _KEY: Final = 64
-_command: Final[Any] = tuple.__new__  # without the constructor in Python of a named tuple
 
 
 class RedisStore:
@@ -168,7 +167,7 @@ class RedisStore:
         if record.subject is None:
             return _outcome(await self._run(script, keys, *words, "", "", confirmed=ends))
         entry = layout.ENLIST_AGAIN if script is layout.REPLACE else layout.ENLIST
-        reply, _ = await self._clients.here().confirming.alongside(
+        reply, _ = await self._clients.here().batching.alongside(
             self._run(script, keys, *words, "", "enlist first", confirmed=ends),
             self._enlist(record.subject, key, life, entry),
         )
@@ -202,9 +201,12 @@ class RedisStore:
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
         """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
-        prefix = self._prefix
-        asked = [_command(Command, (("GET", prefix + key), None)) for key in keys]
-        replies = await self._clients.here().asking.ask_all(TOGETHER, asked)
+        prefix, opened = self._prefix, self._clients.here()
+        asked = [("GET", prefix + key) for key in keys]
+        if opened.shared is not None:
+            replies = await opened.shared.load_all(asked)
+        else:
+            replies = await opened.batching.ask_all(TOGETHER, [Command(words) for words in asked])
         return [None if reply is None else _found(reply) for reply in replies]
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
@@ -310,13 +312,16 @@ class RedisStore:
         self, script: layout.Script, keys: Sequence[str], *arguments: bytes | str | int, confirmed: bool = False
     ) -> Awaitable[Any]:
         words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
-        opened, command = self._clients.here(), _command(Command, (words, script))
+        opened = self._clients.here()
         if confirmed and self._wait:
-            return opened.confirming.ask(CONFIRMED, command)
-        return opened.asking.ask(TOGETHER, command)
+            return opened.batching.ask(CONFIRMED, Command(words, script))
+        if opened.shared is not None:
+            return opened.shared.ask(words, script)
+        return opened.batching.ask(TOGETHER, Command(words, script))
 
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        return self._clients.here().asking.ask(TOGETHER, _command(Command, (words, None)))
+        opened = self._clients.here()
+        return opened.batching.ask(TOGETHER, Command(words)) if opened.shared is None else opened.shared.ask(words)
 
     async def _enlist(self, subject: str, key: str, life: int | str, script: layout.Script = layout.ENLIST) -> None:
         await self._run(script, [self._index(subject)], key, life)
