@@ -34,7 +34,7 @@ FRIENDS: Final[Mapping[str, frozenset[str]]] = {
     "adapters.blacksheep._application": frozenset({"_signer"}),
     # redis-py opens a connection, and what sends over it directly needs its transport or socket, and its errors.
     "stores.redis.direct": frozenset({"_parser"}),
-    "stores.redis.shared": frozenset({"_parser", "_writer"}),
+    "stores.redis.line": frozenset({"_parser", "_writer"}),
     # cachelib's cache of files says nowhere else where they are.
     "adapters.flask._settings": frozenset({"_path"}),
     # Nexios' documents tell users to read and write `_data` and `_session_cache` in classes of theirs; the other two

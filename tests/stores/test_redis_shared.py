@@ -16,8 +16,9 @@ from redis.asyncio import ConnectionPool
 from limpet.contract import DONE
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
+from limpet.stores.redis.direct import packer
 from limpet.stores.redis.layout import UPDATE
-from limpet.stores.redis.shared import SharedConnection, packer
+from limpet.stores.redis.shared import SharedConnection
 from tests.faults.records import NOW, a_key, a_record
 from tests.servers.proxies import TcpProxy, tcp_proxy
 from tests.servers.valkey import ValkeyServer

@@ -28,9 +28,8 @@ from redis.sentinel import Sentinel
 from limpet.errors import StoreUnavailable
 from limpet.stores.redis.address import Address
 from limpet.stores.redis.connection import confirmed, patience
-from limpet.stores.redis.direct import DirectConnection
+from limpet.stores.redis.direct import DirectConnection, packer
 from limpet.stores.redis.redirection import PAUSE, REDIRECTED, TURNS, key_of
-from limpet.stores.redis.shared import packer
 
 __all__ = ["BlockingClient", "BlockingConnection", "connect_blocking"]
 

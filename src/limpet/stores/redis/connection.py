@@ -18,8 +18,9 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from limpet.stores.redis.address import Address
+from limpet.stores.redis.direct import packer
 from limpet.stores.redis.redirection import REDIRECTED, follow, node_of
-from limpet.stores.redis.shared import SharedConnection, packer
+from limpet.stores.redis.shared import SharedConnection
 
 __all__ = ["AnyClient", "Connection", "confirmed", "connect", "patience"]
 

@@ -8,14 +8,14 @@ hiredis until all replies are there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-__all__ = ["DirectConnection"]
+__all__ = ["DirectConnection", "packer"]
 
 _PIECE = 65_536
 
@@ -61,3 +61,12 @@ class DirectConnection:
         except TimeoutError:
             raise RedisTimeoutError("no reply came in time") from None
         return replies
+
+
+def packer() -> Callable[[tuple[Any, ...]], bytes] | None:
+    """Return hiredis' way to write a command, ten times as fast as that of a connection; None: it is not installed."""
+    try:
+        from hiredis import pack_command
+    except ImportError:
+        return None
+    return pack_command
