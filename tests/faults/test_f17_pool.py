@@ -9,7 +9,10 @@ from tests.races.site import Site
 
 
 async def test_f17_three_hundred_requests_on_ten_connections(service: Service) -> None:
-    """No error, and never an eleventh connection; each request counts in the session of its own visitor."""
+    """No error, and never an eleventh connection; each request counts in the session of its own visitor.
+
+    On an event loop all share one connection to Redis.
+    """
     site = Site(service.store(max_connections=10))
     await answered(lambda: site.request(add))
     requests = 100 if service.threads else count(300, 3_000)  # each call has a connection of its own there
@@ -20,7 +23,8 @@ async def test_f17_three_hundred_requests_on_ten_connections(service: Service) -
     assert [reply.status for reply in replies] == [200] * requests
     service.proxy.delay = 0
     assert [await site.read(token) for token in tokens] == [{"n": requests // 100}] * 100
-    assert 1 < service.proxy.most <= 10
+    assert service.proxy.most <= 10
+    assert (service.proxy.most == 1) is (service.kind == "redis" and not service.threads)
 
 
 async def test_f17_new_visitors_all_at_once(service: Service) -> None:

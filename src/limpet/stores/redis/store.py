@@ -63,9 +63,9 @@ class RedisStore:
         prefix: Put in front of every key. Stores that differ in it share a server and nothing else.
         timeout: Seconds from asking to the answer, waiting for a connection included.
         connect_timeout: Seconds for opening a connection.
-        max_connections: Connections at most. None: 4 for one process and event loop, where concurrent commands share
-            them, so that a few are enough for thousands of requests; 50 for a process without a loop, which opens as
-            many as it has threads or greenlets that use sessions at the same moment.
+        max_connections: Connections at most. None: 4 for one process and event loop, where all commands share one,
+            with ``wait_replicas`` two, and up to four for each node of a cluster; 50 for a process without a loop,
+            which opens as many as it has threads or greenlets that use sessions at the same moment.
         wait_replicas: Replicas that must have a record's creation or deletion before it counts as done.
     """
 
