@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from hiredis import Reader
@@ -192,6 +192,60 @@ async def test_an_answer_without_anybody_who_waits_frees_the_line(shared_of: Mak
     assert await ask(shared, "GET", "k") == b"v"
 
 
+@asynccontextmanager
+async def scripted(answered: Callable[[int], int]) -> AsyncIterator[tuple[int, list[list[bytes]]]]:
+    """A server that answers each command with its last word; so many of each connection, and then it hangs up."""
+    connections: list[list[bytes]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number, heard, commands = len(connections), list[bytes](), Reader()
+        connections.append(heard)
+        while data := await reader.read(65_536):
+            commands.feed(data)
+            while (words := commands.gets()) is not False:
+                heard.append(words[-1])
+                if words[0] != b"CLIENT" and len(heard) > answered(number):
+                    writer.close()
+                    return
+                writer.write(b"$%d\r\n%s\r\n" % (len(words[-1]), words[-1]))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], connections
+
+
+async def test_what_all_need_is_read_once_and_last(shared_of: Make) -> None:
+    """Loads of one turn that have their second key in common read it once, after all that is their own."""
+    async with scripted(lambda _: 1000) as (port, connections):
+        shared = shared_of(port=port)
+        await asyncio.gather(*(ask(shared, "GET", "first") for _ in range(2)))
+        loads = [shared.load_all([("GET", f"k{number}"), ("GET", "common")]) for number in range(5)]
+        loads += [shared.load_all([("GET", f"k{number}"), ("GET", "other")]) for number in range(5, 7)]
+        loads[1].cancel()
+        found = await asyncio.gather(*loads, return_exceptions=True)
+        expected = [[b"k%d" % number, b"common" if number < 5 else b"other"] for number in range(7)]
+        assert [one for at, one in enumerate(found) if at != 1] == [one for at, one in enumerate(expected) if at != 1]
+        assert connections[0][-8:] == [b"k0", b"k2", b"k3", b"k4", b"k5", b"k6", b"common", b"other"]
+        assert await shared.load_all([("GET", "alone"), ("GET", "common")]) == [b"alone", b"common"]
+        await shared.close()
+
+
+@pytest.mark.parametrize("replies", range(7))
+async def test_a_connection_ends_between_the_replies_of_a_call(shared_of: Make, replies: int) -> None:
+    """Wherever it ends, loads whose last reply is missing are asked anew, as a whole, and each gets its own."""
+    setinfo = 2
+    async with scripted(lambda number: setinfo + 2 + replies if number == 0 else 1000) as (port, connections):
+        shared = shared_of(port=port)
+        await asyncio.gather(*(ask(shared, "GET", "first") for _ in range(2)))
+        loads = [shared.load_all([("GET", f"k{number}"), ("GET", "common")]) for number in range(4)]
+        single = ask(shared, "GET", "single")
+        assert await asyncio.gather(*loads) == [[b"k%d" % number, b"common"] for number in range(4)]
+        assert await single == b"single"
+        again = connections[1][setinfo:] if len(connections) > 1 else []
+        assert len(again) == {6: 0, 5: 5}.get(replies, 6), again
+        await shared.close()
+
+
 async def test_a_script_that_the_server_does_not_know(shared_of: Make, own_valkey: ValkeyServer) -> None:
     """A crowd whose script was forgotten is carried out, each once."""
     store = RedisStore(own_valkey.url)
@@ -225,7 +279,7 @@ async def test_what_is_no_reply_ends_the_connection(shared_of: Make, proxy: TcpP
     proxy.forge = None
     assert await ask(shared, "GET", "k") == b"v"
     proxy.forge = lambda data: data + b":1\r\n"  # one reply more than was asked for
-    with contextlib.suppress(StoreUnavailable):
+    with suppress(StoreUnavailable):
         assert await ask(shared, "GET", "k") == b"v"
     proxy.forge = None
     for _ in range(3):

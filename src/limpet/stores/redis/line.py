@@ -117,11 +117,13 @@ class Owner(Protocol):
 class Line:
     """The connection while it is shared: the protocol of its transport, as `asyncio.Protocol` describes it.
 
-    Attributes:
-        connection: redis-py's.
+    Args:
+        owner: Whose it is.
+        connection: redis-py's, connected.
+        alone: Calls come one at a time, as it seems.
     """
 
-    def __init__(self, owner: Owner, connection: Any) -> None:
+    def __init__(self, owner: Owner, connection: Any, *, alone: bool = True) -> None:
         from hiredis import Reader
 
         self.connection = connection
@@ -132,7 +134,7 @@ class Line:
         self._asked: deque[Asked | _Common] = deque()  # sent
         self._unsent: list[Asked] = []
         self._most = owner.most
-        self._last = 1  # calls in the write before
+        self._last = 1 if alone else 2  # calls in the write before
         self._since = 0.0  # when something was heard last, or when the wait for a reply began
         self._is_full = self._is_retired = self._is_over = False
         self._transport.set_protocol(self)

@@ -140,7 +140,7 @@ class SharedConnection:
             raise
         else:
             self._opening = None
-            self._line = Line(self, connection)
+            self._line = Line(self, connection, alone=len(self._waiting) == 1)
             self.go_on()
         self.look_whether_quiet()
 
