@@ -31,7 +31,7 @@ import hashlib
 import struct
 from typing import Any, Final, NamedTuple
 
-from limpet.contract import NEVER, Record
+from limpet.contract import NEVER, Record, make_record
 
 __all__ = [
     "CREATE",
@@ -83,7 +83,7 @@ def unpack_record(value: bytes) -> Record:
         return Record(version, b"", 0)
     if length < -1 or start > len(value):
         return Record(version, b"", 0)
-    return Record(version, value[start:], accessed, expires, subject)
+    return make_record((version, value[start:], accessed, expires, subject))
 
 
 def digest(subject: str) -> str:
