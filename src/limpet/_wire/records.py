@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 from limpet.contract import Record
 
@@ -23,7 +23,7 @@ class Records(Protocol):
         """Returns milliseconds since 1970."""
         ...
 
-    async def load(self, key: str) -> Record | None:
+    def load(self, key: str) -> Coroutine[Any, Any, Record | None]:
         """Return the record of a key."""
         ...
 
@@ -31,10 +31,10 @@ class Records(Protocol):
         """Return the records of several keys."""
         ...
 
-    async def create(self, key: str, record: Record, *, insist: bool = False) -> InTheWay:
+    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
         """Write a record where there is none."""
         ...
 
-    async def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> InTheWay:
+    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
         """Replace the record of a version."""
         ...

@@ -97,7 +97,7 @@ class Owner(Protocol):
     loop: asyncio.AbstractEventLoop
     most: int
 
-    def pack(self, words: tuple[Any, ...]) -> bytes:
+    def pack(self, words: tuple[Any, ...], /) -> bytes:
         """Return a command as it is sent."""
         ...
 
