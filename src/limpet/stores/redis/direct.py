@@ -35,8 +35,8 @@ class DirectConnection:
     def __init__(self, connection: Any) -> None:
         from hiredis import Reader, pack_command
 
-        self.connection = connection
-        self.since = 0.0
+        self.connection: Any = connection
+        self.since: float = 0.0
         reader = Reader(protocolError=InvalidResponse, replyError=connection._parser.parse_error)
         self._feed, self._gets = reader.feed, reader.gets
         self._pack = pack_command

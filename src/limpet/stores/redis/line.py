@@ -55,15 +55,16 @@ class Asked:
         raw: bool = False,
         common: tuple[Any, ...] | None = None,
     ) -> None:
-        self.answer = answer
-        self.packed = packed
-        self.words = words
-        self.script = script
-        self.at = at
-        self.wanted = self.in_row = wanted
-        self.raw = raw
-        self.common = common
-        self.again = False
+        self.answer: asyncio.Future[Any] = answer
+        self.packed: bytes = packed
+        self.words: tuple[Any, ...] | None = words
+        self.script: Script | None = script
+        self.at: float = at
+        self.wanted: int = wanted
+        self.in_row: int = wanted
+        self.raw: bool = raw
+        self.common: tuple[Any, ...] | None = common
+        self.again: bool = False
         self.replies: list[Any] = [] if words is None else _NONE
 
     def is_wanted(self) -> bool:
@@ -126,7 +127,7 @@ class Line:
     def __init__(self, owner: Owner, connection: Any, *, alone: bool = True) -> None:
         from hiredis import Reader
 
-        self.connection = connection
+        self.connection: Any = connection
         self._owner = owner
         self._transport: Any = connection._writer.transport
         self._before: Any = self._transport.get_protocol()

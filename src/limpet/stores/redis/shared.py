@@ -48,11 +48,11 @@ class SharedConnection:
         self, pool: Any, pack: Callable[[tuple[Any, ...]], bytes], *, where: str, timeout: float, most: int = _MOST
     ) -> None:
         self._pool = pool
-        self.pack = pack
+        self.pack: Callable[[tuple[Any, ...]], bytes] = pack
         self._where = where
         self._timeout = timeout
-        self.most = most
-        self.loop = asyncio.get_running_loop()
+        self.most: int = most
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._line: Line | None = None
         self._retired: list[Line] = []  # they take no more, and replies are still to come
         self._ended: list[Any] = []  # connections that are the pool's again as soon as somebody can wait for that
