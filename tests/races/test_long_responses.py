@@ -285,6 +285,8 @@ async def test_s34_a_socket_is_closed_when_its_session_ends(store: Store, how: s
     socket = Socket(site, echo, close_sockets=0.01)
     running = asyncio.create_task(socket.run(token))
     socket.says("a")
+    while not socket.sent or socket.incoming.qsize():  # until it is accepted, and has said that
+        await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     assert not running.done()
     if how == "expiry":
