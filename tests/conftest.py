@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+from importlib.metadata import version
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from tests.slow import is_slow
 
 pytest_plugins = ["tests.servers.plugin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep one event loop for pytest-asyncio, which until 1.4 makes one at its first use and leaves it open.
+
+    It is a warning, and so a failure, of whichever test runs when that loop is collected.
+    """
+    if Version(version("pytest-asyncio")) < Version("1.4"):
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        config.add_cleanup(loop.close)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -86,7 +86,7 @@ def set_up() -> None:
     from django.conf import settings
 
     if not settings.configured:
-        renamed = django.VERSION >= (6, 1)
+        renamed = tuple(map(int, django.__version__.split(".")[:2])) >= (6, 1)
         mail: dict[str, Any] = {"MAILERS": {"default": {"BACKEND": _MAIL}}} if renamed else {"EMAIL_BACKEND": _MAIL}
         settings.configure(**_SETTINGS, **mail)
         django.setup()
