@@ -135,7 +135,7 @@ def _adopt(engine: Context, state: SessionState, importer: Importer, imported: I
     old = state.old
     assert old is not None
     draft = state.draft = Contents(engine.clock())
-    state.data, state.subject = draft.data, None
+    state.data, state.subject, state.met_alive = draft.data, None, True
     left_out: list[str] = []
     for key, value in imported.data.items():
         try:

@@ -367,6 +367,14 @@ WRITES: Final = (
         "laws/test_ended_sessions.py::test_a_session_that_is_used_while_another_request_reads_it_stays",
     ),
     Breakage(
+        "a login ends an earlier one of its browser before it stands",
+        "_core/rotation.py",
+        "_end_old",
+        "if login and isinstance(found, Gone) and found.how == 'login' and state.subject is not None:\n    __MORE__",
+        "",
+        of_one_browser("a login that loses the store while it ends an earlier one"),
+    ),
+    Breakage(
         "a predecessor that only this host takes for expired stays",
         "_core/predecessors.py",
         "_living",

@@ -228,6 +228,10 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(mode="epoch"),
     ),
+    "a cookie that is saved by a request that logs in as others and fails, beside a logout": Known(
+        (by(0, "login:bob"), by(0, "exclusive", "login:ann", "login:bob", ends="answers 500"), Act(steps=("logout",))),
+        Rules(mode="epoch"),
+    ),
     # sessions of another library
     "an old session that is saved by a request that fails": Known(
         (by(0, "set"), Act(steps=("both", "login:ann"), ends="raises"), by(0, "count")), Rules(imports=True)

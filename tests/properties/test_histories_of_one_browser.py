@@ -195,6 +195,13 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a login that loses the store when it has ended an earlier one": Known(
         (by(0, "nest"), by(0, "login:ann"), Act(steps=("login:ann",), faults={6: "fails twice"})), Rules()
     ),
+    "a login beside one that everybody's revocation makes void": Known(
+        (by(0), by(0, "login:bob"), Act("everyone"), Act(steps=("login:bob",)), Act(steps=("long",))),
+        Rules(max_sessions=1, refuses=True, queues=False),
+    ),
+    "an old session that is revoked, written to and logged in again in one request": Known(
+        (by(0, "both", "exclusive", "login:ann"), Act("revoke_all:ann")), OLD, width=2
+    ),
     "two logins from an old session that another request moves": Known(
         (Act(steps=("login:bob",)), Act(steps=("read",)), Act(steps=("login:bob",))), OLD_AND_ONE
     ),

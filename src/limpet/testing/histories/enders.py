@@ -151,8 +151,7 @@ class Enders:
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
         """Tell whether a change of id can have a new record for a moment, as somebody else has ended the old one."""
         families = self.families
-        changes = there.tries[0] or self.rules.renews
-        if not changes or there.out or there.sent >= visit.end or visit.sent >= there.end:
+        if not (there.tries[0] or self.rules.renews) or there.out or there.sent >= visit.end or visit.sent >= there.end:
             return False
         own = [session for session in families.presented(there) if families.subject(session) == subject]
         return any(self.may(session, there.end, but=there) for session in own)
@@ -393,7 +392,9 @@ class Enders:
 
 
 def _is_ended_at_once(there: Visit, visit: Visit, subject: str | None) -> bool:
-    """Tell whether a request at the same time saved a login, so that it counted, and then ended that session again."""
+    """Tell whether a request at the same time wrote a login, so that it counted, which was void or ended again."""
+    meet = there.sent < visit.end and visit.sent < there.end
+    void = there.error is None and any(group.login == subject and group.state == "told" for group in there.groups)
     saved = [at for at, group in enumerate(there.groups) if group.login == subject and group.state == "saved"]
-    ends = [at for at, group in enumerate(there.groups) if group.ends or group.anew]
-    return bool(saved and ends) and saved[0] < ends[-1] and there.sent < visit.end and visit.sent < there.end
+    ends = [at for at, group in enumerate(there.groups) if (group.ends or group.anew) and saved and at > saved[0]]
+    return meet and (void or bool(ends))

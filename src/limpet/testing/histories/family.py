@@ -72,7 +72,7 @@ class Families:
 
     def _place(self, visit: Visit, token: str) -> None:
         met = self.met_token(visit)
-        kept = [group for group in visit.groups if not visit.failed or group.state != "dropped"]
+        kept = [group for group in visit.groups if not visit.failed or group.state not in ("dropped", "gone")]
         if met is None or (kept or visit.groups)[-1].fresh or token in self._edges:
             return
         moves = any(group.moves and self._stands(visit, group) for group in visit.groups)
