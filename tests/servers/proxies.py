@@ -31,6 +31,7 @@ class TcpProxy:
         forge: Called with each chunk of the server; what it returns, unless None, is sent in its place, and then the
             client's connection is closed.
         requests: Chunks that clients sent, which is their round trips as long as they wait for answers.
+        answers: Chunks that the server sent, be they late or not.
         open: Connections that are open now.
         most: Connections that were open at once.
     """
@@ -45,6 +46,7 @@ class TcpProxy:
         self.swallow: Callable[[bytes], bool] | None = None
         self.forge: Callable[[bytes], bytes | None] | None = None
         self.requests = 0
+        self.answers = 0
         self.open = 0
         self.most = 0
         self.target = target
@@ -134,6 +136,7 @@ class TcpProxy:
         forwarding = asyncio.ensure_future(forward())
         try:
             while data := await reader.read(_CHUNK):
+                self.answers += 1
                 forged = None if self.forge is None else self.forge(data)
                 queue.put_nowait((loop.time() + self.delay, data if forged is None else forged))
                 if forged is not None:
