@@ -143,9 +143,9 @@ async def test_too_late_is_no_reason_to_hang_up_while_others_are_answered(shared
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        shared = shared_of(port=server.sockets[0].getsockname()[1], timeout=0.4)
+        shared = shared_of(port=server.sockets[0].getsockname()[1], timeout=1)
         assert await ask(shared, "ECHO", "first") == b"first"
-        pause = 0.1
+        pause = 0.25
         found = await asyncio.gather(*(ask(shared, "ECHO", number) for number in range(8)), return_exceptions=True)
         assert found[:2] == [b"0", b"1"]
         assert all(isinstance(one, StoreUnavailable) and one.waited for one in found[4:])
