@@ -71,8 +71,10 @@ async def test_a_moving_endpoint(
             await asyncio.sleep(0.3)
             late = [call for call in failed if call > again]
             assert not late or end == "frozen", "calls that began after writing worked again have failed"
-            assert (await store.load(key)) is not None
-            assert (await direct.load(key)) == (await store.load(key))
+            # A connection to a server that hangs costs the call that meets it its time limit, once each.
+            seen = await (tries_again(lambda: store.load(key), 5) if end == "frozen" else store.load(key))
+            assert seen is not None
+            assert seen == await direct.load(key)
         finally:
             stop.set()
             await asyncio.gather(*visitors)
