@@ -12,7 +12,7 @@ from typing import Any
 from limpet.contract import Record, Store
 from limpet.errors import StoreUnavailable
 
-__all__ = ["NOW", "a_key", "a_record", "every_call", "fails_within", "tries_again"]
+__all__ = ["NOW", "a_key", "a_record", "bare_timers", "every_call", "fails_within", "tries_again"]
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000
@@ -50,6 +50,22 @@ async def fails_within(seconds: float, what: str = "the call") -> AsyncIterator[
         raise AssertionError(f"{what} did not raise StoreUnavailable")
     took = time.monotonic() - begun
     assert took < seconds, f"{what} failed after {took:.3f} s, and {seconds:g} s are allowed"
+
+
+async def bare_timers(seconds: float, count: int, apart: float) -> float:
+    """Return how long timers of that length take at most, begun one after another; a busy machine wakes all late.
+
+    Args:
+        apart: Seconds between the beginnings of two of them.
+    """
+
+    async def one(number: int) -> float:
+        await asyncio.sleep(number * apart)
+        begun = time.monotonic()
+        await asyncio.sleep(seconds)
+        return time.monotonic() - begun
+
+    return max(await asyncio.gather(*(one(number) for number in range(count))))
 
 
 async def tries_again(call: Callable[[], Awaitable[Any]], seconds: float) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
+from tests.faults.records import bare_timers
 from tests.faults.service import Service, add, answered, count, read, refused, timed, unrelated
 
 BUDGET = 1.0  # seconds, the policy's store_timeout
@@ -25,12 +25,6 @@ async def test_f04_a_frozen_server_costs_the_budget_and_no_more(service: Service
             assert refused(reply)
             return seconds
 
-        async def control(number: int) -> float:
-            await asyncio.sleep(number * 0.002)
-            began = time.perf_counter()
-            await asyncio.sleep(BUDGET)
-            return time.perf_counter() - began
-
         async def elsewhere() -> float:
             await asyncio.sleep(0.2)
             seconds, reply = await timed(site, unrelated)
@@ -38,9 +32,9 @@ async def test_f04_a_frozen_server_costs_the_budget_and_no_more(service: Service
             return seconds
 
         requests = count(200, 2_000)
-        timers = asyncio.gather(*(control(number) for number in range(0, requests, 10)))
+        timers = asyncio.create_task(bare_timers(BUDGET, requests // 10, 0.02))
         *waited, other = await asyncio.gather(*(visit(number) for number in range(requests)), elsewhere())
-        limit = max(await timers) + ALLOWANCE  # a busy machine wakes everybody late
+        limit = await timers + ALLOWANCE
     finally:
         service.server.thaw()
     waited.sort()
