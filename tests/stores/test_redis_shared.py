@@ -160,6 +160,7 @@ async def test_a_frozen_connection_is_given_up(shared_of: Make, proxy: TcpProxy)
     """The one whose time is up fails, within its time; a load that was asked after it is asked anew, and answered."""
     shared = shared_of(timeout=1)
     await ask(shared, "SET", "k", "v")
+    await asyncio.sleep(0.006)  # the timer of that one rings just before the next one's time is up
     proxy.delay = 60
     loop = asyncio.get_running_loop()
     begun, answers = loop.time(), proxy.answers
@@ -177,6 +178,25 @@ async def test_a_frozen_connection_is_given_up(shared_of: Make, proxy: TcpProxy)
     with pytest.raises(StoreUnavailable, match="no reply came in time"):  # it may have happened
         await write
     assert loop.time() - begun < 1.45, "nobody waits twice"
+
+
+async def test_a_call_that_is_sent_again_keeps_its_time(shared_of: Make, proxy: TcpProxy) -> None:
+    """Also where the connection is given up just when another call was asked, whose time is up much later."""
+    shared = shared_of(timeout=0.4)
+    await ask(shared, "SET", "k", "v")
+    await asyncio.sleep(0.05)
+    proxy.delay = 60
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    calls = [ask(shared, "GET", "k")]
+    loop.call_at(begun + 0.4 - 1e-6, lambda: calls.append(ask(shared, "GET", "k")))
+    await asyncio.sleep(0.05)
+    second = ask(shared, "GET", "k")
+    with pytest.raises(StoreUnavailable):
+        await second
+    assert loop.time() - begun < 0.65
+    told = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in told] == [StoreUnavailable] * 2
 
 
 async def test_an_answer_without_anybody_who_waits_frees_the_line(shared_of: Make, proxy: TcpProxy) -> None:

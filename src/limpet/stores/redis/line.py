@@ -287,11 +287,11 @@ class Line:
 
     def expire(self, now: float, timeout: float, too_late: Callable[[], StoreUnavailable]) -> None:
         """Fail the calls whose time is up; give the connection up if nothing was heard on it for as long."""
-        for asked in (*self._calls(), *self._unsent):
-            if asked.at <= now:
-                fail(asked, too_late())
+        late = [asked for asked in self._calls() if asked.at <= now]
+        for asked in (*late, *(asked for asked in self._unsent if asked.at <= now)):
+            fail(asked, too_late())
         self._unsent = [asked for asked in self._unsent if asked.at > now]
-        if self._asked and now - self._since >= timeout - _TICK:
+        if late and now - self._since >= timeout - _TICK:  # nothing ends before somebody's time is up
             self.end(RedisConnectionError("no reply came in time"))
 
     def moments(self, timeout: float) -> list[float]:

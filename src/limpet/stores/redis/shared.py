@@ -59,6 +59,7 @@ class SharedConnection:
         self._waiting: deque[Asked] = deque()
         self._opening: asyncio.Task[None] | None = None
         self._rings: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._quiet: asyncio.Future[None] | None = None
 
     # -- asking
@@ -111,7 +112,7 @@ class SharedConnection:
             self._waiting.append(asked)
             if line is None and self._opening is None:
                 self._opening = self.loop.create_task(self._open())
-        if self._rings is None:
+        if self._rings is None or asked.at < self._rings:
             self._set_timer(asked.at)
 
     # -- connections
@@ -250,12 +251,16 @@ class SharedConnection:
     # -- deadlines
 
     def _set_timer(self, at: float) -> None:
-        self._rings = at
-        self.loop.call_at(at, self._ring)
+        """Have the timer ring at this time, or before."""
+        if self._timer is not None:
+            if self._timer.when() <= at:
+                return
+            self._timer.cancel()
+        self._rings, self._timer = at, self.loop.call_at(at, self._ring)
 
     def _ring(self) -> None:
         now = max(self._rings or 0.0, self.loop.time())
-        self._rings = None
+        self._rings = self._timer = None
         lines = [line for line in (self._line, *self._retired) if line is not None]
         waiting, self._waiting = self._waiting, deque()
         for asked in waiting:
@@ -270,7 +275,7 @@ class SharedConnection:
         for line in lines:
             moments += line.moments(self._timeout)
         after = [at for at in moments if at > now]
-        if after and self._rings is None:
+        if after:
             self._set_timer(min(after))
         self.look_whether_quiet()
 
