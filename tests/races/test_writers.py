@@ -177,6 +177,14 @@ class Losing(FailingStore):
         self.updates = 0
         self.then: Callable[[], Awaitable[object]] | None = None
 
+    async def save_unseen(self, session: Session) -> None:
+        """Add to a number and to a list, and lose both replies to the save."""
+        session.increment("n")
+        session["log"].append("x")
+        self.updates = 2  # the attempt, and the second one
+        with pytest.raises(StoreUnavailable):
+            await session.save()
+
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         outcome = await super().update(key, record, expected, now=now)
         if self.updates:
@@ -194,11 +202,7 @@ async def test_f15_a_save_that_a_handler_tries_again_counts_once(store: Store) -
     token = await site.session(n=0, log=[])
 
     async def twice(session: Session) -> None:
-        session.increment("n")
-        session["log"].append("x")
-        losing.updates = 2  # the attempt, and the second one
-        with pytest.raises(StoreUnavailable):
-            await session.save()
+        await losing.save_unseen(session)
         session.increment("n")
 
     assert (await site.request(twice, token)).status == 200
@@ -223,11 +227,7 @@ async def test_f15_whatever_follows_a_save_of_unknown_fate_counts_once(store: St
     token = await site.session(n=0, log=[])
 
     async def handler(session: Session) -> None:
-        session.increment("n")
-        session["log"].append("x")
-        losing.updates = 2  # the attempt, and the second one
-        with pytest.raises(StoreUnavailable):
-            await session.save()
+        await losing.save_unseen(session)
         if beside:
             await Site(store).request(lambda session: session.increment("n"), token)
         site.clock.advance(601)

@@ -112,8 +112,7 @@ class SharedConnection:
             self._waiting.append(asked)
             if line is None and self._opening is None:
                 self._opening = self.loop.create_task(self._open())
-        if self._rings is None or asked.at < self._rings:
-            self._set_timer(asked.at)
+        self._set_timer(asked.at)
 
     # -- connections
 
@@ -252,9 +251,9 @@ class SharedConnection:
 
     def _set_timer(self, at: float) -> None:
         """Have the timer ring at this time, or before."""
+        if self._rings is not None and self._rings <= at:
+            return
         if self._timer is not None:
-            if self._timer.when() <= at:
-                return
             self._timer.cancel()
         self._rings, self._timer = at, self.loop.call_at(at, self._ring)
 
