@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
 from tests.servers.proxies import TcpProxy, tcp_proxy
 from tests.servers.valkey import ValkeyServer
+from tests.stores.there_and_back import command
 
 
 @pytest.fixture
@@ -140,29 +140,9 @@ async def test_a_reply_that_never_comes(proxy: TcpProxy) -> None:
     await store.close()
 
 
-_WITHOUT_HIREDIS = """
-import asyncio, sys
-sys.modules["hiredis"] = None
-from limpet.contract import Record
-from limpet.stores.redis import RedisStore
-
-async def main():
-    store = RedisStore(sys.argv[1])
-    for number, payload in enumerate((b"", bytes(range(256)) * 40, b"x" * 1_000_000)):
-        key, record = f"{number:064d}", Record(number, payload, 1_000, 9_000_000, "Zo\u00eb")
-        assert repr(await store.create(key, record, now=1_000)) == "DONE"
-        for _ in range(3):
-            assert await store.load(key) == record
-        assert await asyncio.gather(*(store.load(key) for _ in range(5))) == [record] * 5
-    await store.close()
-
-asyncio.run(main())
-"""
-
-
 async def test_without_hiredis(own_valkey: ValkeyServer) -> None:
     """Where only redis-py is installed, it reads and writes the protocol: small, large, and every byte value."""
-    words = [sys.executable, "-W", "error", "-c", _WITHOUT_HIREDIS, own_valkey.url]
+    words = command(own_valkey.url, first='import sys; sys.modules["hiredis"] = None', at_once=5)
     process = await asyncio.create_subprocess_exec(*words, stderr=asyncio.subprocess.PIPE)
     _, said = await process.communicate()
     assert (process.returncode, said.decode()) == (0, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -22,6 +21,7 @@ from limpet.stores.redis.shared import SharedConnection
 from tests.faults.records import NOW, a_key, a_record
 from tests.servers.proxies import TcpProxy, tcp_proxy
 from tests.servers.valkey import ValkeyServer
+from tests.stores.there_and_back import command
 
 BUSY = "local began = os.clock() repeat until os.clock() - began > {seconds}"
 
@@ -338,28 +338,9 @@ async def test_nobody_listens(shared_of: Make) -> None:
     await asyncio.wait_for(shared.drain(), 1)
 
 
-_ON_UVLOOP = """
-import asyncio, sys, uvloop
-from limpet.contract import Record
-from limpet.stores.redis import RedisStore
-
-async def main():
-    store = RedisStore(sys.argv[1])
-    for number, payload in enumerate((b"", bytes(range(256)) * 40, b"x" * 1_000_000)):
-        key, record = f"{number:064d}", Record(number, payload, 1_000, 9_000_000, "Zo\\u00eb")
-        assert repr(await store.create(key, record, now=1_000)) == "DONE"
-        for _ in range(3):
-            assert await store.load(key) == record
-        assert await asyncio.gather(*(store.load(key) for _ in range(50))) == [record] * 50
-    await store.close()
-
-uvloop.run(main())
-"""
-
-
 def test_on_uvloop(own_valkey: ValkeyServer) -> None:
     """The transport of another event loop takes the protocol as well."""
     pytest.importorskip("uvloop")
-    words = [sys.executable, "-W", "error", "-c", _ON_UVLOOP, own_valkey.url]
+    words = command(own_valkey.url, first="import uvloop", run="uvloop.run", at_once=50)
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
