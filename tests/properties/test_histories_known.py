@@ -130,6 +130,17 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(1, "login:bob"), by(0, "login:ann", "save", "login:bob"), by(2, "login:ann")),
         Rules(max_sessions=1, refuses=True),
     ),
+    "a login beside a new id of a session that is logged out meanwhile, before a login as another": Known(
+        (
+            by(0, "login:ann"),
+            by(0, "regenerate", "both", "login:bob"),
+            Act(steps=("restart",), ends="answers 500"),
+            Act(steps=("tagged:ann",)),
+        ),
+        Rules(max_sessions=1, refuses=True),
+        width=2,
+        first=9012060,
+    ),
     "a login after one that was revoked before it was saved": Known(
         (by(0, "login:bob"), by(0, "login:ann", "save", "login:bob"), Act("spare:ann")),
         Rules(max_sessions=1, refuses=True),

@@ -151,7 +151,8 @@ class Enders:
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
         """Tell whether a change of id can have a new record for a moment, as somebody else has ended the old one."""
         families = self.families
-        if not (there.tries[0] or self.rules.renews) or there.out or there.sent >= visit.end or visit.sent >= there.end:
+        stays = there.out and families.subject(families.session(there.out)) == subject  # it is counted already
+        if stays or not (there.tries[0] or self.rules.renews) or there.sent >= visit.end or visit.sent >= there.end:
             return False
         own = [session for session in families.presented(there) if families.subject(session) == subject]
         return any(self.may(session, there.end, but=there) for session in own)
@@ -281,9 +282,9 @@ class Enders:
         families = self.families
         near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.loaded]
         near = [visit for visit in near if visit.act.kind != "open"]
-        used = [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
+        used = [families.birth(session).until]
+        used += [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
         used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
-        used += [families.birth(session).until]
         return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
 
     def may_be_over(self, session: str, visit: Visit) -> bool:
@@ -297,9 +298,8 @@ class Enders:
 
     def was_forgotten(self, visit: Visit) -> bool:
         """Tell whether what ended during a request can have been swept before it was over: a minute had passed."""
-        sweeps = (there for there in self.families.acts if there.act.kind == "sweep")
-        near = (there for there in sweeps if visit.sent < there.end and there.sent < visit.end)
-        return any(there.until - visit.elapsed >= MINUTE for there in near)
+        sweeps = [there for there in self.families.acts if there.act.kind == "sweep" and there.sent < visit.end]
+        return any(there.until - visit.elapsed >= MINUTE for there in sweeps if visit.sent < there.end)
 
     # -- what must have
 
