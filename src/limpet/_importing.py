@@ -202,7 +202,7 @@ async def close(attempt: Attempt) -> None:
     attempt.increments, old.increments = old.increments, {}
     key, how, old.how = old.key, old.how, None
     try:
-        mark = _note(attempt.now, how, made.key, old.source.until, heir=attempt.draft is old.draft)
+        mark = _note(engine, how, made.key, old.source.until, heir=attempt.draft is old.draft)
         met = await engine.storage.create(key, mark, insist=True)
     except StoreUnavailable:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
@@ -224,15 +224,15 @@ async def close(attempt: Attempt) -> None:
     elif isinstance(found, Found):
         await _replace(attempt, found, how, old, gone)
     elif how == "login":
-        await logins.succeed(engine, state, gone, attempt.now, made.key, heir=attempt.draft is old.draft)
+        await logins.succeed(engine, state, gone, made.key, heir=attempt.draft is old.draft)
     else:
         await attempt.drop_made()
         conflict.ended_meanwhile(attempt, gone)
 
 
-def _note(now: int, how: str, successor: str | None, until: int, *, heir: bool = False) -> Record:
+def _note(engine: Context, how: str, successor: str | None, until: int, *, heir: bool = False) -> Record:
     """Return the note that an old token was taken: for a minute it is as the tombstone of an id."""
-    return marks.tombstone(how, now, successor, heir=heir)._replace(expires=until)
+    return marks.tombstone(how, engine.clock(), successor, heir=heir)._replace(expires=until)
 
 
 async def _replace(attempt: Attempt, found: Found, how: str, old: Old, gone: Found | Gone | None) -> None:
@@ -264,7 +264,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old, gone: Fou
     if how != "login" or state.flags & OVER or not isinstance(gone, Gone):
         return
     try:
-        await logins.succeed(attempt.engine, state, gone, attempt.now, attempt.stored().key, heir=merges)
+        await logins.succeed(attempt.engine, state, gone, attempt.stored().key, heir=merges)
     except StoreUnavailable:
         return  # said as an event; the login stands, and another one from the old session may stand beside it
 
@@ -302,7 +302,7 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
     conflict.ended_meanwhile(attempt, found if isinstance(found, Gone) else None)
 
 
-async def forget(engine: Context, state: SessionState, now: int) -> bool:
+async def forget(engine: Context, state: SessionState) -> bool:
     """Note at a logout that an old session is not to be taken over again; tell whether this ended a session of ours.
 
     Raises:
@@ -312,19 +312,19 @@ async def forget(engine: Context, state: SessionState, now: int) -> bool:
     if old is None or old.source is None or old.key is None:
         return False
     key, old.how = old.key, None
-    met = await engine.storage.create(key, _note(now, "logout", None, old.source.until))
+    met = await engine.storage.create(key, _note(engine, "logout", None, old.source.until))
     if not isinstance(met, Record):
         return False
     there: Record | None = met  # another request took it over meanwhile
     while there is not None and marks.is_mark(there.payload):
-        gone = marks.buried(key, there, now, met_alive=True)
+        gone = marks.buried(key, there, engine.clock(), met_alive=True)
         if gone is None or gone.successor is None or gone.how == "login":
             return False
         key = gone.successor
         there = await engine.storage.load(key)
     if there is None:
         return False
-    await ending.bury(now, engine, Read(b"", key, there), "logout", None)
+    await ending.bury(engine, Read(b"", key, there), "logout", None)
     return True
 
 

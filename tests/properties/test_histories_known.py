@@ -130,6 +130,18 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(1, "login:bob"), by(0, "login:ann", "save", "login:bob"), by(2, "login:ann")),
         Rules(max_sessions=1, refuses=True),
     ),
+    "a login that takes hours, beside another and a write with the same id": Known(
+        (
+            by(0, "login:ann"),
+            Act(steps=("login:bob",)),
+            by(0, "login:bob"),
+            Act(steps=("long",)),
+            Act(steps=("login:bob",)),
+            Act(steps=("single",)),
+        ),
+        width=3,
+        first=6,
+    ),
     "a login beside a new id of a session that is logged out meanwhile, before a login as another": Known(
         (
             by(0, "login:ann"),

@@ -57,7 +57,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
     todo = engine.decide(state, now, failed)
     if failed:
         if todo.end:
-            await _end(engine, state, now)
+            await _end(engine, state)
         state.flags &= ~SUCCEEDS
         await rotation.abandon(engine, state)
         return
@@ -115,7 +115,7 @@ async def _steps(
 ) -> None:
     before = None if state.read is None else state.read.record.version
     if todo.end:
-        await _end(engine, state, engine.clock() if attempt is None else attempt.now)
+        await _end(engine, state)
         if attempt is not None:
             attempt.payload = b""  # what is written now names what it came from
     step = todo.step
@@ -131,7 +131,7 @@ async def _steps(
                 step = Step.UPDATE
         if todo.grace is not None:
             # First, so that a failure leaves the note of it in the record, and the next request begins the grace.
-            await rotation.begin_grace(engine, todo.grace, attempt.now)
+            await rotation.begin_grace(engine, todo.grace)
         await _write(attempt, step, final)
     elif step is Step.DROP:
         conflict.drop(engine, state, taken)
@@ -227,7 +227,7 @@ async def _end_others(attempt: Attempt) -> None:
         gone, state.gone = [state.gone], None
     for rival in rivals:
         try:
-            grave = await ending.bury(attempt.now, engine, Read(rival.raw, rival.key, rival.record), "login", key)
+            grave = await ending.bury(engine, Read(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
             continue  # the new record names it: the next request with the new id ends it
         if grave is not None and grave.how == "login":
@@ -235,7 +235,7 @@ async def _end_others(attempt: Attempt) -> None:
     try:
         for each in gone:
             heir = each.key == attempt.replaces and not attempt.flags & DISPLACED
-            await logins.succeed(engine, state, each, attempt.now, key, heir=heir)
+            await logins.succeed(engine, state, each, key, heir=heir)
         await logins.succeed_all(attempt, attempt.replaces)
     except StoreUnavailable:
         engine.storage.emitter.log.warning(
@@ -250,7 +250,7 @@ async def _empty(attempt: Attempt, final: bool) -> None:
     engine, state = attempt.engine, attempt.state
     while True:
         read = attempt.stored()
-        grave = marks.tombstone("logout", attempt.now, None)
+        grave = marks.tombstone("logout", engine.clock(), None)
         met = await engine.storage.replace(read.key or "", grave, read.record.version)
         if met is None:
             break
@@ -265,7 +265,7 @@ async def _empty(attempt: Attempt, final: bool) -> None:
                 await conflict.update(attempt)
             return
     if state.leaving is not None:
-        await ending.bury(attempt.now, engine, state.leaving.read, "logout", None)
+        await ending.bury(engine, state.leaving.read, "logout", None)
     engine.emit(events.SessionLoggedOut, read.key, subject=read.record.subject)
     state.read = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE)
@@ -305,7 +305,7 @@ async def _still_there(attempt: Attempt) -> bool:
     return True
 
 
-async def _end(engine: Context, state: SessionState, now: int) -> None:
+async def _end(engine: Context, state: SessionState) -> None:
     """End every session that the request presented, and let the client forget the token.
 
     A failure on the way leaves the rest to the next try: what was ended stays so.
@@ -329,7 +329,7 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
                 state.gone = found
     grave: Gone | None = None
     for target in targets:
-        grave = await ending.bury(now, engine, target, "logout", None)
+        grave = await ending.bury(engine, target, "logout", None)
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
     for target in targets:
@@ -339,7 +339,7 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
         state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *ids_of(before))
     after = await ending.successor(engine, state.gone)
     if after is not None:
-        await ending.bury(now, engine, after, "logout", None)
+        await ending.bury(engine, after, "logout", None)
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)
         ended = True
     state.ended = state.read or state.ended
@@ -347,7 +347,7 @@ async def _end(engine: Context, state: SessionState, now: int) -> None:
     state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id
     state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
     if state.old is not None:
-        ended = await importing.forget(engine, state, now) or ended
+        ended = await importing.forget(engine, state) or ended
     if ended:
         state.clears, state.ids = len(state.ids) > 1, ()
         if not state.phase:

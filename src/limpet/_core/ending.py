@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["bury", "is_current", "remove", "successor"]
 
 
-async def bury(now: int, engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
+async def bury(engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:
@@ -29,7 +29,7 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
     raw, key, there = read.raw, read.key or "", read.record
     first: Gone | None = None
     for _ in range(engine.policy.merge_attempts):
-        grave = marks.tombstone(how, now, successor)
+        grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
             met = await engine.storage.replace(key, grave, there.version)
             if met is None:
@@ -46,7 +46,7 @@ async def bury(now: int, engine: Context, read: Read, how: str, successor: str |
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
             raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
-            grave = marks.tombstone(how, now, successor, [after])
+            grave = marks.tombstone(how, engine.clock(), successor, [after])
             if await engine.storage.replace(key, grave, there.version) is None:
                 first = first or Gone(key, grave, how, successor)
         else:

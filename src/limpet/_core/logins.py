@@ -131,8 +131,8 @@ async def stay(attempt: Attempt) -> None:
             return  # a later login has taken the place of this one
         newest = marks.buried(gone.key, there, engine.clock(), met_alive=True) or gone
         for other in (gone, newest):  # the login that was saved last stands
-            await take_place(engine, state, other, attempt.now, old.key)
-        await succeed(engine, state, newest, attempt.now, old.key)
+            await take_place(engine, state, other, old.key)
+        await succeed(engine, state, newest, old.key)
 
 
 async def _insert(attempt: Attempt, subject: str | None) -> bool:
@@ -192,7 +192,7 @@ async def _set_seen(attempt: Attempt, *, now: bool = False) -> None:
         attempt.encode()
 
 
-async def take_place(engine: Context, state: SessionState, gone: Gone, now: int, own: str | None) -> tuple[str, ...]:
+async def take_place(engine: Context, state: SessionState, gone: Gone, own: str | None) -> tuple[str, ...]:
     """End the sessions of earlier logins from the same id, if they were of the same subject; return those that stand.
 
     Args:
@@ -202,7 +202,7 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
         StoreUnavailable: The store does not answer.
     """
     for _ in range(engine.policy.merge_attempts):
-        there = await places.reached(engine, [*gone.others, gone.successor], now)
+        there = await places.reached(engine, [*gone.others, gone.successor], engine.clock())
         met, stand = False, list[str]()
         for key, record in there.items():
             if record is None or record.subject is None or key == own:
@@ -210,7 +210,7 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
             if record.subject != state.subject:
                 stand.append(key)
                 continue
-            grave = marks.tombstone("login", now, own)
+            grave = marks.tombstone("login", engine.clock(), own)
             if await engine.storage.replace(key, grave, record.version) is None:
                 engine.emit(events.SessionLoggedOut, key, subject=record.subject)
             else:
@@ -221,7 +221,7 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, now: int,
 
 
 async def succeed(
-    engine: Context, state: SessionState, gone: Gone | None, now: int, own: str | None, *, heir: bool = False
+    engine: Context, state: SessionState, gone: Gone | None, own: str | None, *, heir: bool = False
 ) -> None:
     """Take the place of every earlier login from an id, and let its tombstone name this one.
 
@@ -234,7 +234,8 @@ async def succeed(
         StoreUnavailable: The store does not answer.
     """
     while gone is not None and gone.successor != own:
-        others = await take_place(engine, state, gone, now, own)
+        others = await take_place(engine, state, gone, own)
+        now = engine.clock()
         grave = marks.tombstone("login", now, own, others, heir=heir, goes_on=gone.goes_on)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
         met = await engine.storage.replace(gone.key, grave, gone.record.version)
@@ -255,7 +256,7 @@ async def succeed_all(attempt: Attempt, done: str | None) -> None:
     for key, record in zip(keys, await engine.storage.load_many(keys) if keys else (), strict=True):
         gone = None if record is None else marks.buried(key, record, engine.clock(), met_alive=True)
         heir = gone is not None and gone.heir and done is not None and not attempt.flags & DISPLACED
-        await succeed(engine, state, gone, attempt.now, own, heir=heir)
+        await succeed(engine, state, gone, own, heir=heir)
 
 
 def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:

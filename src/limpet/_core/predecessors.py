@@ -83,5 +83,5 @@ async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple
         if isinstance(there, Found):
             return each, there
         if record is not None and there is None and not marks.is_mark(record.payload):
-            await ending.bury(engine.clock(), engine, Read(b"", each.key, record), each.how, own)
+            await ending.bury(engine, Read(b"", each.key, record), each.how, own)
     return None

@@ -171,8 +171,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     attempt.increments = dict(leaving.increments)  # what the old record has not
     leaving = leaving._replace(increments={})
     base = old.record.payload
-    tomb = partial(marks.tombstone, leaving.how, attempt.now, heir=leaving.merges)
-    grave = tomb(attempt.stored().key)
+    tomb = partial(marks.tombstone, leaving.how, heir=leaving.merges)
+    grave = tomb(engine.clock(), attempt.stored().key)
     key, raw, version = old.key or "", old.raw, old.record.version
     while True:
         failure: StoreUnavailable | None = None
@@ -201,13 +201,13 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
         while login and isinstance(found, Gone) and not again:
             key, version, again = found.key, found.record.version, True
             if found.how == "login":
-                others = await logins.take_place(engine, state, found, attempt.now, attempt.stored().key)
-                grave = tomb(attempt.stored().key, others, goes_on=found.goes_on)
+                others = await logins.take_place(engine, state, found, attempt.stored().key)
+                grave = tomb(engine.clock(), attempt.stored().key, others, goes_on=found.goes_on)
                 state.gone = state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]
             heir = leaving.merges and (found.how != "logout" or old.record.subject is None)
-            mark = tomb(attempt.stored().key, after, heir=heir, goes_on=found.goes_on)
+            mark = tomb(engine.clock(), attempt.stored().key, after, heir=heir, goes_on=found.goes_on)
             if await engine.storage.replace(key, mark, version) is None:
                 found, again = None, False
                 for key in after:  # its id was changed meanwhile: it is the same session
@@ -222,7 +222,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 conflict.ended_meanwhile(attempt, found)
                 return
             if isinstance(met, Record) and found is None:  # over by this host's clock; by another one it may be alive
-                await ending.bury(attempt.now, engine, Read(raw, key, met), leaving.how, attempt.stored().key)
+                await ending.bury(engine, Read(raw, key, met), leaving.how, attempt.stored().key)
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
                 attempt.keep_changes_only(attempt.unpacked(base))
@@ -246,7 +246,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 conflict.ended_meanwhile(attempt)
                 return
             if not login:
-                grave = tomb(attempt.stored().key)
+                grave = tomb(engine.clock(), attempt.stored().key)
         raw, key, version = found.raw, found.key, found.record.version
     if login and state.subject is None and state.gone is None:  # who logs in comes to light later: `logins.stay`
         state.gone = Gone(key, grave, leaving.how, attempt.stored().key)
@@ -379,11 +379,12 @@ async def _rewrite(attempt: Attempt, seen: int | None) -> bool:
     return True
 
 
-async def begin_grace(engine: Context, previous: str, now: int) -> None:
+async def begin_grace(engine: Context, previous: str) -> None:
     """The new id has come back: from now on the old one is served for the grace and no longer."""
     record = await engine.storage.load(previous)
     if record is None or not forward.is_forward(record.payload):
         return
+    now = engine.clock()
     ends = now + engine.policy.renewal_grace_ms
     payload = forward.with_grace(record.payload, ends)
     mark = Record(tokens.new_version(), payload, now, min(record.expires, ends + marks.TOMBSTONE_LIFE))
