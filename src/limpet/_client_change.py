@@ -27,8 +27,8 @@ async def judge(engine: Context, state: SessionState) -> None:
         StoreUnavailable: The session is to end, and the store does not answer.
     """
     rules, describe = engine.policy.on_client_change, engine.emitter.describe
-    read, draft = state.read, state.draft
-    if not rules or describe is None or state.context is None or read is None or read.key is None or draft is None:
+    stored, draft = state.stored, state.draft
+    if not rules or describe is None or state.context is None or stored is None or stored.key is None or draft is None:
         return
     if draft.authenticated is None or not draft.device:
         return
@@ -39,10 +39,10 @@ async def judge(engine: Context, state: SessionState) -> None:
     if not named:
         return
     action = max(named, key=_SEVERITY.index)
-    engine.emit(events.ClientChanged, read.key, subject=state.subject, what=tuple(sorted(what)), action=action)
+    engine.emit(events.ClientChanged, stored.key, subject=state.subject, what=tuple(sorted(what)), action=action)
     if action == "login":
         state.flags |= CHANGED
     elif action == "end":
-        if await ending.remove(engine, read.key, read.record):
-            engine.emit(events.SessionRevoked, read.key, subject=state.subject)
+        if await ending.remove(engine, stored.key, stored.record):
+            engine.emit(events.SessionRevoked, stored.key, subject=state.subject)
         end_state(state)

@@ -235,10 +235,10 @@ class Socket(Exchange):
     async def _watch_over(self, interval: float) -> None:
         """Close the socket once its session is over; a store that does not answer does not end it."""
         state = self._state
-        had_one = state.read is not None
+        had_one = state.stored is not None
         while True:
             await asyncio.sleep(interval)
-            had_one = had_one or state.read is not None
+            had_one = had_one or state.stored is not None
             try:
                 over = had_one and not await self._session.is_live()
             except StoreUnavailable:

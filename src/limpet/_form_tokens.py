@@ -83,10 +83,10 @@ def _held(value: Any) -> list[str]:
 
 def _since(engine: Context, session: SessionMapping, held: list[str]) -> list[str]:
     """Return the secrets that this request has made."""
-    read = state_of(session).read
-    if not held or read is None:
+    stored = state_of(session).stored
+    if not held or stored is None:
         return held
-    before = _held(unpack(read.record.payload, engine.serializer).data.get(KEY))
+    before = _held(unpack(stored.record.payload, engine.serializer).data.get(KEY))
     return [text for text in held if text not in before]
 
 

@@ -27,8 +27,8 @@ from limpet._core.state import (
     WRITTEN,
     Leaving,
     Old,
-    Read,
     SessionState,
+    Stored,
 )
 from limpet._wire import marks
 from limpet._wire.facts import IMPORT
@@ -87,7 +87,7 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
     key = state.old.key = _note_key(importer, token)
     there = await engine.storage.load(key)
     if there is not None:
-        gone = marks.buried(key, there, engine.clock())
+        gone = marks.ended(key, there, engine.clock())
         found: Found | Gone | None = gone
         if gone is not None and gone.how == "import" and gone.successor is not None:
             found = await engine.storage.locate(b"", gone.successor)
@@ -157,9 +157,9 @@ def _adopt(engine: Context, state: SessionState, importer: Importer, imported: I
 
 def base_of(state: SessionState) -> bytes:
     """Return what a session held when it was read, or when it was taken over, encoded; b"": it is new."""
-    read, old = state.read, state.old
-    if read is not None:
-        return read.record.payload
+    stored, old = state.stored, state.old
+    if stored is not None:
+        return stored.record.payload
     return b"" if old is None or old.draft is None or old.draft is not state.draft else old.base
 
 
@@ -195,7 +195,7 @@ async def close(attempt: Attempt) -> None:
         StoreUnavailable: The store does not answer.
     """
     engine, state = attempt.engine, attempt.state
-    old, made = state.old, state.read
+    old, made = state.old, state.stored
     if old is None or old.source is None or old.key is None or old.how is None or made is None:
         return
     attempt.made = made.key or "", made.record.version
@@ -208,7 +208,7 @@ async def close(attempt: Attempt) -> None:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
     if not isinstance(met, Record):
         return
-    gone = marks.buried(key, met, attempt.now, met_alive=True)
+    gone = marks.ended(key, met, attempt.now, met_alive=True)
     found: Found | Gone | None = None
     if gone is not None and gone.successor == made.key:
         return
@@ -243,7 +243,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old, gone: Fou
     """
     state = attempt.state
     merges, stands = found.record.subject == state.subject and attempt.draft is old.draft, False
-    state.leaving = Leaving(Read(b"", found.key, found.record, found.contents.ends), how, merges, {})
+    state.leaving = Leaving(Stored(b"", found.key, found.record, found.contents.ends), how, merges, {})
     failure: Exception | None = None
     try:
         if merges:
@@ -256,7 +256,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, old: Old, gone: Fou
         failure = error
     if failure is not None:
         await attempt.drop_made()
-        state.read = state.leaving = state.out = state.line = None
+        state.stored = state.leaving = state.out = state.line = None
         raise failure
     if not stands:
         return conflict.ended_meanwhile(attempt)
@@ -287,7 +287,7 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
     attempt.draft.seen = 0  # as it was read: what the other session has seen counts
     while isinstance(found, Found) and found.record.subject == state.subject:
         conflict.merge_in(attempt, found, base)
-        state.read = Read(b"", found.key, found.record, found.contents.ends)
+        state.stored = Stored(b"", found.key, found.record, found.contents.ends)
         record = attempt.record()
         if engine.same(attempt.payload, found.record.payload):
             return
@@ -298,7 +298,7 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
         base = found.record.payload
         there = await engine.storage.judge(b"", found.key, met, met_alive=True) if isinstance(met, Record) else None
         found = await _heir(engine, there) if old.saved else there
-    state.read = None
+    state.stored = None
     conflict.ended_meanwhile(attempt, found if isinstance(found, Gone) else None)
 
 
@@ -317,14 +317,14 @@ async def forget(engine: Context, state: SessionState) -> bool:
         return False
     there: Record | None = met  # another request took it over meanwhile
     while there is not None and marks.is_mark(there.payload):
-        gone = marks.buried(key, there, engine.clock(), met_alive=True)
+        gone = marks.ended(key, there, engine.clock(), met_alive=True)
         if gone is None or gone.successor is None or gone.how == "login":
             return False
         key = gone.successor
         there = await engine.storage.load(key)
     if there is None:
         return False
-    await ending.bury(engine, Read(b"", key, there), "logout", None)
+    await ending.end(engine, Stored(b"", key, there), "logout", None)
     return True
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from limpet._core.state import ENDED, LOGIN, REGENERATE, Read, SessionState
+from limpet._core.state import ENDED, LOGIN, REGENERATE, SessionState, Stored
 from limpet._wire.record import Contents
 from limpet.contract import Record
 from limpet.errors import SessionClosed
@@ -44,7 +44,7 @@ class Standalone:
         self.state.draft = Contents(0, data)
         self.state.data = data
         if public_id is not None:
-            self.state.read = Read(b"", public_id, Record(0, b"", 0))
+            self.state.stored = Stored(b"", public_id, Record(0, b"", 0))
 
     @property
     def clock(self) -> Callable[[], int]:

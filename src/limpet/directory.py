@@ -19,7 +19,7 @@ from limpet._core import ending, locks, plan
 from limpet._core.engine import Engine
 from limpet._core.positions import subject_key
 from limpet._core.session import Session, state_of
-from limpet._core.state import LOGIN, PASSIVE, Read
+from limpet._core.state import LOGIN, PASSIVE, Stored
 from limpet._detached import is_key, open_session
 from limpet._listing import Kept
 from limpet._moments import moment
@@ -306,8 +306,8 @@ class Directory:
         """Let a session count as later than a revocation; return its key, wherever a renewal moved it."""
         engine = self._engine
         state = state_of(spared) if isinstance(spared, Session) else None
-        read = None if state is None else state.read
-        raw, key = (b"", "") if read is None else (read.raw, read.key or "")
+        stored = None if state is None else state.stored
+        raw, key = (b"", "") if stored is None else (stored.raw, stored.key or "")
         if isinstance(spared, str):
             key = spared
         if not is_key(key):
@@ -324,8 +324,8 @@ class Directory:
         draft = None if state is None else state.draft
         if state is not None and draft is not None:
             draft.seen = number
-            if state.read is read and read is not None and read.record.version == found.record.version:
-                state.read = Read(found.raw, found.key, record, read.ends)
+            if state.stored is stored and stored is not None and stored.record.version == found.record.version:
+                state.stored = Stored(found.raw, found.key, record, stored.ends)
         return found.key
 
     async def _end_page(self, page: Sequence[Kept], number: int, tag: tuple[str, str] | None) -> int:

@@ -34,8 +34,8 @@ from limpet._core.state import (
     REGENERATE,
     WATCHED,
     WRITTEN,
-    Read,
     SessionState,
+    Stored,
 )
 from limpet._wire.record import Contents, pack, same, unpack
 from limpet.contract import NEVER, Record
@@ -64,7 +64,7 @@ def state(
     made.flags, made.subject, made.phase = flags, subject, phase
     if stored is not None:
         payload = pack(Contents(NOW - age, dict(stored)), SERIALIZER)
-        made.read = Read(b"raw", "key", Record(1, payload, NOW - age, NOW + DAY, subject))
+        made.stored = Stored(b"raw", "key", Record(1, payload, NOW - age, NOW + DAY, subject))
         made.draft = Contents(NOW - age, dict(stored if has is None else has))
     elif has is not None:
         made.draft = Contents(NOW, dict(has))
@@ -83,7 +83,7 @@ def planned(of: SessionState, *, failed: bool = False, policy: SessionPolicy = P
             NOW,
             lambda each: pack(each.draft or Contents(0), SERIALIZER),
             lambda payload, base: same(payload, base, SERIALIZER),
-            lambda each: {} if each.read is None else unpack(each.read.record.payload, SERIALIZER).data,
+            lambda each: {} if each.stored is None else unpack(each.stored.record.payload, SERIALIZER).data,
             failed=failed,
         )
 

@@ -120,7 +120,7 @@ TASKS: Final = (
         "a logout leaves what another request moved in meanwhile",
         "_importing.py",
         "forget",
-        'await ending.bury(engine, __X__, "logout", None)',
+        'await ending.end(engine, __X__, "logout", None)',
         "pass",
         "laws/test_moving_in.py::test_a_logout_ends_what_another_request_moved_in_meanwhile",
     ),

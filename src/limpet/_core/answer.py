@@ -34,6 +34,6 @@ def headers(engine: Context, state: SessionState) -> list[Header]:
 
 
 def _max_age_of(engine: Context, state: SessionState) -> int | None:
-    if state.draft is None or state.read is None:
+    if state.draft is None or state.stored is None:
         return None
-    return plan.max_age(state.draft, state.read.record.accessed, engine.clock(), engine.rules)
+    return plan.max_age(state.draft, state.stored.record.accessed, engine.clock(), engine.rules)

@@ -8,7 +8,7 @@ from limpet import _form_tokens as form_tokens
 from limpet._core import plan
 from limpet._core.plan import Plan, Step
 from limpet._core.settle import settle_views
-from limpet._core.state import BURIED, DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, Read, SessionState
+from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, STALE, SessionState, Stored
 from limpet._merge import diff_keys
 from limpet._wire import tokens
 from limpet._wire.facts import IMPORT
@@ -84,7 +84,7 @@ class Attempt:
         """Let the contents say what the plan found out, and encode them."""
         plan_, draft, engine = self.plan, self.draft, self.engine
         stale = not self.payload or self.state.leaving is not None
-        if self.flags & BURIED:
+        if self.flags & STALE:
             draft.predecessors, stale = (), True
         if plan_.grace is not None:
             draft.previous, stale = None, True
@@ -95,13 +95,13 @@ class Attempt:
                 draft.created = self.now
             stale = True
         moves = bool(self.flags & LOGIN) or plan_.step is plan.Step.MOVE
-        if moves and self.state.read is not None and not self.flags & (ENDED | DISPLACED):
+        if moves and self.state.stored is not None and not self.flags & (ENDED | DISPLACED):
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
         if engine.description is not None:
             stale = engine.describe(self.state, draft, self.flags) or stale
         if engine.binder is not None:
             begins = self.flags & LOGIN or plan_.rotates in ("appeared", "changed")
-            if begins or (self.state.read is None and IMPORT in draft.methods):
+            if begins or (self.state.stored is None and IMPORT in draft.methods):
                 stale = engine.binder.begin(self.state, draft) or stale
         if self.state.views is not None or self.state.loans is not None:
             settle_views(engine, self.state)
@@ -113,8 +113,8 @@ class Attempt:
 
     def base_data(self) -> dict[str, Any]:
         """Return the keys and values as they were read, decoded anew."""
-        read = self.state.read
-        return {} if read is None else self.unpacked(read.record.payload)
+        stored = self.state.stored
+        return {} if stored is None else self.unpacked(stored.record.payload)
 
     def unpacked(self, payload: bytes) -> dict[str, Any]:
         """Return the keys and values in a payload."""
@@ -136,7 +136,7 @@ class Attempt:
             named += [Predecessor(rival.key, rival.record.version, "login", None, {}) for rival in state.rivals]
         if named:
             self.draft.predecessors = [each.row() for each in named]
-            state.flags &= ~BURIED
+            state.flags &= ~STALE
 
     def _bare(self, row: Predecessor) -> Predecessor:
         """Return it without what its own record names: else each change of id would keep all that came before."""
@@ -183,9 +183,9 @@ class Attempt:
 
     def used_at(self) -> int:
         """Return the last use that the record notes: now, unless this is no activity."""
-        read = self.state.read
-        if read is not None and (self.flags & PASSIVE or (not read.raw and self.engine.is_server_side)):
-            return read.record.accessed
+        stored = self.state.stored
+        if stored is not None and (self.flags & PASSIVE or (not stored.raw and self.engine.is_server_side)):
+            return stored.record.accessed
         return self.now
 
     def record(self) -> Record:
@@ -200,17 +200,17 @@ class Attempt:
         """Tell whether the plan holds for this step, so that what it compared need not be compared again."""
         return self.plan.step is step and (self.payload is self.plan.payload or self.plan.grace is not None)
 
-    def stored(self) -> Read:
+    def stored(self) -> Stored:
         """Return what a session that is stored was read as."""
-        assert self.state.read is not None
-        return self.state.read
+        assert self.state.stored is not None
+        return self.state.stored
 
     def saved(self, raw: bytes, key: str | None, record: Record) -> None:
         """Let the session stand on a record that was just written."""
-        state, before = self.state, self.state.read
+        state, before = self.state, self.state.stored
         if before is not None and before.key == key and self.draft.ends != before.ends:
             state.flags |= REISSUE if self.engine.rules.lasts(self.draft) else 0
-        state.read = Read(raw, key, record, self.draft.ends)
+        state.stored = Stored(raw, key, record, self.draft.ends)
         state.tried = None
 
     async def insert(self) -> None:

@@ -24,8 +24,8 @@ from limpet._core.state import (
     SUCCEEDS,
     WATCHED,
     WRITTEN,
-    Read,
     SessionState,
+    Stored,
 )
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
@@ -68,7 +68,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
     if not engine.is_server_side or engine.storage.immediate or todo.step in (Step.TOUCH, Step.DROP):
         await _carry_out(engine, state, todo, now, final)
         return
-    key = state.read.key if state.read is not None and state.read.key else f"new {id(state):x}"
+    key = state.stored.key if state.stored is not None and state.stored.key else f"new {id(state):x}"
     async with engine.emitter.runtime.turn(key):  # in this process they queue: one conflict each, not one per rival
         await _carry_out(engine, state, todo, now, final)
 
@@ -78,9 +78,9 @@ def _restyle(engine: Context, state: SessionState, draft: Contents) -> None:
     wanted = engine.rules.cookie
     if state.phase:
         return
-    if state.read is None:
+    if state.stored is None:
         draft.cookie = wanted
-    elif state.flags & ACCESSED and (state.read.raw or not engine.is_server_side):
+    elif state.flags & ACCESSED and (state.stored.raw or not engine.is_server_side):
         draft.cookie = wanted
         state.flags |= REISSUE | RESTYLED
         state.clears = True
@@ -113,7 +113,7 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
 async def _steps(
     engine: Context, state: SessionState, todo: Plan, attempt: Attempt | None, final: bool, taken: int
 ) -> None:
-    before = None if state.read is None else state.read.record.version
+    before = None if state.stored is None else state.stored.record.version
     if todo.end:
         await _end(engine, state)
         if attempt is not None:
@@ -122,8 +122,8 @@ async def _steps(
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
-        read = state.read
-        unsure = read is not None and not todo.end and (attempt.now >= read.record.expires or bool(state.tried))
+        stored = state.stored
+        unsure = stored is not None and not todo.end and (attempt.now >= stored.record.expires or bool(state.tried))
         if unsure and step is not Step.NOTHING:
             if step is Step.TOUCH or not await _still_there(attempt):
                 return
@@ -135,7 +135,7 @@ async def _steps(
         await _write(attempt, step, final)
     elif step is Step.DROP:
         conflict.drop(engine, state, taken)
-    await _reissue(engine, state, written=state.read is not None and state.read.record.version != before)
+    await _reissue(engine, state, written=state.stored is not None and state.stored.record.version != before)
 
 
 async def _write(attempt: Attempt, step: Step, final: bool) -> None:
@@ -201,7 +201,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
         if isinstance(failure, SessionLimitReached):
             logins.stand_as_before(engine, state, None)
         else:
-            state.read = state.out = state.line = None
+            state.stored = state.out = state.line = None
         raise failure
     if not stands:
         return
@@ -227,7 +227,7 @@ async def _end_others(attempt: Attempt) -> None:
         gone, state.gone = [state.gone], None
     for rival in rivals:
         try:
-            grave = await ending.bury(engine, Read(rival.raw, rival.key, rival.record), "login", key)
+            grave = await ending.end(engine, Stored(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
             continue  # the new record names it: the next request with the new id ends it
         if grave is not None and grave.how == "login":
@@ -249,9 +249,9 @@ async def _empty(attempt: Attempt, final: bool) -> None:
     """End a session whose last key is gone; what others put into it meanwhile keeps it, under a new id if due."""
     engine, state = attempt.engine, attempt.state
     while True:
-        read = attempt.stored()
+        stored = attempt.stored()
         grave = marks.tombstone("logout", engine.clock(), None)
-        met = await engine.storage.replace(read.key or "", grave, read.record.version)
+        met = await engine.storage.replace(stored.key or "", grave, stored.record.version)
         if met is None:
             break
         if not await conflict.meet(attempt, met):
@@ -265,19 +265,19 @@ async def _empty(attempt: Attempt, final: bool) -> None:
                 await conflict.update(attempt)
             return
     if state.leaving is not None:
-        await ending.bury(engine, state.leaving.read, "logout", None)
-    engine.emit(events.SessionLoggedOut, read.key, subject=read.record.subject)
-    state.read = state.leaving = state.created = None
+        await ending.end(engine, state.leaving.stored, "logout", None)
+    engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
+    state.stored = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE)
     if not state.phase:
         state.out, state.line = "", None
 
 
 async def _touch(attempt: Attempt) -> None:
-    engine, state, read = attempt.engine, attempt.state, attempt.stored()
+    engine, state, stored = attempt.engine, attempt.state, attempt.stored()
     expires = attempt.expires()
     try:
-        there = await engine.storage.touch(read.key or "", attempt.now, expires)
+        there = await engine.storage.touch(stored.key or "", attempt.now, expires)
     except StoreUnavailable:
         return  # said as an event; nothing of the user's is lost, and the next request touches again
     if not there:  # no record is left
@@ -285,7 +285,7 @@ async def _touch(attempt: Attempt) -> None:
         return
     if plan.cookie_slides(attempt.draft, engine.rules, attempt.now):
         state.flags |= REISSUE
-    state.read = read.on(read.record._replace(accessed=attempt.now, expires=max(read.record.expires, expires)))
+    state.stored = stored.on(stored.record._replace(accessed=attempt.now, expires=max(stored.record.expires, expires)))
 
 
 async def _still_there(attempt: Attempt) -> bool:
@@ -293,14 +293,14 @@ async def _still_there(attempt: Attempt) -> bool:
 
     Go on if others kept the session alive, or if it is a login.
     """
-    read = attempt.stored()
-    found = await attempt.engine.storage.locate(read.raw, read.key or "", met_alive=True)
+    stored = attempt.stored()
+    found = await attempt.engine.storage.locate(stored.raw, stored.key or "", met_alive=True)
     if not isinstance(found, Found):
         if attempt.flags & (LOGIN | DISPLACED):
             return True
         conflict.ended_meanwhile(attempt)
         return False
-    if found.record.version != read.record.version and not attempt.flags & DISPLACED:
+    if found.record.version != stored.record.version and not attempt.flags & DISPLACED:
         conflict.merge_in(attempt, found)
     return True
 
@@ -315,35 +315,35 @@ async def _end(engine: Context, state: SessionState) -> None:
         return
     if isinstance(state.error, StoreUnavailable) and state.error.waited:  # one time limit is enough
         raise state.error
-    ended, targets = False, list[Read]()
-    if state.read is not None:
-        targets = [state.read] if state.leaving is None else [state.read, state.leaving.read]
-    targets.extend(Read(rival.raw, rival.key, rival.record) for rival in state.rivals)
+    ended, targets = False, list[Stored]()
+    if state.stored is not None:
+        targets = [state.stored] if state.leaving is None else [state.stored, state.leaving.stored]
+    targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
             raw = engine.ids.verify(token)
             found = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
             if isinstance(found, Found):
-                targets.append(Read(found.raw, found.key, found.record))
+                targets.append(Stored(found.raw, found.key, found.record))
             elif isinstance(found, Gone):
                 state.gone = found
     grave: Gone | None = None
     for target in targets:
-        grave = await ending.bury(engine, target, "logout", None)
+        grave = await ending.end(engine, target, "logout", None)
         engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
         ended = True
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:
-        before = None if state.read is None else unpack(state.read.record.payload, engine.serializer).lineage
+        before = None if state.stored is None else unpack(state.stored.record.payload, engine.serializer).lineage
         state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *ids_of(before))
     after = await ending.successor(engine, state.gone)
     if after is not None:
-        await ending.bury(engine, after, "logout", None)
+        await ending.end(engine, after, "logout", None)
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)
         ended = True
-    state.ended = state.read or state.ended
-    state.read = state.leaving = state.created = None
+    state.ended = state.stored or state.ended
+    state.stored = state.leaving = state.created = None
     state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id
     state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
     if state.old is not None:
@@ -360,14 +360,16 @@ async def _reissue(engine: Context, state: SessionState, *, written: bool) -> No
     Args:
         written: A write by version has just shown that the id still is the session's.
     """
-    flags, read = state.flags, state.read
+    flags, stored = state.flags, state.stored
     if not flags & REISSUE or state.out is not None or state.phase:
         return
     state.flags &= ~REISSUE
-    if read is None:
+    if stored is None:
         return
     if not engine.is_server_side:
         if flags & ACCESSED:
-            state.out = engine.client.seal(read.record)
-    elif read.raw and flags & (ACCESSED | FORWARDED) and (written or await ending.is_current(engine, read.key or "")):
-        state.out = engine.ids.present(read.raw)
+            state.out = engine.client.seal(stored.record)
+    elif (
+        stored.raw and flags & (ACCESSED | FORWARDED) and (written or await ending.is_current(engine, stored.key or ""))
+    ):
+        state.out = engine.ids.present(stored.raw)

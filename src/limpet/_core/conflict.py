@@ -27,8 +27,8 @@ from limpet._core.state import (
     UNPROVEN,
     WATCHED,
     WRITTEN,
-    Read,
     SessionState,
+    Stored,
 )
 from limpet._merge import Rule, merge
 from limpet._wire.marks import Gone
@@ -67,9 +67,9 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
         SessionEnded: The session is over, and the policy says ``on_ended="raise"``.
         StoreUnavailable: An earlier write of this session may have landed, and it cannot be told any more.
     """
-    found, read = None, attempt.stored()
+    found, stored = None, attempt.stored()
     if isinstance(met, Record):
-        found = await attempt.engine.storage.judge(read.raw, read.key or "", met, met_alive=True)
+        found = await attempt.engine.storage.judge(stored.raw, stored.key or "", met, met_alive=True)
     if not isinstance(found, Found):
         ended_meanwhile(attempt, found)
         return False
@@ -86,14 +86,14 @@ async def update(attempt: Attempt) -> None:
     """
     engine, state = attempt.engine, attempt.state
     while True:
-        read, record = attempt.stored(), attempt.record()
-        assert read.key is not None
+        stored, record = attempt.stored(), attempt.record()
+        assert stored.key is not None
         before = state.tried
         state.tried = {**(before or {}), record.version: dict(attempt.increments)}  # before it is sent
-        met = await engine.storage.update(read.key, record, read.record.version)
+        met = await engine.storage.update(stored.key, record, stored.record.version)
         state.tried = before
         if met is None:
-            attempt.saved(read.raw, read.key, record)
+            attempt.saved(stored.raw, stored.key, record)
             if state.leaving is not None:
                 add_up(state.leaving.increments, attempt.increments)
             if state.old is not None and state.old.how is not None:
@@ -160,7 +160,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         state.subject = found.record.subject
     settle(engine, state, result.data)
     if base_payload is None:
-        state.read = Read(found.raw, found.key, found.record, theirs.ends)
+        state.stored = Stored(found.raw, found.key, found.record, theirs.ends)
         state.flags |= FORWARDED | REISSUE if found.forwarded else 0  # it goes on under the id of a renewal
     attempt.encode()
     if result.overwritten:
@@ -180,7 +180,7 @@ def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
     """
     engine, state = attempt.engine, attempt.state
     wrote, subject = _wrote(attempt), state.subject
-    key = None if state.read is None else state.read.key
+    key = None if state.stored is None else state.stored.key
     end_state(state)
     state.gone = gone
     if wrote:
@@ -192,7 +192,7 @@ def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
 def end_state(state: SessionState) -> None:
     """Let a session be over: anonymous, with nothing of what it held."""
     state.flags = (state.flags | OVER) & ~(NOTED | EXPOSED | REISSUE | FORWARDED | SUCCEEDS)
-    state.read = state.draft = state.out = state.line = None
+    state.stored = state.draft = state.out = state.line = None
     state.leaving = state.created = None
     state.data, state.subject = {}, None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
@@ -232,8 +232,8 @@ def rebase(attempt: Attempt, found: Found | Gone | None, differs: bool) -> None:
             state.gone = found
         return
     try:
-        if state.read is None or found.record.version == state.read.record.version:
-            state.read = Read(found.raw, found.key, found.record, found.contents.ends)
+        if state.stored is None or found.record.version == state.stored.record.version:
+            state.stored = Stored(found.raw, found.key, found.record, found.contents.ends)
         else:
             merge_in(attempt, found)
     finally:
@@ -246,19 +246,19 @@ def _recognise(attempt: Attempt, there: Record) -> None:
     Raises:
         StoreUnavailable: Another request has written since.
     """
-    state, read = attempt.state, attempt.stored()
+    state, stored = attempt.state, attempt.stored()
     counted = None if state.tried is None else state.tried.get(there.version)
     if counted is None:
         raise StoreUnavailable(UNTOLD)
-    state.read, state.tried = Read(read.raw, read.key, there, attempt.draft.ends), None
+    state.stored, state.tried = Stored(stored.raw, stored.key, there, attempt.draft.ends), None
     for key in counted.keys() & attempt.increments.keys():
         attempt.increments[key] -= counted[key]
 
 
 def _base(attempt: Attempt, payload: bytes | None = None) -> Contents:
-    read = attempt.state.read
+    stored = attempt.state.stored
     if payload is None:
-        payload = b"" if read is None else read.record.payload
+        payload = b"" if stored is None else stored.record.payload
     try:
         return unpack(payload, attempt.engine.serializer)
     except CorruptPayload:
@@ -270,10 +270,10 @@ def _wrote(attempt: Attempt) -> bool:
     state = attempt.state
     if attempt.flags & (LOGIN | REGENERATE):
         return True
-    if state.draft is None or state.read is None:
+    if state.draft is None or state.stored is None:
         return bool(attempt.flags & WRITTEN)
     base = _base(attempt)
     plain = state.draft.copy(state.data)
     plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
     plain.cookie, plain.lineage = base.cookie, base.lineage
-    return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.read.record.payload)
+    return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.stored.record.payload)

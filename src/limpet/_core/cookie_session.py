@@ -8,7 +8,7 @@ from limpet import events
 from limpet._cookie_revocation import Ended
 from limpet._core import conflict, plan
 from limpet._core.plan import Plan, Step
-from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, Read, SessionState
+from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, SessionState, Stored
 from limpet._wire import tokens
 from limpet._wire.record import Contents, CorruptPayload, unpack
 from limpet.contract import Record
@@ -140,7 +140,7 @@ def adopt(engine: Context, state: SessionState, found: Opened) -> None:
 
 def _adopt(engine: Context, state: SessionState, record: Record, contents: Contents) -> None:
     key = None if engine.revocation is None else key_of(engine, contents, record.subject)
-    state.read = Read(b"", key, record, contents.ends)
+    state.stored = Stored(b"", key, record, contents.ends)
     state.draft, state.data, state.subject = contents, contents.data, record.subject
 
 
@@ -199,10 +199,10 @@ async def end(engine: Context, state: SessionState) -> Ended:
             key = key_of(engine, opened.contents, opened.record.subject)
             if key is not None:
                 ended = await engine.revocation.end(engine.storage, key, opened.record.subject)
-    subject = state.read.record.subject if state.read is not None else None
+    subject = state.stored.record.subject if state.stored is not None else None
     engine.emit(events.SessionLoggedOut, subject=subject)
     state.clears = len(state.ids) > 1
-    state.read, state.ids = None, ()
+    state.stored, state.ids = None, ()
     if not state.phase:
         state.out, state.line = "", None
     return ended
@@ -281,6 +281,6 @@ def _presented(engine: Context, state: SessionState) -> list[Opened]:
 
 def _stood(engine: Context, state: SessionState) -> Opened | None:
     """Return the session that the request came with."""
-    if state.read is None:
+    if state.stored is None:
         return None
-    return Opened(state.read.record, unpack(state.read.record.payload, engine.serializer, sealed=True), "")
+    return Opened(state.stored.record, unpack(state.stored.record.payload, engine.serializer, sealed=True), "")

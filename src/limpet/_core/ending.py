@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from limpet._core.state import Read
+from limpet._core.state import Stored
 from limpet._wire import forward, marks, moved
 from limpet._wire.marks import Gone
 from limpet.contract import Record
@@ -14,10 +14,10 @@ from limpet.errors import StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["bury", "is_current", "remove", "successor"]
+__all__ = ["end", "is_current", "remove", "successor"]
 
 
-async def bury(engine: Context, read: Read, how: str, successor: str | None) -> Gone | None:
+async def end(engine: Context, stored: Stored, how: str, successor: str | None) -> Gone | None:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:
@@ -26,7 +26,7 @@ async def bury(engine: Context, read: Read, how: str, successor: str | None) -> 
     Raises:
         StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
     """
-    raw, key, there = read.raw, read.key or "", read.record
+    raw, key, there = stored.raw, stored.key or "", stored.record
     first: Gone | None = None
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
@@ -38,7 +38,7 @@ async def bury(engine: Context, read: Read, how: str, successor: str | None) -> 
                 return first
             there = met
         if marks.is_mark(there.payload):
-            gone = marks.buried(key, there, engine.clock(), met_alive=True)
+            gone = marks.ended(key, there, engine.clock(), met_alive=True)
             first = first or gone
             if gone is None or gone.goes_on is None:
                 return first
@@ -58,7 +58,7 @@ async def bury(engine: Context, read: Read, how: str, successor: str | None) -> 
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
-async def successor(engine: Context, gone: Gone | None) -> Read | None:
+async def successor(engine: Context, gone: Gone | None) -> Stored | None:
     """Return the session that goes on under another id than the one that was presented, if there is one."""
     key = None if gone is None else gone.goes_on
     while key is not None:
@@ -67,7 +67,7 @@ async def successor(engine: Context, gone: Gone | None) -> Read | None:
             return None
         after = moved.led_to(key, there)
         if after is None:
-            return None if marks.is_mark(there.payload) else Read(b"", key, there)
+            return None if marks.is_mark(there.payload) else Stored(b"", key, there)
         key = after
     return None
 

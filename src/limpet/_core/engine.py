@@ -319,7 +319,7 @@ class Engine(Context):
         """Return when the session ends if nobody uses it, in milliseconds since 1970; None if there is none."""
         if state.draft is None:
             return None
-        accessed = state.read.record.accessed if state.read is not None else self.clock()
+        accessed = state.stored.record.accessed if state.stored is not None else self.clock()
         return plan.deadline(state.draft, accessed, self.policy)
 
     async def is_live(self, session: Any) -> bool:
@@ -354,7 +354,7 @@ class Engine(Context):
 
     def describe(self, state: SessionState, draft: Contents, flags: int) -> bool:
         """Note what the application wants to know of the client, where a session begins or somebody logs in."""
-        begins = state.read is None or flags & (LOGIN | ENDED | DISPLACED)
+        begins = state.stored is None or flags & (LOGIN | ENDED | DISPLACED)
         if self.description is None or state.context is None or not begins:
             return False
         device = self.description(state.context)
@@ -377,7 +377,7 @@ class Engine(Context):
 
     def drop_write(self, state: SessionState, reason: str) -> None:
         """Say that something that was written could not be kept."""
-        self.emit(events.WriteDropped, None if state.read is None else state.read.key, reason=reason)
+        self.emit(events.WriteDropped, None if state.stored is None else state.stored.key, reason=reason)
 
     def warn_of_copies(self) -> None:
         """Warn once that a cookie session cannot be ended where a copy of its cookie is."""

@@ -173,8 +173,8 @@ class SessionLock(Generic[S]):
 
     def _key(self) -> str | None:
         state = self._state
-        read = state.read if state.leaving is None else state.leaving.read
-        return None if read is None else read.key
+        stored = state.stored if state.leaving is None else state.leaving.stored
+        return None if stored is None else stored.key
 
     async def __aenter__(self) -> S:
         session = self._session

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._core import conflict, ending, locks, places, plan, tags
-from limpet._core.state import DISPLACED, EXPOSED, LOGIN, Read, SessionState
+from limpet._core.state import DISPLACED, EXPOSED, LOGIN, SessionState, Stored
 from limpet._listing import live
 from limpet._wire import marks
 from limpet._wire.marks import Gone
@@ -44,9 +44,9 @@ async def insert(attempt: Attempt) -> bool:
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
     subject, login = state.subject, bool(attempt.flags & LOGIN)
     old = state.old
-    imports = state.read is None and old is not None and old.noted and not old.dropped
+    imports = state.stored is None and old is not None and old.noted and not old.dropped
     if not imports and (subject is None or not login):
-        if state.read is None:
+        if state.stored is None:
             await _set_seen(attempt, now=True)
         if attempt.replaces is not None and engine.policy.max_sessions is not None:
             draft.lineage = places.lineage_of(attempt.replaces, *places.ids_of(draft.lineage))
@@ -129,7 +129,7 @@ async def stay(attempt: Attempt) -> None:
         there, own = await engine.storage.load_many([gone.key, old.key or ""])
         if there is None or own is None or marks.is_mark(own.payload):
             return  # a later login has taken the place of this one
-        newest = marks.buried(gone.key, there, engine.clock(), met_alive=True) or gone
+        newest = marks.ended(gone.key, there, engine.clock(), met_alive=True) or gone
         for other in (gone, newest):  # the login that was saved last stands
             await take_place(engine, state, other, old.key)
         await succeed(engine, state, newest, old.key)
@@ -162,7 +162,7 @@ async def _insert_login(attempt: Attempt, subject: str) -> bool:
             await attempt.insert()
         else:
             await conflict.update(attempt)
-            if state.read is None:
+            if state.stored is None:
                 return False  # it was ended meanwhile
             attempt.made = attempt.stored().key or "", attempt.stored().record.version
         failure: BaseException | None = None
@@ -239,7 +239,7 @@ async def succeed(
         grave = marks.tombstone("login", now, own, others, heir=heir, goes_on=gone.goes_on)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
         met = await engine.storage.replace(gone.key, grave, gone.record.version)
-        gone = marks.buried(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None
+        gone = marks.ended(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None
 
 
 async def succeed_all(attempt: Attempt, done: str | None) -> None:
@@ -254,17 +254,17 @@ async def succeed_all(attempt: Attempt, done: str | None) -> None:
     engine, state, own = attempt.engine, attempt.state, attempt.stored().key
     keys = [key for key in places.ids_of(attempt.draft.lineage) if key != done]
     for key, record in zip(keys, await engine.storage.load_many(keys) if keys else (), strict=True):
-        gone = None if record is None else marks.buried(key, record, engine.clock(), met_alive=True)
+        gone = None if record is None else marks.ended(key, record, engine.clock(), met_alive=True)
         heir = gone is not None and gone.heir and done is not None and not attempt.flags & DISPLACED
         await succeed(engine, state, gone, own, heir=heir)
 
 
-def stand_as_before(engine: Context, state: SessionState, old: Read | None) -> None:
+def stand_as_before(engine: Context, state: SessionState, old: Stored | None) -> None:
     """Let a refused login leave no trace: the session is what it was when the request began, or anonymous."""
     state.out = state.line = state.leaving = None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
     state.flags &= ~(conflict.NOTED | EXPOSED)
-    state.read = old
+    state.stored = old
     if old is None:
         state.draft, state.data, state.subject = None, {}, None
         return

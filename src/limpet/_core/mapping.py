@@ -252,7 +252,7 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED
-        if state.read is not None or state.flags & (AMBIGUOUS | READ_ONLY | UNPROVEN) or state.met_alive:
+        if state.stored is not None or state.flags & (AMBIGUOUS | READ_ONLY | UNPROVEN) or state.met_alive:
             state.flags |= ENDED
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
@@ -265,7 +265,7 @@ class SessionMapping(MutableMapping[str, Any]):
         state = self._state
         state.flags |= ACCESSED
         if state.loaded == READY:
-            return f"<Session {state.read.key[:8] if state.read and state.read.key else 'new'}>"
+            return f"<Session {state.stored.key[:8] if state.stored and state.stored.key else 'new'}>"
         return f"<Session {('ready', 'pending', 'sealed', 'failed')[state.loaded]}>"
 
     # -- steps
@@ -306,18 +306,18 @@ class SessionMapping(MutableMapping[str, Any]):
             self._open(state)
         if state.loaded:
             return False
-        return state.read is None or not self._backend.is_server_side or _is_ended(state)
+        return state.stored is None or not self._backend.is_server_side or _is_ended(state)
 
     def _refuse_late_write(self, state: SessionState, new_id: bool) -> None:
         if state.phase == CLOSED:
             raise SessionClosed("written after the application returned: nothing saves it any more")
         if state.flags & OVER:
             raise SessionClosed("this session was ended by somebody else: nothing is saved into it any more")
-        if state.read is not None and not state.read.raw and new_id and self._backend.is_server_side:
+        if state.stored is not None and not state.stored.raw and new_id and self._backend.is_server_side:
             raise SessionClosed("a session that was opened by its public id cannot change it: no client would learn it")
         if new_id or state.flags & ENDED:
             raise SessionClosed("a new id cannot be handed out any more: the response has started; do this before it")
-        if state.read is None or not self._backend.is_server_side:
+        if state.stored is None or not self._backend.is_server_side:
             raise SessionClosed(
                 "written after the response started: the cookie can no longer be set. Write before the first byte, "
                 "or create the session earlier in a server-side store"

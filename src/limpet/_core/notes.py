@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, Read, SessionState
+from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, SessionState, Stored
 from limpet._native import caused
 from limpet._wire.record import Contents, Found
 
@@ -14,7 +14,7 @@ __all__ = ["add_up", "adopt", "begin", "check_login", "expose", "forget_key", "o
 
 def adopt(state: SessionState, found: Found) -> None:
     """Let a session stand for what was found in the store."""
-    state.read = Read(found.raw, found.key, found.record, found.contents.ends)
+    state.stored = Stored(found.raw, found.key, found.record, found.contents.ends)
     state.draft, state.data, state.subject = found.contents, found.contents.data, found.record.subject
     state.met_alive = True
     if found.forwarded:

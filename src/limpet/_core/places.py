@@ -134,7 +134,7 @@ def _led_to(key: str, record: Record | None, now: int, *, known: bool) -> list[s
         return []
     if forward.is_forward(record.payload):
         return [forward.successor(record.payload)]
-    gone = marks.buried(key, record, now, met_alive=known)
+    gone = marks.ended(key, record, now, met_alive=known)
     return [] if gone is None else [*gone.others, *([gone.successor] if gone.successor else [])]
 
 
@@ -148,7 +148,7 @@ def _has_moved(key: str, there: Mapping[str, Record | None], now: int) -> bool:
         record = there.get(key)
     if record is None:
         return False
-    return renewed if not marks.is_mark(record.payload) else marks.buried(key, record, now) is not None
+    return renewed if not marks.is_mark(record.payload) else marks.ended(key, record, now) is not None
 
 
 async def of_this_browser(attempt: Attempt) -> Places:
@@ -156,11 +156,11 @@ async def of_this_browser(attempt: Attempt) -> Places:
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
     old = None if state.old is None else state.old.key
     gone = None if state.gone is None else state.gone.key
-    leaving = None if state.leaving is None else state.leaving.read.key
+    leaving = None if state.leaving is None else state.leaving.stored.key
     own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
     came = [key for key in own if key is not None]
     before = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
-    for each in (state.ended, state.read if state.leaving is None else state.leaving.read):
+    for each in (state.ended, state.stored if state.leaving is None else state.leaving.stored):
         before += [] if each is None else ids_of(unpack(each.record.payload, engine.serializer).lineage)
     now = engine.clock()  # once: what leads on is named, so that what it leads to is ended
     there = await reached(engine, [*came, *before], now, [key for key in before if key not in came])
@@ -168,7 +168,7 @@ async def of_this_browser(attempt: Attempt) -> Places:
     known = [key for key in ended if key not in came]  # those before, and those that an id led to
     late = gone if gone is not None or leaving is not None else attempt.replaces
     if late is not None and late != old and (record := there[late]) is not None:
-        state.gone = marks.buried(late, record, now, met_alive=True) or state.gone  # another from that id was quicker
+        state.gone = marks.ended(late, record, now, met_alive=True) or state.gone  # another from that id was quicker
     if attempt.flags & LOGIN:
         draft.lineage = lineage_of(*came, *known) or None
     attempt.encode()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from limpet._core.state import (
     ACCESSED,
-    BURIED,
     CHANGED,
     CROSS_SITE,
     DISPLACED,
@@ -25,6 +24,7 @@ from limpet._core.state import (
     PASSIVE,
     REGENERATE,
     RESTYLED,
+    STALE,
     UNPROVEN,
     WATCHED,
     WRITTEN,
@@ -172,14 +172,14 @@ def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> boo
     """
     if state.loaded:
         return True  # nothing has read it
-    usual = ACCESSED | FORWARDED | PASSIVE | BURIED | EAGER | CHANGED
+    usual = ACCESSED | FORWARDED | PASSIVE | STALE | EAGER | CHANGED
     if state.flags & ~usual or state.leaving is not None or state.old is not None:
         return False
-    read, draft = state.read, state.draft
-    if read is None or draft is None:
+    stored, draft = state.stored, state.draft
+    if stored is None or draft is None:
         return True
     now = clock()
-    if now - read.record.accessed >= rules.quiet_ms and not state.flags & PASSIVE:
+    if now - stored.record.accessed >= rules.quiet_ms and not state.flags & PASSIVE:
         return False
     if state.flags & FORWARDED:
         return True
@@ -207,30 +207,30 @@ def decide(
         base: Returns the keys and values as they were read.
         failed: The response is an error of the server and the policy drops what such a request wrote.
     """
-    flags, read, draft = state.flags, state.read, state.draft
+    flags, stored, draft = state.flags, state.stored, state.draft
     if failed:  # an error keeps a logout and drops the rest
         return Plan(True, Step.NOTHING) if flags & ENDED else NO_PLAN
-    if flags & OVER or (flags & (CROSS_SITE | UNPROVEN) and read is None and not flags & ENDED):
+    if flags & OVER or (flags & (CROSS_SITE | UNPROVEN) and stored is None and not flags & ENDED):
         wrote = flags & _WROTE and draft is not None and (state.data or state.subject is not None)
         return Plan(bool(flags & ENDED), Step.DROP if wrote else Step.NOTHING)
     payload, worth = b"", False
     if flags & (_WROTE | LOGIN | RESTYLED) and draft is not None:
         payload = pack(state)
         worth = bool(draft.data) or state.subject is not None or bool(flags & EAGER) or _shows(state.views)
-    if flags & ENDED or read is None or draft is None:  # what is written after a logout begins a new session
+    if flags & ENDED or stored is None or draft is None:  # what is written after a logout begins a new session
         if not worth or draft is None or not payload:
             return Plan(bool(flags & ENDED), Step.NOTHING)
         rotates = None
         if flags & WATCHED:  # what moves in with the session is no login
             rotates = rotation_of(rules.rotate_on, {} if flags & ENDED else base(state), draft.data)
         return Plan(bool(flags & ENDED), Step.CREATE, payload, rotates)
-    changed = bool(payload) and not same(payload, read.record.payload)
+    changed = bool(payload) and not same(payload, stored.record.payload)
     rotates = rotation_of(rules.rotate_on, base(state), draft.data) if changed and flags & WATCHED else None
     if state.phase:
         rotates = None  # no new id can be handed out any more
     if changed and not worth and not flags & (LOGIN | DISPLACED) and _is_emptied(base(state)):
         return Plan(False, Step.EMPTY, payload, rotates)
-    grace = draft.previous if not flags & FORWARDED and read.raw else None
+    grace = draft.previous if not flags & FORWARDED and stored.raw else None
     if flags & LOGIN and flags & EAGER and not flags & REGENERATE:
         return Plan(False, Step.UPDATE, payload, None, grace)
     if flags & (LOGIN | REGENERATE | DISPLACED) or rotates is not None:
@@ -240,7 +240,7 @@ def decide(
     if changed or grace is not None:
         return Plan(False, Step.UPDATE, payload, None, grace)
     if _touch_due(state, rules, now):
-        return Plan(False, Step.UPDATE if flags & BURIED else Step.TOUCH, payload)
+        return Plan(False, Step.UPDATE if flags & STALE else Step.TOUCH, payload)
     return Plan(False, Step.NOTHING, payload)
 
 
@@ -283,28 +283,28 @@ def _renewal_due(state: SessionState, rules: Rules, draft: Contents, now: int) -
         return False
     if state.created is not None:  # that id has not gone out
         return False
-    if state.read is None or not state.read.raw:  # only the id itself can open what leads from it to the new one
+    if state.stored is None or not state.stored.raw:  # only the id itself can open what leads from it to the new one
         return False
     return now - max(draft.renewed or 0, draft.created) >= interval
 
 
 def _touch_due(state: SessionState, rules: Rules, now: int) -> bool:
-    read = state.read
-    if not rules.policy.rolling or state.flags & PASSIVE or read is None or state.draft is None:
+    stored = state.stored
+    if not rules.policy.rolling or state.flags & PASSIVE or stored is None or state.draft is None:
         return False
-    if (rules.is_server_side and not read.raw) or not deadline_moves(state, rules, now):
+    if (rules.is_server_side and not stored.raw) or not deadline_moves(state, rules, now):
         return False
     return bool(state.flags & ACCESSED) or not cookie_slides(state.draft, rules, now)
 
 
 def deadline_moves(state: SessionState, rules: Rules, now: int) -> bool:
     """Tell whether a use now moves the idle deadline by as much as is worth writing down."""
-    read, draft = state.read, state.draft
-    if read is None or draft is None or draft.ends is not None:
+    stored, draft = state.stored, state.draft
+    if stored is None or draft is None or draft.ends is not None:
         return False
     idle = idle_timeout(draft, rules.policy)
     interval = None if idle is None else rules.policy.touch_after(idle)
-    return interval is not None and now - read.record.accessed >= interval
+    return interval is not None and now - stored.record.accessed >= interval
 
 
 def cookie_slides(draft: Contents, rules: Rules, now: int) -> bool:

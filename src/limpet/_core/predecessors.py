@@ -14,7 +14,7 @@ from limpet._core import conflict, ending
 from limpet._core.attempt import Attempt
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
-from limpet._core.state import Read, SessionState
+from limpet._core.state import SessionState, Stored
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, Predecessor, without_predecessors
@@ -83,5 +83,5 @@ async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple
         if isinstance(there, Found):
             return each, there
         if record is not None and there is None and not marks.is_mark(record.payload):
-            await ending.bury(engine, Read(b"", each.key, record), each.how, own)
+            await ending.end(engine, Stored(b"", each.key, record), each.how, own)
     return None

@@ -14,13 +14,13 @@ __all__ = ["differs", "pack_as_it_will_be"]
 
 def differs(engine: Context, state: SessionState) -> bool:
     """Return whether the session has something to save, though a conflict may be all that the save comes to."""
-    read = state.read
+    stored = state.stored
     try:
-        todo = engine.decide(state, read.record.accessed if read is not None else engine.clock())
+        todo = engine.decide(state, stored.record.accessed if stored is not None else engine.clock())
     except SessionConflict:
         return True
     if todo.step is Step.RENEW:
-        return read is not None and bool(todo.payload) and not engine.same(todo.payload, read.record.payload)
+        return stored is not None and bool(todo.payload) and not engine.same(todo.payload, stored.record.payload)
     return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.EMPTY, Step.MOVE)
 
 

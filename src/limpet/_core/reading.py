@@ -11,7 +11,6 @@ from limpet._core.cookie_session import Opened
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
 from limpet._core.state import (
-    BURIED,
     DISPLACED,
     ENDED,
     FORWARDED,
@@ -20,9 +19,10 @@ from limpet._core.state import (
     PASSIVE,
     READY,
     REISSUE,
+    STALE,
     UNPROVEN,
-    Read,
     SessionState,
+    Stored,
 )
 from limpet._wire import record
 from limpet._wire.marks import Gone
@@ -78,7 +78,7 @@ async def find(engine: Context, state: SessionState) -> None:
     elif isinstance(found, Found):
         adopt(state, found)
         if found.contents.predecessors:
-            state.flags |= BURIED
+            state.flags |= STALE
         if engine.policy.on_client_change:
             await client_change.judge(engine, state)
         await _keep_for_this_request(engine, state)
@@ -94,24 +94,24 @@ async def _keep_for_this_request(engine: Context, state: SessionState) -> None:
 
     That is so once an eighth of the idle timeout has passed; busier sessions are touched when the response starts.
     """
-    read, draft = state.read, state.draft
-    if read is None or draft is None or not engine.policy.rolling or draft.ends is not None or state.flags & PASSIVE:
+    stored, draft = state.stored, state.draft
+    if stored is None or draft is None or not engine.policy.rolling or draft.ends is not None or state.flags & PASSIVE:
         return
     idle = plan.idle_timeout(draft, engine.policy)
     now = used = engine.clock()
-    if idle is None or now - read.record.accessed <= idle // 8 or not read.raw:
+    if idle is None or now - stored.record.accessed <= idle // 8 or not stored.raw:
         return
     if plan.cookie_slides(draft, engine.rules, now):  # a touch by a request that uses the session stays due
         used -= engine.policy.touch_after(idle) or 0  # so a little less is noted, and the commit sends the cookie
-    if used <= read.record.accessed:
+    if used <= stored.record.accessed:
         return
     expires = plan.forget_at(draft, used, engine.policy)
     try:
-        there = await engine.storage.touch(read.key or "", used, expires)
+        there = await engine.storage.touch(stored.key or "", used, expires)
     except StoreUnavailable:
         return  # said as an event; the session is alive, and the commit touches again
     if there:
-        state.read = read.on(read.record._replace(accessed=used, expires=max(read.record.expires, expires)))
+        state.stored = stored.on(stored.record._replace(accessed=used, expires=max(stored.record.expires, expires)))
 
 
 async def is_live(engine: Context, state: SessionState) -> bool:
@@ -122,19 +122,19 @@ async def is_live(engine: Context, state: SessionState) -> bool:
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    read = state.read
-    if read is None or state.flags & (ENDED | OVER):
+    stored = state.stored
+    if stored is None or state.flags & (ENDED | OVER):
         return False
     if not engine.is_server_side:
-        contents = record.unpack(read.record.payload, engine.serializer, sealed=True)
-        return await cookie_session.is_live(engine, contents, read.record.subject)
-    found = await engine.storage.locate(read.raw, read.key or "", met_alive=True)
+        contents = record.unpack(stored.record.payload, engine.serializer, sealed=True)
+        return await cookie_session.is_live(engine, contents, stored.record.subject)
+    found = await engine.storage.locate(stored.raw, stored.key or "", met_alive=True)
     if not isinstance(found, Found):
-        if state.read is read:  # a save from now on has to look again: there is no slack for it
-            state.read = read.on(read.record._replace(expires=0))
+        if state.stored is stored:  # a save from now on has to look again: there is no slack for it
+            state.stored = stored.on(stored.record._replace(expires=0))
         return False
-    if found.forwarded and state.read is read:  # so that a long-lived socket never has many renewals to follow
-        state.read = Read(found.raw, found.key, read.record, read.ends)
+    if found.forwarded and state.stored is stored:  # so that a long-lived socket never has many renewals to follow
+        state.stored = Stored(found.raw, found.key, stored.record, stored.ends)
         state.flags |= FORWARDED | REISSUE
     if engine.binder is not None and engine.binder.lacks(found, state.headers) is not None:
         state.flags |= LAPSED
@@ -148,9 +148,9 @@ async def refresh(engine: Context, state: SessionState) -> None:
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    read, draft = state.read, state.draft
-    if engine.is_server_side and read is not None and draft is not None and not state.flags & (ENDED | DISPLACED):
-        found = await engine.storage.locate(read.raw, read.key or "", met_alive=True)
+    stored, draft = state.stored, state.draft
+    if engine.is_server_side and stored is not None and draft is not None and not state.flags & (ENDED | DISPLACED):
+        found = await engine.storage.locate(stored.raw, stored.key or "", met_alive=True)
         differs = questions.differs(engine, state)
         attempt = Attempt(engine, state, NO_PLAN, engine.clock())
         conflict.rebase(attempt, found, differs)

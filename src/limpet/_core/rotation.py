@@ -15,7 +15,7 @@ from limpet._core import conflict, ending, logins, places
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
 from limpet._core.plan import NO_PLAN
-from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Read, SessionState
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, SessionState, Stored
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, unpack, without_predecessors
@@ -32,12 +32,12 @@ __all__ = ["abandon", "begin_grace", "finish", "move", "renew"]
 class _Standing:
     """What a session stood on before its id was to change, to go back to."""
 
-    __slots__ = ("_created", "_facts", "_flags", "_leaving", "_out", "_state", "read")
+    __slots__ = ("_created", "_facts", "_flags", "_leaving", "_out", "_state", "stored")
 
     def __init__(self, attempt: Attempt) -> None:
         state, draft = attempt.state, attempt.draft
-        assert state.read is not None
-        self._state, self.read, self._flags = state, state.read, state.flags & (FORWARDED | REISSUE)
+        assert state.stored is not None
+        self._state, self.stored, self._flags = state, state.stored, state.flags & (FORWARDED | REISSUE)
         self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage
         self._leaving, self._created, self._out = state.leaving, state.created, state.out
 
@@ -45,7 +45,7 @@ class _Standing:
         """Go back: nothing is handed out but what an earlier save made, and the new record is gone."""
         state, draft = self._state, attempt.draft
         await attempt.drop_made()
-        state.read = self.read
+        state.stored = self.stored
         state.flags = (state.flags & ~(FORWARDED | REISSUE)) | self._flags
         draft.renewed, draft.previous, draft.predecessors, draft.lineage = self._facts
         self.put_back()
@@ -53,9 +53,9 @@ class _Standing:
     def take(self, leaving: Leaving) -> None:
         """The draft holds what others saved under the old id: from now on it is compared with that."""
         if self._leaving is None:
-            self.read = leaving.read
+            self.stored = leaving.stored
         else:
-            self._leaving = self._leaving._replace(read=leaving.read)
+            self._leaving = self._leaving._replace(stored=leaving.stored)
 
     def put_back(self) -> None:
         """Let a change of id that an earlier save of this request began be under way again."""
@@ -65,7 +65,7 @@ class _Standing:
     async def drop_earlier(self, attempt: Attempt) -> None:
         """Delete the record that an earlier save of this request made: its id goes out to nobody now."""
         if self._leaving is not None:
-            await attempt.engine.storage.try_to_drop(self.read.key or "")
+            await attempt.engine.storage.try_to_drop(self.stored.key or "")
 
 
 async def move(attempt: Attempt, *, final: bool) -> None:
@@ -102,11 +102,11 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         elif isinstance(failure, Exception):
             await standing.restore(attempt)
         else:  # cancelled: nothing more can be awaited, and an id that goes out to nobody leads nowhere
-            state.read, state.out, state.leaving = old, None, earlier
+            state.stored, state.out, state.leaving = old, None, earlier
         raise failure
     leaving = state.leaving
     if not stands or leaving is None:  # revoked meanwhile: the browser keeps what it had, until another login
-        kept = old if earlier is None else earlier.read
+        kept = old if earlier is None else earlier.stored
         contents = unpack(kept.record.payload, attempt.engine.serializer)
         state.rivals = [Found(kept.raw, kept.key or "", kept.record, contents)]
         return await standing.drop_earlier(attempt)
@@ -133,18 +133,18 @@ async def finish(attempt: Attempt) -> None:
 
 async def abandon(engine: Context, state: SessionState) -> None:
     """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
-    leaving, created, made = state.leaving, state.created, state.read
+    leaving, created, made = state.leaving, state.created, state.stored
     state.leaving = state.created = None
     if created is None or not state.out:
         return
     state.out = state.line = None
     await engine.storage.try_to_drop(created)
-    state.read = None if leaving is None or leaving.fresh else leaving.read
+    state.stored = None if leaving is None or leaving.fresh else leaving.stored
     if leaving is not None and leaving.fresh:
-        return await engine.storage.try_to_drop(leaving.read.key or "")
-    if leaving is None or leaving.how != "regenerate" or made is None or leaving.read.key is None:
+        return await engine.storage.try_to_drop(leaving.stored.key or "")
+    if leaving is None or leaving.how != "regenerate" or made is None or leaving.stored.key is None:
         return
-    saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.read))
+    saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.stored))
     if not engine.same(saved, kept):
         # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
         draft = unpack(saved, engine.serializer)
@@ -167,7 +167,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     """
     engine, state, leaving = attempt.engine, attempt.state, attempt.state.leaving
     assert leaving is not None
-    old, login = leaving.read, leaving.how == "login"
+    old, login = leaving.stored, leaving.how == "login"
     attempt.increments = dict(leaving.increments)  # what the old record has not
     leaving = leaving._replace(increments={})
     base = old.record.payload
@@ -218,11 +218,11 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
         if not isinstance(found, Found):
             if not login:
                 await attempt.drop_made()
-                state.read = old
+                state.stored = old
                 conflict.ended_meanwhile(attempt, found)
                 return
             if isinstance(met, Record) and found is None:  # over by this host's clock; by another one it may be alive
-                await ending.bury(engine, Read(raw, key, met), leaving.how, attempt.stored().key)
+                await ending.end(engine, Stored(raw, key, met), leaving.how, attempt.stored().key)
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
                 attempt.keep_changes_only(attempt.unpacked(base))
@@ -235,14 +235,14 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             attempt.count()
             seen = attempt.draft.seen
             conflict.merge_in(attempt, found, base)
-            base, old = found.record.payload, Read(found.raw, found.key, found.record, found.contents.ends)
-            state.leaving = leaving._replace(read=old)
+            base, old = found.record.payload, Stored(found.raw, found.key, found.record, found.contents.ends)
+            state.leaving = leaving._replace(stored=old)
             if standing is not None:
                 standing.take(state.leaving)
             attempt.draft.previous = None
             attempt.encode()
             if not await _rewrite(attempt, seen if not login else None):
-                state.read = old
+                state.stored = old
                 conflict.ended_meanwhile(attempt)
                 return
             if not login:
@@ -336,12 +336,12 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         found = await engine.storage.judge(old.raw, key, met, met_alive=True) if isinstance(met, Record) else None
         if not isinstance(found, Found):
             await attempt.drop_made()
-            state.read, state.out = old, None
+            state.stored, state.out = old, None
             conflict.ended_meanwhile(attempt, found)
             return
         if found.forwarded:  # another request renewed first: save into the record that it made
             await attempt.drop_made()
-            state.read, state.out, state.line = old, None, None
+            state.stored, state.out, state.line = old, None, None
             attempt.draft.renewed, attempt.draft.previous = found.contents.renewed, found.contents.previous
             conflict.merge_in(attempt, found)
             if not engine.same(attempt.payload, attempt.stored().record.payload):
@@ -351,11 +351,11 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         seen = attempt.draft.seen
         conflict.merge_in(attempt, found, base)
         base, version = found.record.payload, found.record.version
-        standing.read = old = Read(old.raw, key, found.record, found.contents.ends)
+        standing.stored = old = Stored(old.raw, key, found.record, found.contents.ends)
         attempt.draft.renewed, attempt.draft.previous = attempt.now, key
         attempt.encode()
         if not await _rewrite(attempt, seen):
-            state.read = old
+            state.stored = old
             conflict.ended_meanwhile(attempt)
             return
     state.created = None  # the old id leads to it: it stays, whatever becomes of this request

@@ -65,7 +65,7 @@ class Session(SessionMapping):
     def is_new(self) -> bool:
         """Whether nothing of this session is stored yet."""
         state = self._read()
-        return state.read is None or bool(state.flags & (ENDED | DISPLACED))
+        return state.stored is None or bool(state.flags & (ENDED | DISPLACED))
 
     @property
     def _out(self) -> str | None:
@@ -120,8 +120,8 @@ class Session(SessionMapping):
     @property
     def public_id(self) -> str | None:
         """The store key: good for lists and for `revoke`, useless as a cookie. None before the first save."""
-        read = self._read().read
-        return None if read is None else read.key
+        stored = self._read().stored
+        return None if stored is None else stored.key
 
     @property
     def is_bound(self) -> bool:
@@ -177,7 +177,7 @@ class Session(SessionMapping):
             notes.begin(state, self._backend.clock())
             state.flags |= WRITTEN
         if state.subject is not None and state.subject != name:
-            displaced = state.read is not None and not state.flags & ENDED
+            displaced = state.stored is not None and not state.flags & ENDED
             notes.begin(state, self._backend.clock())
             state.flags |= WRITTEN | (DISPLACED if displaced else 0)
         draft = state.draft

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCESSED",
     "AMBIGUOUS",
-    "BURIED",
+    "STALE",
     "CHANGED",
     "CLOSED",
     "CROSS_SITE",
@@ -55,7 +55,7 @@ __all__ = [
     "Leaving",
     "Loan",
     "Old",
-    "Read",
+    "Stored",
     "SessionState",
     "View",
 ]
@@ -118,7 +118,7 @@ CROSS_SITE: Final = 16384
 EAGER: Final = 131072
 """The application asks for ids by itself: an empty session is kept, and a login keeps the id that it finds (Django)."""
 
-BURIED: Final = 32768
+STALE: Final = 32768
 """What the record names as its predecessors has ended: the next write leaves it out."""
 
 RESTYLED: Final = 262144
@@ -140,7 +140,7 @@ LAPSED: Final = 8388608
 """The proof of its device that the request came with has run out since."""
 
 
-class Read:
+class Stored:
     """What was read from the store or the cookie, or written there last; replaced as a whole, never changed.
 
     Attributes:
@@ -158,9 +158,9 @@ class Read:
         self.record: Record = record
         self.ends: int | None = ends
 
-    def on(self, record: Record) -> Read:
+    def on(self, record: Record) -> Stored:
         """Return the same session as another record has it."""
-        return Read(self.raw, self.key, record, self.ends)
+        return Stored(self.raw, self.key, record, self.ends)
 
     def __repr__(self) -> str:
         """Name the session without its id."""
@@ -171,14 +171,14 @@ class Leaving(NamedTuple):
     """The record under the old id, whose end waits until the new id goes out with the response.
 
     Attributes:
-        read: As it was read.
+        stored: As it was read.
         how: ``"login"`` or ``"regenerate"``.
         merges: What others save into it meanwhile is merged into the new record.
         increments: What was added to numbers since it was read, by key, and is saved under the new id.
         fresh: An earlier save of this request made it, so that its id has not gone out either.
     """
 
-    read: Read
+    stored: Stored
     how: str
     merges: bool
     increments: dict[str, Any]
@@ -186,15 +186,15 @@ class Leaving(NamedTuple):
 
     def named(self, increments: Mapping[str, Any]) -> Predecessor:
         """Return how the record of the new id names it, with what is added to numbers beside."""
-        read, total = self.read, dict(self.increments)
+        stored, total = self.stored, dict(self.increments)
         for key, by in increments.items():
             total[key] = total.get(key, 0) + by
-        base = read.record.payload if self.merges else None
-        return Predecessor(read.key or "", read.record.version, self.how, base, total)
+        base = stored.record.payload if self.merges else None
+        return Predecessor(stored.key or "", stored.record.version, self.how, base, total)
 
     def __repr__(self) -> str:
         """Name the session without its id."""
-        return f"<Leaving {self.read!r}>"
+        return f"<Leaving {self.stored!r}>"
 
 
 class View:
@@ -302,7 +302,7 @@ class SessionState:
         loaded: How far it has been read: `READY`, `PENDING`, `SEALED` or `FAILED`.
         phase: How far the response is: `OPEN`, `STARTED` or `CLOSED`.
         flags: One bit for each thing that happened.
-        read: What was read or written last; None: nothing is stored.
+        stored: What was read or written last; None: nothing is stored.
         draft: The contents as the handler has them; None before the first write of a new session.
         data: The handler's mapping: ``draft.data``, or an empty dict.
         subject: Whose session it is; None: anonymous.
@@ -357,8 +357,8 @@ class SessionState:
         "phase",
         "position",
         "presented",
-        "read",
         "rivals",
+        "stored",
         "subject",
         "tried",
         "views",
@@ -368,7 +368,7 @@ class SessionState:
         self.loaded: int = READY
         self.phase: int = OPEN
         self.flags: int = 0
-        self.read: Read | None = None
+        self.stored: Stored | None = None
         self.draft: Contents | None = None
         self.data: dict[str, Any] = {}
         self.subject: str | None = None
@@ -385,7 +385,7 @@ class SessionState:
         self.created: str | None = None
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
-        self.ended: Read | None = None
+        self.ended: Stored | None = None
         self.met_alive: bool = False
         self.old: Old | None = None
         self.error: Exception | None = None

@@ -257,7 +257,7 @@ class Storage:
         now = self.clock()
         kind = record.payload[:1]
         if kind == marks.FORMAT:
-            return marks.buried(key, record, now, met_alive=met_alive)
+            return marks.ended(key, record, now, met_alive=met_alive)
         if kind == forward.FORMAT:
             return await self._follow(raw, key, record, hops, now, journal, met_alive=met_alive)
         try:

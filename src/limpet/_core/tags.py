@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet._core import plan
-from limpet._core.state import Read
+from limpet._core.state import Stored
 from limpet._wire import marks
 from limpet._wire.record import CorruptPayload, unpack
 from limpet.errors import StoreUnavailable
@@ -45,13 +45,13 @@ async def register(engine: Context, name: str, value: str, subject: str, until: 
     await marks.amend(engine.storage, key, add)
 
 
-async def leave(engine: Context, read: Read) -> None:
+async def leave(engine: Context, stored: Stored) -> None:
     """Drop the lists of tags that only this session, which was logged out, is on: a tag of its own leaves nothing."""
     try:
-        contents = unpack(read.record.payload, engine.serializer)
+        contents = unpack(stored.record.payload, engine.serializer)
     except CorruptPayload:
         return
-    own = {read.record.subject: plan.absolute_deadline(contents, engine.policy)}
+    own = {stored.record.subject: plan.absolute_deadline(contents, engine.policy)}
     for name, value in contents.tags.items():
         key = marks.tag_key(name, value)
         try:

@@ -27,7 +27,7 @@ __all__ = [
     "Facts",
     "Gone",
     "amend",
-    "buried",
+    "ended",
     "is_mark",
     "mark_key",
     "read",
@@ -157,7 +157,7 @@ def tombstone(
     return Record(tokens.new_version(), write(facts), now, until)
 
 
-def buried(key: str, record: Record, now: int, *, met_alive: bool = False) -> Gone | None:
+def ended(key: str, record: Record, now: int, *, met_alive: bool = False) -> Gone | None:
     """Return what a tombstone says, or None once its minute is over, and for a mark that is none.
 
     Args:

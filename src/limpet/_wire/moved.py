@@ -22,5 +22,5 @@ def led_to(key: str, record: Record) -> str | None:
     """
     if forward.is_forward(record.payload):
         return forward.successor(record.payload)
-    gone = marks.buried(key, record, 0, met_alive=True)
+    gone = marks.ended(key, record, 0, met_alive=True)
     return None if gone is None else gone.goes_on

@@ -196,7 +196,7 @@ class Endpoints:
                 return None
             key = found.successor or ""
             if marks.is_mark(record.payload):
-                found = marks.buried(key, record, self._engine.clock(), met_alive=True)
+                found = marks.ended(key, record, self._engine.clock(), met_alive=True)
             else:
                 found = await storage.judge(b"", key, record, met_alive=True)
         return None

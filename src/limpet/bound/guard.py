@@ -122,7 +122,7 @@ class Guard:
             # Without the cookie of the old proof the browser asks for one.
             return [self.endpoints.forget(), asks] if find(state.headers, self._name) else [asks]
         draft = state.draft
-        bound = None if draft is None or state.read is None or state.flags & OVER else draft.bound
+        bound = None if draft is None or state.stored is None or state.flags & OVER else draft.bound
         if bound is None or "at" in bound or now - bound["since"] >= self.policy.offer_ms:
             return []
         if not (state.flags & OFFERS or _is_page(state.headers)):  # a browser makes a key each time it is asked

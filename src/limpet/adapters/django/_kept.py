@@ -71,7 +71,7 @@ class KeptStore(MappingStore):
         self._expiry: Any = None
 
     async def _exists(self, key: str | None) -> bool:
-        return key is not None and state_of(await _find(manager(), [key], (), imports=False)).read is not None
+        return key is not None and state_of(await _find(manager(), [key], (), imports=False)).stored is not None
 
     async def _load(self) -> dict[str, Any]:
         kept = manager()
@@ -115,9 +115,9 @@ class KeptStore(MappingStore):
         return [] if binder is None or self._held is None else binder.headers(state_of(self._held), prefix)
 
     def _judge_key(self, kept: SessionManager, state: SessionState) -> None:
-        if state.read is not None and self.rivals:
-            self._session_key = kept.engine.ids.present(state.read.raw)
-        elif state.read is None and not state.flags & READ_ONLY:
+        if state.stored is not None and self.rivals:
+            self._session_key = kept.engine.ids.present(state.stored.raw)
+        elif state.stored is None and not state.flags & READ_ONLY:
             self._session_key = None
 
     async def _create(self, *, asked: bool = True) -> None:
@@ -129,7 +129,7 @@ class KeptStore(MappingStore):
         kept, held = manager(), self._held
         if held is None:
             held = kept.begin(())
-        elif state_of(held).read is not None:  # the session that is there stays as it is
+        elif state_of(held).stored is not None:  # the session that is there stays as it is
             data, held = dict(held), kept.begin(())
             held.update(data)
         state = state_of(held)
@@ -155,19 +155,19 @@ class KeptStore(MappingStore):
             return
         held = await self.ahold()
         state = state_of(held)
-        if state.read is None and not state.flags & (OVER | READ_ONLY):
+        if state.stored is None and not state.flags & (OVER | READ_ONLY):
             await self._create(asked=False)
             return
-        kept, before = manager(), state.read
+        kept, before = manager(), state.stored
         await self._commit(kept, held)
-        if sends and state.read is before and not state.flags & READ_ONLY and not await held.is_live():
+        if sends and state.stored is before and not state.flags & READ_ONLY and not await held.is_live():
             raise UpdateError  # nothing was written, so that nothing has told yet
 
     async def _settle(self) -> None:
         """Save what the middleware found to be saved; the cookie goes out only if the engine says so."""
         held = await self.ahold()
         state = state_of(held)
-        if self._modified or (state.read is None and not state.flags & OVER):
+        if self._modified or (state.stored is None and not state.flags & OVER):
             await self._save(must_create=False, sends=False)
             return
         kept = manager()
@@ -251,7 +251,7 @@ class KeptStore(MappingStore):
         held = await self.ahold()
         state, kept = state_of(held), manager()
         self.accessed = True
-        if state.read is None:
+        if state.stored is None:
             held.regenerate()  # an old session that moves in under another request is left, not joined
             await self._create()
             return

@@ -245,13 +245,13 @@ class SessionInterface(Contract):
                 drive(engine.load(inner))
             except StoreUnavailable:  # a route without sessions stays up
                 return []
-        before, written = state.read, bool(state.flags & (WRITTEN | ENDED))
+        before, written = state.stored, bool(state.flags & (WRITTEN | ENDED))
         manager.blocking.commit(inner, failed=failed)
-        session.settled(changed=written or _version(before) != _version(state.read))
+        session.settled(changed=written or _version(before) != _version(state.stored))
         tokens, untouched = hand_out(engine, state), ~state.flags & ACCESSED
-        if failed or state.read is None or state.flags & OVER or not isinstance(engine.transport, FlaskCookie):
+        if failed or state.stored is None or state.flags & OVER or not isinstance(engine.transport, FlaskCookie):
             return tokens
-        if not tokens and self._is_sent_again(app, session) and (state.read is not before or _is_live(session)):
+        if not tokens and self._is_sent_again(app, session) and (state.stored is not before or _is_live(session)):
             token = _token_of(state, session)
             tokens = [] if token is None else [engine.transport.write(token, None)]
         expires = self.get_expiration_time(app, session) if tokens else None
@@ -305,15 +305,15 @@ def _is_live(session: FlaskSession) -> bool:
         return False
 
 
-def _version(read: Any) -> int | None:
-    return None if read is None else read.record.version
+def _version(stored: Any) -> int | None:
+    return None if stored is None else stored.record.version
 
 
 def _token_of(state: SessionState, session: FlaskSession) -> str | None:
     """Return the token by which a client knows a session that is stored."""
     engine = session.middleware.manager.engine
-    if state.read is not None and state.read.raw:
-        return engine.ids.present(state.read.raw)
+    if state.stored is not None and state.stored.raw:
+        return engine.ids.present(state.stored.raw)
     line = current_request.environ.get("HTTP_COOKIE")
     found: Sequence[str] = engine.transport.read([(b"cookie", line.encode("latin-1"))]) if line else ()
     return found[0] if found else None

@@ -178,7 +178,7 @@ class SessionLayer(AnsweredInside):
         state = state_of(session)
         if state.loaded != FAILED:
             await session.load()
-            if state.read is not None:
+            if state.stored is not None:
                 session.mark_accessed()
                 state.flags |= REISSUE
 
