@@ -130,6 +130,9 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(1, "login:bob"), by(0, "login:ann", "save", "login:bob"), by(2, "login:ann")),
         Rules(max_sessions=1, refuses=True),
     ),
+    "an old session that two requests move, one of them a login, when all but the other one end": Known(
+        (by(0), Act(steps=("both", "login:ann")), Act("spare:ann")), Rules(imports=True)
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),
