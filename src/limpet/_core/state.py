@@ -164,7 +164,7 @@ class Stored:
 
     def __repr__(self) -> str:
         """Name the session without its id."""
-        return f"<Read {self.key[:8] if self.key else 'cookie'}>"
+        return f"<Stored {self.key[:8] if self.key else 'cookie'}>"
 
 
 class Leaving(NamedTuple):
