@@ -133,6 +133,20 @@ KNOWN: Final[Mapping[str, Known]] = {
     "an old session that two requests move, one of them a login, when all but the other one end": Known(
         (by(0), Act(steps=("both", "login:ann")), Act("spare:ann")), Rules(imports=True)
     ),
+    "a login that is saved, and expires before its response": Known(
+        (by(0, "nest"), by(0, "tagged:ann", "exclusive"), Act(steps=("long",)), Act(steps=("long",)))
+    ),
+    "a login that is saved, and revoked before its response": Known(
+        (by(0, "nest"), operator("spare:ann"), Act(steps=("login:ann", "save", "live"))),
+        Rules(max_sessions=2, touches=True),
+    ),
+    "a login that is saved, and then one as another, which is void": Known(
+        (by(0), by(0, "login:bob", "save", "tagged:ann"), Act(steps=("tagged:ann",))), Rules(max_sessions=1)
+    ),
+    "a login after a write into a cookie session that was logged out meanwhile": Known(
+        (by(0, "nest"), by(0, "logout"), Act(steps=("exclusive", "constant", "login:ann", "recent"))),
+        Rules(mode="denylist"),
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),

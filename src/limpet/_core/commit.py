@@ -124,8 +124,9 @@ async def _steps(
             raise SessionClosed(_TOO_LATE)
         stored = state.stored
         unsure = stored is not None and not todo.end and (attempt.now >= stored.record.expires or bool(state.tried))
-        if unsure and step is not Step.NOTHING:
-            if step is Step.TOUCH or not await _still_there(attempt):
+        owes = final and _owes(state)
+        if unsure and (owes or step is not Step.NOTHING):
+            if (step is Step.TOUCH and not owes) or not await _still_there(attempt):
                 return
             if step is Step.RENEW and state.flags & FORWARDED:  # another request has renewed it meanwhile
                 step = Step.UPDATE

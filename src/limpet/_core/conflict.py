@@ -179,7 +179,7 @@ def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
         SessionEnded: The policy says ``on_ended="raise"``.
     """
     engine, state = attempt.engine, attempt.state
-    wrote, subject = _wrote(attempt), state.subject
+    wrote, subject = _wrote(attempt) or state.leaving is not None, state.subject  # a new id, too, is void
     key = None if state.stored is None else state.stored.key
     end_state(state)
     state.gone = gone

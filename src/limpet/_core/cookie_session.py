@@ -142,6 +142,7 @@ def _adopt(engine: Context, state: SessionState, record: Record, contents: Conte
     key = None if engine.revocation is None else key_of(engine, contents, record.subject)
     state.stored = Stored(b"", key, record, contents.ends)
     state.draft, state.data, state.subject = contents, contents.data, record.subject
+    state.met_alive = True
 
 
 # -- writing

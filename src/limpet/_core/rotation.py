@@ -32,7 +32,7 @@ __all__ = ["abandon", "begin_grace", "finish", "move", "renew"]
 class _Standing:
     """What a session stood on before its id was to change, to go back to."""
 
-    __slots__ = ("_created", "_facts", "_flags", "_leaving", "_out", "_state", "stored")
+    __slots__ = ("_created", "_facts", "_flags", "_leaving", "_out", "_state", "fresh", "stored")
 
     def __init__(self, attempt: Attempt) -> None:
         state, draft = attempt.state, attempt.draft
@@ -40,6 +40,7 @@ class _Standing:
         self._state, self.stored, self._flags = state, state.stored, state.flags & (FORWARDED | REISSUE)
         self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage
         self._leaving, self._created, self._out = state.leaving, state.created, state.out
+        self.fresh = state.created is not None if state.leaving is None else state.leaving.fresh
 
     async def restore(self, attempt: Attempt) -> None:
         """Go back: nothing is handed out but what an earlier save made, and the new record is gone."""
@@ -79,8 +80,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         StoreUnavailable: The store does not answer; the stored session is as it was, and the change stays noted.
     """
     state, standing, old, flags = attempt.state, _Standing(attempt), attempt.stored(), attempt.flags
-    how, merges = "login" if flags & LOGIN else "regenerate", not flags & DISPLACED
-    earlier = state.leaving
+    how, merges, earlier = "login" if flags & LOGIN else "regenerate", not flags & DISPLACED, state.leaving
     failure: BaseException | None = None
     try:
         if earlier is None:
@@ -108,7 +108,9 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     if not stands or leaving is None:  # revoked meanwhile: the browser keeps what it had, until another login
         kept = old if earlier is None else earlier.stored
         contents = unpack(kept.record.payload, attempt.engine.serializer)
-        state.rivals = [Found(kept.raw, kept.key or "", kept.record, contents)]
+        state.rivals = [] if standing.fresh else [Found(kept.raw, kept.key or "", kept.record, contents)]
+        if standing.fresh:
+            await attempt.engine.storage.try_to_drop(kept.key or "")
         return await standing.drop_earlier(attempt)
     state.leaving = leaving._replace(increments=dict(leaving.named(attempt.increments).increments))
     if final:
