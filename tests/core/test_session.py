@@ -228,6 +228,29 @@ async def test_everything_is_refused_in_the_end(site: Site) -> None:
     assert session["begun"] is True
 
 
+@pytest.mark.parametrize("store", ["memory:", "cookie:"])
+@pytest.mark.parametrize("phase", [STARTED, CLOSED])
+async def test_nobody_is_logged_out_at_any_time(store: str, phase: int) -> None:
+    """Where there is no session there is nothing to end, however far the response is; twice, as a handler may."""
+    manager = SessionManager(store, secret="8f2c1f6a0d4b9e7c5a3e1d0f2b4c6a8e9f7d5b3c1a0e2f4d6b8c", dev=False)
+    session = manager.begin(())
+    await manager.load(session)
+    state_of(session).phase = phase
+    session.logout()
+    session.clear()
+    assert session == {}
+    assert manager.headers(session) == []
+
+
+async def test_a_session_that_was_not_looked_at_is_not_nobody() -> None:
+    """What the store would say is not known, so that a logout that cannot be carried out says so."""
+    manager = SessionManager("memory:", dev=False)
+    session = manager.begin([(b"cookie", manager.cookie_name.encode() + b"=" + b"A" * 43)])
+    state_of(session).phase = CLOSED
+    with pytest.raises(SessionClosed, match="cannot be ended any more"):
+        session.logout()
+
+
 async def test_a_cookie_session_is_over_when_the_response_starts() -> None:
     """A session that lives in its cookie cannot be written or ended once the headers are out."""
     manager = SessionManager("cookie:", secret="8f2c1f6a0d4b9e7c5a3e1d0f2b4c6a8e9f7d5b3c1a0e2f4d6b8c", dev=False)

@@ -123,10 +123,8 @@ async def _steps(
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
         stored = state.stored
-        unsure = stored is not None and not todo.end and (attempt.now >= stored.record.expires or bool(state.tried))
-        owes = final and _owes(state)
-        if unsure and (owes or step is not Step.NOTHING):
-            if (step is Step.TOUCH and not owes) or not await _still_there(attempt):
+        if stored is not None and not todo.end and (attempt.now >= stored.record.expires or bool(state.tried)):
+            if (step is Step.TOUCH and not (final and _owes(state))) or not await _still_there(attempt):
                 return
             if step is Step.RENEW and state.flags & FORWARDED:  # another request has renewed it meanwhile
                 step = Step.UPDATE

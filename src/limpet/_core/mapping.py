@@ -43,6 +43,8 @@ __all__ = ["Backend", "SessionMapping", "backend_of", "state_of"]
 
 S = TypeVar("S", bound=Renewable)
 _CAREFUL = READ_ONLY | OVER | CROSS_SITE  # flags with which a write needs a closer look
+_RETURNED = "the session cannot be ended any more: the application has returned"
+_SENT = "a session that lives in its cookie cannot be ended any more: the response has started"
 
 
 class Backend(Protocol):
@@ -245,10 +247,10 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.loaded == SEALED:
             backend.open_sealed(state)
         state.flags |= ACCESSED
-        if state.phase == CLOSED:
-            raise SessionClosed("the session cannot be ended any more: the application has returned")
-        if state.phase and not backend.is_server_side:
-            raise SessionClosed("a session that lives in its cookie cannot be ended any more: the response has started")
+        if state.phase == CLOSED or (state.phase and not backend.is_server_side):
+            if state.draft is None and state.loaded == READY and not state.flags & (_CAREFUL | AMBIGUOUS | UNPROVEN):
+                return  # there is nothing to end
+            raise SessionClosed(_RETURNED if state.phase == CLOSED else _SENT)
         if state.old is not None:
             state.old.dropped = True
             state.flags |= ENDED

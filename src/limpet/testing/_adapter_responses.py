@@ -312,6 +312,17 @@ class ResponseRules:
             assert json.loads(await socket.receive()) == "SessionClosed"
             await socket.send("bye")
 
+    async def test_a_late_logout_of_nobody_in_a_websocket_does_nothing(self, anywhere: Opener) -> None:
+        """After the acceptance too: a visitor without a session has none that would have to be ended."""
+        site = await anywhere()
+        async with site.first.websocket_connect("/socket") as socket:
+            for _ in range(2):
+                await socket.send("logout")
+                assert json.loads(await socket.receive()) is None
+            await socket.send("bye")
+        await site.get("/write", key="a", value="1")
+        assert await site.get("/read", key="a") == "1"
+
     async def test_an_outage_spares_routes_without_sessions(self, server: Opener) -> None:
         """While the store is down, a route that does not use the session answers."""
         site = await server()

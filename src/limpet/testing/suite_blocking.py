@@ -57,6 +57,7 @@ class BlockingAdapterSuite(AdapterSuite):
                     "test_a_websocket_may_write_late",
                     "test_a_websocket_that_hangs_up_is_saved",
                     "test_a_late_first_write_in_a_websocket_is_refused",
+                    "test_a_late_logout_of_nobody_in_a_websocket_does_nothing",
                 ),
                 NO_SOCKETS,
             ),
