@@ -106,8 +106,31 @@ async def test_somebody_else_logs_in_and_is_bound_anew(anywhere: Build) -> None:
     await ann.log_in("bob")
     assert ann.identifier != first
     assert await ann.whose() == "bob"
+    before = dict(ann.cookies)
     ann.identifier = first
     assert (await ann.refresh()).json()["continue"] is False, "the browser forgets the first"
+    assert ann.cookies == before, "and keeps the proof of the second"
+    site.clock.advance(60)
+    assert await ann.whose() == "bob"
+
+
+async def test_a_session_that_is_registered_takes_the_place_of_one_before(anywhere: Build) -> None:
+    """The browser loses the old proof, and so gives the first one of the new session before its next request."""
+    site = anywhere()
+    ann = await Browser(site.send).log_in()
+    await ann.get("/login/bob")
+    assert any(name.endswith("-bound") for name in ann.cookies)
+    assert (await ann.register()).status == 200
+    assert not any(name.endswith("-bound") for name in ann.cookies)
+    assert await ann.whose() == "bob"
+
+
+async def test_a_late_proof_of_a_session_that_nobody_knows_deletes_nothing(anywhere: Build) -> None:
+    site = anywhere()
+    ann = await Browser(site.send).log_in()
+    reply = await ann.get("/device-bound-session/refresh", "POST", sec_secure_session_id='"never-there"')
+    assert reply.json() == {"session_identifier": "never-there", "continue": False}
+    assert reply.all("set-cookie") == []
 
 
 async def test_a_browser_that_cannot_has_a_session_like_any_other(anywhere: Build) -> None:
