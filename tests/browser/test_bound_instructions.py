@@ -62,7 +62,9 @@ class Site(World):
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         paths = "/who", "/static/picture", "/api/who"
-        super().__init__(folder, *(Route(path, anywhere) for path in paths), Route("/clear", clear), Route("/bob", bob), **settings)
+        super().__init__(
+            folder, *(Route(path, anywhere) for path in paths), Route("/clear", clear), Route("/bob", bob), **settings
+        )
         self.behind: ASGIApp = self.app
         self.answered: list[tuple[str, int]] = []
         self.keeps_challenges_back = False
