@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet import events
+from limpet import SessionPolicy, events
 from tests.bound.conftest import Build
 from tests.bound.device import Browser, Device
 
@@ -211,3 +211,24 @@ async def test_rsa_and_headers_without_quotes(anywhere: Build) -> None:
     site.clock.advance(700)
     assert (await ann.refresh()).status == 200
     assert await ann.whose() == "ann"
+
+
+async def test_a_proof_lengthens_no_session(build: Build) -> None:
+    """Both timeouts hold, though the device is proven all the time (NIST SP 800-63B-4, section 5.1)."""
+    site = build(policy=SessionPolicy(idle_timeout=1_000, absolute_timeout=3_000))
+    ann, bob = await Browser(site.send).log_in(), await Browser(site.send).log_in("bob")
+    for _ in range(2):
+        site.clock.advance(499)
+        assert (await ann.refresh()).json().get("continue", True), "which is no use of the session"
+        assert (await bob.refresh()).status == 200
+        assert await bob.whose() == "bob"
+    site.clock.advance(499)
+    assert (await ann.refresh()).json()["continue"] is False
+    assert await ann.whose() is None
+    for _ in range(3):
+        assert (await bob.refresh()).json().get("continue", True)
+        assert await bob.whose() == "bob"
+        site.clock.advance(499)
+    site.clock.advance(499)
+    assert (await bob.refresh()).json()["continue"] is False
+    assert await bob.whose() is None
