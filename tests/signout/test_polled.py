@@ -12,6 +12,7 @@ import pytest
 from limpet import ConfigurationError, SessionManager
 from limpet.audit import JSONAuditLog
 from limpet.events import SessionRevoked
+from limpet.signout import SignOut
 from limpet.testing import FakeClock
 from tests.signout.provider import CAEP, ISSUER, OTHER, RISC, Site, event_token, issuer, jwks, sign
 from tests.signout.test_right_messages import EVENTS as RIGHT
@@ -21,7 +22,6 @@ from tests.signout.test_wrong_events import EVENTS as WRONG
 pytestmark = pytest.mark.filterwarnings("ignore:.*:joserfc.errors.SecurityWarning")  # of the tokens that are made here
 
 REVOKED = f"{CAEP}session-revoked"
-ANN = {"format": "iss_sub", "iss": ISSUER, "sub": "ann"}
 
 
 def jti_of(token: str) -> str:
@@ -39,32 +39,54 @@ def sets(*tokens: str) -> Any:
     return {"sets": {jti_of(token): token for token in tokens}, "moreAvailable": False}
 
 
+class People:
+    """Ann's two sessions and Bob's one, each with one at the provider, and no application around them."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.manager = SessionManager("memory:", dev=False, clock=clock)
+        self.signout = SignOut(self.manager, issuer())
+        self.ids = [self._login(*each) for each in (("ann", "1"), ("ann", "2"), ("bob", "3"))]
+
+    def _login(self, name: str, sid: str) -> str | None:
+        session = self.manager.blocking.begin(())
+        session.login(name, tags={"oidc_sid": sid})
+        self.manager.blocking.commit(session)
+        return session.public_id
+
+    def left(self) -> list[str]:
+        """Return whose each session is; "": it has ended."""
+        live = {info.public_id: name for name in ("ann", "bob") for info in self.manager.blocking.sessions_of(name)}
+        return [live.get(each or "", "") for each in self.ids]
+
+
 @pytest.mark.parametrize(("event", "payload", "identifier", "left"), RIGHT)
 def test_an_event_ends_what_it_ends_when_it_is_pushed(
-    site: Site, event: str, payload: dict[str, Any], identifier: dict[str, Any], left: list[str]
+    clock: FakeClock, event: str, payload: dict[str, Any], identifier: dict[str, Any], left: list[str]
 ) -> None:
     """And is acknowledged, also one that ends nothing here."""
-    browsers = three(site)
-    token = event_token(event, payload, sub_id=identifier)
-    assert site.polled(sets(token)) == {"ack": [jti_of(token)]}
-    assert people(site, browsers) == left
+    people, token = People(clock), event_token(event, payload, sub_id=identifier)
+    assert people.signout.blocking.polled(sets(token)) == {"ack": [jti_of(token)]}
+    assert people.left() == left
 
 
 @pytest.mark.parametrize(("token", "code", "rule"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
-def test_a_wrong_event_is_told_of(site: Site, token: str, code: str, rule: str) -> None:
-    """With the error of RFC 8935, section 2.4; the session goes on."""
-    browser = site.login()
-    [(jti, error)] = site.polled(sets(token)).pop("setErrs").items()
+def test_a_wrong_event_is_told_of(clock: FakeClock, token: str, code: str, rule: str) -> None:
+    """With the error of RFC 8935, section 2.4; the sessions go on."""
+    people = People(clock)
+    said = people.signout.blocking.polled(sets(token))
+    assert list(said) == ["setErrs"]
+    [(jti, error)] = said["setErrs"].items()
     assert jti == jti_of(token)
     assert error["err"] == code, rule
     assert set(error) == {"err", "description"}
-    assert site.who(browser) == "ann"
+    assert people.left() == ["ann", "ann", "bob"]
 
 
 @pytest.mark.parametrize("token", [None, 1, True, ["a.b.c"], {"jwt": "a.b.c"}, "", "é", "a.b.c\n", "x" * 70_000])
-def test_what_is_no_token_is_told_of(site: Site, token: Any) -> None:
+def test_what_is_no_token_is_told_of(clock: FakeClock, token: Any) -> None:
     """RFC 8936, section 2.3: a set is a string, a JWT in its compact form."""
-    assert site.polled({"sets": {"1": token}})["setErrs"]["1"]["err"] == "invalid_request"
+    said = People(clock).signout.blocking.polled({"sets": {"1": token}})
+    assert said["setErrs"]["1"]["err"] == "invalid_request"
 
 
 def test_an_event_comes_under_its_own_name(site: Site) -> None:
@@ -102,10 +124,10 @@ def test_an_event_counts_once_however_it_comes(site: Site) -> None:
 
 
 @pytest.mark.parametrize("answer", [None, [], "{}", {}, {"sets": None}, {"sets": ["a.b.c"]}, {"sets": {1: "a.b.c"}}])
-def test_what_is_no_answer_to_a_poll(site: Site, answer: Any) -> None:
+def test_what_is_no_answer_to_a_poll(clock: FakeClock, answer: Any) -> None:
     """Such as the JSON of an error."""
     with pytest.raises(ValueError, match="no answer to a poll"):
-        site.polled(answer)
+        People(clock).signout.blocking.polled(answer)
 
 
 def test_an_issuer_that_may_not_send_events(build: Any) -> None:
