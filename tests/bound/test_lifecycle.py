@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet import events
+from limpet import SessionPolicy, events
 from tests.bound.conftest import Build
 from tests.bound.device import Browser, Device
 
@@ -106,8 +106,31 @@ async def test_somebody_else_logs_in_and_is_bound_anew(anywhere: Build) -> None:
     await ann.log_in("bob")
     assert ann.identifier != first
     assert await ann.whose() == "bob"
+    before = dict(ann.cookies)
     ann.identifier = first
     assert (await ann.refresh()).json()["continue"] is False, "the browser forgets the first"
+    assert ann.cookies == before, "and keeps the proof of the second"
+    site.clock.advance(60)
+    assert await ann.whose() == "bob"
+
+
+async def test_a_session_that_is_registered_takes_the_place_of_one_before(anywhere: Build) -> None:
+    """The browser loses the old proof, and so gives the first one of the new session before its next request."""
+    site = anywhere()
+    ann = await Browser(site.send).log_in()
+    await ann.get("/login/bob")
+    assert any(name.endswith("-bound") for name in ann.cookies)
+    assert (await ann.register()).status == 200
+    assert not any(name.endswith("-bound") for name in ann.cookies)
+    assert await ann.whose() == "bob"
+
+
+async def test_a_late_proof_of_a_session_that_nobody_knows_deletes_nothing(anywhere: Build) -> None:
+    site = anywhere()
+    ann = await Browser(site.send).log_in()
+    reply = await ann.get("/device-bound-session/refresh", "POST", sec_secure_session_id='"never-there"')
+    assert reply.json() == {"session_identifier": "never-there", "continue": False}
+    assert reply.all("set-cookie") == []
 
 
 async def test_a_browser_that_cannot_has_a_session_like_any_other(anywhere: Build) -> None:
@@ -188,3 +211,24 @@ async def test_rsa_and_headers_without_quotes(anywhere: Build) -> None:
     site.clock.advance(700)
     assert (await ann.refresh()).status == 200
     assert await ann.whose() == "ann"
+
+
+async def test_a_proof_lengthens_no_session(build: Build) -> None:
+    """Both timeouts hold, though the device is proven all the time (NIST SP 800-63B-4, section 5.1)."""
+    site = build(policy=SessionPolicy(idle_timeout=1_000, absolute_timeout=3_000))
+    ann, bob = await Browser(site.send).log_in(), await Browser(site.send).log_in("bob")
+    for _ in range(2):
+        site.clock.advance(499)
+        assert (await ann.refresh()).json().get("continue", True), "which is no use of the session"
+        assert (await bob.refresh()).status == 200
+        assert await bob.whose() == "bob"
+    site.clock.advance(499)
+    assert (await ann.refresh()).json()["continue"] is False
+    assert await ann.whose() is None
+    for _ in range(3):
+        assert (await bob.refresh()).json().get("continue", True)
+        assert await bob.whose() == "bob"
+        site.clock.advance(499)
+    site.clock.advance(499)
+    assert (await bob.refresh()).json()["continue"] is False
+    assert await bob.whose() is None

@@ -46,6 +46,12 @@ async def anywhere(request: Request) -> Response:
     return PlainTextResponse(str(get_session(request).subject), headers=headers)
 
 
+async def bob(request: Request) -> Response:
+    """Log somebody else in."""
+    get_session(request).login("bob")
+    return PlainTextResponse("bob")
+
+
 async def clear(request: Request) -> Response:
     """Have the browser clear what the query names."""
     return PlainTextResponse("cleared", headers={"clear-site-data": f'"{request.query_params["what"]}"'})
@@ -56,7 +62,9 @@ class Site(World):
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         paths = "/who", "/static/picture", "/api/who"
-        super().__init__(folder, *(Route(path, anywhere) for path in paths), Route("/clear", clear), **settings)
+        super().__init__(
+            folder, *(Route(path, anywhere) for path in paths), Route("/clear", clear), Route("/bob", bob), **settings
+        )
         self.behind: ASGIApp = self.app
         self.answered: list[tuple[str, int]] = []
         self.keeps_challenges_back = False
@@ -241,6 +249,23 @@ async def test_a_session_that_was_ended_from_outside(site: Opens) -> None:
     assert await world.who() == "None"
     assert world.proofs() == [200]
     assert await world.who() == "None"
+    assert world.proofs() == []
+
+
+async def test_somebody_else_logs_in_beside_the_proof_of_the_session_before(site: Opens) -> None:
+    """The new session is bound at once, not when the old proof has run out; the end of the old one leaves it alone."""
+    world = await site()
+    world.happened.clear()
+    assert await world.who("/bob") == "bob"
+    for _ in range(50):
+        if world.count(events.DeviceRegistered):
+            break
+        await world.page.wait_for_timeout(100)
+    assert await world.who() == "bob"
+    assert world.count(events.DeviceBound) == 1
+    assert world.proofs() == [200, 200], "the first proof of the new one, and the end of the old one"
+    world.clock.advance(60)
+    assert [await world.who() for _ in range(3)] == ["bob"] * 3
     assert world.proofs() == []
 
 

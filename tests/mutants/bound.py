@@ -102,6 +102,14 @@ BOUND: Final = (
         f"{ATTACKS}::test_nobody_registers_a_second_device",
     ),
     Breakage(
+        "a browser keeps the proof of the session before, and gives none for the new one",
+        "bound/endpoints.py",
+        "Endpoints._instructions",
+        "made(200, told, self.challenge(bound, now), cookie)",
+        'made(200, told, self.challenge(bound, now), *([cookie] if "at" in bound else []))',
+        f"{LIFE}::test_a_session_that_is_registered_takes_the_place_of_one_before",
+    ),
+    Breakage(
         "the proof of one session counts for another",
         "bound/tokens.py",
         "Tokens.until",

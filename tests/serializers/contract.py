@@ -88,6 +88,11 @@ def cycle() -> list[Any]:
 
 
 NEWFOUNDLAND = timezone(timedelta(hours=-3, minutes=-30))
+SLIVERS = [
+    timezone(sign * timedelta(hours=hours, seconds=seconds, microseconds=microseconds))
+    for sign in (1, -1)
+    for hours, seconds, microseconds in ((0, 0, 1), (0, 0, 999_999), (0, 1, 1), (1, 0, 7), (23, 3599, 999_999))
+]
 PARIS = ZoneInfo("Europe/Paris")
 FOLDED = datetime(2030, 10, 27, 2, 30, tzinfo=PARIS, fold=1)
 
@@ -100,6 +105,8 @@ KEPT: dict[str, Any] = {
     "bytes": [b"", bytes(range(256)), b"\x7f" * 300],
     "datetimes": [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), datetime(2030, 1, 2, fold=1)],
     "aware datetimes": [datetime(2030, 1, 2, tzinfo=UTC), datetime(2030, 1, 2, tzinfo=NEWFOUNDLAND)],
+    "offsets to the microsecond": [datetime(2030, 1, 2, 3, 4, 5, 6, zone) for zone in SLIVERS]
+    + [time(3, 4, 5, tzinfo=zone, fold=1) for zone in SLIVERS],
     "zones": [FOLDED, FOLDED.replace(fold=0), datetime(1, 1, 1, tzinfo=PARIS), FOLDED.astimezone(ZoneInfo("UTC"))],
     "dates": [date.min, date.max, date(2030, 1, 2)],
     "times": [time(), time.max, time(2, 30, fold=1), time(2, tzinfo=UTC), time(2, tzinfo=PARIS, fold=1)],

@@ -64,6 +64,7 @@ _zones = st.sampled_from(
         UTC,
         timezone(timedelta(hours=-9, minutes=-30)),
         timezone(timedelta(seconds=1)),
+        timezone(timedelta(microseconds=-1)),
         ZoneInfo("Europe/Paris"),
     ]
 )

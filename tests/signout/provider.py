@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from base64 import urlsafe_b64encode
@@ -172,7 +173,8 @@ class Site:
     def __init__(self, kind: str, manager: SessionManager, *issuers: Issuer) -> None:
         self.kind = kind
         self.manager = manager
-        self.app = _SERVERS[kind](manager, SignOut(manager, *(issuers or (issuer(),))))
+        self.signout = SignOut(manager, *(issuers or (issuer(),)))
+        self.app = _SERVERS[kind](manager, self.signout)
 
     def client(self) -> Any:
         """Return a client with no cookies."""
@@ -199,6 +201,12 @@ class Site:
     def push(self, token: str, media: str = "application/secevent+jwt", **headers: str) -> Any:
         """Push a security event token."""
         return self.client().post("/signout/events", content=token, headers={"content-type": media, **headers})
+
+    def polled(self, answer: Any) -> Any:
+        """Hand over what a poll has brought, with or without an event loop."""
+        if self.kind == "asgi":
+            return asyncio.run(self.signout.polled(answer))
+        return self.signout.blocking.polled(answer)
 
     def revoke(self, identifier: Any, authorization: str | None, media: str = "application/json") -> Any:
         """Ask for a global revocation."""

@@ -375,11 +375,11 @@ async def test_every_eviction_policy_is_judged(own_valkey: ValkeyServer) -> None
 
 async def test_check_names_what_is_dangerous(own_valkey: ValkeyServer) -> None:
     """A server that would lose or forget sessions is complained about; one that is set up well is not."""
-    store = RedisStore(own_valkey.url, wait_replicas=1, max_connections=5)
+    store = RedisStore(own_valkey.url, wait_replicas=1)
     own_valkey.say("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    own_valkey.say("CONFIG", "SET", "maxclients", "5")
+    own_valkey.say("CONFIG", "SET", "maxclients", "2")
     text = "\n".join(await store.check())
-    for word in ("allkeys-lru", "maxmemory is 0", "appendonly", "wait_replicas is 1", "maxclients is 5"):
+    for word in ("allkeys-lru", "maxmemory is 0", "appendonly", "wait_replicas is 1", "maxclients is 2"):
         assert word in text
     await store.close()
     for name, value in (

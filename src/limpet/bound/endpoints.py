@@ -93,7 +93,7 @@ class Endpoints:
         """Note the key that the browser has just made. It counts from the first proof on that the key is there.
 
         So a browser that never heard the answer, or cannot follow it, has a session like any other. One that can gets
-        no cookie yet, and so gives that proof before its next request.
+        no cookie yet, and loses that of a session which it had before, and so gives that proof before its next request.
 
         Source: draft, sections "Process session registration" and "Server considerations".
         """
@@ -155,8 +155,8 @@ class Endpoints:
                 if bound is None or "key" not in bound:
                     raise _Ended from refused
                 return self._ask(bound, now)
-        except _Ended:  # by a logout, which is what ends it in the browser too
-            return made(200, {"session_identifier": identifier, "continue": False}, self.forget())
+        except _Ended:  # no cookie is deleted: by now the browser may have one of a session that began since
+            return made(200, {"session_identifier": identifier, "continue": False})
         except Refused as refused:
             return self._refuse(str(refused), 400, None if there is None else there.key)
         kind = events.DeviceBound if bound["at"] == now else events.DeviceProven
@@ -248,12 +248,12 @@ class Endpoints:
         }
         if policy.allowed_refresh_initiators:
             told["allowed_refresh_initiators"] = list(policy.allowed_refresh_initiators)
-        more = [self.challenge(bound, now)]
+        cookie = self.forget()
         if "at" in bound:
             until = now + policy.proof_ms + self.slack_ms
             line = self._writer.set(self._keys.cookie(identifier, bound["thumb"], until), policy.proof_ms // 1000)
-            more.append((b"set-cookie", line))
-        return made(200, told, *more)
+            cookie = b"set-cookie", line
+        return made(200, told, self.challenge(bound, now), cookie)
 
     def challenge(self, bound: dict[str, Any], now: int) -> Header:
         """Return the header with a challenge for the next proof of a session."""

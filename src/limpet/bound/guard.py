@@ -71,6 +71,8 @@ class Guard:
         cookie = policy.cookie or replace(cookie, name=_derived(name))
         _check(policy, cookie)
         self.policy = policy
+        self.cookie: CookiePolicy = cookie
+        """Of the cookie that holds the last proof."""
         self.cookie_name: str = cookie.name or _derived(name)
         self._name = self.cookie_name.encode("ascii")
         self._engine = engine

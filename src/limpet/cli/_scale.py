@@ -51,20 +51,23 @@ async def check_connections(manager: SessionManager, store: Store, scale: Scale)
 
 def judged(found: Connections, scale: Scale) -> Finding:
     """Return what is to be said of the sum."""
-    needed = scale.pods * scale.workers * found.pool
+    workers = scale.pods * scale.workers
+    needed = workers * found.pool
     total = (
         f"{_times(scale.pods, 'pod')} x {_times(scale.workers, 'worker')} x {_times(found.pool, 'connection')} = "
         f"{needed:,}, and {found.setting} leaves {found.limit:,} to applications ({found.used:,} in use now)"
     )
-    most = max(1, found.limit // (scale.pods * scale.workers))
     if needed > found.limit:
-        return mend(
-            "scale",
-            f"{total}: raise {found.setting}, or put ?max_connections={most} into the store's URL"
-            + (", or a pooler such as PgBouncer in front" if found.setting == "max_connections" else ""),
-        )
+        fitting = found.limit // workers
+        cures = [f"raise {found.setting}"]
+        cures.append(f"put ?max_connections={fitting} into the store's URL" if fitting else "run fewer workers")
+        if found.setting == "max_connections":
+            cures.append("put a pooler such as PgBouncer in front")
+        return mend("scale", f"{total}: {', or '.join(cures)}")
     if needed + found.used > found.limit:
         return note("scale", f"{total}: there is room only if these are workers of this application")
+    if found.process > found.pool:
+        total += f"; without an event loop, each worker opens one for each thread, up to {found.process:,}"
     return fine("scale", total)
 
 

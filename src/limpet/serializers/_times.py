@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+import re
+from datetime import datetime, time, timedelta, timezone
 from typing import Final
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
 
 _FOLD: Final = "~"
 _MICROSECOND: Final = timedelta(microseconds=1)
+_NEARLY_UTC: Final = re.compile(r"([+-])00:00:00\.(\d{6})")
 
 
 def datetime_to_text(value: datetime) -> str:
@@ -73,6 +75,9 @@ def datetime_from_text(text: str) -> datetime:
     """
     text, key, fold = _split(text)
     value = datetime.fromisoformat(text)
+    offset = _nearly_utc(text)
+    if offset is not None:
+        value = value.replace(tzinfo=offset)
     if key:
         from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -92,6 +97,9 @@ def time_from_text(text: str) -> time:
     """
     text, key, fold = _split(text)
     value = time.fromisoformat(text)
+    offset = _nearly_utc(text)
+    if offset is not None:
+        value = value.replace(tzinfo=offset)
     if key:
         from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -109,6 +117,12 @@ def _split(text: str) -> tuple[str, str, bool]:
         return text, "", fold
     text, _, key = text[:-1].partition("[")
     return text, key, fold
+
+
+def _nearly_utc(text: str) -> timezone | None:
+    """Return an offset of less than a second, which CPython reads as that of UTC; None: it is another one, or none."""
+    found = _NEARLY_UTC.fullmatch(text, max(len(text) - 16, 0))
+    return None if found is None else timezone(timedelta(microseconds=int(found[1] + found[2])))
 
 
 def timedelta_to_microseconds(value: timedelta) -> int:

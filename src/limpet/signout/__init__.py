@@ -15,7 +15,7 @@
 ``/revocation``         Global Token Revocation (draft-parecki-oauth-global-token-revocation-06)
 ======================  =================================================================================
 
-Needs ``limpet[signout]``.
+Events that the application polls (RFC 8936) go to `SignOut.polled`. Needs ``limpet[signout]``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hmac import compare_digest
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -17,6 +17,7 @@ from limpet.signout import _answers as answers
 from limpet.signout import _claims as claims
 from limpet.signout import _doors as doors
 from limpet.signout import _once as once
+from limpet.signout import _polled as polls
 from limpet.signout import _subjects as subjects
 from limpet.signout._answers import Answer, Question
 from limpet.signout._envelopes import private_keys
@@ -27,12 +28,13 @@ from limpet.signout._refused import KeysUnavailable, Refused
 from limpet.signout._subjects import Meant
 from limpet.signout._tokens import Token, Trusted, verify
 
-__all__ = ["SignOut"]
+__all__ = ["BlockingSignOut", "SignOut"]
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _BACK: Final = "Back-Channel Logout 1.0, section 2.5"
 _FRONT: Final = "Front-Channel Logout 1.0, section 2"
 _PUSH: Final = "RFC 8935, section 2.1"
+_POLL: Final = "RFC 8936, section 2.3"
 _GLOBAL: Final = "Global Token Revocation, section 3.2"
 
 
@@ -42,6 +44,9 @@ class SignOut:
     Args:
         manager: Whose sessions.
         issuers: Who may send such messages.
+
+    Attributes:
+        blocking: `polled`, as a call that blocks: ``signout.blocking.polled(answer)``.
 
     Raises:
         ConfigurationError: These sessions cannot be ended from outside, or two issuers could end each other's.
@@ -58,6 +63,7 @@ class SignOut:
         if not manager.engine.is_server_side and any(issuer.sid_tag is not None for issuer in issuers):
             raise ConfigurationError("sessions in cookies have no tags: give each Issuer sid_tag=None")
         _check_apart(issuers)
+        self.blocking: BlockingSignOut = BlockingSignOut(self._polled)
         self._manager = manager
         self._trusted = [
             Trusted(each, KeyRing(each, manager), () if each.decrypt_with is None else private_keys(each.decrypt_with))
@@ -101,6 +107,51 @@ class SignOut:
             return answers.unavailable(channel, error.retry_after)
         return answers.done(channel)
 
+    async def polled(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out the security events that a poll has brought, by the rules of ``/events``.
+
+        The application polls, and authenticates itself: `Issuer.authorization` is for events that are pushed.
+
+        Args:
+            answer: What the transmitter has answered, decoded from its JSON: ``{"sets": {jti: token, ...}}``.
+
+        Returns:
+            What goes into the body of the next poll: ``ack`` and ``setErrs``, each if there is something to say. An
+            event that is in neither could not be carried out, since the store or the keys could not be reached: the
+            transmitter sends it again.
+
+        Raises:
+            ConfigurationError: No issuer may send events.
+            ValueError: This is no answer to a poll.
+
+        Source: RFC 8936, sections 2.2 to 2.6.
+        """
+        self._manager.use_running_loop()
+        return await self._polled(answer)
+
+    async def _polled(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        trusted = [each for each in self._trusted if "events" in each.issuer.accepts]
+        if not trusted:
+            raise ConfigurationError('nobody may send events: give an Issuer accepts=("events",)')
+        taken, refused = list[str](), dict[str, Refused]()
+        for jti, token in polls.sets_of(answer).items():
+            try:
+                if not isinstance(token, str):
+                    raise Refused("invalid_request", "it is no text", _POLL)
+                await self._take_event(token, trusted, jti)
+            except Refused as why:
+                self._manager.engine.emitter.log.warning(
+                    "signout", "signing out from outside: an event that was polled was refused: %s", str(why)
+                )
+                refused[jti] = why
+            except KeysUnavailable:
+                continue
+            except StoreUnavailable:
+                break
+            else:
+                taken.append(jti)
+        return polls.report(taken, refused)
+
     # -- the four ways in
 
     async def _back_channel(self, question: Question, trusted: Sequence[Trusted]) -> None:
@@ -133,8 +184,14 @@ class SignOut:
         trusted = [each for each in trusted if _is_authorized(each.issuer, question)]
         if not trusted:
             raise Refused("authentication_failed", "its Authorization header is not the one agreed on", _PUSH)
-        token = await verify(_token(question.body, _PUSH), trusted, ("secevent+jwt",))
+        await self._take_event(_token(question.body, _PUSH), trusted)
+
+    async def _take_event(self, text: str, trusted: Sequence[Trusted], jti: str | None = None) -> None:
+        """Carry out a security event; ``jti``: under which name a poll has brought it."""
+        token = await verify(text, trusted, ("secevent+jwt",))
         said = claims.check_event(token, self._manager.clock())
+        if jti not in (None, token.claims["jti"]):
+            raise Refused("invalid_request", "its jti is another than the one that it was sent under", _POLL)
         meant = [
             await _meant(token, event, payload) for event, payload in said.items() if subjects.ends(event, payload)
         ]
@@ -195,6 +252,19 @@ class SignOut:
                 await self._manager.directory.revoke(tag=(issuer.sid_tag, meant.sid))
             for subject in meant.subjects:
                 await self._manager.directory.revoke_all(subject)
+
+
+class BlockingSignOut:
+    """What a `SignOut` waits for, as a call that blocks, for code without an event loop."""
+
+    __slots__ = ("_polled",)
+
+    def __init__(self, polled: Callable[[Mapping[str, Any]], Coroutine[Any, Any, dict[str, Any]]]) -> None:
+        self._polled = polled
+
+    def polled(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out the security events that a poll has brought; see `SignOut.polled`."""
+        return drive(self._polled(answer))
 
 
 async def _meant(token: Token, event: str, payload: Mapping[str, Any]) -> Meant:

@@ -49,8 +49,8 @@ class Issuer:
         max_age: Tokens that are older are refused; so long is remembered which were used.
         untyped: Take logout tokens without a ``typ``, or with ``JWT``, too. Then their claims alone tell them from
             other tokens.
-        authorization: The value of the ``Authorization`` header that it sends with events, and with revocations in
-            place of a signed token.
+        authorization: The value of the ``Authorization`` header that it sends with events that it pushes, and with
+            revocations in place of a signed token.
         decrypt_with: Your private keys, as a JSON Web Key Set, where it encrypts its tokens for you; several while you
             change them. What is inside has to be signed all the same. None: it encrypts none.
 

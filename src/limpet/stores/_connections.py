@@ -18,12 +18,14 @@ class Connections(NamedTuple):
         limit: What the server accepts from applications.
         used: What is open now, by all clients together.
         setting: The server's name for its limit.
+        process: What a worker without an event loop opens at most, where each call has a connection of its own.
     """
 
     pool: int
     limit: int
     used: int
     setting: str
+    process: int = 0
 
 
 class Sizes(NamedTuple):

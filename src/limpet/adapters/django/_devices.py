@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from django.conf import settings
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -65,9 +64,6 @@ def forget_device(response: HttpResponseBase) -> None:
     """Delete the cookie of the last proof, with the session's own."""
     guard = manager().guard
     if guard is not None:
-        response.delete_cookie(
-            guard.cookie_name,
-            path=settings.SESSION_COOKIE_PATH,
-            domain=settings.SESSION_COOKIE_DOMAIN,
-            samesite=settings.SESSION_COOKIE_SAMESITE,
-        )
+        cookie = guard.cookie  # of which some attributes may be others than those of the session's cookie
+        samesite = cookie.same_site.capitalize()
+        response.delete_cookie(guard.cookie_name, path=cookie.path, domain=cookie.domain, samesite=samesite)

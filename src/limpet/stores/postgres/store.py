@@ -223,7 +223,8 @@ class PostgresStore:
     async def connections(self) -> Counted:
         """Return how many connections a worker opens, and how many the server accepts; superusers' own do not count."""
         state = (await self._ask(ALONE, "fetch", checks.CONNECTIONS))[0]
-        return Counted(self._connections.here, state["accepted"], state["connected"], "max_connections")
+        here, process = self._connections.here, self._connections.process
+        return Counted(here, state["accepted"], state["connected"], "max_connections", process)
 
     async def _ask(self, kind: str, *values: Any) -> Any:
         return await self._clients.here().batching.ask(kind, values)

@@ -72,6 +72,6 @@ def _clients(info: Mapping[str, Any], connections: int) -> Iterator[str]:
     now = int(info.get("connected_clients", 0))
     if most and now + connections > most:
         yield (
-            f"maxclients is {most}, {now} are connected, and each worker may open {connections}: "
-            "raise maxclients or lower max_connections"
+            f"maxclients is {most}, {now} are connected, and a further worker opens up to {connections}: "
+            "raise maxclients or run fewer workers"
         )

@@ -92,6 +92,14 @@ class Clients:
         loop = running_loop()
         return self._of_processes.here() if loop is None else self._of_loops.here(loop)
 
+    @property
+    def most(self) -> int:
+        """How many connections the caller's side opens to one server: of an event loop one, and one for `WAIT`."""
+        most = self._connections.here
+        if self.here().shared is None:
+            return most
+        return min(most, 2 if self._wait else 1)
+
     async def close(self) -> None:
         """Finish what is under way here and close it."""
         if running_loop() is None:

@@ -276,7 +276,7 @@ class RedisStore:
         return [
             f"{name}: {sentence}" if name else sentence
             for name, info in await self._infos()
-            for sentence in complaints(info, connections=self._connections.here, wait_replicas=self._wait)
+            for sentence in complaints(info, connections=self._clients.most, wait_replicas=self._wait)
         ]
 
     async def clocks(self) -> Sequence[tuple[str, int]]:
@@ -289,8 +289,9 @@ class RedisStore:
 
     async def connections(self) -> Connections:
         """Return how many connections a worker opens to a server, and how many that accepts."""
+        most, process = self._clients.most, self._connections.process
         found = [
-            Connections(self._connections.here, int(info["maxclients"]), int(info["connected_clients"]), "maxclients")
+            Connections(most, int(info["maxclients"]), int(info["connected_clients"]), "maxclients", process)
             for _, info in await self._infos()
         ]
         return min(found, key=lambda one: one.limit - one.used)
