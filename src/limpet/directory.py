@@ -316,14 +316,14 @@ class Directory:
             found = await engine.storage.locate(raw, key, met_alive=True)
             if not isinstance(found, Found):
                 return key
-            found.contents.seen = number
+            found.contents.seen = max(found.contents.seen, number)  # another who spares it may be ahead
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)
             if await engine.storage.update(found.key, record, found.record.version, insist=True) is None:
                 break
         draft = None if state is None else state.draft
         if state is not None and draft is not None:
-            draft.seen = number
+            draft.seen = found.contents.seen
             if state.stored is stored and stored is not None and stored.record.version == found.record.version:
                 state.stored = Stored(found.raw, found.key, record, stored.ends)
         return found.key

@@ -147,6 +147,12 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0, "nest"), by(0, "logout"), Act(steps=("exclusive", "constant", "login:ann", "recent"))),
         Rules(mode="denylist"),
     ),
+    "two who end all sessions but one, and are slow": Known(
+        (by(0, "login:ann"), operator("spare:ann"), Act("wait"), Act("spare:ann")), Rules(queues=False)
+    ),
+    "a login after one that was saved and has expired": Known(
+        (operator("expiry"), Act(steps=("restart", "login:ann", "save", "tagged:ann")))
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),

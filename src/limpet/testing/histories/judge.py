@@ -170,7 +170,8 @@ class _Verdict:
         moves_later = any(later.moves for later in writer.groups[at + 1 :])
         moved = any(each.moves for each in writer.groups[: at + 1])
         new = moved or group.fresh or writer.imports
-        if moves_later and new and self.enders.voids(writer, writer.subject or ""):
+        over = self.enders.voids(writer, writer.subject or "") or self.enders.expired_meanwhile(writer)
+        if moves_later and new and over:
             return False  # what it was saved in first can have been ended before it went out
         if (writer.imports or (moved and writer.told_too_late)) and self._was_told(writer, group):
             return False  # what it was saved in ended before its id went out: an import counts as a login
