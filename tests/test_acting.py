@@ -20,7 +20,7 @@ from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import FakeClock, async_client
 from tests.admin.operator import FIREFOX, Operator
 from tests.admin.operator import Site as AdminSite
-from tests.subjects.site import Site
+from tests.site import Site
 
 
 def two(folder: Path) -> tuple[Site, Site]:
@@ -34,7 +34,7 @@ def two(folder: Path) -> tuple[Site, Site]:
 
 async def heard(site: Site, cookie: str) -> list[events.RevocationSeen]:
     """Return what a process has heard of others once it has served a request."""
-    await site.request(lambda session: session.get("x"), cookie)
+    await site.run(lambda session: session.get("x"), cookie)
     await asyncio.sleep(0.1)
     return [event for event in site.heard if isinstance(event, events.RevocationSeen)]
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from limpet import CookiePolicy, SessionManager
 from limpet.asgi import SessionMiddleware
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
-from tests.security.jar import Jar
+from tests.jar import Jar
 from tests.security.site import Site
 from tests.security.web import served
 

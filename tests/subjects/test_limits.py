@@ -16,7 +16,7 @@ from limpet import ConfigurationError, Session, SessionLimitReached, SessionMana
 from limpet.adapters.starlette import get_session
 from limpet.asgi import SessionMiddleware
 from limpet.testing import client
-from tests.subjects.site import STORES, Site, opened
+from tests.site import STORES, Site, opened
 
 REFUSE = SessionPolicy(max_sessions=2, when_full="refuse")
 
@@ -57,7 +57,7 @@ async def test_the_newest_is_refused(refusing: Site) -> None:
         await refusing.login("ann")
     assert refusal.value.limit == 2
     assert "LimitReached" in refusing.names()
-    await refusing.request(lambda session: session.logout(), first)
+    await refusing.run(lambda session: session.logout(), first)
     assert await refusing.whose(await refusing.login("ann")) == "ann"
 
 
@@ -73,7 +73,7 @@ async def test_a_refused_login_leaves_the_cart(refusing: Site) -> None:
     """A handler that catches the refusal goes on with the anonymous session as it was, and under its id."""
     for _ in range(2):
         await refusing.login("ann")
-    cart = await refusing.request(lambda session: session.update(cart=["tea"]))
+    cart = await refusing.run(lambda session: session.update(cart=["tea"]))
 
     async def handler(session: Session) -> None:
         session.login("ann")
@@ -82,7 +82,7 @@ async def test_a_refused_login_leaves_the_cart(refusing: Site) -> None:
         assert session.subject is None
         session["told"] = True
 
-    after = await refusing.request(handler, cart)
+    after = await refusing.run(handler, cart)
     assert after == cart
     session = refusing.begin(cart)
     await refusing.manager.load(session)

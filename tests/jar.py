@@ -62,3 +62,14 @@ class Jar:
             self.kept.pop(place, None)
         else:
             self.kept[place] = value
+
+    def header(self, path: str) -> str:
+        """Return the Cookie header of a request (section 5.8.3); empty: there is none."""
+        sent = [place for place in self.kept if _matches(path.partition("?")[0], place.path)]
+        sent.sort(key=lambda place: -len(place.path))
+        return "; ".join(f"{place.name}={self.kept[place]}" for place in sent)
+
+
+def _matches(path: str, of_cookie: str) -> bool:
+    """Tell whether a cookie is sent to a path (section 5.1.4)."""
+    return path == of_cookie or path.startswith(of_cookie.removesuffix("/") + "/")
