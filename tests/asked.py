@@ -61,8 +61,8 @@ class Answer:
     @property
     def given(self) -> str:
         """The value of the one cookie that was set; it is an error if there was none."""
-        (line,) = self.cookies
-        return line.partition(";")[0].partition("=")[2]
+        assert len(self.cookies) == 1, f"{self.status} with {len(self.cookies)} cookies: {self.text}"
+        return self.cookies[0].partition(";")[0].partition("=")[2]
 
 
 async def send(
@@ -90,6 +90,7 @@ async def send(
         "headers": [(name.lower(), value) for name, value in httpx.Headers(headers, "latin-1").raw],
         "client": ("127.0.0.1", 50000),
         "server": (HOST, 443),
+        "answer": answer,
         **scope,
     }
     request: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]

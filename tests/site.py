@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import httpx
 
@@ -48,7 +48,7 @@ STORES: Final = ("memory", "sqlite", "file")
 """Stores that need no server: what `opened` opens."""
 
 _POLICY: Final = {each.name for each in fields(SessionPolicy) if each.init}
-_MIDDLEWARE: Final = set(inspect.signature(SessionMiddleware).parameters) - {"app", "manager"}
+_MIDDLEWARE: Final = set(inspect.signature(SessionMiddleware.__init__).parameters) - {"self", "app", "manager"}
 
 
 def nothing(session: Session) -> None:
@@ -120,9 +120,9 @@ class Site:
         return SessionMiddleware(inner, self.manager, **self._middleware)
 
     @property
-    def clock(self) -> Any:
-        """The manager's."""
-        return self.manager.clock
+    def clock(self) -> FakeClock:
+        """The manager's, which is one that stands still unless the test has said otherwise."""
+        return cast("FakeClock", self.manager.clock)
 
     async def page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: what is inside of the middleware."""
@@ -145,6 +145,7 @@ class Site:
         *,
         path: str = "/",
         headers: Any = (),
+        cookies: Iterable[bytes] = (),
         name: str | None = None,
         app: Any = None,
         answer: Answer | None = None,
@@ -156,6 +157,7 @@ class Site:
             page: The path of one of the pages, or what is done with the session.
             token: The value of the session cookie.
             path: Where a handler is asked.
+            cookies: Whole Cookie headers, sent as they are.
             name: The cookie's name; None: the manager's.
             app: What is asked in the place of the site's application.
             scope: ``status`` is that of the answer; for the others see `send`.
@@ -166,19 +168,19 @@ class Site:
         else:
             scope["handler"] = page
         sent = [(b"host", HOST.encode()), *httpx.Headers(headers, "latin-1").raw]
+        sent += [(b"cookie", cookie) for cookie in cookies]
         if token is not None:
             value = token.encode("latin-1") if isinstance(token, str) else token
             sent.append((b"cookie", (name or self.manager.cookie_name).encode() + b"=" + value))
-        scope["answer"] = answer
         try:
-            return await send(app or self.app, path, sent, **scope)
+            return await send(app or self.app, path, sent, answer=answer, **scope)
         except Exception as error:
             if not self.answers_errors:
                 raise
             answer.status, answer.error = answer.status or 500, error
             return answer
 
-    def held(self, handler: Handler, token: str | None = None, **options: Any) -> Any:
+    def held(self, handler: Handler, token: str | None = None, **options: Any) -> AbstractAsyncContextManager[Answer]:
         """Run the block while a request waits, loaded, before its handler; its answer is there after the block."""
         return held(lambda gated, **more: self.ask(gated, token, **more), handler, options)
 
@@ -298,7 +300,7 @@ class Browser:
         assert answer.status == 200, answer.text
         return self
 
-    def held(self, site: Site, handler: Handler = look, **options: Any) -> Any:
+    def held(self, site: Site, handler: Handler = look, **options: Any) -> AbstractAsyncContextManager[Answer]:
         """Run the block while a request waits, loaded, before its handler; its answer is there after the block."""
         return held(lambda gated, **more: self.ask(site, gated, **more), handler, options)
 

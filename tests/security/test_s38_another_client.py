@@ -339,22 +339,22 @@ def test_without_a_rule_nothing_is_compared(kind: str) -> None:
 async def test_nothing_is_written_for_a_client() -> None:
     """Whether it stays the same or has to log in again: a look costs what it did."""
     from limpet.stores.memory import MemoryStore
-    from tests.races.site import Site as Counted
+    from tests.races.counted import CountedSite
 
     costs = []
     for rules in ({}, RULES):
-        site = Counted(MemoryStore(), manager={"devices": True}, on_client_change=rules)
+        site = CountedSite(MemoryStore(), devices=True, on_client_change=rules)
         where: Any = {"headers": [(b"user-agent", CHROME.encode())], "client": ("203.0.113.7", 1)}
-        token = (await site.request(lambda session: session.login("ann"), **where)).token
+        token = (await site.ask(lambda session: session.login("ann"), **where)).token
         assert site.counting is not None
         site.counting.take()
         for agent in (CHROME.encode(), THIEF.encode()):
             headers = [(b"user-agent", agent), (b"cookie", f"{site.manager.cookie_name}={token}".encode())]
-            await site.request(headers=headers, client=("203.0.113.7", 1))
+            await site.ask(headers=headers, client=("203.0.113.7", 1))
         costs.append(site.counting.take())
     assert costs[0] == costs[1]
     assert set(costs[0]) == {"load"}
-    assert [event.action for event in site.events if isinstance(event, ClientChanged)] == ["login"]
+    assert [event.action for event in site.heard if isinstance(event, ClientChanged)] == ["login"]
 
 
 @pytest.mark.parametrize(
