@@ -125,10 +125,12 @@ class Gate:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def then(self, handler: Handler) -> Handler:
-        """Return the handler, to be run when the gate opens."""
+    def then(self, handler: Handler, *, first: Handler | None = None) -> Handler:
+        """Return the handler, to be run when the gate opens; ``first`` is run before it."""
 
         async def gated(session: Session) -> Any:
+            if first is not None:
+                await done(first(session))
             self.reached.set()
             await self.opened.wait()
             return await done(handler(session))
@@ -137,10 +139,12 @@ class Gate:
 
 
 @asynccontextmanager
-async def held(ask: Callable[..., Awaitable[Answer]], handler: Handler, options: Any) -> AsyncIterator[Answer]:
-    """Run the block while a request waits, loaded, before its handler; its answer is there after the block."""
+async def held(
+    ask: Callable[..., Awaitable[Answer]], handler: Handler, first: Handler | None, options: Any
+) -> AsyncIterator[Answer]:
+    """Do what `Site.held` does, with what asks."""
     gate, answer = Gate(), Answer()
-    task = asyncio.ensure_future(ask(gate.then(handler), answer=answer, **options))
+    task = asyncio.ensure_future(ask(gate.then(handler, first=first), answer=answer, **options))
     waiting = asyncio.create_task(gate.reached.wait())
     await asyncio.wait((waiting, task), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

@@ -180,9 +180,15 @@ class Site:
             answer.status, answer.error = answer.status or 500, error
             return answer
 
-    def held(self, handler: Handler, token: str | None = None, **options: Any) -> AbstractAsyncContextManager[Answer]:
-        """Run the block while a request waits, loaded, before its handler; its answer is there after the block."""
-        return held(lambda gated, **more: self.ask(gated, token, **more), handler, options)
+    def held(
+        self, handler: Handler, token: str | None = None, *, first: Handler | None = None, **options: Any
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Run the block while a request waits, loaded, before its handler; its answer is there after the block.
+
+        Args:
+            first: What the request has done when it waits.
+        """
+        return held(lambda gated, **more: self.ask(gated, token, **more), handler, first, options)
 
     async def run(self, handler: Handler, token: str | None = None) -> str | None:
         """Run a handler without the middleware, so that every error is raised here.
@@ -300,9 +306,11 @@ class Browser:
         assert answer.status == 200, answer.text
         return self
 
-    def held(self, site: Site, handler: Handler = look, **options: Any) -> AbstractAsyncContextManager[Answer]:
-        """Run the block while a request waits, loaded, before its handler; its answer is there after the block."""
-        return held(lambda gated, **more: self.ask(site, gated, **more), handler, options)
+    def held(
+        self, site: Site, handler: Handler = look, *, first: Handler | None = None, **options: Any
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Run the block while a request waits, as `Site.held` does."""
+        return held(lambda gated, **more: self.ask(site, gated, **more), handler, first, options)
 
 
 @asynccontextmanager
