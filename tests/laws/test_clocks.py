@@ -11,7 +11,7 @@ from limpet import Session, SessionBusy, SessionManager
 from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock
 from tests.laws.conftest import cookie_store
-from tests.laws.workers import Workers
+from tests.laws.farm import Farm
 from tests.site import look
 
 REVOKE: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
@@ -36,7 +36,7 @@ class Clocks:
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("how", REVOKE)
-async def test_a_revocation_ends_what_was_there_before(site: Workers, how: str, skew: float) -> None:
+async def test_a_revocation_ends_what_was_there_before(site: Farm, how: str, skew: float) -> None:
     """A session that began on one host before the revocation on the other is ended, and still is hours later."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.other), site.worker(clock=clocks.one)
@@ -51,7 +51,7 @@ async def test_a_revocation_ends_what_was_there_before(site: Workers, how: str, 
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("how", REVOKE)
-async def test_a_login_after_a_revocation_counts(site: Workers, how: str, skew: float) -> None:
+async def test_a_login_after_a_revocation_counts(site: Farm, how: str, skew: float) -> None:
     """Nobody is answered 200 for a login that is void: one just after a revocation on another host holds."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
@@ -65,7 +65,7 @@ async def test_a_login_after_a_revocation_counts(site: Workers, how: str, skew: 
 
 
 @pytest.mark.parametrize("how", REVOKE)
-async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Workers, how: str) -> None:
+async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Farm, how: str) -> None:
     """The site's logins hold from the first moment after the operator signed everybody out."""
     operator = site.worker(clock=FakeClock(site.clock.now + 300_000))
     shop = site.worker()
@@ -80,7 +80,7 @@ async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Workers, how
 
 @pytest.mark.parametrize("step", [-1, -5, -50])
 @pytest.mark.parametrize("how", REVOKE)
-async def test_a_clock_that_is_set_back(any_site: Workers, how: str, step: float) -> None:
+async def test_a_clock_that_is_set_back(any_site: Farm, how: str, step: float) -> None:
     """One host whose clock is corrected between a login and a revocation, and between a revocation and a login."""
     shop = any_site.worker()
     thief = await any_site.browser().login(shop, tags={"device": "phone"})
@@ -96,7 +96,7 @@ async def test_a_clock_that_is_set_back(any_site: Workers, how: str, step: float
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_the_newer_login_stays(site: Workers, skew: float) -> None:
+async def test_the_newer_login_stays(site: Farm, skew: float) -> None:
     """With one session for each user the later login ends the earlier one, whatever the hosts' clocks say."""
     clocks = Clocks(skew)
     policy = {"max_sessions": 1}
@@ -111,7 +111,7 @@ async def test_the_newer_login_stays(site: Workers, skew: float) -> None:
 
 
 @pytest.mark.parametrize("skew", [-300, -31, 31, 300])
-async def test_one_at_a_time_holds_a_lock(site: Workers, skew: float) -> None:
+async def test_one_at_a_time_holds_a_lock(site: Farm, skew: float) -> None:
     """A lock of thirty seconds is not given to a second host because its clock is ahead."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
@@ -134,7 +134,7 @@ async def test_one_at_a_time_holds_a_lock(site: Workers, skew: float) -> None:
 
 @pytest.mark.parametrize("begun_by", [None, "ann", "bob"])
 async def test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone(
-    site: Workers, begun_by: str | None
+    site: Farm, begun_by: str | None
 ) -> None:
     """A host that is five minutes behind has shortened the session's life meanwhile, and would still serve it."""
     clocks = Clocks(-300)
@@ -148,7 +148,7 @@ async def test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone
     assert (answer.status, (await ann.ask(here, look)).result) == (200, "ann")
 
 
-async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site: Workers) -> None:
+async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site: Farm) -> None:
     """What an id led to over a host that is five minutes behind is known: a later login takes the place of it."""
     clocks, policy = Clocks(-300), {"max_sessions": 1}
     here, behind = site.worker(clock=clocks.one, **policy), site.worker(clock=clocks.other, **policy)
@@ -162,7 +162,7 @@ async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site:
     assert len(await here.manager.sessions_of("bob")) == 1
 
 
-async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by(site: Workers) -> None:
+async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by(site: Farm) -> None:
     """Neither an id that was just replaced, nor one that is served for the grace, nor a session that is alive."""
     clocks = Clocks(300)
     policy = {"idle_timeout": 1800, "renewal_interval": 1200, "renewal_grace": 30}
@@ -182,7 +182,7 @@ async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by
 
 
 @pytest.mark.parametrize("skew", [-45, 45])
-async def test_a_logout_on_another_host_holds(any_site: Workers, skew: float) -> None:
+async def test_a_logout_on_another_host_holds(any_site: Farm, skew: float) -> None:
     """A logout on one host ends the session for the others, and a login beside it is not undone."""
     clocks = Clocks(skew)
     here, there = any_site.worker(clock=clocks.one), any_site.worker(clock=clocks.other)
@@ -198,7 +198,7 @@ async def test_a_logout_on_another_host_holds(any_site: Workers, skew: float) ->
 
 @pytest.mark.parametrize("cookie_site", ["denylist", "epoch"], indirect=True)
 @pytest.mark.parametrize("skew", [-45, -5, 5, 45])
-async def test_cookie_sessions_of_two_hosts(cookie_site: Workers, skew: float) -> None:
+async def test_cookie_sessions_of_two_hosts(cookie_site: Farm, skew: float) -> None:
     """A logout of a cookie session on one host holds on the other, and the login after it counts on both."""
     clocks = Clocks(skew)
     here, there = cookie_site.worker(clock=clocks.one), cookie_site.worker(clock=clocks.other)
@@ -219,7 +219,7 @@ async def test_cookie_sessions_of_two_hosts(cookie_site: Workers, skew: float) -
 async def test_all_devices_of_cookie_sessions_of_two_hosts(skew: float) -> None:
     """``revoke_all`` on one host ends the cookies that another gave out, and those that it gives out later hold."""
     notes = MemoryStore()
-    site = Workers("epoch", lambda: cookie_store("epoch", notes))
+    site = Farm("epoch", lambda: cookie_store("epoch", notes))
     site.settings = {"secret": "one secret of all workers, long enough 0123456789"}
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)

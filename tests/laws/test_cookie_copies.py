@@ -11,7 +11,7 @@ import pytest
 from limpet import Session
 from limpet.stores import CookieStore
 from tests.laws.conftest import Connect, cookie_store
-from tests.laws.workers import Workers
+from tests.laws.farm import Farm
 from tests.site import Browser, look
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
@@ -27,8 +27,8 @@ ORDERS = [
 SECRET = "one secret of all workers, long enough 0123456789"
 
 
-def _site(kind: str, notes: Connect) -> Workers:
-    site = Workers(kind, lambda: cookie_store(kind, notes()))
+def _site(kind: str, notes: Connect) -> Farm:
+    site = Farm(kind, lambda: cookie_store(kind, notes()))
     site.settings = {"secret": SECRET}
     return site
 
@@ -95,7 +95,7 @@ async def test_an_emptied_session_is_ended_as_well(kind: str, notes: Connect) ->
     await site.close()
 
 
-async def test_without_revocation_the_manager_says_what_a_logout_is(cookie_site: Workers) -> None:
+async def test_without_revocation_the_manager_says_what_a_logout_is(cookie_site: Farm) -> None:
     """A logout takes the cookie from the browser in every mode."""
     shop = cookie_site.worker()
     browser = await cookie_site.browser().login(shop)

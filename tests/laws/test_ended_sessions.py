@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from limpet import Keyring, Session, SessionEnded
+from tests.laws.farm import Farm
 from tests.laws.unlucky import Between
-from tests.laws.workers import Workers
 from tests.site import Browser, Site, items, look, steps
 
 END: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
@@ -49,7 +49,7 @@ def _write(session: Session) -> None:
 
 @pytest.mark.parametrize("learn", LEARN)
 @pytest.mark.parametrize("how", END)
-async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: Workers, how: str, learn: str) -> None:
+async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: Farm, how: str, learn: str) -> None:
     """The request writes before and after it can know of the end: no cookie, no new session, no data of the user."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().login(shop, "ann", tags={"device": "phone"})
@@ -67,7 +67,7 @@ async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: 
 
 
 @pytest.mark.parametrize("learn", ["exclusive", "save", "refresh"])
-async def test_only_a_login_leaves_an_ended_session_behind(site: Workers, learn: str) -> None:
+async def test_only_a_login_leaves_an_ended_session_behind(site: Farm, learn: str) -> None:
     """A request whose session was ended can log somebody in; nothing of the ended session comes along."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().login(shop)
@@ -79,7 +79,7 @@ async def test_only_a_login_leaves_an_ended_session_behind(site: Workers, learn:
     assert state == ("bob", {})
 
 
-async def test_a_policy_can_make_it_an_error(site: Workers) -> None:
+async def test_a_policy_can_make_it_an_error(site: Farm) -> None:
     """With ``on_ended="raise"`` the handler is told, and still nothing is stored and no cookie sent."""
     shop, other = site.worker(on_ended="raise"), site.worker()
     ann = await site.browser().login(shop)
@@ -119,7 +119,7 @@ LATE: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize("change", CHANGES)
-async def test_the_request_beside_a_change_of_id_does_not_undo_it(any_site: Workers, change: str, late: str) -> None:
+async def test_the_request_beside_a_change_of_id_does_not_undo_it(any_site: Farm, change: str, late: str) -> None:
     """Two requests leave with one cookie; the one that is read just after the other's change sets no cookie."""
     handler, subject = CHANGES[change]
     shop, other = any_site.worker(), any_site.worker()
@@ -140,7 +140,7 @@ async def test_the_request_beside_a_change_of_id_does_not_undo_it(any_site: Work
 
 @pytest.mark.parametrize("late", ["append", "increment", "save", "flash"])
 @pytest.mark.parametrize("change", ["login", "remembered login", "regenerate", "login by key"])
-async def test_what_a_request_under_way_saved_before_the_change_is_kept(site: Workers, change: str, late: str) -> None:
+async def test_what_a_request_under_way_saved_before_the_change_is_kept(site: Farm, change: str, late: str) -> None:
     """What another tab saved while the login was under way moves into the new session with the rest."""
     handler, subject = CHANGES[change]
     shop, other = site.worker(), site.worker()
@@ -153,7 +153,7 @@ async def test_what_a_request_under_way_saved_before_the_change_is_kept(site: Wo
     assert "milk" in state[1]["seen"] or "n" in state[1] or len(state[1]) > 1
 
 
-async def test_after_a_minute_such_an_id_is_like_any_unknown_one(site: Workers) -> None:
+async def test_after_a_minute_such_an_id_is_like_any_unknown_one(site: Farm) -> None:
     """More than a minute after a logout the id is junk: a visitor who still sends it begins a session of their own."""
     shop = site.worker()
     browser = await site.browser().login(shop)
@@ -175,7 +175,7 @@ EMPTY: dict[str, Callable[[Session], Any]] = {
 
 
 @pytest.mark.parametrize("empty", EMPTY)
-async def test_removing_the_last_key_is_a_logout(any_site: Workers, empty: str) -> None:
+async def test_removing_the_last_key_is_a_logout(any_site: Farm, empty: str) -> None:
     """The record and the cookie of an emptied session without a subject go, as Starlette and Flask do it."""
     shop = any_site.worker()
     browser = await any_site.browser().begin(shop, user={"name": "ann"})
@@ -187,7 +187,7 @@ async def test_removing_the_last_key_is_a_logout(any_site: Workers, empty: str) 
 
 
 @pytest.mark.parametrize("empty", EMPTY)
-async def test_removing_the_last_key_of_a_cookie_session_deletes_the_cookie(cookie_site: Workers, empty: str) -> None:
+async def test_removing_the_last_key_of_a_cookie_session_deletes_the_cookie(cookie_site: Farm, empty: str) -> None:
     """So it is where the session lives in the cookie."""
     shop = cookie_site.worker()
     browser = await cookie_site.browser().begin(shop, user={"name": "ann"})
@@ -197,7 +197,7 @@ async def test_removing_the_last_key_of_a_cookie_session_deletes_the_cookie(cook
 
 
 @pytest.mark.parametrize("empty", [name for name in EMPTY if name != "clear"])
-async def test_a_user_without_data_stays_logged_in(any_site: Workers, empty: str) -> None:
+async def test_a_user_without_data_stays_logged_in(any_site: Farm, empty: str) -> None:
     """The last key of a session with a subject can go: the user stays logged in, with the same id or a new one."""
     shop = any_site.worker(rotate_on=())
     browser = await any_site.browser().login(shop)
@@ -207,7 +207,7 @@ async def test_a_user_without_data_stays_logged_in(any_site: Workers, empty: str
     assert (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result == ("ann", {})
 
 
-async def test_a_key_that_comes_back_is_no_end(site: Workers) -> None:
+async def test_a_key_that_comes_back_is_no_end(site: Farm) -> None:
     """A handler that takes the last key out and puts one in again has changed the session, not ended it."""
     shop = site.worker(rotate_on=())
     browser = await site.browser().begin(shop, user=1)
@@ -216,7 +216,7 @@ async def test_a_key_that_comes_back_is_no_end(site: Workers) -> None:
     assert (await browser.ask(shop, items)).result == {"n": 2}
 
 
-async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_whole(site: Workers) -> None:
+async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_whole(site: Farm) -> None:
     """One tab removes the last key while another adds one: both changes count, so that the addition is there."""
     shop, other = site.worker(rotate_on=()), site.worker(rotate_on=())
     browser = await site.browser().begin(shop, user=1)
@@ -229,7 +229,7 @@ async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_who
 
 @pytest.mark.parametrize("how", CHANGE)
 @pytest.mark.parametrize("due", ["a renewed id", "a newer signing key"])
-async def test_an_id_that_has_ended_does_not_go_out_again(site: Workers, due: str, how: str) -> None:
+async def test_an_id_that_has_ended_does_not_go_out_again(site: Farm, due: str, how: str) -> None:
     """A request that only reads would send its id once more, and another tab ends that id meanwhile: no cookie."""
     if due == "a renewed id":
         shop = site.worker(renewal_interval=600)
@@ -248,7 +248,7 @@ async def test_an_id_that_has_ended_does_not_go_out_again(site: Workers, due: st
     assert (slow.status, slow.cookies) == (200, [])
 
 
-async def test_a_logout_follows_a_renewal_and_then_another_id(site: Workers) -> None:
+async def test_a_logout_follows_a_renewal_and_then_another_id(site: Farm) -> None:
     """All three came with one id: the one renews it, the next regenerates what that made, and the logout ends that."""
     shop = site.worker(renewal_interval=600)
     ann = await site.browser().login(shop)
@@ -265,7 +265,7 @@ async def test_a_logout_follows_a_renewal_and_then_another_id(site: Workers) -> 
 
 @pytest.mark.parametrize("met", [True, False], ids=["met alive", "came too late"])
 async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_read_nothing(
-    site: Workers, met: bool
+    site: Farm, met: bool
 ) -> None:
     """What a handler writes that has read an ended session may be of that session; the next user does not get it."""
     shop = site.worker()
@@ -289,7 +289,7 @@ async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_
     assert found == ("bob", {"after": True} if met else {"copied": None, "after": True})
 
 
-async def test_a_session_that_is_used_while_another_request_reads_it_stays(site: Workers) -> None:
+async def test_a_session_that_is_used_while_another_request_reads_it_stays(site: Farm) -> None:
     """What was read is past its life when it arrives; by then another request has used the session, which lives on."""
     policy = {"idle_timeout": 100}
     store = Between(site.connect())

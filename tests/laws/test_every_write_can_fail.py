@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from limpet import Session
+from tests.laws.farm import Farm
 from tests.laws.unlucky import HOW, How, Unlucky
-from tests.laws.workers import Workers
 from tests.site import Browser, Site, items, look, steps
 
 CART = ["tea", "milk"]
@@ -60,7 +60,7 @@ def _listed(shop: Site, subject: str) -> Callable[[Session], Any]:
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_the_browser_has_the_old_session_or_the_new_one(site: Workers, name: str, how: How) -> None:
+async def test_the_browser_has_the_old_session_or_the_new_one(site: Farm, name: str, how: How) -> None:
     """An answer of 200 means that it happened; any other that the browser has all of the old session or of the new."""
     handler, subject, cart = OPERATIONS[name]
     store = Unlucky(site.connect())
@@ -87,7 +87,7 @@ async def test_the_browser_has_the_old_session_or_the_new_one(site: Workers, nam
 
 
 @pytest.mark.parametrize("how", HOW)
-async def test_a_visitor_keeps_the_cart_when_the_login_fails_half_way(site: Workers, how: How) -> None:
+async def test_a_visitor_keeps_the_cart_when_the_login_fails_half_way(site: Farm, how: How) -> None:
     """A login of a visitor with a cart: the browser has the anonymous cart or the one of the user, never nothing."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
@@ -106,7 +106,7 @@ async def test_a_visitor_keeps_the_cart_when_the_login_fails_half_way(site: Work
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("write", [False, True], ids=["a reader", "a writer"])
-async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Workers, how: How, write: bool) -> None:
+async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Farm, how: How, write: bool) -> None:
     """A periodic renewal that breaks off: the session is whole, and what the list shows is what the browser has."""
     store = Unlucky(site.connect())
     policy = {"renewal_interval": 600}
@@ -130,7 +130,7 @@ async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Worke
 
 
 @pytest.mark.parametrize("how", HOW)
-async def test_two_requests_of_which_one_fails_half_way(site: Workers, how: How) -> None:
+async def test_two_requests_of_which_one_fails_half_way(site: Farm, how: How) -> None:
     """What another tab saved while a change of id broke off is still there."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
@@ -150,7 +150,7 @@ async def test_two_requests_of_which_one_fails_half_way(site: Workers, how: How)
 
 
 @pytest.mark.parametrize("cart", [False, True], ids=["a new visitor", "a visitor with a cart"])
-async def test_a_login_that_failed_takes_no_place(site: Workers, cart: bool) -> None:
+async def test_a_login_that_failed_takes_no_place(site: Farm, cart: bool) -> None:
     """Its record was written and every reply is lost: the answer is 503, and no session stays that no browser has."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()

@@ -10,7 +10,7 @@ import pytest
 
 from limpet import Session
 from limpet.events import ValueOverwritten
-from tests.laws.workers import Workers
+from tests.laws.farm import Farm
 from tests.site import items, look, steps
 
 CONSTANTS: dict[str, tuple[Any, Any]] = {  # the constant, and what another tab saves in its place
@@ -37,7 +37,7 @@ FINISH: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("put", PUT)
 @pytest.mark.parametrize("kind", CONSTANTS)
-async def test_a_constant_of_the_application_is_never_changed(site: Workers, kind: str, put: str) -> None:
+async def test_a_constant_of_the_application_is_never_changed(site: Farm, kind: str, put: str) -> None:
     """A module constant holds no visitor's data after two tabs saved at once, and no other visitor is shown any."""
     constant, private = CONSTANTS[kind]
     shown = copy.deepcopy(constant)
@@ -52,7 +52,7 @@ async def test_a_constant_of_the_application_is_never_changed(site: Workers, kin
 
 
 @pytest.mark.parametrize("finish", FINISH)
-async def test_a_constant_survives_every_way_to_merge(any_site: Workers, finish: str) -> None:
+async def test_a_constant_survives_every_way_to_merge(any_site: Farm, finish: str) -> None:
     """Whatever merges another tab's data (save, refresh, a change of id) leaves the constant as it is."""
     constant: dict[str, Any] = {"recent": [], "seen": {"tea"}}
     shop = any_site.worker()
@@ -66,7 +66,7 @@ async def test_a_constant_survives_every_way_to_merge(any_site: Workers, finish:
 
 
 @pytest.mark.parametrize("shared", [[], {}, {"list": []}], ids=["list", "dict", "nested"])
-async def test_one_object_under_two_keys_is_two_values_after_a_merge(site: Workers, shared: Any) -> None:
+async def test_one_object_under_two_keys_is_two_values_after_a_merge(site: Farm, shared: Any) -> None:
     """Another tab's addition to one key does not turn up under the other key that got the same object."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().begin(shop, begun=True)
@@ -99,9 +99,7 @@ MEANWHILE: dict[str, Callable[[Session], Any] | None] = {
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(
-    any_site: Workers, way: str, meanwhile: str
-) -> None:
+async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(any_site: Farm, way: str, meanwhile: str) -> None:
     """What a handler got before it refreshed, saved or held a lock still counts when it changes it afterwards."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, order={"state": "open", "lines": ["tea"]})
@@ -127,9 +125,7 @@ async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(
 
 
 @pytest.mark.parametrize("names", [("tea", "milk", "bread"), ("b", "a", "c"), ("zebra", "Ape", "\u00e4")])
-async def test_keys_come_back_in_the_order_in_which_they_were_written(
-    any_site: Workers, names: tuple[str, ...]
-) -> None:
+async def test_keys_come_back_in_the_order_in_which_they_were_written(any_site: Farm, names: tuple[str, ...]) -> None:
     """A cart shows its products in the order in which they were put in, and so does the session itself."""
     shop = any_site.worker()
     ann = any_site.browser()
@@ -145,7 +141,7 @@ async def test_keys_come_back_in_the_order_in_which_they_were_written(
     assert [key for key in stored if key != "cart"] == [f"top-{name}" for name in names]
 
 
-async def test_another_order_of_the_same_contents_is_no_change(site: Workers) -> None:
+async def test_another_order_of_the_same_contents_is_no_change(site: Farm) -> None:
     """A handler that writes equal contents in another order writes nothing to the store and counts as no conflict."""
     shop = site.worker()
     ann = await site.browser().begin(shop, cart={"tea": 1, "milk": 2})
@@ -154,7 +150,7 @@ async def test_another_order_of_the_same_contents_is_no_change(site: Workers) ->
     assert (await ann.ask(shop, lambda session: list(session["cart"]))).result == ["tea", "milk"]
 
 
-async def test_the_order_is_kept_when_two_tabs_add(site: Workers) -> None:
+async def test_the_order_is_kept_when_two_tabs_add(site: Farm) -> None:
     """After a merge the keys of the first who saved stand before those of the second."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().begin(shop, cart={"tea": 1})
@@ -166,7 +162,7 @@ async def test_the_order_is_kept_when_two_tabs_add(site: Workers) -> None:
     )
 
 
-async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: Workers) -> None:
+async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: Farm) -> None:
     """A merge puts an object of the engine's own in its place; what the handler changes in its own still counts."""
     shop = site.worker()
     ann = await site.browser().begin(shop, begun=True)
@@ -182,7 +178,7 @@ async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: W
     assert (await ann.ask(shop, items)).result["order"] == {"state": "paid", "note": "gift"}
 
 
-async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge_is_an_error(site: Workers) -> None:
+async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge_is_an_error(site: Farm) -> None:
     """What cannot be carried over is no silent loss."""
     shop = site.worker()
     ann = await site.browser().begin(shop, box={"orders": []})
@@ -199,7 +195,7 @@ async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge
     assert (await ann.ask(shop, items)).result["box"]["order"] == {"state": "open", "note": "gift"}
 
 
-async def test_one_object_that_a_handler_put_under_two_keys_is_merged_under_one(site: Workers) -> None:
+async def test_one_object_that_a_handler_put_under_two_keys_is_merged_under_one(site: Farm) -> None:
     """Another tab's addition to the one key does not turn up under the other, though the engine made the object."""
     shop = site.worker()
     ann = await site.browser().begin(shop, cart=["tea"])
@@ -216,9 +212,7 @@ PUT_LISTS: dict[str, Callable[[Session], list[str]]] = {
 
 @pytest.mark.parametrize("kind", PUT_LISTS)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_object_of_the_application_goes_on_growing_after_a_merge(
-    any_site: Workers, way: str, kind: str
-) -> None:
+async def test_an_object_of_the_application_goes_on_growing_after_a_merge(any_site: Farm, way: str, kind: str) -> None:
     """What a handler adds to a list of its own before and after another tab's additions were merged in is all there."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, begun=True)
@@ -240,7 +234,7 @@ async def test_an_object_of_the_application_goes_on_growing_after_a_merge(
     assert "ValueOverwritten" not in shop.names()
 
 
-async def test_a_typed_object_goes_on_growing_after_a_merge(any_site: Workers) -> None:
+async def test_a_typed_object_goes_on_growing_after_a_merge(any_site: Farm) -> None:
     """So is what is added to an object that stands for a key."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, begun=True)
@@ -267,7 +261,7 @@ TAKEN_AWAY: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("taken", TAKEN_AWAY)
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_change_of_what_another_tab_took_away_counts(any_site: Workers, way: str, taken: str) -> None:
+async def test_a_change_of_what_another_tab_took_away_counts(any_site: Farm, way: str, taken: str) -> None:
     """The later change stays, as everywhere, and an event tells of it, once; it is not lost in silence."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, cart=["tea"], box={"lines": ["tea"]}, seen={"tea"})
@@ -293,7 +287,7 @@ async def test_a_change_of_what_another_tab_took_away_counts(any_site: Workers, 
     assert sorted(overwritten) == ["box", "cart", "seen"]
 
 
-async def test_a_change_of_what_another_tab_took_away_is_refused_for_a_strict_key(site: Workers) -> None:
+async def test_a_change_of_what_another_tab_took_away_is_refused_for_a_strict_key(site: Farm) -> None:
     """Under a policy that merges nothing, that is a conflict like any other."""
     shop, other = site.worker(strict_merge=True), site.worker()
     ann = await site.browser().begin(shop, cart=["tea"], begun=True)
@@ -318,9 +312,7 @@ INSIDE: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("taken", INSIDE)
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_change_inside_of_what_another_tab_took_away_is_an_error(
-    any_site: Workers, way: str, taken: str
-) -> None:
+async def test_a_change_inside_of_what_another_tab_took_away_is_an_error(any_site: Farm, way: str, taken: str) -> None:
     """Where it belongs cannot be told any more; without a change nothing is refused, nor where it was put back."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, box={"lines": ["tea"]}, cart=[{"id": "tea", "n": 1}, {"id": "milk"}])
@@ -371,7 +363,7 @@ MOVED: dict[str, Callable[[list[Any]], Any]] = {
 
 @pytest.mark.parametrize("moved", MOVED)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_item_of_a_list_stays_that_item(any_site: Workers, way: str, moved: str) -> None:
+async def test_an_item_of_a_list_stays_that_item(any_site: Farm, way: str, moved: str) -> None:
     """What a handler got out of a list is not another item after a merge, though it stands in another place."""
     shop, other = any_site.worker(), any_site.worker()
     names = ("milk", "tea", "salt")

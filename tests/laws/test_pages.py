@@ -20,7 +20,7 @@ from limpet.adapters.starlette import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
 from limpet.testing import async_client, client
 from limpet.transports import HeaderTransport
-from tests.laws.workers import Workers
+from tests.laws.farm import Farm
 from tests.site import Browser, items, look
 
 
@@ -41,7 +41,7 @@ TOKENS: dict[str, tuple[Any, Callable[[Session], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", TOKENS)
-async def test_a_refreshed_token_inside_of_the_user_changes_no_id(any_site: Workers, kind: str) -> None:
+async def test_a_refreshed_token_inside_of_the_user_changes_no_id(any_site: Farm, kind: str) -> None:
     """Six requests leave with one cookie; the first refreshes the user's token, and all others know the user."""
     user, refresh = TOKENS[kind]
     shop, other = any_site.worker(), any_site.worker()
@@ -61,7 +61,7 @@ APPEAR: dict[str, Callable[[Session], Any]] = {
 
 
 @pytest.mark.parametrize("change", APPEAR)
-async def test_another_identity_changes_the_id(any_site: Workers, change: str) -> None:
+async def test_another_identity_changes_the_id(any_site: Farm, change: str) -> None:
     """When the key of the user appears, goes, or its scalar differs, the id changes and the old one is dead."""
     shop = any_site.worker()
     browser = await any_site.browser().begin(shop, cart=["tea"])
@@ -92,7 +92,7 @@ WRITES: dict[str, Callable[[Session], Any]] = {
 @pytest.mark.parametrize("headers", [CROSS, OLD_BROWSER], ids=["fetch metadata", "origin only"])
 @pytest.mark.parametrize("write", WRITES)
 async def test_a_post_from_another_site_without_the_cookie_keeps_the_browser_logged_in(
-    any_site: Workers, write: str, headers: dict[str, str]
+    any_site: Farm, write: str, headers: dict[str, str]
 ) -> None:
     """The bank's POST comes without the Lax cookie: its answer sets no cookie that would overwrite the user's."""
     if any_site.header:
@@ -109,7 +109,7 @@ async def test_a_post_from_another_site_without_the_cookie_keeps_the_browser_log
 @pytest.mark.parametrize("headers", [CROSS, OLD_BROWSER], ids=["fetch metadata", "origin only"])
 @pytest.mark.parametrize("kind", ["cookie", "partitioned cookie", "cookie session", "header"])
 async def test_a_first_post_from_another_site_begins_a_session_that_travels(
-    site: Workers, kind: str, headers: dict[str, str]
+    site: Farm, kind: str, headers: dict[str, str]
 ) -> None:
     """Nothing was left out there: a cookie with SameSite=None would have come along, and a header is the page's own."""
     settings: dict[str, Any] = {"cookie": CookiePolicy(same_site="none", partitioned=kind == "partitioned cookie")}
@@ -126,7 +126,7 @@ async def test_a_first_post_from_another_site_begins_a_session_that_travels(
     assert "WriteDropped" not in shop.names()
 
 
-async def test_an_application_can_ask_for_an_id_all_the_same(site: Workers) -> None:
+async def test_an_application_can_ask_for_an_id_all_the_same(site: Farm) -> None:
     """A login in such a request (OIDC with ``form_post``) is asked for, and hands out its cookie."""
     shop = site.worker()
     browser = site.browser()
@@ -135,7 +135,7 @@ async def test_an_application_can_ask_for_an_id_all_the_same(site: Workers) -> N
     assert (await browser.ask(shop, look)).result == "ann"
 
 
-async def test_a_post_of_the_own_site_begins_a_session(site: Workers) -> None:
+async def test_a_post_of_the_own_site_begins_a_session(site: Farm) -> None:
     """Requests of the site itself, and those that follow a link, are as before."""
     shop = site.worker()
     for headers in ({"sec-fetch-site": "same-origin"}, {"origin": "https://shop.example"}, {}):
@@ -347,7 +347,7 @@ async def test_a_socket_that_is_refused_after_a_write_is_refused(url: str, how: 
 
 
 @pytest.mark.parametrize("how", ["refresh", "save", "is_live", "nothing"])
-async def test_a_socket_of_an_ended_session_is_closed_in_time(site: Workers, how: str) -> None:
+async def test_a_socket_of_an_ended_session_is_closed_in_time(site: Farm, how: str) -> None:
     """``close_sockets`` closes it whether or not its handler has seen the end itself by then."""
     manager = site.worker(cookie=CookiePolicy(name="sid")).manager
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from limpet import CookiePolicy
-from tests.laws.workers import Workers
+from tests.laws.farm import Farm
 from tests.site import Answer, Browser, Handler, Site, look
 
 WIDE = CookiePolicy(name="sid", domain="shop.example")
 HOST_ONLY = CookiePolicy(name="sid")
 
 
-async def _both(site: Workers, first: CookiePolicy, second: CookiePolicy, subject: str = "ann") -> tuple[Browser, Site]:
+async def _both(site: Farm, first: CookiePolicy, second: CookiePolicy, subject: str = "ann") -> tuple[Browser, Site]:
     """Return a browser that has a session from each of two releases of the site, and the newer release."""
     old, new = site.worker(cookie=first), site.worker(cookie=second)
     browser = await site.browser().login(old)
@@ -38,7 +38,7 @@ async def _ask(browser: Browser, shop: Site, handler: Handler, path: str) -> Ans
 
 @pytest.mark.parametrize("neighbour", ["ann", "mallory"])
 @pytest.mark.parametrize("setting", SETTINGS)
-async def test_a_login_does_not_loop(site: Workers, setting: str, neighbour: str) -> None:
+async def test_a_login_does_not_loop(site: Farm, setting: str, neighbour: str) -> None:
     """The browser with two sessions is anonymous; it logs in once and is logged in, and no session is left over."""
     first, second, path = SETTINGS[setting]
     browser, shop = await _both(site, first, second, neighbour)
@@ -52,7 +52,7 @@ async def test_a_login_does_not_loop(site: Workers, setting: str, neighbour: str
 
 @pytest.mark.parametrize("neighbour", ["ann", "mallory"])
 @pytest.mark.parametrize("setting", SETTINGS)
-async def test_a_logout_ends_both(site: Workers, setting: str, neighbour: str) -> None:
+async def test_a_logout_ends_both(site: Farm, setting: str, neighbour: str) -> None:
     """Every session whose id was presented is ended, and what can be deleted is taken from the browser."""
     first, second, path = SETTINGS[setting]
     browser, shop = await _both(site, first, second, neighbour)
@@ -68,7 +68,7 @@ async def test_a_logout_ends_both(site: Workers, setting: str, neighbour: str) -
     assert (await _ask(copy, shop, look, path)).result is None
 
 
-async def test_the_warning_is_given_once(site: Workers, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_warning_is_given_once(site: Farm, caplog: pytest.LogCaptureFixture) -> None:
     """The log names the cause at the first such request, and is not filled by the others."""
     browser, shop = await _both(site, HOST_ONLY, WIDE)
     with caplog.at_level(logging.WARNING, logger="limpet"):
@@ -79,7 +79,7 @@ async def test_the_warning_is_given_once(site: Workers, caplog: pytest.LogCaptur
     assert shop.names().count("AmbiguousCookie") == 5
 
 
-async def test_a_write_of_the_visitor_in_between_ends_neither(site: Workers) -> None:
+async def test_a_write_of_the_visitor_in_between_ends_neither(site: Farm) -> None:
     """A page that is no login or logout does not end what it cannot tell apart."""
     browser, shop = await _both(site, HOST_ONLY, WIDE)
     await browser.ask(shop, lambda session: session.get("x"))
@@ -87,7 +87,7 @@ async def test_a_write_of_the_visitor_in_between_ends_neither(site: Workers) -> 
 
 
 @pytest.mark.parametrize("end", ["login", "logout"])
-async def test_two_cookie_sessions(cookie_site: Workers, end: str) -> None:
+async def test_two_cookie_sessions(cookie_site: Farm, end: str) -> None:
     """Sessions that live in their cookies: a login is the only one afterwards, a logout takes both."""
     old, new = cookie_site.worker(cookie=HOST_ONLY), cookie_site.worker(cookie=WIDE)
     browser = await cookie_site.browser().login(old)

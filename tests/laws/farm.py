@@ -1,4 +1,4 @@
-"""The workers of one application, which share a store as processes do.
+"""The workers of an application, which share a store as processes do.
 
 ::
 
@@ -15,10 +15,10 @@ from typing import Any
 from limpet.testing import FakeClock
 from tests.site import Browser, Site
 
-__all__ = ["Workers"]
+__all__ = ["Farm"]
 
 
-class Workers:
+class Farm:
     """A store of one kind, and the workers that were opened over it.
 
     Args:
