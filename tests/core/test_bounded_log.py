@@ -12,7 +12,6 @@ from limpet.contract import Outcome, Record
 from limpet.errors import StoreUnavailable
 from limpet.stores import MemoryStore
 from tests.races.counted import CountedSite
-from tests.site import Gate
 
 NANO = 1_000_000_000
 
@@ -89,13 +88,9 @@ async def test_a_lost_write_is_explained(caplog: pytest.LogCaptureFixture) -> No
     """A write after a logout is a warning that names the session by its digits; no subject, no value."""
     site = CountedSite(MemoryStore())
     reply = await site.ask(lambda session: session.login("ada lovelace"))
-    gate = Gate()
-    slow = asyncio.create_task(site.ask(gate.then(lambda session: session.update(secret="hunter2")), reply.token))
-    await gate.reached.wait()
-    await site.ask(lambda session: session.logout(), reply.token)
-    gate.opened.set()
     with caplog.at_level(logging.INFO, "limpet"):
-        await slow
+        async with site.held(lambda session: session.update(secret="hunter2"), reply.token):
+            await site.ask(lambda session: session.logout(), reply.token)
     (event,) = [event for event in site.heard if type(event).__name__ == "WriteAfterEnd"]
     assert caplog.messages == [
         f"session {event.tag}: a request wrote after another one had ended the session; nothing was stored"
@@ -107,13 +102,9 @@ async def test_an_overwritten_value_is_information(caplog: pytest.LogCaptureFixt
     """Which key two requests gave different values is logged for those who look, at a level below a warning."""
     site = CountedSite(MemoryStore())
     token = await site.session(colour="red")
-    gate = Gate()
-    slow = asyncio.create_task(site.ask(gate.then(lambda session: session.update(colour="blue")), token))
-    await gate.reached.wait()
-    await site.ask(lambda session: session.update(colour="green"), token)
-    gate.opened.set()
     with caplog.at_level(logging.INFO, "limpet"):
-        await slow
+        async with site.held(lambda session: session.update(colour="blue"), token):
+            await site.ask(lambda session: session.update(colour="green"), token)
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert "colour" in record.getMessage()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from limpet import Session, SessionManager, SessionPolicy, StoreUnavailable, events
+from limpet import Session, SessionManager, StoreUnavailable, events
 from limpet.contract import Record
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import Outcome
@@ -38,7 +38,7 @@ class FailingStore(MemoryStore):
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """A site in memory."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=600, renewal_grace=30)) as site:
+    async with opened("memory", tmp_path, renewal_interval=600, renewal_grace=30) as site:
         yield site
 
 
@@ -127,7 +127,7 @@ async def test_revoked(site: Site) -> None:
 
 async def test_limit_reached(tmp_path: Path) -> None:
     """A login that is one too many is told with what gave way."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=1)) as site:
+    async with opened("memory", tmp_path, max_sessions=1) as site:
         key = await key_of(site, await site.login("ann"))
         advance(site, 1)
         await site.login("ann")

@@ -29,7 +29,7 @@ class Counting:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        if isinstance(store, Immediate):
+        if supports(store, Immediate):
             self.immediate = True
         if supports(store, LoadsMany):
             self.load_many = self._load_many

@@ -16,40 +16,21 @@ from tests.races.counted import CountedSite
 SOON, LATE = 0.02, 0.1
 
 
-class Late:
+class Late(MemoryStore):
     """A store beyond a network: what it was asked is done at once, and the reply takes its time."""
 
-    def __init__(self) -> None:
-        self.kept = MemoryStore()
-        self.late = False
-        self.before: Callable[[], Any] | None = None
-
-    async def open(self) -> None:
-        await self.kept.open()
-
-    async def close(self) -> None:
-        await self.kept.close()
-
-    async def load(self, key: str) -> Record | None:
-        return await self.kept.load(key)
-
-    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
-        return await self.kept.create(key, record, now=now)
+    immediate = None  # type: ignore[assignment]
+    late = False
+    before: Callable[[], Any] | None = None
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         before, self.before = self.before, None
         if before is not None:
             await before()
-        outcome = await self.kept.update(key, record, expected, now=now)
+        outcome = await super().update(key, record, expected, now=now)
         if self.late:
             await asyncio.sleep(LATE)
         return outcome
-
-    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        return await self.kept.touch(key, accessed, expires, now=now)
-
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
-        return await self.kept.delete(key, version)
 
 
 def buy(session: Session) -> None:

@@ -30,7 +30,7 @@ async def refusing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 async def test_the_oldest_gives_way(tmp_path: Path) -> None:
     """A login that is one too many ends the session with the oldest login."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=2)) as site:
+    async with opened("memory", tmp_path, max_sessions=2) as site:
         cookies = []
         for _ in range(3):
             cookies.append(await site.login("ann"))
@@ -42,7 +42,7 @@ async def test_the_oldest_gives_way(tmp_path: Path) -> None:
 async def test_a_function_decides_by_subject(tmp_path: Path) -> None:
     """The limit may depend on the subject, and None is no limit."""
     allowed = {"ann": 1, "bob": 2}
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=allowed.get)) as site:
+    async with opened("memory", tmp_path, max_sessions=allowed.get) as site:
         for name in ("ann", "bob", "eve"):
             for _ in range(3):
                 await site.login(name)
@@ -130,7 +130,7 @@ async def test_a_function_may_allow_none(tmp_path: Path, when_full: Any, given: 
 @pytest.mark.parametrize("given", [1.5, "3", True])
 async def test_a_function_that_gives_no_number_is_told(tmp_path: Path, given: Any) -> None:
     """Nothing is written: a login is not half done because the limit makes no sense."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=lambda subject: given)) as site:
+    async with opened("memory", tmp_path, max_sessions=lambda subject: given) as site:
         with pytest.raises(ConfigurationError, match="whole number of sessions"):
             await site.login("ann")
         assert await site.manager.sessions_of("ann") == []

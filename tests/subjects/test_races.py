@@ -105,7 +105,7 @@ async def test_new_ids_do_not_survive_revoke_everyone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "file"])
 async def test_oldest_out_under_fifty_logins_at_once(kind: str, tmp_path: Path) -> None:
     """Fifty logins at once leave exactly as many sessions as allowed, and the newest of all."""
-    async with opened(kind, tmp_path, policy=SessionPolicy(max_sessions=3)) as site:
+    async with opened(kind, tmp_path, max_sessions=3) as site:
         site.manager.runtime = AsyncioRuntime()
         await asyncio.gather(*(site.login("ann") for _ in range(50)))
         assert len(await site.manager.sessions_of("ann")) == 3

@@ -228,7 +228,7 @@ async def test_revoke_asks_for_one_thing(site: Site) -> None:
 
 async def test_renewed_session_is_revoked_by_its_former_public_id(tmp_path: Path) -> None:
     """A public id from a list still ends the session when its id was renewed meanwhile."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60) as site:
         cookie = await site.login("ann")
         [before] = await site.manager.sessions_of("ann")
         clock_of(site).advance(61)
@@ -241,7 +241,7 @@ async def test_renewed_session_is_revoked_by_its_former_public_id(tmp_path: Path
 
 async def test_renewal_keeps_the_spared_session(tmp_path: Path) -> None:
     """The session that stays is known by its new id when it was renewed after it was loaded."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60) as site:
         cookie = await site.login("ann")
         mine = site.begin(cookie)
         await site.manager.load(mine)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet import Session, SessionBusy, SessionClosed, SessionEnded, SessionPolicy
+from limpet import Session, SessionBusy, SessionClosed, SessionEnded
 from limpet._core import locks
 from limpet._wire import marks
 from limpet.runtime import AsyncioRuntime
@@ -175,7 +175,7 @@ async def test_worker_that_fails_saves_nothing(site: Site) -> None:
 
 async def test_worker_follows_a_renewal(tmp_path: Path) -> None:
     """A public id of before a renewal opens the session, and the renewal's grace is left to the client."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60, renewal_grace=30)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60, renewal_grace=30) as site:
         cookie = await site.login("ann")
         [info] = await site.manager.sessions_of("ann")
         site.manager.clock.advance(61)  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ async def test_worker_follows_a_renewal(tmp_path: Path) -> None:
 
 async def test_worker_sees_a_renewal_on_the_way(tmp_path: Path) -> None:
     """A renewal while a worker has the session open moves what the worker saves to the new record."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60) as site:
         cookie = await site.login("ann")
         [info] = await site.manager.sessions_of("ann")
         site.manager.clock.advance(61)  # type: ignore[attr-defined]
