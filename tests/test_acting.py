@@ -7,20 +7,18 @@ import io
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from limpet import Session, SessionManager, events
 from limpet._blocking import drive
-from limpet.asgi import SessionMiddleware
 from limpet.audit import JSONAuditLog
 from limpet.events import acting
 from limpet.stores.sqlite import SQLiteStore
-from limpet.testing import FakeClock, async_client
+from limpet.testing import FakeClock
 from tests.admin.operator import FIREFOX, Operator
 from tests.admin.operator import Site as AdminSite
-from tests.subjects.site import Site
+from tests.site import Site
 
 
 def two(folder: Path) -> tuple[Site, Site]:
@@ -34,7 +32,7 @@ def two(folder: Path) -> tuple[Site, Site]:
 
 async def heard(site: Site, cookie: str) -> list[events.RevocationSeen]:
     """Return what a process has heard of others once it has served a request."""
-    await site.request(lambda session: session.get("x"), cookie)
+    await site.run(lambda session: session.get("x"), cookie)
     await asyncio.sleep(0.1)
     return [event for event in site.heard if isinstance(event, events.RevocationSeen)]
 
@@ -100,26 +98,16 @@ async def test_nobody_acts(tmp_path: Path) -> None:
 
 async def test_audit_lines(tmp_path: Path) -> None:
     """A line has the device and address whose request it was, and who acts and why where that was said."""
-    manager = SessionManager(SQLiteStore(tmp_path / "s.db"), devices=True, dev=False)
+    site = Site(SQLiteStore(tmp_path / "s.db"), devices=True)
     stream = io.StringIO()
-    manager.listen(JSONAuditLog(stream))
+    site.manager.listen(JSONAuditLog(stream))
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        session: Session = scope["session"]
-        if scope["path"] == "/login":
-            session.login("ann")
-        else:
-            with acting("ann", why="password changed"):
-                await manager.revoke_all("ann")
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+    async def end_all(session: Session) -> None:
+        with acting("ann", why="password changed"):
+            await site.manager.revoke_all("ann")
 
-    site = SessionMiddleware(app, manager)
-    async with async_client(site) as browser:
-        await browser.get("/login", headers={"user-agent": FIREFOX})
-        await browser.get("/all", headers={"user-agent": FIREFOX})
+    for handler in (lambda session: session.login("ann"), end_all):
+        await site.ask(handler, headers={"user-agent": FIREFOX})
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["SessionCreated", "SessionLoggedIn", "SessionRevoked"]
     assert {line["device"] for line in lines} == {"Firefox 141 on Linux"}

@@ -12,7 +12,7 @@ import pytest
 
 from limpet import events
 from limpet.audit import JSONAuditLog
-from tests.subjects.site import opened
+from tests.site import opened
 
 
 async def test_lines_of_a_file(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ async def test_lines_of_a_file(tmp_path: Path) -> None:
     async with opened("memory", tmp_path) as site:
         site.manager.listen(JSONAuditLog(path))
         cookie = await site.login("ann\nbob")
-        await site.request(lambda session: session.logout(), cookie)
+        await site.run(lambda session: session.logout(), cookie)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["event"] for line in lines] == ["SessionCreated", "SessionLoggedIn", "SessionLoggedOut"]
     assert {line["subject"] for line in lines} == {"ann\nbob"}

@@ -22,7 +22,7 @@ from limpet.otel import instrument
 from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import async_client
 from tests.core.test_events import FailingStore
-from tests.subjects.site import Site, opened
+from tests.site import Site, opened
 
 
 class Telemetry:
@@ -121,7 +121,7 @@ async def test_labels_hold_no_ids(telemetry: Telemetry, tmp_path: Path) -> None:
         telemetry.watch(site.manager)
         for number in range(20):
             cookie = await site.login(f"user{number}")
-            await site.request(lambda session: session.update(a=1), cookie)
+            await site.run(lambda session: session.update(a=1), cookie)
     labels = [dict(point.attributes) for point in telemetry.points("limpet.events") if point.value]
     assert labels == [{"event": name, "manager": "default"} for name in ("SessionCreated", "SessionLoggedIn")]
     assert all(not span.attributes for span in telemetry.exporter.get_finished_spans())

@@ -15,16 +15,6 @@ from limpet.testing import FakeClock
 from tests.adapters.flask_site import SECRET, Site, cookies, token
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
-@pytest.fixture
-def browser(site: Site) -> Any:
-    return site.app.test_client()
-
-
 class TestFailures:
     """What a client is told if the store fails, and what a failed request leaves behind."""
 

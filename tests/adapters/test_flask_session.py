@@ -18,16 +18,6 @@ from limpet.adapters.flask import FlaskSession, session
 from tests.adapters.flask_site import Site, cookies, token
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
-@pytest.fixture
-def browser(site: Site) -> Any:
-    return site.app.test_client()
-
-
 class TestADict:
     """The session is the dict that Flask's applications are used to."""
 

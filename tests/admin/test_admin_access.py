@@ -133,16 +133,6 @@ def test_a_path_begins_with_a_slash() -> None:
 # -- forms
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
-@pytest.fixture
-def operator(site: Site) -> Operator:
-    return Operator(site)
-
-
 async def asked(site: Site, operator: Operator) -> httpx.AsyncClient:
     """Bring the operator to the question whether ann's session is to be ended; return ann's browser."""
     ann = await site.visitor("ann")

@@ -11,16 +11,6 @@ from limpet.stores import MemoryStore
 from tests.admin.operator import Operator, Site, is_root
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
-@pytest.fixture
-def operator(site: Site) -> Operator:
-    return Operator(site)
-
-
 async def test_nothing_yet(operator: Operator) -> None:
     """A page about no sessions says so, and looking at it makes none."""
     await operator.look()

@@ -13,6 +13,8 @@ import httpx
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
+from tests.jar import keep
+
 __all__ = ["Browser", "Device", "Reply", "Send", "asgi", "over_http", "wsgi"]
 
 NAVIGATION: Final = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -147,13 +149,7 @@ class Browser:
         if self.cookies:
             sent.append(("cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items())))
         reply = await self.send(method, path, sent)
-        for line in reply.all("set-cookie"):
-            pair, _, attributes = line.partition(";")
-            name, _, value = pair.strip().partition("=")
-            if "Max-Age=0" in attributes or not value.strip('"'):
-                self.cookies.pop(name, None)
-            else:
-                self.cookies[name] = value
+        keep(self.cookies, reply.all("set-cookie"))
         for line in reply.all("secure-session-registration"):
             self.heed(line)
         for line in reply.all("secure-session-challenge"):

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from limpet import SessionManager
 from limpet.cli.group import limpet
-from tests.subjects.site import Site
+from tests.site import Site
 
 __all__ = ["Shell", "in_process_of_its_own", "on_site"]
 

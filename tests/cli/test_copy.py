@@ -21,7 +21,7 @@ from limpet.cli.options import operator
 from limpet.contract import Outcome, Record
 from limpet.stores import FileStore
 from tests.cli.running import Shell
-from tests.subjects.site import Site
+from tests.site import Site
 
 OLD, NEW = "sqlite:///old.db", "file:./new"
 
@@ -95,12 +95,12 @@ def copy(shell: Shell, *more: str) -> dict[str, int]:
 
 def change(url: str, cookie: str, **values: Any) -> None:
     """Write into a session."""
-    using(url, lambda site: site.request(lambda session: session.update(values), cookie))
+    using(url, lambda site: site.run(lambda session: session.update(values), cookie))
 
 
 def logout(url: str, cookie: str) -> None:
     """End a session."""
-    using(url, lambda site: site.request(lambda session: session.logout(), cookie))
+    using(url, lambda site: site.run(lambda session: session.logout(), cookie))
 
 
 def data(url: str, cookie: str) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def test_traffic_while_it_copies(shell: Shell) -> None:
             async def traffic() -> None:
                 for turn in range(5):
                     for cookie in cookies:
-                        await application.request(partial(Session.update, turn=turn), cookie)
+                        await application.run(partial(Session.update, turn=turn), cookie)
 
             source, destination = operator(OLD).engine.storage.server, operator(NEW).engine.storage.server
             state = State(shell.folder / "limpet-copy.state", sha256(f"{OLD}\n{NEW}".encode()).hexdigest())

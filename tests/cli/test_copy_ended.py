@@ -11,7 +11,7 @@ import pytest
 from limpet._core.positions import subject_key
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, change, copy, data, killed_at, logins, logout, using, whose
-from tests.subjects.site import Site
+from tests.site import Site
 
 
 def ids(url: str, subject: str) -> list[str]:

@@ -17,7 +17,7 @@ from limpet.cli._copied_marks import Marks
 from limpet.contract import Record
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, copy, logins, logout, site, using, whose
-from tests.subjects.site import Site
+from tests.site import Site
 
 
 def revoke(url: str, subject: str) -> None:

@@ -16,7 +16,7 @@ from tests.cli.running import Shell, in_process_of_its_own
 from tests.cli.test_copy import using
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import ValkeyServer
-from tests.subjects.site import Site
+from tests.site import Site
 
 NUMBER = itertools.count()
 GOOD = """

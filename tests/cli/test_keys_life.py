@@ -9,7 +9,7 @@ import pytest
 
 from limpet import Key, Keyring
 from tests.cli.running import in_process_of_its_own
-from tests.security.site import ANONYMOUS, Site, Watched
+from tests.security.site import ANONYMOUS, Watched, WatchedSite
 
 STORES = pytest.mark.parametrize("store", [None, "cookie:"], ids=["id", "cookie"])
 
@@ -21,10 +21,10 @@ def printed(*words: str, folder: Path, secret: str = "") -> str:
     return done.stdout.strip()
 
 
-def restarted(monkeypatch: pytest.MonkeyPatch, value: str, store: str | None, kept: Watched) -> Site:
+def restarted(monkeypatch: pytest.MonkeyPatch, value: str, store: str | None, kept: Watched) -> WatchedSite:
     """Return the application after a restart with this value of the variable, over what was stored."""
     monkeypatch.setenv("LIMPET_SECRET", value)
-    site = Site(store=store or kept)
+    site = WatchedSite(store=store or kept)
     site.clock.now += 1_000
     return site
 
@@ -43,12 +43,12 @@ async def test_nobody_is_logged_out(store: str | None, tmp_path: Path, monkeypat
     """The old cookie opens after the rotation and is handed out anew, once; two rotations later it is worthless."""
     kept = Watched()
     first = printed("keygen", folder=tmp_path)
-    old = (await restarted(monkeypatch, first, store, kept).ask("/write")).token
+    old = (await restarted(monkeypatch, first, store, kept).ask("/write")).given
     second = printed("keys", "rotate", folder=tmp_path, secret=first)
     site = restarted(monkeypatch, second, store, kept)
     answer = await site.ask("/read", old)
     assert answer.text == "1"
-    new = answer.token
+    new = answer.given
     assert (await site.ask("/read", new)).cookies == []
     third = printed("keys", "rotate", folder=tmp_path, secret=second)
     site = restarted(monkeypatch, third, store, kept)
@@ -61,11 +61,11 @@ async def test_an_end_date_for_the_old_secret(store: str | None, tmp_path: Path)
     """Written into the application with `Key`: before the date the old cookie opens, from it on it is refused."""
     kept = Watched()
     first = printed("keygen", folder=tmp_path)
-    begun = Site(store=store or kept, secret=first)
-    old = (await begun.ask("/write")).token
+    begun = WatchedSite(store=store or kept, secret=first)
+    old = (await begun.ask("/write")).given
     new, previous = printed("keys", "rotate", folder=tmp_path, secret=first).split()
     until = datetime.fromtimestamp(begun.clock() / 1000, UTC) + timedelta(days=1)
-    site = Site(store=store or kept, secret=Keyring([new, Key(previous, until=until)]))
+    site = WatchedSite(store=store or kept, secret=Keyring([new, Key(previous, until=until)]))
     assert (await site.ask("/read", old)).text == "1"
     site.clock.advance(86_400)
     assert (await site.ask("/dump", old)).text == ANONYMOUS

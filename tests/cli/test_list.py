@@ -11,7 +11,7 @@ from limpet.contract import Record
 from limpet.stores.sqlite import SQLiteStore
 from tests.cli.running import Shell
 from tests.cli.test_copy import using
-from tests.subjects.site import Site
+from tests.site import Site
 
 URL = "sqlite:///sessions.db"
 
@@ -114,7 +114,7 @@ def test_what_a_visitor_chose_moves_nothing_on_the_terminal(shell: Shell) -> Non
     async def fill(site: Site) -> list[str]:
         for who in (name, imitation):
             cookie = await site.login(who)
-            await site.request(lambda session: session.update({"\x9b31mkey\r": 1}), cookie)
+            await site.run(lambda session: session.update({"\x9b31mkey\r": 1}), cookie)
         return [(await site.manager.sessions_of(who))[0].public_id for who in (name, imitation)]
 
     keys = using(URL, fill)

@@ -14,7 +14,7 @@ import pytest
 
 from limpet import SessionManager
 from tests.cli.running import Shell, in_process_of_its_own, on_site
-from tests.subjects.site import Site
+from tests.site import Site
 
 URL = "sqlite:///sessions.db"
 SECRET = "kJ2mX9vQ4tR7wZ1nB6cY3fH8sD5gL0pA"

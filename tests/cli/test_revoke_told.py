@@ -7,7 +7,7 @@ import asyncio
 from limpet import SessionManager, events
 from limpet.stores.sqlite import SQLiteStore
 from tests.cli.running import Shell
-from tests.subjects.site import Site
+from tests.site import Site
 from tests.test_acting import heard
 
 

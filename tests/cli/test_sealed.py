@@ -13,7 +13,7 @@ import pytest
 from limpet import SessionManager, SessionPolicy
 from limpet.stores import SQLiteStore
 from tests.cli.running import in_process_of_its_own, on_site
-from tests.subjects.site import Site
+from tests.site import Site
 
 URL = "sqlite:///sessions.db"
 SECRET = "kH7mZ2qN-4tRwXb9Yc1LfVs6DjPg8aUe0oTiQ5"
@@ -48,7 +48,7 @@ def cookies(tmp_path: Path) -> dict[str, str]:
         return {
             "ann": await site.login("ann", tags={"oidc_sid": "s1"}),
             "bob": await site.login("bob"),
-            "": await site.request(lambda session: session.update(card=VALUE)) or "",
+            "": await site.run(lambda session: session.update(card=VALUE)) or "",
         }
 
     found: dict[str, str] = application(tmp_path, fill)
@@ -132,7 +132,7 @@ def test_a_copy_can_be_read_with_the_same_secret(tmp_path: Path, cookies: dict[s
 
     async def read(site: Site) -> object:
         held: list[object] = []
-        await site.request(lambda session: held.append(session.get("card")), cookies[""])
+        await site.run(lambda session: held.append(session.get("card")), cookies[""])
         return held[0]
 
     assert application(tmp_path, read, "other.db") == VALUE

@@ -18,7 +18,7 @@ from limpet._core.positions import subject_key
 from limpet._wire.journal import JOURNAL
 from limpet.serializers.json import JSONSerializer
 from tests.cli.running import Shell, on_site
-from tests.subjects.site import Site
+from tests.site import Site
 
 URL = "sqlite:///sessions.db"
 
@@ -36,7 +36,7 @@ def cookies(shell: Shell) -> dict[str, str]:
         return {
             "ann": await site.login("ann", tags={"oidc_sid": "s1"}),
             "bob": await site.login("bob"),
-            "": await site.request(lambda session: session.update(cart=["secret tea"])) or "",
+            "": await site.run(lambda session: session.update(cart=["secret tea"])) or "",
         }
 
     found: dict[str, str] = application(fill)
@@ -178,7 +178,7 @@ def test_a_session_past_its_own_deadline_is_over(shell: Shell, cookies: dict[str
     async def shorten(site: Site) -> None:
         now = site.manager.clock()
         site.manager.clock = lambda: now - 60_000
-        await site.request(lambda session: session.expire_in(30), cookies["bob"])
+        await site.run(lambda session: session.expire_in(30), cookies["bob"])
 
     application(shorten)
     assert sorted(one["subject"] or "" for one in listed(shell)) == ["", "ann"]
@@ -221,7 +221,7 @@ def test_marks_are_shown_to_nobody(shell: Shell, cookies: dict[str, str]) -> Non
 def test_what_an_ended_id_leaves_is_no_session(shell: Shell, cookies: dict[str, str]) -> None:
     """After a logout, what says so for a minute is not listed, shown, counted or revoked as a session."""
     [ann] = listed(shell, "--subject", "ann")
-    application(lambda site: site.request(lambda session: session.logout(), cookies["ann"]))
+    application(lambda site: site.run(lambda session: session.logout(), cookies["ann"]))
     assert len(listed(shell)) == 2
     assert listed(shell, "--subject", "ann") == []
     for name in ("show", "revoke"):

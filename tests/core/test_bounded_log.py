@@ -11,7 +11,7 @@ from limpet._bounded_log import BURST, WINDOW, BoundedLog
 from limpet.contract import Outcome, Record
 from limpet.errors import StoreUnavailable
 from limpet.stores import MemoryStore
-from tests.races.site import Gate, Site
+from tests.races.counted import CountedSite
 
 NANO = 1_000_000_000
 
@@ -72,30 +72,26 @@ class Failing(MemoryStore):
 async def test_an_outage_is_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
     """Two hundred requests that fail leave three lines, and two hundred events."""
     store = Failing()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(n=1)
     store.failing = True
     caplog.clear()
     with caplog.at_level(logging.INFO, "limpet"):
-        replies = [await site.request(lambda session: session.get("n"), token) for _ in range(200)]
+        replies = [await site.ask(lambda session: session.get("n"), token) for _ in range(200)]
     assert [reply.status for reply in replies] == [503] * 200
     assert len(caplog.records) == BURST
     assert "session store: load failed: nobody listens" in caplog.messages
-    assert sum(type(event).__name__ == "StoreFailed" for event in site.events) == 200
+    assert sum(type(event).__name__ == "StoreFailed" for event in site.heard) == 200
 
 
 async def test_a_lost_write_is_explained(caplog: pytest.LogCaptureFixture) -> None:
     """A write after a logout is a warning that names the session by its digits; no subject, no value."""
-    site = Site(MemoryStore())
-    reply = await site.request(lambda session: session.login("ada lovelace"))
-    gate = Gate()
-    slow = asyncio.create_task(site.request(gate.then(lambda session: session.update(secret="hunter2")), reply.token))
-    await gate.reached.wait()
-    await site.request(lambda session: session.logout(), reply.token)
-    gate.opened.set()
+    site = CountedSite(MemoryStore())
+    reply = await site.ask(lambda session: session.login("ada lovelace"))
     with caplog.at_level(logging.INFO, "limpet"):
-        await slow
-    (event,) = [event for event in site.events if type(event).__name__ == "WriteAfterEnd"]
+        async with site.held(lambda session: session.update(secret="hunter2"), reply.token):
+            await site.ask(lambda session: session.logout(), reply.token)
+    (event,) = [event for event in site.heard if type(event).__name__ == "WriteAfterEnd"]
     assert caplog.messages == [
         f"session {event.tag}: a request wrote after another one had ended the session; nothing was stored"
     ]
@@ -104,15 +100,11 @@ async def test_a_lost_write_is_explained(caplog: pytest.LogCaptureFixture) -> No
 
 async def test_an_overwritten_value_is_information(caplog: pytest.LogCaptureFixture) -> None:
     """Which key two requests gave different values is logged for those who look, at a level below a warning."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session(colour="red")
-    gate = Gate()
-    slow = asyncio.create_task(site.request(gate.then(lambda session: session.update(colour="blue")), token))
-    await gate.reached.wait()
-    await site.request(lambda session: session.update(colour="green"), token)
-    gate.opened.set()
     with caplog.at_level(logging.INFO, "limpet"):
-        await slow
+        async with site.held(lambda session: session.update(colour="blue"), token):
+            await site.ask(lambda session: session.update(colour="green"), token)
     (record,) = caplog.records
     assert record.levelno == logging.INFO
     assert "colour" in record.getMessage()

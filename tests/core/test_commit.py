@@ -13,7 +13,8 @@ from limpet._wire.marks import is_mark
 from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
-from tests.races.site import Handler, Site, nothing
+from tests.races.counted import CountedSite
+from tests.site import Handler, nothing
 
 HOUR = 3600
 
@@ -50,7 +51,7 @@ CALLS: dict[str, tuple[Handler, dict[str, int]]] = {
 @pytest.mark.parametrize("name", CALLS)
 async def test_round_trips(name: str, lazy: bool) -> None:
     """Reading costs one round trip, a write one more, a change of id two; nothing else costs any."""
-    site = Site(MemoryStore(), lazy=lazy)
+    site = CountedSite(MemoryStore(), lazy=lazy)
     token = await site.session(x=0)
     handler, calls = CALLS[name]
 
@@ -58,16 +59,16 @@ async def test_round_trips(name: str, lazy: bool) -> None:
         await session.load()
         handler(session)
 
-    await site.request(loading if lazy else handler, token)
+    await site.ask(loading if lazy else handler, token)
     assert site.take() == calls
 
 
 async def test_a_write_that_moves_the_deadline_of_a_cookie_costs_no_look() -> None:
     """Its version has shown that the id is the session's, so the cookie goes out again without another call."""
-    site = Site(MemoryStore(), absolute_timeout=None)
+    site = CountedSite(MemoryStore(), absolute_timeout=None)
     token = await site.session(x=0)
     site.clock.advance(3600)
-    reply = await site.request(write, token)
+    reply = await site.ask(write, token)
     assert (reply.token, site.take()) == (token, {"load": 1, "update": 1})
 
 
@@ -76,23 +77,23 @@ async def test_a_write_that_moves_the_deadline_of_a_cookie_costs_no_look() -> No
 )
 async def test_s07_without_a_cookie_nothing_is_asked(handler: Handler) -> None:
     """A request without a cookie that writes nothing costs no call, leaves no row and gets no cookie."""
-    site = Site(MemoryStore())
-    reply = await site.request(handler)
+    site = CountedSite(MemoryStore())
+    reply = await site.ask(handler)
     assert (site.take(), reply.token, await site.rows()) == ({}, None, [])
 
 
 async def test_a_lazy_request_that_does_not_load_asks_nothing() -> None:
     """Lazy: no call until somebody loads."""
-    site = Site(MemoryStore(), lazy=True)
+    site = CountedSite(MemoryStore(), lazy=True)
     token = await site.session()
-    await site.request(ignore, token)
+    await site.ask(ignore, token)
     assert site.take() == {}
 
 
 @pytest.mark.parametrize("token", ["", "x", "a" * 43, "A" * 42, "é" * 43, "%00" * 10])
 async def test_s12_a_malformed_id_asks_nothing(token: str) -> None:
     """An id that was never handed out in that form costs no call; one that merely is unknown costs one."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     session = site.begin(token)
     await site.manager.load(session)
     assert session.public_id is None
@@ -103,7 +104,7 @@ async def test_s12_a_malformed_id_asks_nothing(token: str) -> None:
 
 async def test_a_touch_at_most_once_per_interval() -> None:
     """Reads within the touch interval write nothing; then one touch, and none again until it has passed."""
-    site = Site(MemoryStore(), idle_timeout=HOUR, touch_interval=60)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR, touch_interval=60)
     token = await site.session()
     for seconds, calls in (
         (59, {"load": 1}),
@@ -112,16 +113,16 @@ async def test_a_touch_at_most_once_per_interval() -> None:
         (1, {"load": 1, "touch": 1}),
     ):
         site.clock.advance(seconds)
-        reply = await site.request(nothing, token)
+        reply = await site.ask(nothing, token)
         assert (site.take(), reply.token) == (calls, None)
 
 
 async def test_a_conflict_costs_one_round_trip() -> None:
     """Being overtaken costs one more update, because the store answers with what is there."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session()
     async with site.held(write, token):
-        await site.request(lambda session: session.update(y=1), token)
+        await site.ask(lambda session: session.update(y=1), token)
         site.take()
     assert site.take() == {"update": 2}
 
@@ -129,63 +130,61 @@ async def test_a_conflict_costs_one_round_trip() -> None:
 async def test_f03_a_failed_save_is_a_503_without_a_cookie() -> None:
     """The store fails at the commit: 503, Retry-After, no cookie, and the stored session is as it was."""
     failing = FailingStore(MemoryStore())
-    site = Site(failing)
+    site = CountedSite(failing)
     token = await site.session(x=0)
     handlers: list[Handler] = [write, lambda s: s.login("ann"), lambda s: s.regenerate(), lambda s: s.logout()]
     for handler in handlers:
-        held = site.held(handler, token)
-        async with held:
+        async with site.held(handler, token) as held:
             failing.down = True
-        assert (held.reply.status, held.reply.token) == (503, None)
-        assert ("retry-after", "1") in held.reply.headers
+        assert (held.status, held.token) == (503, None)
+        assert held.headers["retry-after"] == "1"
         failing.down = False
         assert await site.read(token) == {"x": 0}
-    assert (await site.request(write, None)).status == 200
+    assert (await site.ask(write, None)).status == 200
 
 
 async def test_f01_a_failed_load_is_raised_at_first_use() -> None:
     """The store fails at the load: a route that does not use the session answers, one that does is a 503."""
     failing = FailingStore(MemoryStore())
-    site = Site(failing)
+    site = CountedSite(failing)
     token = await site.session()
     failing.down = True
-    assert (await site.request(ignore, token)).status == 200
-    assert (await site.request(nothing, token)).status == 503
+    assert (await site.ask(ignore, token)).status == 200
+    assert (await site.ask(nothing, token)).status == 503
 
 
 async def test_f01_on_load_error_anonymous_keeps_logouts_honest() -> None:
     """With ``on_load_error="anonymous"`` reading works, and a logout is done or is a 503: it is never dropped."""
     failing = FailingStore(MemoryStore())
-    site = Site(failing, on_load_error="anonymous")
+    site = CountedSite(failing, on_load_error="anonymous")
     token = await site.session()
     failing.down = True
-    reply = await site.request(nothing, token)
+    reply = await site.ask(nothing, token)
     assert (reply.status, reply.token) == (200, None)
-    assert (await site.request(lambda session: session.logout(), token)).status == 503
+    assert (await site.ask(lambda session: session.logout(), token)).status == 503
 
     def back(session: Session) -> None:
         failing.down = False
         session.logout()
 
-    assert (await site.request(back, token)).token == ""
+    assert (await site.ask(back, token)).token == ""
     assert await site.read(token) is None
 
 
 async def test_a_failed_touch_is_only_an_event() -> None:
     """A touch that fails does not fail the request."""
     failing = FailingStore(MemoryStore())
-    site = Site(failing, touch_interval=0)
+    site = CountedSite(failing, touch_interval=0)
     token = await site.session()
-    held = site.held(nothing, token)
-    async with held:
+    async with site.held(nothing, token) as held:
         failing.down = True
-    assert held.reply.status == 200
-    assert "StoreFailed" in site.reported()
+    assert held.status == 200
+    assert "StoreFailed" in site.names()
 
 
 async def test_f20_an_unstorable_value_changes_nothing() -> None:
     """What cannot be stored is an error that names the key, and the stored record is untouched."""
-    site = Site(MemoryStore(), max_size=1_000)
+    site = CountedSite(MemoryStore(), max_size=1_000)
     token = await site.session(x=0)
     for value, name in (
         (object(), "bad"),
@@ -194,7 +193,7 @@ async def test_f20_an_unstorable_value_changes_nothing() -> None:
         ("x" * 2_000, "bad"),
     ):
         with pytest.raises(UnstorableValue, match=name):
-            await site.request(lambda session, value=value: session.update(x=1, bad=value), token)  # type: ignore[misc]
+            await site.ask(lambda session, value=value: session.update(x=1, bad=value), token)  # type: ignore[misc]
         assert await site.read(token) == {"x": 0}
 
 
@@ -232,10 +231,10 @@ class Stuttering(FailingStore):
 async def test_a_change_of_id_that_fails_leaves_one_record(call: str) -> None:
     """Whichever call of a regenerate fails, the old id stays, and no record is left that nobody can reach."""
     store = Stuttering()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(x=0)
     store.fails = lambda name: name == call
-    assert (await site.request(lambda session: session.regenerate(), token)).status == 503
+    assert (await site.ask(lambda session: session.regenerate(), token)).status == 503
     store.fails = lambda name: False
     assert await site.read(token) == {"x": 0}
     assert len(await site.rows()) == 1
@@ -245,8 +244,8 @@ async def test_a_change_of_id_that_fails_leaves_one_record(call: str) -> None:
 async def test_a_store_that_fails_during_a_change_of_id_costs_nothing(failing_from: int) -> None:
     """Whatever call of a user's regenerate the store fails from on, the session is there under one id."""
     store = FailingStore(MemoryStore())
-    site = Site(store)
-    token = (await site.request(lambda session: session.login("ann"))).token
+    site = CountedSite(store)
+    token = (await site.ask(lambda session: session.login("ann"))).token
     asked = count(1)
 
     def fail() -> None:
@@ -254,7 +253,7 @@ async def test_a_store_that_fails_during_a_change_of_id_costs_nothing(failing_fr
 
     assert site.counting is not None
     site.counting.before = fail
-    reply = await site.request(lambda session: session.regenerate(), token)
+    reply = await site.ask(lambda session: session.regenerate(), token)
     site.counting.before, store.down = None, False
     live = [each for each in (reply.token, token) if each is not None and await site.read(each) is not None]
     assert live == [reply.token or token]
@@ -263,7 +262,7 @@ async def test_a_store_that_fails_during_a_change_of_id_costs_nothing(failing_fr
 async def test_a_change_of_id_that_fails_can_be_tried_again() -> None:
     """A handler that catches the failure of ``save()`` loses nothing: the response saves all of it."""
     store = Stuttering()
-    site = Site(store, renewal_interval=300)
+    site = CountedSite(store, renewal_interval=300)
     for handler in (write, lambda session: session.regenerate()):
         token = await site.session(x=0)
         site.clock.advance(300)
@@ -276,7 +275,7 @@ async def test_a_change_of_id_that_fails_can_be_tried_again() -> None:
                 await session.save()
             store.fails = lambda name: False
 
-        reply = await site.request(twice, token)
+        reply = await site.ask(twice, token)
         assert reply.status == 200
         assert await site.read(reply.token) == {"x": 2 if handler is write else 1}
         assert (await site.read(token) is None) is (handler is not write), "the id that regenerate changed is dead"
@@ -285,14 +284,14 @@ async def test_a_change_of_id_that_fails_can_be_tried_again() -> None:
 async def test_the_grace_begins_although_the_store_failed() -> None:
     """When the store fails while a grace is begun, the next request begins it: the old id does not live for ever."""
     store = Stuttering()
-    site = Site(store, renewal_interval=300, renewal_grace=30)
+    site = CountedSite(store, renewal_interval=300, renewal_grace=30)
     token = await site.session()
     site.clock.advance(300)
-    renewed = (await site.request(nothing, token)).token
+    renewed = (await site.ask(nothing, token)).token
     store.fails = lambda name: name in ("forward", "update")
-    assert (await site.request(nothing, renewed)).status == 503
+    assert (await site.ask(nothing, renewed)).status == 503
     store.fails = lambda name: False
-    assert (await site.request(nothing, renewed)).status == 200
+    assert (await site.ask(nothing, renewed)).status == 200
     site.clock.advance(30)
     assert await site.read(token) is None
     assert await site.read(renewed) is not None
@@ -301,15 +300,15 @@ async def test_the_grace_begins_although_the_store_failed() -> None:
 async def test_f05_a_corrupt_record_is_anonymous_and_goes() -> None:
     """A record that cannot be read is an event and an anonymous session; it is deleted, and the client can go on."""
     store = MemoryStore()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(x=0)
     ((key, record),) = await site.rows()
     await store.update(key, record._replace(version=1, payload=record.payload[:-1]), record.version, now=0)
-    reply = await site.request(write, token)
+    reply = await site.ask(write, token)
     assert (reply.status, await site.rows() != []) == (200, True)
     assert reply.token
     assert reply.token != token
-    assert site.reported() == ["SessionCreated", "CorruptRecord", "SessionCreated"]
+    assert site.names() == ["SessionCreated", "CorruptRecord", "SessionCreated"]
     assert await store.load(key) is None
 
 
@@ -325,36 +324,35 @@ async def test_a_revocation_of_all_ends_a_login_under_way() -> None:
                     await store.delete(other)
             return outcome
 
-    site = Site(Revoking(store))
+    site = CountedSite(Revoking(store))
     token = await site.session(x=0)
-    held = site.held(lambda session: session.regenerate(), token)
-    async with held:
-        await site.request(write, token)
-    assert (held.reply.status, held.reply.token, await site.rows()) == (200, None, [])
+    async with site.held(lambda session: session.regenerate(), token) as held:
+        await site.ask(write, token)
+    assert (held.status, held.token, await site.rows()) == (200, None, [])
 
 
 async def test_a_listener_can_not_break_a_request() -> None:
     """What a listener raises is logged; the request goes on."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
 
     def broken(event: object) -> None:
         raise RuntimeError("on purpose")
 
     site.manager.listen(broken)
-    assert (await site.request(write)).status == 200
+    assert (await site.ask(write)).status == 200
 
 
 async def test_a_login_that_was_saved_keeps_its_subject_beside_a_write() -> None:
     """What another request saves under the old id after `save()` is merged into the login, and not whose it was."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session(x=0)
 
     async def login(session: Session) -> None:
         session.login("ann")
         await session.save()
-        await site.request(lambda other: other.update(y=1), token)
+        await site.ask(lambda other: other.update(y=1), token)
 
-    reply = await site.request(login, token)
+    reply = await site.ask(login, token)
     found = site.begin(reply.token)
     await site.manager.load(found)
     assert (found.subject, dict(found)) == ("ann", {"x": 0, "y": 1})
@@ -362,7 +360,7 @@ async def test_a_login_that_was_saved_keeps_its_subject_beside_a_write() -> None
 
 async def test_a_login_ends_both_of_two_sessions_after_a_save_too() -> None:
     """Two cookies of one name, and a handler that saves before it logs in: neither session is left."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     tokens = [await site.session(x=number) for number in range(2)]
     cookies = "; ".join(f"{site.manager.cookie_name}={token}" for token in tokens)
     session = site.manager.begin([(b"cookie", cookies.encode())])

@@ -12,7 +12,7 @@ from limpet import Session, SessionManager, StoreUnavailable
 from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 
 def write(session: Session) -> None:
@@ -41,7 +41,7 @@ class Slow(FailingStore):
 async def test_what_is_noted_during_a_save_is_not_forgotten(late: str) -> None:
     """Another task of the request writes, or logs out, while a save waits for the store: the next commit does it."""
     store = Slow()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(x=0)
 
     async def handler(session: Session) -> None:
@@ -57,14 +57,14 @@ async def test_what_is_noted_during_a_save_is_not_forgotten(late: str) -> None:
         store.let_go.set()
         await saving
 
-    reply = await site.request(handler, token)
+    reply = await site.ask(handler, token)
     expected = {"x": 0, "early": 1, "late": 1} if late == "write" else None
     assert (reply.token, await site.read(token)) == (None if late == "write" else "", expected)
 
 
 async def test_two_saves_at_once_in_one_request() -> None:
     """Two tasks of one request that save at once make one record, and nothing of either is lost."""
-    site = Site(FailingStore(MemoryStore()))
+    site = CountedSite(FailingStore(MemoryStore()))
 
     async def handler(session: Session) -> None:
         async def part(key: str) -> None:
@@ -73,31 +73,31 @@ async def test_two_saves_at_once_in_one_request() -> None:
 
         await asyncio.gather(part("a"), part("b"))
 
-    reply = await site.request(handler)
+    reply = await site.ask(handler)
     assert await site.read(reply.token) == {"a": 1, "b": 2, "n": 2}
     assert len(await site.rows()) == 1
 
 
 async def test_two_loads_at_once_in_one_request() -> None:
     """The slower of two loads does not overwrite what was written after the faster."""
-    site = Site(FailingStore(MemoryStore()), lazy=True)
+    site = CountedSite(FailingStore(MemoryStore()), lazy=True)
     token = await site.session()
 
     async def handler(session: Session) -> None:
         await asyncio.gather(session.load(), session.load())
         session["x"] = 1
 
-    await site.request(handler, token)
+    await site.ask(handler, token)
     assert await site.read(token) == {"begun": True, "x": 1}
 
 
 async def test_f18_a_cancelled_request_finishes_its_save() -> None:
     """A request that is cancelled during its save: the save goes on to its end, whole."""
     store = Slow()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(x=0)
     store.let_go.clear()
-    request = asyncio.create_task(site.request(write, token))
+    request = asyncio.create_task(site.ask(write, token))
     await store.entered.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -112,7 +112,7 @@ async def test_f18_a_cancelled_request_finishes_its_save() -> None:
 async def test_a_save_beside_one_that_fails_is_not_taken_for_done() -> None:
     """Two tasks save the same write: the store fails under the first, and the second returns when it is stored."""
     store = Slow()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(x=0)
 
     async def handler(session: Session) -> None:
@@ -131,13 +131,13 @@ async def test_a_save_beside_one_that_fails_is_not_taken_for_done() -> None:
         await second
         assert await site.read(token) == {"x": 1}
 
-    await site.request(handler, token)
+    await site.ask(handler, token)
 
 
 async def test_a_save_that_is_cancelled_while_it_waits_holds_up_no_other() -> None:
     """Of three tasks that save, the one in the middle is cancelled: the last one has its turn."""
     store = Slow()
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(x=0)
 
     async def handler(session: Session) -> None:
@@ -156,7 +156,7 @@ async def test_a_save_that_is_cancelled_while_it_waits_holds_up_no_other() -> No
         assert (len(done), waiting) == (3, set())
         assert await site.read(token) == {"x": 2}
 
-    await site.request(handler, token)
+    await site.ask(handler, token)
 
 
 def test_two_saves_at_once_without_an_event_loop() -> None:

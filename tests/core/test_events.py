@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from limpet import Session, SessionManager, SessionPolicy, StoreUnavailable, events
+from limpet import Session, SessionManager, StoreUnavailable, events
 from limpet.contract import Record
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import Outcome
 from limpet.stores.memory import MemoryStore
-from tests.subjects.site import Site, opened
+from tests.site import Site, opened
 
 DAY = 86_400
 
@@ -38,7 +38,7 @@ class FailingStore(MemoryStore):
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """A site in memory."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=600, renewal_grace=30)) as site:
+    async with opened("memory", tmp_path, renewal_interval=600, renewal_grace=30) as site:
         yield site
 
 
@@ -65,9 +65,9 @@ def only(site: Site, kind: type[events.Event]) -> Any:
 
 async def test_created(site: Site) -> None:
     """A first write makes a session."""
-    cookie = await site.request(lambda session: session.update(a=1))
+    cookie = await site.run(lambda session: session.update(a=1))
     assert only(site, events.SessionCreated).tag == (await key_of(site, cookie or ""))[:8]
-    await site.request(lambda session: session.update(a=2), cookie)
+    await site.run(lambda session: session.update(a=2), cookie)
     only(site, events.SessionCreated)
 
 
@@ -76,7 +76,7 @@ async def test_logged_in(site: Site) -> None:
     await site.login("ann")
     assert only(site, events.SessionLoggedIn).subject == "ann"
     site.heard.clear()
-    cookie = await site.request(lambda session: session.update(a=1))
+    cookie = await site.run(lambda session: session.update(a=1))
     await site.login("bob", cookie=cookie)
     assert only(site, events.SessionLoggedIn).subject == "bob"
 
@@ -84,14 +84,14 @@ async def test_logged_in(site: Site) -> None:
 async def test_logged_out(site: Site) -> None:
     """A logout is told with its subject."""
     cookie = await site.login("ann")
-    await site.request(lambda session: session.logout(), cookie)
+    await site.run(lambda session: session.logout(), cookie)
     assert only(site, events.SessionLoggedOut).subject == "ann"
 
 
 async def test_regenerated(site: Site) -> None:
     """A change of the id is told."""
     cookie = await site.login("ann")
-    await site.request(lambda session: session.regenerate(), cookie)
+    await site.run(lambda session: session.regenerate(), cookie)
     assert only(site, events.SessionRegenerated).subject == "ann"
 
 
@@ -99,9 +99,9 @@ async def test_renewed_and_reused(site: Site) -> None:
     """A renewal is told, and so is the former id when it comes back after its grace."""
     cookie = await site.login("ann")
     advance(site, 601)
-    renewed = await site.request(lambda session: session.get("x"), cookie)
+    renewed = await site.run(lambda session: session.get("x"), cookie)
     assert only(site, events.SessionRenewed).subject == "ann"
-    await site.request(lambda session: session.get("x"), renewed)  # the new id is shown: the grace begins
+    await site.run(lambda session: session.get("x"), renewed)  # the new id is shown: the grace begins
     advance(site, 31)
     assert await site.whose(cookie) is None
     only(site, events.SessionReused)
@@ -127,7 +127,7 @@ async def test_revoked(site: Site) -> None:
 
 async def test_limit_reached(tmp_path: Path) -> None:
     """A login that is one too many is told with what gave way."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=1)) as site:
+    async with opened("memory", tmp_path, max_sessions=1) as site:
         key = await key_of(site, await site.login("ann"))
         advance(site, 1)
         await site.login("ann")
@@ -137,7 +137,7 @@ async def test_limit_reached(tmp_path: Path) -> None:
 
 async def two_at_once(site: Site, one: dict[str, Any], other: dict[str, Any]) -> None:
     """Let two requests write into one session at the same time."""
-    cookie = await site.request(lambda session: session.update(base=0))
+    cookie = await site.run(lambda session: session.update(base=0))
     first, second = site.begin(cookie), site.begin(cookie)
     for session in (first, second):
         await site.manager.load(session)
@@ -168,7 +168,7 @@ async def test_write_after_end(site: Site) -> None:
     late = site.begin(cookie)
     await site.manager.load(late)
     late["a"] = 1
-    await site.request(lambda session: session.logout(), cookie)
+    await site.run(lambda session: session.logout(), cookie)
     await site.manager.commit(late)
     assert only(site, events.WriteAfterEnd).subject == "ann"
 
@@ -260,9 +260,9 @@ async def test_a_failing_listener_breaks_nothing(
 
 async def test_no_event_tells_a_secret(site: Site) -> None:
     """No event holds an id, a whole key or a value."""
-    cookie = await site.request(fill) or ""
+    cookie = await site.run(fill) or ""
     key = await key_of(site, cookie)
-    await site.request(lambda session: session.logout(), cookie)
+    await site.run(lambda session: session.logout(), cookie)
     told = repr(site.heard)
     assert cookie
     assert cookie not in told

@@ -13,7 +13,8 @@ from limpet import Session
 from limpet._core.session import state_of
 from limpet._core.state import OPEN, STARTED
 from limpet.stores.memory import MemoryStore
-from tests.races.site import Handler, Site, nothing
+from tests.races.counted import CountedSite
+from tests.site import Handler, nothing
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -38,7 +39,7 @@ def facts(session: Session) -> dict[str, Any]:
     }
 
 
-async def ask(site: Site, token: str | None) -> dict[str, Any]:
+async def ask(site: CountedSite, token: str | None) -> dict[str, Any]:
     """Return the facts of a session without using it."""
     return facts(await site.begin(token).load())
 
@@ -49,7 +50,7 @@ async def ask(site: Site, token: str | None) -> dict[str, Any]:
 @pytest.mark.parametrize(("after", "alive"), [(HOUR - 0.001, True), (HOUR, False), (HOUR + 0.001, False)])
 async def test_s09_idle_timeout(after: float, alive: bool) -> None:
     """A session is dead from the very millisecond of its idle deadline on."""
-    site = Site(MemoryStore(), idle_timeout=HOUR)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR)
     token = await site.session()
     site.clock.advance(after)
     assert (await site.read(token) is not None) is alive
@@ -57,8 +58,8 @@ async def test_s09_idle_timeout(after: float, alive: bool) -> None:
 
 async def test_s10_absolute_timeout() -> None:
     """No activity, change of id or renewal carries a session over its absolute deadline; a login sets a new one."""
-    site = Site(MemoryStore(), idle_timeout=HOUR, absolute_timeout=3 * HOUR, renewal_interval=HOUR)
-    token: str | None = (await site.request(login)).token
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR, absolute_timeout=3 * HOUR, renewal_interval=HOUR)
+    token: str | None = (await site.ask(login)).token
     for handler in (
         nothing,
         lambda session: session.regenerate(),
@@ -67,22 +68,22 @@ async def test_s10_absolute_timeout() -> None:
         nothing,
     ):
         site.clock.advance(HOUR / 2)
-        token = (await site.request(handler, token)).token or token
+        token = (await site.ask(handler, token)).token or token
     site.clock.advance(HOUR / 2 - 0.001)
     assert await site.read(token) is not None
-    token = (await site.request(login, token)).token
+    token = (await site.ask(login, token)).token
     site.clock.advance(HOUR / 2)
     assert await site.read(token) is not None
 
 
 async def test_s09_what_is_dead_stays_dead() -> None:
     """Once a session was dead, no later request, sweep or turn of the clock brings it back."""
-    site = Site(MemoryStore(), idle_timeout=HOUR, touch_interval=0)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR, touch_interval=0)
     token = await site.session()
     site.clock.advance(HOUR)
     for seconds in (0, 30, 30, HOUR, -2 * HOUR):
         site.clock.advance(seconds)
-        await site.request(nothing, token)
+        await site.ask(nothing, token)
         if seconds == HOUR:
             assert await site.rows() == []
         assert await site.read(token) is None
@@ -91,23 +92,23 @@ async def test_s09_what_is_dead_stays_dead() -> None:
 
 async def test_a_touch_moves_the_idle_deadline() -> None:
     """Reading a session, or merely sending its cookie, keeps it alive; no cookie is sent for that."""
-    site = Site(MemoryStore(), idle_timeout=HOUR)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR)
     token = await site.session()
     for handler in (nothing, lambda session: None) * 3:
         site.clock.advance(HOUR * 0.9)
-        assert (await site.request(handler, token)).token is None
+        assert (await site.ask(handler, token)).token is None
     assert await site.read(token) is not None
 
 
 async def test_without_rolling_only_changes_count() -> None:
     """With ``rolling=False`` the idle deadline counts from the last change."""
-    site = Site(MemoryStore(), idle_timeout=HOUR, rolling=False)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR, rolling=False)
     token = await site.session()
     site.clock.advance(HOUR * 0.6)
-    await site.request(nothing, token)
-    await site.request(lambda session: session.update(x=1), token)
+    await site.ask(nothing, token)
+    await site.ask(lambda session: session.update(x=1), token)
     site.clock.advance(HOUR * 0.6)
-    await site.request(nothing, token)
+    await site.ask(nothing, token)
     assert await site.read(token) is not None
     site.clock.advance(HOUR * 0.4)
     assert await site.read(token) is None
@@ -115,8 +116,8 @@ async def test_without_rolling_only_changes_count() -> None:
 
 async def test_anonymous_timeout() -> None:
     """A session that nobody logged in to ends sooner where the policy says so; a login gives it the full time."""
-    site = Site(MemoryStore(), idle_timeout=DAY, anonymous_timeout=HOUR)
-    anonymous, known = await site.session(), (await site.request(login)).token
+    site = CountedSite(MemoryStore(), idle_timeout=DAY, anonymous_timeout=HOUR)
+    anonymous, known = await site.session(), (await site.ask(login)).token
     site.clock.advance(HOUR)
     assert await site.read(anonymous) is None
     assert await site.read(known) is not None
@@ -124,45 +125,45 @@ async def test_anonymous_timeout() -> None:
 
 async def test_remember() -> None:
     """``login(remember=True)`` gives one session the policy's other life; a later login without it takes that back."""
-    site = Site(MemoryStore(), remember=30 * DAY)
-    token = (await site.request(lambda session: session.login("ann", remember=True))).token
+    site = CountedSite(MemoryStore(), remember=30 * DAY)
+    token = (await site.ask(lambda session: session.login("ann", remember=True))).token
     site.clock.advance(29 * DAY)
     assert await site.read(token) is not None
-    token = (await site.request(login, token)).token
+    token = (await site.ask(login, token)).token
     site.clock.advance(2 * DAY)
     assert await site.read(token) is None
 
 
 async def test_expire_in() -> None:
     """A session's own deadline takes the place of the idle timeout, is not moved by use, and None takes it back."""
-    site = Site(MemoryStore(), idle_timeout=HOUR)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR)
     token: str | None = await site.session(x=1)
-    await site.request(lambda session: session.expire_in(2 * HOUR), token)
+    await site.ask(lambda session: session.expire_in(2 * HOUR), token)
     site.clock.advance(1.5 * HOUR)
     assert await site.read(token) == {"x": 1}
-    await site.request(nothing, token)
+    await site.ask(nothing, token)
     site.clock.advance(HOUR / 2)
     assert await site.read(token) is None
     token = await site.session()
-    await site.request(lambda session: session.expire_in(60), token)
-    await site.request(lambda session: session.expire_in(None), token)
+    await site.ask(lambda session: session.expire_in(60), token)
+    await site.ask(lambda session: session.expire_in(None), token)
     site.clock.advance(61)
     assert await site.read(token) is not None
-    await site.request(lambda session: session.expire_in(60), token)
+    await site.ask(lambda session: session.expire_in(60), token)
     site.clock.advance(60)
     assert await site.read(token) is None
 
 
 async def test_expire_in_sends_the_cookie_again() -> None:
     """A new deadline of its own is told to the browser, with the same id."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session()
-    reply = await site.request(lambda session: session.expire_in(90), token)
+    reply = await site.ask(lambda session: session.expire_in(90), token)
     assert reply.token == token
     assert "Max-Age=90" in dict(reply.headers)["set-cookie"]
-    site = Site(MemoryStore(), absolute_timeout=None, manager={"cookie": _no_max_age()})
+    site = CountedSite(MemoryStore(), absolute_timeout=None, cookie=_no_max_age())
     token = await site.session()
-    assert (await site.request(lambda session: session.expire_in(90), token)).token is None
+    assert (await site.ask(lambda session: session.expire_in(90), token)).token is None
 
 
 def _no_max_age() -> Any:
@@ -174,11 +175,11 @@ def _no_max_age() -> Any:
 async def test_without_an_absolute_deadline_the_cookie_slides() -> None:
     """Where there is no absolute deadline, a touch sends the cookie again with its new life; not for a request that
     did not use the session."""
-    site = Site(MemoryStore(), absolute_timeout=None, idle_timeout=HOUR, anonymous_timeout=None)
+    site = CountedSite(MemoryStore(), absolute_timeout=None, idle_timeout=HOUR, anonymous_timeout=None)
     token = await site.session()
     site.clock.advance(HOUR / 2)
-    assert (await site.request(lambda session: None, token)).token is None
-    reply = await site.request(nothing, token)
+    assert (await site.ask(lambda session: None, token)).token is None
+    reply = await site.ask(nothing, token)
     assert reply.token == token
     assert f"Max-Age={HOUR}" in dict(reply.headers)["set-cookie"]
 
@@ -188,7 +189,7 @@ async def test_without_an_absolute_deadline_the_cookie_slides() -> None:
 
 async def test_types_come_back() -> None:
     """Values come back with the type they went in with."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     values = {
         "moment": datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC),
         "day": date(2026, 1, 2),
@@ -209,36 +210,36 @@ async def test_types_come_back() -> None:
 
 async def test_s31_nested_changes_are_saved() -> None:
     """A change deep inside a value is saved without a flag."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session(cart={"tea": {"qty": 1}})
-    await site.request(lambda session: session["cart"]["tea"].update(qty=2), token)
+    await site.ask(lambda session: session["cart"]["tea"].update(qty=2), token)
     assert await site.read(token) == {"cart": {"tea": {"qty": 2}}}
 
 
 async def test_removing_the_last_key_ends_an_anonymous_session() -> None:
     """``del`` of the last key ends a session without a subject, as ``clear()`` does; a login keeps its empty record."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session(x=1)
-    assert (await site.request(lambda session: session.pop("x"), token)).token == ""
+    assert (await site.ask(lambda session: session.pop("x"), token)).token == ""
     assert await site.read(token) is None
-    token = (await site.request(begin_with_login)).token or ""
-    assert (await site.request(lambda session: session.pop("x"), token)).token is None
+    token = (await site.ask(begin_with_login)).token or ""
+    assert (await site.ask(lambda session: session.pop("x"), token)).token is None
     assert await site.read(token) == {}
-    assert (await site.request(lambda session: session.clear(), token)).token == ""
+    assert (await site.ask(lambda session: session.clear(), token)).token == ""
     assert await site.read(token) is None
 
 
 @pytest.mark.parametrize("word", ["clear", "logout"])
 async def test_a_write_after_the_end_begins_a_new_session(word: str) -> None:
     """After ``clear()`` or ``logout()`` a write in the same request makes a session of its own, even an equal one."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session(x=1)
 
     def handler(session: Session) -> None:
         getattr(session, word)()
         session["x"] = 1
 
-    reply = await site.request(handler, token)
+    reply = await site.ask(handler, token)
     assert reply.token not in (None, "", token)
     assert await site.read(token) is None
     assert await site.read(reply.token) == {"x": 1}
@@ -268,13 +269,13 @@ async def test_f19_an_error_drops_everything_but_a_logout(how: str | int) -> Non
         (lambda session: session.logout(), False),
         (lambda session: session.clear(), False),
     ):
-        site = Site(MemoryStore())
+        site = CountedSite(MemoryStore())
         token = await site.session()
         if how == "raise":
             with pytest.raises(RuntimeError, match="on purpose"):
-                await site.request(fails(handler), token)
+                await site.ask(fails(handler), token)
         else:
-            reply = await site.request(handler, token, status=int(how))
+            reply = await site.ask(handler, token, status=int(how))
             assert reply.token == (None if alive else "")
         assert await site.read(token) == ({"begun": True} if alive else None)
         assert len(await site.rows()) == int(alive)
@@ -283,19 +284,19 @@ async def test_f19_an_error_drops_everything_but_a_logout(how: str | int) -> Non
 @pytest.mark.parametrize("status", [200, 302, 403, 404, 422, 499])
 async def test_f19_any_other_answer_saves(status: int) -> None:
     """Everything below 500 saves, a refusal too."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session()
-    await site.request(lambda session: session.update(tries=1), token, status=status)
+    await site.ask(lambda session: session.update(tries=1), token, status=status)
     assert await site.read(token) == {"begun": True, "tries": 1}
 
 
 async def test_f19_save_on_error() -> None:
     """``save_on_error=True`` saves whatever happened."""
-    site = Site(MemoryStore(), save_on_error=True)
+    site = CountedSite(MemoryStore(), save_on_error=True)
     token = await site.session()
     with pytest.raises(RuntimeError, match="on purpose"):
-        await site.request(fails(lambda session: session.update(a=1)), token)
-    await site.request(lambda session: session.update(b=2), token, status=500)
+        await site.ask(fails(lambda session: session.update(a=1)), token)
+    await site.ask(lambda session: session.update(b=2), token, status=500)
     assert await site.read(token) == {"begun": True, "a": 1, "b": 2}
 
 
@@ -304,51 +305,51 @@ async def test_f19_save_on_error() -> None:
 
 async def test_refresh_sees_what_others_saved() -> None:
     """``refresh`` reads again, keeps own unsaved changes, and tells when the session is gone."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session(n=0)
 
     async def handler(session: Session) -> list[Any]:
         seen: list[Any] = []
         session.increment("n")
-        await site.request(lambda other: (other.increment("n", 5), other.update(x=1))[1], token)
+        await site.ask(lambda other: (other.increment("n", 5), other.update(x=1))[1], token)
         await session.refresh()
         seen.append(dict(session))
         await session.save()
-        await site.request(lambda other: other.logout(), token)
+        await site.ask(lambda other: other.logout(), token)
         seen.append(await session.is_live())
         await session.refresh()
         seen.append(dict(session))
         return seen
 
-    reply = await site.request(handler, token)
+    reply = await site.ask(handler, token)
     assert reply.result == [{"n": 6, "x": 1}, False, {}]
 
 
 async def test_refresh_does_not_lose_in_silence() -> None:
     """Unsaved changes of a session that is gone are reported when ``refresh`` finds out; a login stands."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     token = await site.session()
 
     async def lose(session: Session) -> None:
         session["x"] = 1
-        await site.request(lambda other: other.logout(), token)
+        await site.ask(lambda other: other.logout(), token)
         await session.refresh()
 
-    await site.request(lose, token)
-    assert "WriteAfterEnd" in site.reported()
+    await site.ask(lose, token)
+    assert "WriteAfterEnd" in site.names()
     token = await site.session()
 
     async def stand(session: Session) -> None:
         session.login("ann")
         await lose(session)
 
-    reply = await site.request(stand, token)
+    reply = await site.ask(stand, token)
     assert await site.read(reply.token) == {"begun": True, "x": 1}
 
 
 async def test_is_live_follows_renewals() -> None:
     """A long request is told that its session lives, however often others renewed the id."""
-    site = Site(MemoryStore(), renewal_interval=60, renewal_grace=1)
+    site = CountedSite(MemoryStore(), renewal_interval=60, renewal_grace=1)
     token = await site.session()
 
     async def wait(session: Session) -> list[bool]:
@@ -357,22 +358,22 @@ async def test_is_live_follows_renewals() -> None:
         state_of(session).phase = STARTED
         for _ in range(20):
             site.clock.advance(60)
-            current = (await site.request(nothing, current)).token
+            current = (await site.ask(nothing, current)).token
             seen.append(await session.is_live())
-        await site.request(lambda other: other.logout(), current)
+        await site.ask(lambda other: other.logout(), current)
         seen.append(await session.is_live())
         state_of(session).phase = OPEN
         return seen
 
-    assert (await site.request(wait, token)).result == [True] * 20 + [False]
+    assert (await site.ask(wait, token)).result == [True] * 20 + [False]
 
 
 async def test_created_and_expiry_are_told() -> None:
     """The facts of a session are those of its policy."""
-    site = Site(MemoryStore(), idle_timeout=HOUR, absolute_timeout=2 * HOUR)
+    site = CountedSite(MemoryStore(), idle_timeout=HOUR, absolute_timeout=2 * HOUR)
     token = await site.session()
     site.clock.advance(HOUR / 2)
-    await site.request(nothing, token)
+    await site.ask(nothing, token)
     found = await ask(site, token)
     assert found["expires"] - found["created"] == timedelta(hours=1.5)
 
@@ -380,12 +381,11 @@ async def test_created_and_expiry_are_told() -> None:
 @pytest.mark.parametrize("ends", ["login", "logout"])
 async def test_a_touch_does_not_send_the_cookie_of_an_id_that_has_ended(ends: str) -> None:
     """A sliding cookie of a request that another one has overtaken would take the place of the new cookie."""
-    site = Site(MemoryStore(), absolute_timeout=None, idle_timeout=HOUR, anonymous_timeout=None)
+    site = CountedSite(MemoryStore(), absolute_timeout=None, idle_timeout=HOUR, anonymous_timeout=None)
     token = await site.session(x=1)
     site.clock.advance(HOUR / 2)
-    held = site.held(nothing, token)
-    async with held:
+    async with site.held(nothing, token) as held:
         site.clock.advance(HOUR / 4)
-        other = await site.request(login if ends == "login" else Session.logout, token)
+        other = await site.ask(login if ends == "login" else Session.logout, token)
         assert other.token is not None
-    assert held.reply.token is None
+    assert held.token is None

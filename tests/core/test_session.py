@@ -14,22 +14,22 @@ from limpet import Session, SessionClosed, SessionManager, SessionNotLoaded, Sto
 from limpet._core.session import state_of
 from limpet._core.state import CLOSED, STARTED
 from limpet.stores.memory import MemoryStore
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 
 @pytest.fixture
-def site() -> Site:
+def site() -> CountedSite:
     """A site in memory."""
-    return Site(MemoryStore())
+    return CountedSite(MemoryStore())
 
 
 @pytest.fixture
-def session(site: Site) -> Session:
+def session(site: CountedSite) -> Session:
     """The session of a request without a cookie."""
     return site.begin(None)
 
 
-async def stored(site: Site, **data: Any) -> Session:
+async def stored(site: CountedSite, **data: Any) -> Session:
     """Return a stored session as the next request loads it."""
     session = site.begin(await site.session(**data))
     return await session.load()
@@ -73,7 +73,7 @@ def test_s30_its_repr_tells_nothing(session: Session) -> None:
     assert not {"4111", "ann"} & set(f"{session} {session!r}".split())
 
 
-async def test_a_new_session_has_no_facts(site: Site, session: Session) -> None:
+async def test_a_new_session_has_no_facts(site: CountedSite, session: Session) -> None:
     """Before anything is stored there is no id, no time and nobody."""
     facts = session.public_id, session.created_at, session.expires_at, session.authenticated_at, session.subject
     assert facts == (None,) * 5
@@ -82,7 +82,7 @@ async def test_a_new_session_has_no_facts(site: Site, session: Session) -> None:
     assert session.accessed
 
 
-async def test_a_stored_session_has_facts(site: Site) -> None:
+async def test_a_stored_session_has_facts(site: CountedSite) -> None:
     """A stored session knows when it began, when it ends and under which key it is kept."""
     start = site.clock()
     session = await stored(site)
@@ -96,7 +96,7 @@ async def test_a_stored_session_has_facts(site: Site) -> None:
     assert repr(session) == f"<Session {session.public_id[:8]}>"
 
 
-async def test_reading_is_no_change(site: Site) -> None:
+async def test_reading_is_no_change(site: CountedSite) -> None:
     """Looking at values, nested ones too, or assigning equal ones, changes nothing; a nested change does."""
     session = await stored(site, cart={"tea": [1]})
     assert session["cart"]["tea"] == [1]
@@ -106,7 +106,7 @@ async def test_reading_is_no_change(site: Site) -> None:
     assert session.modified
 
 
-async def test_a_lazy_session_says_how_to_load_it(site: Site) -> None:
+async def test_a_lazy_session_says_how_to_load_it(site: CountedSite) -> None:
     """Touching a session that is not loaded raises, and names both cures."""
     token = await site.session()
     for use in (len, list, bool, lambda session: session["x"], lambda session: session.login("ann")):
@@ -130,7 +130,7 @@ def test_login_takes_a_string(session: Session, subject: Any) -> None:
     assert session.subject is None
 
 
-async def test_login_keeps_or_clears(site: Site) -> None:
+async def test_login_keeps_or_clears(site: CountedSite) -> None:
     """From anonymous, or of the same subject, the data stays; of another subject it is cleared first."""
     session = await stored(site, cart=["tea"])
     session.login("ann")
@@ -169,7 +169,7 @@ def test_expire_in_takes_a_positive_time(session: Session, life: Any) -> None:
         session.expire_in(life)
 
 
-def test_expire_in_sets_the_deadline(site: Site, session: Session) -> None:
+def test_expire_in_sets_the_deadline(site: CountedSite, session: Session) -> None:
     """The deadline counts from now, in seconds or as a timedelta; None goes back to the policy."""
     session["x"] = 1
     for life in (90, timedelta(minutes=1.5)):
@@ -181,7 +181,7 @@ def test_expire_in_sets_the_deadline(site: Site, session: Session) -> None:
     assert session.expires_at.timestamp() * 1000 == site.clock() + 86_400_000
 
 
-async def test_clear_ends_it(site: Site) -> None:
+async def test_clear_ends_it(site: CountedSite) -> None:
     """After ``clear`` the session is empty, nobody's and new; a write begins another."""
     session = await stored(site, cart=["tea"])
     session.login("ann")
@@ -191,7 +191,7 @@ async def test_clear_ends_it(site: Site) -> None:
     assert dict(session) == {"x": 1}
 
 
-def test_refusals_after_the_response_started(site: Site, session: Session) -> None:
+def test_refusals_after_the_response_started(site: CountedSite, session: Session) -> None:
     """Without an id nothing can be written any more, and no new id can be had; each refusal says what to do."""
     state_of(session).phase = STARTED
     with pytest.raises(SessionClosed, match="Write before the first byte"):
@@ -202,9 +202,9 @@ def test_refusals_after_the_response_started(site: Site, session: Session) -> No
     assert dict(session) == {}
 
 
-async def test_refusals_of_a_stored_session(site: Site) -> None:
+async def test_refusals_of_a_stored_session(site: CountedSite) -> None:
     """A session that has an id can be written late; a login by its key cannot, nor a write after a late logout."""
-    site = Site(MemoryStore(), rotate_on=("user_id",))
+    site = CountedSite(MemoryStore(), rotate_on=("user_id",))
     session = await stored(site)
     state_of(session).phase = STARTED
     session["x"] = 1
@@ -215,7 +215,7 @@ async def test_refusals_of_a_stored_session(site: Site) -> None:
         session["y"] = 1
 
 
-async def test_everything_is_refused_in_the_end(site: Site) -> None:
+async def test_everything_is_refused_in_the_end(site: CountedSite) -> None:
     """After the application returned, writing, ending and saving raise."""
     session = await stored(site)
     state_of(session).phase = CLOSED
@@ -264,7 +264,7 @@ async def test_a_cookie_session_is_over_when_the_response_starts() -> None:
         session.logout()
 
 
-async def test_a_view_is_written_back(site: Site) -> None:
+async def test_a_view_is_written_back(site: CountedSite) -> None:
     """A typed object stands for its key: what it becomes is stored, and an unchanged one changes nothing."""
     token = await site.session(cart={"items": ["tea"]})
 
@@ -277,20 +277,20 @@ async def test_a_view_is_written_back(site: Site) -> None:
         session.view("cart", cart, lambda cart: {"items": list(cart.items)})
         return cart
 
-    await site.request(look, token)
+    await site.ask(look, token)
     assert site.take() == {"load": 1}
-    await site.request(lambda session: look(session).items.append("milk"), token)
+    await site.ask(lambda session: look(session).items.append("milk"), token)
     assert await site.read(token) == {"cart": {"items": ["tea", "milk"]}}
 
     def replace(session: Session) -> None:
         look(session).items.append("x")
         session["cart"] = None
 
-    await site.request(replace, token)
+    await site.ask(replace, token)
     assert await site.read(token) == {"cart": None}
 
 
-async def test_a_view_is_merged_more_than_once(site: Site) -> None:
+async def test_a_view_is_merged_more_than_once(site: CountedSite) -> None:
     """A typed object that is saved, overtaken and saved again keeps what other requests put beside it."""
     token = await site.session(cart={})
 
@@ -299,14 +299,14 @@ async def test_a_view_is_merged_more_than_once(site: Site) -> None:
         session.view("cart", cart, dict)
         for item in ("tea", "milk"):
             cart[item] = 1
-            await site.request(lambda other, item=item: other["cart"].update({f"their {item}": 1}), token)  # type: ignore[misc]
+            await site.ask(lambda other, item=item: other["cart"].update({f"their {item}": 1}), token)  # type: ignore[misc]
             await session.save()
 
-    await site.request(shop, token)
+    await site.ask(shop, token)
     assert await site.read(token) == {"cart": {"tea": 1, "their tea": 1, "milk": 1, "their milk": 1}}
 
 
-async def test_items_that_a_handler_holds_stay_part_of_the_session(site: Site) -> None:
+async def test_items_that_a_handler_holds_stay_part_of_the_session(site: CountedSite) -> None:
     """What a handler took out of the session before a merge is still in it afterwards."""
     token = await site.session(orders=[{"qty": 1}])
 
@@ -314,12 +314,12 @@ async def test_items_that_a_handler_holds_stay_part_of_the_session(site: Site) -
         first = session["orders"][0]
         session["orders"].append({"qty": 5})
         mine = session["orders"][1]
-        await site.request(lambda other: other["orders"].append({"qty": 9}), token)
+        await site.ask(lambda other: other["orders"].append({"qty": 9}), token)
         await session.save()
         first["qty"] += 1
         mine["qty"] += 1
 
-    await site.request(handler, token)
+    await site.ask(handler, token)
     assert await site.read(token) == {"orders": [{"qty": 2}, {"qty": 9}, {"qty": 6}]}
 
 
@@ -328,7 +328,7 @@ async def test_a_session_of_an_outage_can_be_read_and_not_written() -> None:
     from limpet.testing.machine import FailingStore
 
     failing = FailingStore(MemoryStore())
-    site = Site(failing, on_load_error="anonymous")
+    site = CountedSite(failing, on_load_error="anonymous")
     token = await site.session()
     failing.down = True
     session = await site.begin(token).load()

@@ -19,7 +19,7 @@ from uvicorn.main import main as uvicorn_command
 from limpet import SessionManager
 from limpet.cli.group import limpet
 from limpet.stores.sqlite import SQLiteStore
-from tests.subjects.site import Site
+from tests.site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("deploying", "operating", "incident", "metrics")
@@ -110,7 +110,7 @@ async def test_a_restored_backup(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(copy)) as backup:
         live.backup(backup)
         assert backup.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    await site.request(lambda session: session.logout(), ann)
+    await site.run(lambda session: session.logout(), ann)
     await site.manager.revoke_all("bob")
     assert [await site.whose(cookie) for cookie in (ann, bob)] == [None, None]
     await site.manager.shutdown()

@@ -17,7 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from limpet import SessionManager
 from limpet.stores import Store
 from limpet.testing import FakeClock, session_machine
-from tests.subjects.site import Site
+from tests.site import Site
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "examples" / "third_party_store"
 
@@ -57,7 +57,7 @@ async def test_sessions_are_listed_and_ended_by_subject(tmp_path: Path) -> None:
     site = Site(SessionManager(store, clock=clock, dev=False))
     cookies = [await site.login(name) for name in ("ann", "ann", "bob")]
     assert len(await site.manager.sessions_of("ann")) == 2
-    await site.request(lambda session: session.logout(), cookies[0])
+    await site.run(lambda session: session.logout(), cookies[0])
     assert len(await site.manager.sessions_of("ann")) == 1
     clock.advance(361)
     assert await site.manager.sweep() == 1

@@ -15,10 +15,11 @@ from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
 from limpet.testing.driven import driven
 from tests.counts import LONG, count
-from tests.races.site import Handler, Reply, Site, nothing
+from tests.races.counted import CountedSite
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxies import TcpProxy
 from tests.servers.valkey import ValkeyServer
+from tests.site import Answer, Handler, nothing
 
 __all__ = [
     "LONG",
@@ -93,13 +94,15 @@ class Service:
             return f"redis://127.0.0.1:{self.server.port}?prefix={self.corner}:"
         return f"{self.server.url}?schema={self.corner}"
 
-    async def site(self, *, lazy: bool = False, direct: bool = False, counted: bool = True, **policy: Any) -> Site:
+    async def site(
+        self, *, lazy: bool = False, direct: bool = False, counted: bool = True, **policy: Any
+    ) -> CountedSite:
         """Return a site whose store is ready and whose statements the server knows."""
-        site = Site(self.store(direct=direct), lazy=lazy, counted=counted, **policy)
-        await answered(lambda: site.request(lambda session: session.update(warm=1)))
+        site = CountedSite(self.store(direct=direct), lazy=lazy, counted=counted, **policy)
+        await answered(lambda: site.ask(lambda session: session.update(warm=1)))
         token = await site.session(warm=1)
         for handler in (add, read, lambda session: session.logout()):
-            assert (await site.request(handler, token)).status == 200
+            assert (await site.ask(handler, token)).status == 200
         if counted:
             site.take()
         return site
@@ -121,7 +124,7 @@ class Service:
         finally:
             await connection.close()
 
-    async def until(self, ask: Callable[[], Awaitable[Reply]], status: int, seconds: float = 10.0) -> Reply:
+    async def until(self, ask: Callable[[], Awaitable[Answer]], status: int, seconds: float = 10.0) -> Answer:
         """Ask until there is this status; a server needs a moment to change its mind."""
         async with asyncio.timeout(seconds):
             while (reply := await ask()).status != status:
@@ -133,7 +136,7 @@ class Service:
             await store.close()
 
 
-async def answered(ask: Callable[[], Awaitable[Reply]], seconds: float = 10.0) -> Reply:
+async def answered(ask: Callable[[], Awaitable[Answer]], seconds: float = 10.0) -> Answer:
     """Return the first reply that is no 503, as a client gets it that heeds Retry-After; at most after so long."""
     async with asyncio.timeout(seconds):
         while True:
@@ -144,7 +147,7 @@ async def answered(ask: Callable[[], Awaitable[Reply]], seconds: float = 10.0) -
             await asyncio.sleep(0.02)
 
 
-def refused(reply: Reply) -> bool:
+def refused(reply: Answer) -> bool:
     """Tell whether a reply is what an outage has to be: 503, Retry-After, not to be kept, and no cookie."""
     headers = dict(reply.headers)
     assert reply.status == 503, f"{reply.status} in the place of a 503"
@@ -154,14 +157,14 @@ def refused(reply: Reply) -> bool:
     return True
 
 
-async def timed(site: Site, handler: Handler = nothing, token: str | None = None) -> tuple[float, Reply]:
+async def timed(site: CountedSite, handler: Handler = nothing, token: str | None = None) -> tuple[float, Answer]:
     """Return how many seconds a request took, and its reply."""
     begun = time.monotonic()
-    reply = await site.request(handler, token)
+    reply = await site.ask(handler, token)
     return time.monotonic() - begun, reply
 
 
-async def session_key(site: Site, token: str) -> str:
+async def session_key(site: CountedSite, token: str) -> str:
     """Return the store key of a session."""
     session = site.begin(token)
     await site.manager.load(session)

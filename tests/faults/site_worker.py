@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from limpet.stores import Store, open_store
 from tests.faults.service import add, read
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 
-def site_of(url: str) -> Site:
+def site_of(url: str) -> CountedSite:
     store = open_store(url)
     assert isinstance(store, Store)
-    return Site(store, merge_attempts=10_000, merge_timeout=60, store_timeout=30)
+    return CountedSite(store, merge_attempts=10_000, merge_timeout=60, store_timeout=30)
 
 
 def nursery(url: str, token: str) -> None:
@@ -28,7 +28,7 @@ def nursery(url: str, token: str) -> None:
     async def count() -> None:
         site = site_of(url)
         while True:
-            reply = await site.request(add, token)
+            reply = await site.ask(add, token)
             assert reply.status == 200, reply
             os.write(1, b"ack\n")
 
@@ -47,7 +47,7 @@ def count(url: str, token: str, times: str) -> None:
     async def run() -> None:
         site = site_of(url)
         for _ in range(int(times)):
-            assert (await site.request(add, token)).status == 200
+            assert (await site.ask(add, token)).status == 200
         await site.manager.shutdown()
 
     asyncio.run(run())
@@ -61,7 +61,7 @@ def fork(url: str) -> None:
         mine: dict[str, int] = {}
         for mark in range(start, start + rounds):
             mine[await site.session(mark=mark)] = mark
-            replies = await asyncio.gather(*(site.request(read, token) for token in mine))
+            replies = await asyncio.gather(*(site.ask(read, token) for token in mine))
             assert [reply.result for reply in replies] == [{"mark": mark} for mark in mine.values()]
         return mine
 

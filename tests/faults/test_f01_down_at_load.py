@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limpet import Session
 from tests.faults.service import Service, add, answered, read, refused, timed
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 
 async def test_f01_a_killed_server_is_a_503_at_once(service: Service) -> None:
@@ -19,8 +19,8 @@ async def test_f01_a_killed_server_is_a_503_at_once(service: Service) -> None:
         assert min(seconds for seconds, _ in answers) < 0.1
     finally:
         service.revive()
-    assert (await answered(lambda: site.request(read, token))).result == {"user": "ada"}
-    assert (await site.request(Session.logout, token)).token == ""
+    assert (await answered(lambda: site.ask(read, token))).result == {"user": "ada"}
+    assert (await site.ask(Session.logout, token)).token == ""
     assert await site.read(token) is None
 
 
@@ -28,10 +28,10 @@ async def test_f01_down_when_the_application_starts(service: Service) -> None:
     """A worker that starts during an outage answers 503, and serves sessions as soon as the store is there."""
     token = await (await service.site()).session(user="ada")
     await service.proxy.refuse()
-    site = Site(service.store())
-    assert refused(await site.request(read, token))
+    site = CountedSite(service.store())
+    assert refused(await site.ask(read, token))
     await service.proxy.start()
-    assert (await answered(lambda: site.request(read, token))).result == {"user": "ada"}
+    assert (await answered(lambda: site.ask(read, token))).result == {"user": "ada"}
 
 
 async def test_f01_anonymous_where_the_application_chose_it(service: Service) -> None:
@@ -39,10 +39,10 @@ async def test_f01_anonymous_where_the_application_chose_it(service: Service) ->
     site = await service.site(on_load_error="anonymous")
     token = await site.session(user="ada")
     await service.proxy.refuse()
-    reply = await site.request(read, token)
+    reply = await site.ask(read, token)
     assert (reply.status, reply.result) == (200, {})
     assert "set-cookie" not in dict(reply.headers)
     for handler in (add, lambda session: session.login("eve"), Session.logout):
-        assert refused(await site.request(handler, token)), "nobody is logged in, or told a logout that was not done"
+        assert refused(await site.ask(handler, token)), "nobody is logged in, or told a logout that was not done"
     await service.proxy.start()
-    assert (await answered(lambda: site.request(read, token))).result == {"user": "ada"}
+    assert (await answered(lambda: site.ask(read, token))).result == {"user": "ada"}

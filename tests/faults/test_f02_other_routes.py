@@ -18,15 +18,15 @@ async def test_f02_untouched_routes_stay_up(service: Service, lazy: bool) -> Non
     service.crash()
     try:
         site.take()
-        reply = await site.request(unrelated, token)
+        reply = await site.ask(unrelated, token)
         assert (reply.status, reply.result, reply.token) == (200, "fine", None)
         assert "set-cookie" not in dict(reply.headers)
         assert "vary" not in dict(reply.headers)
         assert site.take() == ({} if lazy else {"load": 1})
-        assert (await site.request(unrelated)).status == 200
+        assert (await site.ask(unrelated)).status == 200
         assert site.take() == {}, "who brings no cookie costs no call"
         if not lazy:
-            assert refused(await site.request(read, token))
+            assert refused(await site.ask(read, token))
     finally:
         service.revive()
 
@@ -34,13 +34,13 @@ async def test_f02_untouched_routes_stay_up(service: Service, lazy: bool) -> Non
         await session.load()
         return read(session)
 
-    assert (await answered(lambda: site.request(load, token))).result == {"user": "ada"}
+    assert (await answered(lambda: site.ask(load, token))).result == {"user": "ada"}
 
 
 async def test_f02_a_first_visit_is_anonymous(service: Service) -> None:
     """Who has no session yet can look at pages that read it; what would begin one is a 503."""
     site = await service.site()
     await service.proxy.refuse()
-    assert (await site.request(read)).result == {}
-    assert refused(await site.request(add))
-    assert refused(await site.request(lambda session: session.login("ada")))
+    assert (await site.ask(read)).result == {}
+    assert refused(await site.ask(add))
+    assert refused(await site.ask(lambda session: session.login("ada")))

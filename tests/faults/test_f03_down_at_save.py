@@ -6,7 +6,7 @@ import pytest
 
 from limpet import Session
 from tests.faults.service import Service, add, answered, read, refused
-from tests.races.site import Handler
+from tests.site import Handler
 
 
 def log_in(session: Session) -> None:
@@ -18,15 +18,13 @@ async def test_f03_killed_while_the_handler_runs(service: Service, handler: Hand
     """A save that fails is an error before any byte: no 200, no cookie, and the session is as it was."""
     site = await service.site()
     token = await site.session(n=1)
-    held = site.held(handler, token)
-    beginning = site.held(add, None)
     try:
-        async with held, beginning:
+        async with site.held(handler, token) as held, site.held(add) as beginning:
             service.crash()
     finally:
         service.revive()
-    assert refused(held.reply)
-    assert refused(beginning.reply)
-    assert (await answered(lambda: site.request(read, token))).result == {"n": 1}
-    assert (await site.request(add, token)).status == 200
+    assert refused(held)
+    assert refused(beginning)
+    assert (await answered(lambda: site.ask(read, token))).result == {"n": 1}
+    assert (await site.ask(add, token)).status == 200
     assert await site.read(token) == {"n": 2}

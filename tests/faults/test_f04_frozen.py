@@ -41,7 +41,7 @@ async def test_f04_a_frozen_server_costs_the_budget_and_no_more(service: Service
     slow = waited[int(requests * 0.99) - 1]
     assert slow < limit, f"99 of 100 requests must end within {limit:.3f} s, and the last took {slow:.3f} s"
     assert other < 0.25, f"a route without the session took {other:.3f} s"
-    reply = await answered(lambda: site.request(read, plain), 1.0)
+    reply = await answered(lambda: site.ask(read, plain), 1.0)
     assert reply.result == {"n": 1}, "well again within a second"
 
 
@@ -51,7 +51,7 @@ async def test_f04_a_slow_server_is_only_slow(service: Service) -> None:
     sessions = 15 if service.threads else 50  # each opens a connection of its own there
     tokens = [await site.session(n=0) for _ in range(sessions)]
     service.proxy.delay = 0.1
-    replies = await asyncio.gather(*(site.request(add, token) for token in tokens))
+    replies = await asyncio.gather(*(site.ask(add, token) for token in tokens))
     assert [reply.status for reply in replies] == [200] * sessions
     service.proxy.delay = 0
     assert [await site.read(token) for token in tokens] == [{"n": 1}] * sessions

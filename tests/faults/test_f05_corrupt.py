@@ -15,7 +15,7 @@ from limpet import Session
 from limpet.contract import Store
 from limpet.stores import FileStore, MemoryStore, PostgresStore, RedisStore, SQLiteStore
 from tests.faults.service import read, session_key
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 KINDS = ("memory", "file", "sqlite", "redis", "postgres")
 
@@ -44,18 +44,18 @@ def log_in(session: Session) -> None:
     session.login("ada")
 
 
-async def is_anonymous_and_well_again(site: Site, token: str, key: str) -> None:
+async def is_anonymous_and_well_again(site: CountedSite, token: str, key: str) -> None:
     """The visitor is anonymous, is told nothing, the record is gone, and a login works with the same cookie."""
-    reply = await site.request(read, token)
+    reply = await site.ask(read, token)
     assert (reply.status, reply.result, reply.token) == (200, {}, None)
-    assert site.reported() == ["CorruptRecord"]
+    assert site.names() == ["CorruptRecord"]
     assert site.counting is not None
     assert await site.counting.load(key) is None
-    reply = await site.request(log_in, token)
+    reply = await site.ask(log_in, token)
     assert reply.status == 200
     assert reply.token not in (None, "", token)
-    assert (await site.request(read, reply.token)).status == 200
-    site.reported()
+    assert (await site.ask(read, reply.token)).status == 200
+    site.names()
 
 
 def broken(good: bytes) -> Iterator[bytes]:
@@ -72,7 +72,7 @@ def broken(good: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_f05_a_damaged_payload(store: Any) -> None:
     """Cut at any byte or with any bit turned it is never data, never a 500, and the row goes by its version."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
     good = await store.load(key)
@@ -80,10 +80,10 @@ async def test_f05_a_damaged_payload(store: Any) -> None:
     await store.delete(key)
     for version, payload in enumerate(broken(good.payload)):
         await store.create(key, good._replace(payload=payload, version=version), now=site.clock())
-        reply = await site.request(read, token)
+        reply = await site.ask(read, token)
         assert (reply.status, reply.result, reply.token) == (200, {}, None), payload
         assert await store.load(key) is None, payload
-    assert set(site.reported()) == {"SessionCreated", "CorruptRecord"}
+    assert set(site.names()) == {"SessionCreated", "CorruptRecord"}
     await store.create(key, good._replace(payload=b"junk"), now=site.clock())
     await is_anonymous_and_well_again(site, token, key)
 
@@ -91,24 +91,24 @@ async def test_f05_a_damaged_payload(store: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_f05_a_record_of_another_serializer(store: Any) -> None:
     """Whole, and in a format that this worker does not read: anonymous here, and left to those that do."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
     good = await store.load(key)
     foreign = good._replace(payload=bytes([good.payload[0] ^ 1]) + good.payload[1:], version=1)
     await store.update(key, foreign, good.version, now=site.clock())
-    site.reported()
+    site.names()
     for handler in (read, log_in, Session.logout):
-        reply = await site.request(handler, token)
+        reply = await site.ask(handler, token)
         assert reply.status == 200
         assert await store.load(key) == foreign
-    assert "CorruptRecord" in site.reported()
+    assert "CorruptRecord" in site.names()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_f05_a_record_that_was_mended_meanwhile_stays(store: Any) -> None:
     """Between reading a corrupt row and deleting it, somebody writes a good one: that stays."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
     good = await store.load(key)
@@ -122,8 +122,8 @@ async def test_f05_a_record_that_was_mended_meanwhile_stays(store: Any) -> None:
         return await delete(key, version)
 
     site.counting.delete = late  # type: ignore[method-assign]
-    assert (await site.request(read, token)).result == {}
-    assert (await site.request(read, token)).result == {"u": "ada"}
+    assert (await site.ask(read, token)).result == {}
+    assert (await site.ask(read, token)).result == {"u": "ada"}
 
 
 REDIS = (("SET", "junk"), ("SET", ""), ("SET", b"\x01\xff"), ("LPUSH", "a"), ("SADD", "a"), ("HSET", "a", "b"))
@@ -135,10 +135,10 @@ async def test_f05_something_else_wrote_to_the_key(
     store: RedisStore, command: tuple[Any, ...], redis_url: str, redis_prefix: str
 ) -> None:
     """A string that is no record, a list, a set, a hash in its place."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
-    site.reported()
+    site.names()
     name, *words = command
     with redis.Redis.from_url(redis_url) as client:
         client.delete(redis_prefix + key)
@@ -153,10 +153,10 @@ TEXTS = (b"", b"[]", b"7", b"null", b"{", b"\xff\xfe", b'{"version": "x"}', b'{"
 @pytest.mark.parametrize("kind", ["file"])
 async def test_f05_something_else_wrote_to_the_file(store: FileStore, text: bytes, tmp_path: Path) -> None:
     """A list, a number, nothing, bytes that are no UTF-8, a bracket bomb in the file."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
-    site.reported()
+    site.names()
     (path,) = [path for path in (tmp_path / "sessions").iterdir() if key in path.name]
     path.write_bytes(text)
     await is_anonymous_and_well_again(site, token, key)
@@ -166,10 +166,10 @@ async def test_f05_something_else_wrote_to_the_file(store: FileStore, text: byte
 @pytest.mark.parametrize("kind", ["sqlite"])
 async def test_f05_a_value_of_the_wrong_type(store: SQLiteStore, column: str, tmp_path: Path) -> None:
     """Text where a column of SQLite holds a number or bytes, which it lets anybody write."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
-    site.reported()
+    site.names()
     await store.close()
     database = sqlite3.connect(tmp_path / "sessions.db")
     database.execute(f"UPDATE sessions SET {column} = 'soon'")  # noqa: S608
@@ -184,10 +184,10 @@ async def test_f05_something_else_wrote_to_the_row(
     store: PostgresStore, payload: bytes, postgres_url: str, postgres_schema: str
 ) -> None:
     """PostgreSQL keeps the types; what is in the bytes can still be anything."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(u="ada")
     key = await session_key(site, token)
-    site.reported()
+    site.names()
     connection = await asyncpg.connect(postgres_url)
     schema = postgres_schema.replace('"', '""')
     await connection.execute(f'UPDATE "{schema}".sessions SET payload = $1', payload)  # noqa: S608

@@ -70,7 +70,7 @@ async def test_f06_the_server_dies(service: Service) -> None:
 
     async def visit(token: str) -> None:
         while going:
-            reply = await site.request(add, token)
+            reply = await site.ask(add, token)
             if reply.status == 200:
                 done[token] += 1
             else:
@@ -88,7 +88,7 @@ async def test_f06_the_server_dies(service: Service) -> None:
         await asyncio.gather(*visitors)
         await asyncio.to_thread(service.revive)
         for token in tokens:
-            await answered(lambda: site.request(token=token))  # noqa: B023
+            await answered(lambda: site.ask(token=token))  # noqa: B023
             found = await site.read(token)
             assert found is not None, "an outage logged somebody out"
             assert done[token] <= found["n"] <= done[token] + open_questions[token]

@@ -11,12 +11,12 @@ from limpet import Session, SessionManager
 from limpet.asgi import Message, Receive, Scope, Send
 from limpet.stores import FileStore, SQLiteStore
 from tests.faults.service import Service, add
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 
 async def test_f07_a_file_is_synced_before_the_response(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """File, then folder, then the first byte to the client: for a save as for a logout."""
-    site = Site(FileStore(tmp_path / "sessions"))
+    site = CountedSite(FileStore(tmp_path / "sessions"))
     token = await site.session(n=0)
     seen: list[str] = []
     sync = os.fsync
@@ -35,8 +35,8 @@ async def test_f07_a_file_is_synced_before_the_response(tmp_path: Path, monkeypa
 
         await inner(scope, receive, told)
 
-    await site.request(add, token, app=outer)
-    await site.request(Session.logout, token, app=outer)
+    await site.ask(add, token, app=outer)
+    await site.ask(Session.logout, token, app=outer)
     answer = ["http.response.start", "http.response.body"]
     assert seen == ["file", "folder", *answer, "file", "folder", *answer], "a logout leaves a tombstone"
 
@@ -44,7 +44,7 @@ async def test_f07_a_file_is_synced_before_the_response(tmp_path: Path, monkeypa
 async def test_f07_sqlite_syncs_each_commit(tmp_path: Path) -> None:
     """Its log is synced with every commit (``synchronous=FULL`` in WAL mode), unless the application says otherwise."""
     store = SQLiteStore(tmp_path / "sessions.db")
-    await Site(store).session(n=0)
+    await CountedSite(store).session(n=0)
     (writer, _) = store._database._connections
     assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert writer.execute("PRAGMA synchronous").fetchone() == (2,)

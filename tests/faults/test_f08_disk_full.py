@@ -17,7 +17,7 @@ from limpet.errors import StoreUnavailable
 from limpet.stores import DONE, open_store
 from tests.faults.local import KINDS, url
 from tests.faults.service import read, refused
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 from tests.stores.blocking import NOW, done, key, record
 
 Fill = Callable[[int], AbstractContextManager[None]]
@@ -110,14 +110,14 @@ async def test_f08_a_request_on_a_full_disk(kind: str, free: int, disk: tuple[Pa
     """A save that does not fit is a 503 without a cookie, the session stays as it was, and later it fits."""
     folder, fill = disk
     store: Any = open_store(url(kind, folder))
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(n=1)
     big = os.urandom(20_000)
     with fill(free):
         for visitor in (token, None):
-            assert refused(await site.request(lambda session: session.update(big=big), visitor))
-        assert (await site.request(read, token)).result == {"n": 1}
-    assert (await site.request(lambda session: session.update(big=big), token)).status == 200
+            assert refused(await site.ask(lambda session: session.update(big=big), visitor))
+        assert (await site.ask(read, token)).result == {"n": 1}
+    assert (await site.ask(lambda session: session.update(big=big), token)).status == 200
     assert await site.read(token) == {"n": 1, "big": big}
     await store.close()
 

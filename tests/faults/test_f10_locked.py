@@ -14,7 +14,7 @@ from limpet.errors import StoreUnavailable
 from limpet.stores import ABSENT, DONE, FileStore, SQLiteStore
 from tests.faults.local import KINDS, running
 from tests.faults.service import Service, add, answered, read, refused, session_key, timed
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 from tests.stores.blocking import NOW, done, key, record
 
 
@@ -71,7 +71,7 @@ def test_f10_a_short_lock_is_waited_for(kind: str, tmp_path: Path) -> None:
 async def test_f10_a_request_meets_a_lock(kind: str, tmp_path: Path) -> None:
     """A write that cannot have its lock is a 503 within the budget; reading goes on, and so does the session."""
     store: Any = SQLiteStore(tmp_path / "sessions.db") if kind == "sqlite" else FileStore(tmp_path / "sessions")
-    site = Site(store, store_timeout=0.3)
+    site = CountedSite(store, store_timeout=0.3)
     token = await site.session(n=0)
     if kind == "sqlite":
         job = ["hold-database", store.path]
@@ -83,8 +83,8 @@ async def test_f10_a_request_meets_a_lock(kind: str, tmp_path: Path) -> None:
         seconds, reply = await timed(site, add, token)
         assert refused(reply)
         assert seconds < 0.3 + 0.25
-        assert (await site.request(read, token)).status == 200
-    assert (await answered(lambda: site.request(read, token))).status == 200
+        assert (await site.ask(read, token)).status == 200
+    assert (await answered(lambda: site.ask(read, token))).status == 200
     await store.close()
 
 
@@ -100,7 +100,7 @@ async def test_f10_a_row_that_somebody_locked(service: Service) -> None:
         seconds, reply = await timed(site, add, token)
         assert refused(reply)
         assert seconds < 0.3 + 0.25
-        assert (await site.request(read, token)).status == 200
-        assert (await site.request(add, other)).status == 200
+        assert (await site.ask(read, token)).status == 200
+        assert (await site.ask(add, other)).status == 200
     await connection.close()
-    assert (await answered(lambda: site.request(add, token))).status == 200
+    assert (await answered(lambda: site.ask(add, token))).status == 200

@@ -11,7 +11,7 @@ import pytest
 from limpet import Session
 from limpet.stores import open_store
 from tests.faults.service import Service, add, read
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 HOUR, DAY = 3600, 86_400
 JUMPS = (-DAY, -HOUR, HOUR, DAY)
@@ -23,12 +23,12 @@ async def test_f11_a_jump_is_no_error(service: Service, jump: int) -> None:
     site = await service.site()
     token = await site.session(n=0)
     site.clock.advance(jump)
-    reply = await site.request(add, token)
+    reply = await site.ask(add, token)
     assert reply.status == 200
     assert await site.read(reply.token or token) == {"n": 1}
     assert (reply.token is None) == (jump < DAY), "the idle timeout is a day: one ahead is a logout and a new session"
     site.clock.advance(-jump)
-    assert (await site.request(read, token)).status == 200
+    assert (await site.ask(read, token)).status == 200
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -36,38 +36,38 @@ async def test_f11_a_clock_set_back_revives_nothing(service: Service, jump: int)
     """A session that was ended, or whose deadline was noticed, is dead under every later clock."""
     site = await service.site(idle_timeout=HOUR, anonymous_timeout=HOUR)
     ended, expired = await site.session(n=0), await site.session(n=0)
-    assert (await site.request(Session.logout, ended)).token == ""
+    assert (await site.ask(Session.logout, ended)).token == ""
     site.clock.advance(HOUR + 120)
-    assert (await site.request(read, expired)).result == {}
+    assert (await site.ask(read, expired)).result == {}
     site.clock.advance(-HOUR - 120 + jump)
-    assert (await site.request(read, ended)).result == {}
-    assert (await site.request(read, expired)).result == {}, "its row was deleted when the deadline was met"
+    assert (await site.ask(read, ended)).result == {}
+    assert (await site.ask(read, expired)).result == {}, "its row was deleted when the deadline was met"
 
 
 async def test_f11_the_absolute_deadline_does_not_move(tmp_path: Path) -> None:
     """However the clock jumps to and fro, a session ends at its own absolute deadline."""
     store: Any = open_store(f"sqlite:///{tmp_path / 'sessions.db'}")
-    site = Site(store, absolute_timeout=2 * DAY, idle_timeout=DAY)
+    site = CountedSite(store, absolute_timeout=2 * DAY, idle_timeout=DAY)
     token = await site.session(n=0)
     began = site.clock.now
     for jump in (HOUR, -DAY, DAY, -HOUR, 12 * HOUR, -2 * HOUR, 20 * HOUR):
         site.clock.advance(jump)
-        assert (await site.request(add, token)).token is None
+        assert (await site.ask(add, token)).token is None
     site.clock.now = began + 2 * DAY * 1000 - 1
-    assert (await site.request(read, token)).result == {"n": 7}
+    assert (await site.ask(read, token)).result == {"n": 7}
     site.clock.now += 1
-    assert (await site.request(read, token)).result == {}
+    assert (await site.ask(read, token)).result == {}
     await store.close()
 
 
 async def test_f11_a_record_of_the_day_after_tomorrow(tmp_path: Path) -> None:
     """A record may be 25 hours from the future; beyond that nobody is let in with it, and it stays where it is."""
     store: Any = open_store(f"sqlite:///{tmp_path / 'sessions.db'}")
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(n=0)
     for back, found in ((25 * HOUR, {"n": 0}), (1, {}), (-1, {"n": 0})):
         site.clock.advance(-back)
-        assert (await site.request(read, token)).result == found
+        assert (await site.ask(read, token)).result == found
     await store.close()
 
 
@@ -78,11 +78,11 @@ async def test_f11_hosts_that_differ_by_a_minute(service: Service) -> None:
     token = await ahead.session(n=0)
     for _ in range(3):
         for site in (behind, ahead):
-            assert (await site.request(add, token)).status == 200
+            assert (await site.ask(add, token)).status == 200
             site.clock.advance(30)
     assert await behind.read(token) == {"n": 6}
     assert await ahead.read(token) == {"n": 6}
-    assert (await behind.request(Session.logout, token)).token == ""
+    assert (await behind.ask(Session.logout, token)).token == ""
     assert await ahead.read(token) is None
 
 
@@ -102,8 +102,8 @@ async def test_f11_moments_that_break_clocks(service: Service, moment: datetime)
     site.clock.now = int(moment.timestamp()) * 1000
     token = await site.session(n=0)
     site.clock.advance(2)
-    assert (await site.request(add, token)).status == 200
+    assert (await site.ask(add, token)).status == 200
     site.clock.advance(HOUR)
-    assert (await site.request(read, token)).result == {"n": 1}
+    assert (await site.ask(read, token)).result == {"n": 1}
     site.clock.advance(DAY + 1)
-    assert (await site.request(read, token)).result == {}
+    assert (await site.ask(read, token)).result == {}

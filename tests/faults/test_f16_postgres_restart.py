@@ -10,7 +10,7 @@ import pytest
 
 from limpet import SessionManager
 from tests.faults.service import Service, add, answered, count, refused
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datid IS NOT NULL
@@ -18,7 +18,7 @@ TERMINATE = """
 pytestmark = pytest.mark.parametrize("service", ["postgres"], indirect=True)
 
 
-async def counts_on(site: Site, disturb: Callable[[], Awaitable[object]]) -> None:
+async def counts_on(site: CountedSite, disturb: Callable[[], Awaitable[object]]) -> None:
     """Count in twenty sessions while something happens: each 200 counts, each 503 at most once, nobody is out."""
     tokens = [await site.session(n=0) for _ in range(20)]
     going = True
@@ -27,7 +27,7 @@ async def counts_on(site: Site, disturb: Callable[[], Awaitable[object]]) -> Non
 
     async def visit(token: str) -> None:
         while going:
-            reply = await site.request(add, token)
+            reply = await site.ask(add, token)
             if reply.status == 200:
                 done[token] += 1
             else:
@@ -39,7 +39,7 @@ async def counts_on(site: Site, disturb: Callable[[], Awaitable[object]]) -> Non
     await asyncio.sleep(0.05)
     await disturb()
     healed = time.monotonic()
-    await answered(lambda: site.request(add, tokens[0]))
+    await answered(lambda: site.ask(add, tokens[0]))
     healed = time.monotonic() - healed
     done[tokens[0]] += 1
     before = dict(done)
@@ -75,8 +75,8 @@ async def test_f16_backends_are_terminated(service: Service) -> None:
     token = await site.session(n=5)
     for _ in range(5):
         await service.administer(TERMINATE)
-        assert (await site.request(token=token)).status == 200
-        assert (await site.request(add, token)).status == 200
+        assert (await site.ask(token=token)).status == 200
+        assert (await site.ask(add, token)).status == 200
     assert await site.read(token) == {"n": 10}
 
 
@@ -88,6 +88,6 @@ async def test_f16_an_unlogged_table_is_empty_after_a_crash(service: Service) ->
     assert "unlogged" in " ".join(await SessionManager(service.store()).check())
     await asyncio.to_thread(service.crash)
     await asyncio.to_thread(service.revive)
-    reply = await answered(lambda: site.request(dict, token))
+    reply = await answered(lambda: site.ask(dict, token))
     assert (reply.status, reply.result, reply.token) == (200, {}, None)
-    assert (await site.request(add, token)).status == 200
+    assert (await site.ask(add, token)).status == 200

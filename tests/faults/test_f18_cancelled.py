@@ -8,7 +8,7 @@ import random
 
 from limpet import Session
 from tests.faults.service import Service, add, answered, count, read
-from tests.races.site import Handler, Reply
+from tests.site import Answer, Gate, Handler
 
 
 async def test_f18_cancelled_requests(service: Service) -> None:
@@ -22,14 +22,14 @@ async def test_f18_cancelled_requests(service: Service) -> None:
 
     await asyncio.gather(*(begin(name) for name in tokens))
     before = service.proxy.open
-    finished: list[tuple[str, Reply]] = []
+    finished: list[tuple[str, Answer]] = []
     dice = random.Random(18)
 
     async def visit(number: int) -> None:
         await asyncio.sleep(number * 0.001)
         name = dice.choice(list(tokens))
         handler: Handler = dice.choice([read, add])
-        task = asyncio.create_task(site.request(handler, tokens[name]))
+        task = asyncio.create_task(site.ask(handler, tokens[name]))
         await asyncio.sleep(dice.random() * 0.25)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -42,7 +42,7 @@ async def test_f18_cancelled_requests(service: Service) -> None:
     assert all(reply.result is None or reply.result["me"] == name for name, reply in finished), "foreign data was read"
     service.proxy.delay = 0
     for name, token in tokens.items():
-        found = await answered(lambda: site.request(read, token))  # noqa: B023
+        found = await answered(lambda: site.ask(read, token))  # noqa: B023
         assert found.result["me"] == name, "a session was lost, or is somebody else's"
     assert service.proxy.open <= max(before, 4)
 
@@ -53,17 +53,14 @@ async def test_f18_a_save_that_has_begun_is_finished(service: Service) -> None:
     for handler, expected in ((add, {"n": 1}), (Session.logout, None)):
         token = await site.session(n=0)
         service.proxy.delay = 0.1
-        held = site.held(handler, token)
-        task: asyncio.Task[Reply] | None = None
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(held)
-            task = held._task
-            held._gate.opened.set()
-            await asyncio.sleep(0.02)  # the save is on its way
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            stack.pop_all()
+        gate = Gate()
+        task = asyncio.create_task(site.ask(gate.then(handler), token))
+        await gate.reached.wait()
+        gate.opened.set()
+        await asyncio.sleep(0.02)  # the save is on its way
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
         service.proxy.delay = 0
         async with asyncio.timeout(5):
             while await site.read(token) != expected:

@@ -16,7 +16,8 @@ from starlette.routing import Route
 from limpet import Session
 from limpet.asgi import SessionMiddleware
 from tests.faults.service import Service, add, read, refused
-from tests.races.site import Handler, Site
+from tests.races.counted import CountedSite
+from tests.site import Handler
 
 
 def log_in(session: Session) -> None:
@@ -37,10 +38,10 @@ def after(handler: Handler) -> Handler:
     return fails
 
 
-async def breaks(site: Site, handler: Handler, token: str) -> None:
+async def breaks(site: CountedSite, handler: Handler, token: str) -> None:
     """Send a request whose exception reaches the server."""
     with pytest.raises(RuntimeError, match="the handler failed"):
-        await site.request(handler, token)
+        await site.ask(handler, token)
 
 
 @pytest.mark.parametrize("handler", [add, log_in, Session.regenerate])
@@ -49,7 +50,7 @@ async def test_f19_an_exception_drops_what_was_written(service: Service, handler
     site = await service.site()
     token = await site.session(n=1)
     await breaks(site, after(handler), token)
-    reply = await site.request(lambda session: (session.subject, dict(session)), token)
+    reply = await site.ask(lambda session: (session.subject, dict(session)), token)
     assert reply.result == (None, {"n": 1})
 
 
@@ -67,11 +68,11 @@ async def test_f19_the_status_decides(service: Service, status: int, saved: bool
     """A 4xx saves what the handler wrote, a 5xx does not; a logout is kept with either."""
     site = await service.site()
     token = await site.session(n=0)
-    assert (await site.request(add, token, status=status)).status == status
+    assert (await site.ask(add, token, status=status)).status == status
     assert await site.read(token) == {"n": int(saved)}
-    reply = await site.request(log_in, token, status=status)
+    reply = await site.ask(log_in, token, status=status)
     assert (reply.token is not None) == saved
-    assert (await site.request(Session.logout, reply.token or token, status=status)).status == status
+    assert (await site.ask(Session.logout, reply.token or token, status=status)).status == status
     assert await site.read(reply.token or token) is None
 
 
@@ -79,7 +80,7 @@ async def test_f19_save_on_error(service: Service) -> None:
     """With ``save_on_error=True`` a 500 saves like any other response."""
     site = await service.site(save_on_error=True)
     token = await site.session(n=0)
-    await site.request(add, token, status=500)
+    await site.ask(add, token, status=500)
     assert await site.read(token) == {"n": 1}
 
 
@@ -94,7 +95,7 @@ async def test_f19_an_exception_beside_an_outage(service: Service) -> None:
         raise RuntimeError("the handler failed")
 
     await breaks(site, broken, token)
-    assert refused(await site.request(read, token))
+    assert refused(await site.ask(read, token))
     await service.proxy.start()
     assert await site.read(token) == {"n": 1}
 
@@ -103,7 +104,7 @@ class Framework:
     """A real application, whose exceptions come from where frameworks have them."""
 
     def __init__(self, service: Service) -> None:
-        self.site = Site(service.store())
+        self.site = CountedSite(service.store())
 
         def route(path: str, answer: Callable[[Session], Response]) -> Route:
             def endpoint(request: Request) -> Response:

@@ -38,10 +38,10 @@ async def test_f20_nothing_is_stored(service: Service, value: Any) -> None:
     site = await service.site()
     token = await site.session(n=1)
     with pytest.raises(UnstorableValue, match=r"(?s)at suspect") as caught:
-        await site.request(lambda session: session.update(n=2, suspect=value), token)
+        await site.ask(lambda session: session.update(n=2, suspect=value), token)
     assert caught.value.path.startswith("suspect")
     assert await site.read(token) == {"n": 1}
-    assert (await site.request(add, token)).status == 200
+    assert (await site.ask(add, token)).status == 200
     assert await site.read(token) == {"n": 2}
     with pytest.raises(UnstorableValue):
-        await site.request(lambda session: session.update(suspect=value))
+        await site.ask(lambda session: session.update(suspect=value))

@@ -9,10 +9,10 @@ import pytest
 from limpet import Session, SessionClosed, StoreUnavailable
 from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
 from tests.faults.service import Service, answered, read, refused
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 
-async def stream(site: Site, token: str | None, within: Any, afterwards: Any = None) -> list[str]:
+async def stream(site: CountedSite, token: str | None, within: Any, afterwards: Any = None) -> list[str]:
     """Send two chunks, call ``within(session)`` between them and ``afterwards`` behind; return the messages."""
     seen: list[str] = []
 
@@ -88,6 +88,6 @@ async def test_f21_a_store_that_is_down_at_the_end_is_not_hidden(service: Servic
     except StoreUnavailable:
         seen = ["broken off"]
     assert "body two" not in seen
-    assert refused(await site.request(read, token))
+    assert refused(await site.ask(read, token))
     await service.proxy.start()
-    assert (await answered(lambda: site.request(read, token))).result == {"n": 0}
+    assert (await answered(lambda: site.ask(read, token))).result == {"n": 0}

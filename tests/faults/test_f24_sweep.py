@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from limpet import SessionManager, SessionPolicy
-from limpet.asgi import SessionMiddleware
+from limpet import SessionManager
 from limpet.stores import DONE, FileStore, MemoryStore, PostgresStore, SQLiteStore
-from limpet.testing import FakeClock
 from tests.faults.records import a_key, a_record
 from tests.faults.service import add, answered, count
-from tests.races.site import Site
+from tests.races.counted import CountedSite
+from tests.site import Site
 
 
 @pytest.fixture(params=["memory", "file", "sqlite", "postgres"])
@@ -52,8 +51,8 @@ async def stall(seconds: float) -> float:
 
 async def test_f24_no_live_session_is_lost(store: Any) -> None:
     """Thousands of rows, half of them expired, under traffic: the half that lives stays, the loop is not held up."""
-    site = Site(store)
-    await answered(lambda: site.request(add))
+    site = CountedSite(store)
+    await answered(lambda: site.ask(add))
     now = site.clock()
     rows = count(2_000, 100_000)
     live = [a_key() for _ in range(rows // 2)]
@@ -70,7 +69,7 @@ async def test_f24_no_live_session_is_lost(store: Any) -> None:
 
     async def traffic(token: str) -> None:
         while sweeping or not counted[token]:
-            assert (await site.request(add, token)).status == 200
+            assert (await site.ask(add, token)).status == 200
             counted[token] += 1
             await asyncio.sleep(0.04)
 
@@ -90,16 +89,12 @@ async def test_f24_no_live_session_is_lost(store: Any) -> None:
 
 async def test_f24_the_middleware_sweeps_by_itself(store: Any) -> None:
     """Without lifespan and without a job: requests set a sweep off when its time has come, and do not wait for it."""
-    clock = FakeClock()
-    manager = SessionManager(store, clock=clock, policy=SessionPolicy(idle_timeout=60, anonymous_timeout=60), dev=False)
-    site = Site(store)
-    site.manager, site.clock = manager, clock
-    site.app = SessionMiddleware(site._app, manager, sweep_interval=30)
-    await answered(lambda: site.request(add))
+    site = Site(store, idle_timeout=60, anonymous_timeout=60, sweep_interval=30)
+    await answered(lambda: site.ask(add))
     for _ in range(10):
-        assert (await site.request(add)).status == 200
-    clock.advance(3600)
-    fresh = await site.request(add)
+        assert (await site.ask(add)).status == 200
+    site.clock.advance(3600)
+    fresh = await site.ask(add)
     async with asyncio.timeout(5):
         while len((await store.scan(None, 100))[0]) > 1:
             await asyncio.sleep(0.01)

@@ -12,12 +12,12 @@ import pytest
 
 from limpet import SessionManager
 from limpet._wire.record import unpack
-from limpet.asgi import SessionMiddleware
 from limpet.serializers.json import JSONSerializer
 from limpet.serializers.msgpack import MsgpackSerializer
 from limpet.stores import SQLiteStore
 from tests.faults.service import Service, add, count, read, refused, session_key
-from tests.races.site import Site
+from tests.races.counted import CountedSite
+from tests.site import Site
 
 WRITTEN = {
     "msgpack": (
@@ -61,9 +61,9 @@ async def test_f25_older_workers_leave_newer_records_alone(service: Service) -> 
     newer = record._replace(version=1, payload=of_the_next_version(record.payload))
     await store.update(key, newer, record.version, now=site.clock())
     for _ in range(count(50, 10_000)):
-        reply = await site.request(read, token)
+        reply = await site.ask(read, token)
         assert (reply.status, reply.result, reply.token) == (200, {}, None)
-    reply = await site.request(add, token)
+    reply = await site.ask(add, token)
     assert reply.token not in (None, "", token), "a login on an older worker begins a session of its own"
     assert await store.load(key) == newer
 
@@ -71,33 +71,31 @@ async def test_f25_older_workers_leave_newer_records_alone(service: Service) -> 
 async def test_f25_two_deployments_with_different_serializers(service: Service) -> None:
     """Half of the workers write JSON already: each half serves its own sessions and spoils none of the other's."""
     old = await service.site()
-    new = Site(service.store())
-    manager = SessionManager(service.store(), serializer=JSONSerializer(), clock=new.clock, dev=False)
-    new.manager, new.app = manager, SessionMiddleware(new._app, manager)
+    new = Site(service.store(), serializer=JSONSerializer())
     ours, theirs = await old.session(n=0), await new.session(n=0)
     for number in range(1, count(20, 1_000)):
-        assert (await old.request(add, ours)).status == 200
-        assert (await new.request(add, theirs)).status == 200
-        assert (await old.request(read, theirs)).result == {}
-        assert (await new.request(read, ours)).result == {}
+        assert (await old.ask(add, ours)).status == 200
+        assert (await new.ask(add, theirs)).status == 200
+        assert (await old.ask(read, theirs)).result == {}
+        assert (await new.ask(read, ours)).result == {}
         assert await old.read(ours) == await new.read(theirs) == {"n": number}
 
 
 async def test_f25_a_database_of_a_later_version(tmp_path: Path) -> None:
     """A file whose schema a later version migrated is a 503 to the older one, and is not touched."""
     store = SQLiteStore(tmp_path / "sessions.db")
-    token = await Site(store).session(n=1)
+    token = await CountedSite(store).session(n=1)
     await store.close()
     database = sqlite3.connect(tmp_path / "sessions.db")
     (version,) = database.execute("PRAGMA user_version").fetchone()
     database.execute(f"PRAGMA user_version = {version + 1}")
     database.close()
-    site = Site(SQLiteStore(tmp_path / "sessions.db"))
-    assert refused(await site.request(read, token))
+    site = CountedSite(SQLiteStore(tmp_path / "sessions.db"))
+    assert refused(await site.ask(read, token))
     database = sqlite3.connect(tmp_path / "sessions.db")
     database.execute(f"PRAGMA user_version = {version}")
     database.close()
-    assert (await site.request(read, token)).result == {"n": 1}
+    assert (await site.ask(read, token)).result == {"n": 1}
     await site.manager.shutdown()
 
 
@@ -110,7 +108,7 @@ async def test_f25_a_table_of_a_later_version(service: Service) -> None:
         f"ALTER TABLE {service.corner}.sessions ADD COLUMN later text",
         f"INSERT INTO {service.corner}.sessions_migrations (version) VALUES (99)",  # noqa: S608
     )
-    older = Site(service.store())
-    assert (await older.request(add, token)).status == 200
+    older = CountedSite(service.store())
+    assert (await older.ask(add, token)).status == 200
     assert await older.read(token) == {"n": 2}
     assert "upgrade the other workers" in " ".join(await SessionManager(service.store()).check())

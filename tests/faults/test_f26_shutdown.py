@@ -16,7 +16,7 @@ import pytest
 from limpet.stores import Store, open_store
 from tests.faults.local import IN_FLIGHT, ROOT, SOURCE, url
 from tests.faults.service import Service
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 from tests.servers.process import free_port
 
 
@@ -58,7 +58,7 @@ async def ends_well(place: str) -> None:
     assert server.returncode in (0, -signal.SIGTERM)
     store = open_store(place)
     assert isinstance(store, Store)
-    site = Site(store)
+    site = CountedSite(store)
     site.clock.now = time.time_ns() // 1_000_000
     for number, reply in enumerate(replies):
         token = reply.headers["set-cookie"].partition("=")[2].partition(";")[0]

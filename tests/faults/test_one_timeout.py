@@ -11,15 +11,15 @@ import pytest
 
 from limpet.errors import StoreUnavailable
 from tests.faults.service import Service, add, read, refused, unrelated
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 LIMIT = 1.0  # seconds, the policy's store_timeout
 ALLOWANCE = 0.6  # far below a second limit, and room for a busy machine
 
 
-async def visit(site: Site, handler: Callable[[Any], Any], token: str | None) -> tuple[float, int]:
+async def visit(site: CountedSite, handler: Callable[[Any], Any], token: str | None) -> tuple[float, int]:
     begun = time.monotonic()
-    reply = await site.request(handler, token)
+    reply = await site.ask(handler, token)
     return time.monotonic() - begun, reply.status
 
 
@@ -46,7 +46,7 @@ async def test_before_the_request(service: Service) -> None:
     }
     tokens = [await site.session(n=1) for _ in kinds]
     other = await site.session(n=1)
-    lazy = Site(site.manager.store, lazy=True)
+    lazy = CountedSite(site.manager.store, lazy=True)
     service.server.freeze()
     try:
         found = await asyncio.gather(
@@ -67,8 +67,8 @@ async def test_before_the_request(service: Service) -> None:
 async def test_while_the_handler_runs(service: Service, kind: str) -> None:
     """What is to be saved when the server hangs is a 503 after one limit, however many steps saving has."""
     site = await service.site(counted=False)
-    reply = await site.request(lambda session: session.login("ada"))
-    spare = await site.request(lambda session: session.login("ada"))
+    reply = await site.ask(lambda session: session.login("ada"))
+    spare = await site.ask(lambda session: session.login("ada"))
 
     async def revoke(session: Any) -> None:
         await site.manager.revoke_all("ada", except_=session)
@@ -89,7 +89,7 @@ async def test_while_the_handler_runs(service: Service, kind: str) -> None:
 
     begun = time.monotonic()
     try:
-        found = await site.request(handler, reply.token)
+        found = await site.ask(handler, reply.token)
         seconds = time.monotonic() - begun
         assert refused(found)
     finally:

@@ -14,7 +14,7 @@ from limpet.stores.postgres import PostgresStore
 from tests.faults.postgres import READ_ONLY, WRITABLE, say
 from tests.faults.records import tries_again
 from tests.faults.service import add, answered, read, refused
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxies import tcp_proxy
 
@@ -51,15 +51,15 @@ async def test_the_name_moves(
         tcp_proxy(second_postgres.port, host=NEW, port=before.port),
     ):
         store = PostgresStore(f"postgresql://postgres@{NAME}:{before.port}/postgres", schema=postgres_schema)
-        site = Site(store)
-        await answered(lambda: site.request(lambda session: session.update(warm=1)))
+        site = CountedSite(store)
+        await answered(lambda: site.ask(lambda session: session.update(warm=1)))
         token = await site.session(n=1)
-        await asyncio.gather(*(site.request(read, token) for _ in range(20)))  # all connections are open
+        await asyncio.gather(*(site.ask(read, token) for _ in range(20)))  # all connections are open
         stop, statuses = asyncio.Event(), dict[int, int]()
 
         async def visit() -> None:
             while not stop.is_set():
-                reply = await site.request(lambda session: session.update(mine=1))
+                reply = await site.ask(lambda session: session.update(mine=1))
                 if reply.status != 200:
                     assert refused(reply)
                 statuses[reply.status] = statuses.get(reply.status, 0) + 1
@@ -78,14 +78,14 @@ async def test_the_name_moves(
                 await before.refuse()
             names[NAME] = NEW
             begun = time.monotonic()
-            reply = await answered(lambda: site.request(add), 5)
+            reply = await answered(lambda: site.ask(add), 5)
             took = time.monotonic() - begun
             assert reply.status == 200
             assert took < (2.5 if old == "frozen" else 1), f"a write was answered after {took:.2f} s"
             assert reply.token
-            again = await site.request(read, reply.token)
+            again = await site.ask(read, reply.token)
             assert again.result == {"n": 1}
-            assert (await site.request(read, token)).result == {}, "what only the old server has was shown"
+            assert (await site.ask(read, token)).result == {}, "what only the old server has was shown"
             failures = statuses.get(503, 0)
             await asyncio.sleep(0.3)
             assert statuses.get(503, 0) == failures or old == "frozen", "requests fail although writing works again"

@@ -15,7 +15,7 @@ from limpet.stores.cookie import CookieStore
 from limpet.stores.redis import RedisStore
 from tests.faults.records import a_key
 from tests.faults.service import add, read, refused
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 from tests.servers.topologies import ClusterSetup
 from tests.servers.valkey import ValkeyServer
 
@@ -32,41 +32,41 @@ def full(*servers: ValkeyServer) -> Iterator[None]:
             server.say("CONFIG", "SET", "maxmemory", "0")
 
 
-async def signed_in(site: Site, *names: str, **tags: str) -> list[str]:
+async def signed_in(site: CountedSite, *names: str, **tags: str) -> list[str]:
     """Return the cookies of people who have just logged in."""
-    replies = [await site.request(partial(Session.login, subject=name, tags=tags)) for name in names]
+    replies = [await site.ask(partial(Session.login, subject=name, tags=tags)) for name in names]
     assert all(reply.token for reply in replies)
     return [reply.token or "" for reply in replies]
 
 
-async def who(site: Site, *tokens: str) -> list[str | None]:
+async def who(site: CountedSite, *tokens: str) -> list[str | None]:
     """Return whose sessions these are now."""
-    return [(await site.request(lambda session: session.subject, token)).result for token in tokens]
+    return [(await site.ask(lambda session: session.subject, token)).result for token in tokens]
 
 
 async def test_what_ends_sessions_works(own_valkey: ValkeyServer) -> None:
     """Logging out, revoke_all, revoke_everyone, a tag and erase work; what would grow is a 503; reading goes on."""
     store = RedisStore(own_valkey.url)
-    site = Site(store, counted=False, touch_interval=60)
+    site = CountedSite(store, counted=False, touch_interval=60)
     manager: SessionManager = site.manager
     ada, eve, bob, tim, ann = await signed_in(site, "ada", "eve", "bob", "tim", "ann")
     also_ada, tagged = *await signed_in(site, "ada"), *await signed_in(site, "joe", org="acme")
     nobody = await site.session(n=1)
     copies = {key: record for key, record in (await store.scan(None, 1000))[0] if not is_mark(record.payload)}
     with full(own_valkey):
-        assert refused(await site.request(add, nobody))
-        assert refused(await site.request(lambda session: session.login("mal")))
-        assert (await site.request(read, nobody)).result == {"n": 1}
+        assert refused(await site.ask(add, nobody))
+        assert refused(await site.ask(lambda session: session.login("mal")))
+        assert (await site.ask(read, nobody)).result == {"n": 1}
         site.clock.advance(2 * 60)
-        assert (await site.request(read, bob)).status == 200
+        assert (await site.ask(read, bob)).status == 200
         (kept,) = await manager.sessions_of("bob")
         assert kept.last_seen.timestamp() * 1000 == site.clock(), "a use was not noted"
-        assert (await site.request(lambda session: session.logout(), eve)).status == 200
+        assert (await site.ask(lambda session: session.logout(), eve)).status == 200
 
         async def everywhere_else(session: object) -> int:
             return await manager.revoke_all("ada", except_=session)  # type: ignore[arg-type]
 
-        reply = await site.request(everywhere_else, ada)
+        reply = await site.ask(everywhere_else, ada)
         assert (reply.status, reply.result) == (200, 1)
         assert await manager.revoke_all("tim") == 1
         assert await manager.revoke(tag=("org", "acme")) == 1
@@ -96,14 +96,14 @@ async def test_what_ends_sessions_works(own_valkey: ValkeyServer) -> None:
 async def test_in_a_cluster(cluster: ClusterSetup) -> None:
     """The same where the journal, the marks and the sessions lie on different nodes."""
     store = RedisStore(cluster.url, prefix=f"{a_key()}:")
-    site = Site(store, counted=False)
+    site = CountedSite(store, counted=False)
     tokens = await signed_in(site, *(f"user {at}" for at in range(12)))
     with full(*cluster.nodes):
-        assert refused(await site.request(lambda session: session.login("mal")))
+        assert refused(await site.ask(lambda session: session.login("mal")))
         for at in range(0, 12, 3):
             assert await site.manager.revoke_all(f"user {at}") == 1
             assert await site.manager.erase(f"user {at + 1}") == 1
-            assert (await site.request(lambda session: session.logout(), tokens[at + 2])).status == 200
+            assert (await site.ask(lambda session: session.logout(), tokens[at + 2])).status == 200
         assert await who(site, *tokens) == [None] * 12
     await store.close()
 
@@ -113,9 +113,9 @@ async def test_sessions_in_cookies(own_valkey: ValkeyServer, mode: str) -> None:
     """A cookie session can be ended although the server that notes the end is full."""
     notes = RedisStore(own_valkey.url)
     kept = CookieStore(revocation=mode, revocation_store=notes)  # type: ignore[arg-type]
-    site = Site(kept, manager={"secret": generate_secret()})
+    site = CountedSite(kept, secret=generate_secret())
     ada, bob = await signed_in(site, "ada", "bob")
-    ends: list[Callable[[], Awaitable[object]]] = [lambda: site.request(lambda session: session.logout(), ada)]
+    ends: list[Callable[[], Awaitable[object]]] = [lambda: site.ask(lambda session: session.logout(), ada)]
     if mode == "epoch":
         ends = [lambda: site.manager.revoke_all("ada")]
     with full(own_valkey):

@@ -18,9 +18,10 @@ from limpet.contract import ABSENT, DONE, Record
 from limpet.stores.redis import RedisStore
 from limpet.testing.driven import driven
 from tests.faults.records import NOW, a_key, a_record
-from tests.races.site import Handler, Reply, Site
+from tests.races.counted import CountedSite
 from tests.servers.topologies import ClusterSetup
 from tests.servers.valkey import ValkeyServer
+from tests.site import Answer, Handler
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -134,17 +135,17 @@ async def test_no_visitor_notices(cluster: ClusterSetup) -> None:
     go through and hold, while the slots of the sessions, their indexes and the journal move."""
     prefix = f"{a_key()}:"
     store = RedisStore(cluster.url, prefix=prefix)
-    site = Site(store, counted=False)
+    site = CountedSite(store, counted=False)
     names = [f"user {at}" for at in range(24)]
-    tokens = [(await site.request(partial(Session.login, subject=name))).token for name in names]
+    tokens = [(await site.ask(partial(Session.login, subject=name))).token for name in names]
     keys = [info.public_id for name in names for info in await site.manager.sessions_of(name)]
     slots = [key_slot(f"{prefix}{JOURNAL}".encode()), *(key_slot(store._index(name).encode()) for name in names)]
     slots += [key_slot(f"{prefix}{key}".encode()) for key in keys]
     statuses, counts, slowest, going = Counter[int](), Counter[str](), [0.0], True
 
-    async def ask(handler: Handler, token: str | None) -> Reply:
+    async def ask(handler: Handler, token: str | None) -> Answer:
         begun = time.monotonic()
-        reply = await site.request(handler, token)
+        reply = await site.ask(handler, token)
         slowest[0] = max(slowest[0], time.monotonic() - begun)
         statuses[reply.status] += 1
         return reply

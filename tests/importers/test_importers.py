@@ -18,7 +18,8 @@ from limpet.testing import FakeClock
 from tests.importers.origins import ORIGINS, OTHER_SECRET, SIGNED, Made
 from tests.importers.origins import SECRET as OLD
 from tests.security.hostile import CORPUS, bit_flips, truncations
-from tests.security.site import SECRET, Answer, Handler, Site
+from tests.security.site import SECRET, WatchedSite
+from tests.site import Answer, Handler
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +40,21 @@ def signed(request: pytest.FixtureRequest, folder: Path) -> Made:
     return ORIGINS[request.param](folder)
 
 
-class Moved(Site):
+class Moved(WatchedSite):
     """An application that has moved, at today's time, since the old libraries use that.
 
     Attributes:
-        held: What the last request to ``/take`` found in its session.
+        taken: What the last request to ``/take`` found in its session.
     """
 
     def __init__(self, *importers: Importer, store: str | None = None, **settings: Any) -> None:
-        self.held: dict[str, Any] = {}
+        self.taken: dict[str, Any] = {}
         handlers: dict[str, Handler] = {"/take": self._take, "/who": lambda session: session.subject}
         super().__init__(handlers, store=store, secret=SECRET, importers=importers, **settings)
         self.clock.now = system_clock()
 
     def _take(self, session: Session) -> None:
-        self.held = dict(session)
+        self.taken = dict(session)
 
 
 async def ask(moved: Moved, path: str, made: Made, token: str | None = None, value: bytes | None = None) -> Answer:
@@ -74,13 +75,13 @@ async def test_nobody_is_logged_out(made: Made, store: str | None) -> None:
     moved = Moved(made.importer(), store=store)
     answer = await ask(moved, "/take", made)
     assert answer.status == 200
-    assert moved.held == made.data
+    assert moved.taken == made.data
     token = new_token(answer)
     assert [line for line in answer.cookies if line.startswith(f"{made.cookie}=; Max-Age=0")]
     assert answer.all("cache-control") == ["no-store"]
     assert moved.said(SessionImported) == 1
     assert (await moved.ask("/take", token)).cookies == []
-    assert moved.held == made.data
+    assert moved.taken == made.data
 
 
 async def test_a_page_that_does_not_use_the_session_changes_nothing(made: Made) -> None:
@@ -89,15 +90,15 @@ async def test_a_page_that_does_not_use_the_session_changes_nothing(made: Made) 
     answer = await ask(moved, "/touch", made)
     assert answer.cookies == []
     assert moved.rows == {}
-    assert moved.events == []
+    assert moved.heard == []
 
 
 async def test_a_session_of_ours_counts_first(made: Made) -> None:
     """Beside a valid one the old cookie is not even looked at."""
     moved = Moved(made.importer())
-    token = (await moved.ask("/write")).token
+    token = (await moved.ask("/write")).given
     await ask(moved, "/take", made, token)
-    assert moved.held == {"n": 1}
+    assert moved.taken == {"n": 1}
     assert moved.said(SessionImported) == 0
 
 
@@ -106,7 +107,7 @@ async def test_the_end_date_holds(made: Made) -> None:
     moved = Moved(made.importer(until=date(2100, 1, 1)))
     moved.clock.now = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
     answer = await ask(moved, "/take", made)
-    assert moved.held == {}
+    assert moved.taken == {}
     assert answer.cookies == []
 
 
@@ -114,7 +115,7 @@ async def test_another_secret_opens_nothing(signed: Made) -> None:
     """A cookie that somebody else signed is anonymous."""
     moved = Moved(signed.importer(OTHER_SECRET))
     answer = await ask(moved, "/take", signed)
-    assert moved.held == {}
+    assert moved.taken == {}
     assert answer.cookies == []
 
 
@@ -140,7 +141,7 @@ async def test_a_forged_cookie_opens_nothing(signed: Made) -> None:
     for value in forged:
         answer = await ask(moved, "/take", signed, value=value)
         assert answer.status == 200
-        assert moved.held == {}, value
+        assert moved.taken == {}, value
     assert moved.rows == {}
 
 
@@ -149,7 +150,7 @@ async def test_a_strange_key_is_never_looked_up(made: Made, path: str) -> None:
     """What is no session key of the old library reaches neither its files nor its database."""
     moved = Moved(made.importer())
     assert (await ask(moved, "/take", made, value=path.encode())).status == 200
-    assert moved.held == {}
+    assert moved.taken == {}
 
 
 async def test_an_old_session_expires_as_it_would_have(folder: Path) -> None:
@@ -160,10 +161,10 @@ async def test_an_old_session_expires_as_it_would_have(folder: Path) -> None:
         moved.clock.advance(3500)
         assert (await ask(moved, "/touch", made)).status == 200
         await ask(moved, "/take", made)
-        assert moved.held == made.data
+        assert moved.taken == made.data
         moved.clock.advance(200)
         await ask(moved, "/take", made)
-        assert moved.held == {}
+        assert moved.taken == {}
 
 
 @pytest.mark.parametrize("forget", [True, False])
@@ -226,8 +227,8 @@ async def test_what_cannot_be_stored_is_left_out(folder: Path) -> None:
     made = ORIGINS["starlette"](folder)
     moved = Moved(made.importer(convert=lambda data: {**data, "thing": object()}))
     await ask(moved, "/take", made)
-    assert moved.held == made.data
-    (event,) = (event for event in moved.events if isinstance(event, SessionImported))
+    assert moved.taken == made.data
+    (event,) = (event for event in moved.heard if isinstance(event, SessionImported))
     assert event.left_out == ("thing",)
     assert event.origin == "starlette"
 
@@ -237,7 +238,7 @@ async def test_convert_may_refuse(folder: Path) -> None:
     made = ORIGINS["starlette"](folder)
     moved = Moved(made.importer(convert=lambda data: None))
     assert (await ask(moved, "/take", made)).cookies == []
-    assert moved.held == {}
+    assert moved.taken == {}
 
 
 async def test_a_failed_request_tries_again(folder: Path) -> None:
@@ -249,11 +250,11 @@ async def test_a_failed_request_tries_again(folder: Path) -> None:
         assert session["user_id"] == 7
         raise RuntimeError("no")
 
-    moved.handlers["/fails"] = fails
+    moved.pages["/fails"] = fails
     assert (await ask(moved, "/fails", made)).status == 500
     assert moved.rows == {}
     await ask(moved, "/take", made)
-    assert moved.held == made.data
+    assert moved.taken == made.data
 
 
 async def test_a_cookie_of_the_same_name(folder: Path) -> None:
@@ -265,22 +266,22 @@ async def test_a_cookie_of_the_same_name(folder: Path) -> None:
     token = line.partition(";")[0].partition("=")[2]
     assert token
     assert (await moved.ask("/take", token)).cookies == []
-    assert moved.held == made.data
+    assert moved.taken == made.data
 
 
 async def test_s24_an_importer_weakens_no_cookie_of_ours(signed: Made) -> None:
     """Even with one secret for both: an old cookie under our name is nobody's, and so is a signed one of ours."""
     moved, same = (Moved(signed.importer(secret), store="cookie:") for secret in (OLD, SECRET))
-    weaker = (await Site(store="cookie:signed", secret=SECRET).ask("/write")).token
+    weaker = (await WatchedSite(store="cookie:signed", secret=SECRET).ask("/write")).given
     ours = moved.manager.cookie_name
     for site, name, value in ((moved, ours, signed.value), (same, ours, weaker), (same, signed.cookie, weaker)):
         answer = await site.ask("/take", value, name=name)
-        assert (answer.status, answer.cookies, site.held) == (200, [], {})
-    token = (await same.ask("/write")).token
+        assert (answer.status, answer.cookies, site.taken) == (200, [], {})
+    token = (await same.ask("/write")).given
     assert (await same.ask("/take", token, name=signed.cookie)).cookies == []
-    assert same.held == {}
+    assert same.taken == {}
     await moved.ask("/take", signed.value, name=signed.cookie)
-    assert moved.held == signed.data
+    assert moved.taken == signed.data
 
 
 @pytest.mark.parametrize("until", [None, "2030-01-31", datetime(2030, 1, 31), 7])

@@ -17,7 +17,7 @@ from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import FailingStore
 from limpet.transports import HeaderTransport
 from tests.counts import LONG
-from tests.laws.site import Site
+from tests.laws.farm import Farm
 
 Connect = Callable[[], Any]
 
@@ -60,9 +60,9 @@ def cookie_store(kind: str, notes: Any) -> CookieStore:
 
 
 @pytest.fixture(params=SERVER_SIDE)
-async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
     """A site over each kind of server-side store."""
-    made = Site(request.param, _connect(request.param, request))
+    made = Farm(request.param, _connect(request.param, request))
     yield made
     await made.close()
 
@@ -73,12 +73,12 @@ SETUPS: Final = [(kind, "eager") for kind in SERVER_SIDE] + [
 
 
 @pytest.fixture(params=SETUPS, ids="-".join)
-async def any_site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+async def any_site(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
     """A site over each kind of server-side store, and set up in each way over two of them."""
     kind, setup = request.param
-    made = Site(kind, _connect(kind, request))
+    made = Farm(kind, _connect(kind, request))
     if setup == "lazy":
-        made.middleware = {"lazy": True}
+        made.settings = {"lazy": True}
     elif setup == "header":
         made.header = "x-session-id"
         made.settings = {"transport": HeaderTransport()}
@@ -89,10 +89,10 @@ async def any_site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
 
 
 @pytest.fixture(params=COOKIES)
-async def cookie_site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+async def cookie_site(request: pytest.FixtureRequest) -> AsyncIterator[Farm]:
     """A site whose sessions live in cookies, with each way to revoke them."""
     notes = MemoryStore()
-    made = Site(request.param, lambda: cookie_store(request.param, notes))
+    made = Farm(request.param, lambda: cookie_store(request.param, notes))
     made.settings = {"secret": secrets.token_urlsafe(32)}
     yield made
     await made.close()

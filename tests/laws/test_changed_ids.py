@@ -8,41 +8,42 @@ from typing import Any
 import pytest
 
 from limpet import Session
-from tests.laws.site import Browser, Shop, Site, items, look, steps
+from tests.laws.farm import Farm
+from tests.site import Browser, Site, items, look, steps
 
 
-async def _regenerated(site: Site, shop: Shop, ann: Browser) -> None:
+async def _regenerated(site: Farm, shop: Site, ann: Browser) -> None:
     await ann.ask(shop, Session.regenerate)
 
 
-async def _renewed(site: Site, shop: Shop, ann: Browser) -> None:
+async def _renewed(site: Farm, shop: Site, ann: Browser) -> None:
     site.clock.advance(21)
     await ann.ask(shop)
 
 
-NEXT: dict[str, Callable[[Site, Shop, Browser], Any]] = {"regenerated": _regenerated, "renewed": _renewed}
+NEXT: dict[str, Callable[[Farm, Site, Browser], Any]] = {"regenerated": _regenerated, "renewed": _renewed}
 
 
 @pytest.mark.parametrize("then", NEXT)
-async def test_a_logout_ends_what_became_of_an_old_id(site: Site, then: str) -> None:
+async def test_a_logout_ends_what_became_of_an_old_id(site: Farm, then: str) -> None:
     """The id is regenerated while the request runs, and what that made is regenerated or renewed again."""
-    shop = site.worker(policy={"renewal_interval": 20})
+    shop = site.worker(renewal_interval=20)
     ann = await site.browser().login(shop)
     async with ann.copy().held(shop, steps(Session.refresh, Session.logout)) as slow:
         await ann.ask(shop, Session.regenerate)
         before = ann.ids
         await NEXT[then](site, shop, ann)
     assert ann.ids != before
-    assert shop.events().count("SessionLoggedOut") == 1
+    assert shop.names().count("SessionLoggedOut") == 1
     assert slow.cookies
     assert (await ann.ask(shop, look)).result is None
     assert await shop.manager.sessions_of("ann") == []
 
 
 @pytest.mark.parametrize("then", NEXT)
-async def test_a_revocation_by_an_old_public_id_ends_what_became_of_it(site: Site, then: str) -> None:
+async def test_a_revocation_by_an_old_public_id_ends_what_became_of_it(site: Farm, then: str) -> None:
     """The list that an administrator looks at is from before the id was changed."""
-    shop = site.worker(policy={"renewal_interval": 20})
+    shop = site.worker(renewal_interval=20)
     ann = await site.browser().login(shop)
     [listed] = await shop.manager.sessions_of("ann")
     await ann.ask(shop, Session.regenerate)
@@ -52,22 +53,22 @@ async def test_a_revocation_by_an_old_public_id_ends_what_became_of_it(site: Sit
     assert await shop.manager.revoke(listed.public_id) == 0
 
 
-async def _by_a_logout_under_way(shop: Shop, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
+async def _by_a_logout_under_way(shop: Site, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
     async with old.held(shop, Session.logout):
         await late()
 
 
-async def _by_a_logout_after_a_refresh(shop: Shop, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
+async def _by_a_logout_after_a_refresh(shop: Site, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
     async with old.held(shop, steps(Session.refresh, Session.logout)):
         await late()
 
 
-async def _by_a_revocation(shop: Shop, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
+async def _by_a_revocation(shop: Site, old: Browser, public_id: str, late: Callable[[], Any]) -> None:
     await late()
     assert await shop.manager.revoke(public_id) == 1
 
 
-ENDS: dict[str, Callable[[Shop, Browser, str, Callable[[], Any]], Any]] = {
+ENDS: dict[str, Callable[[Site, Browser, str, Callable[[], Any]], Any]] = {
     "a logout under way": _by_a_logout_under_way,
     "a logout after a refresh": _by_a_logout_after_a_refresh,
     "a revocation": _by_a_revocation,
@@ -75,7 +76,7 @@ ENDS: dict[str, Callable[[Shop, Browser, str, Callable[[], Any]], Any]] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_login_of_somebody_else_with_an_old_id_does_not_hide_what_became_of_it(site: Site, end: str) -> None:
+async def test_a_login_of_somebody_else_with_an_old_id_does_not_hide_what_became_of_it(site: Farm, end: str) -> None:
     """The id was regenerated, and another tab then logged in with the old one: what ends that id ends the first."""
     shop = site.worker()
     ann = await site.browser().login(shop)
@@ -92,7 +93,7 @@ async def test_a_login_of_somebody_else_with_an_old_id_does_not_hide_what_became
 
 
 @pytest.mark.parametrize("asked", [True, False], ids=["regenerate", "a key of rotate_on"])
-async def test_a_new_id_is_due_although_another_tab_keeps_an_emptied_session(any_site: Site, asked: bool) -> None:
+async def test_a_new_id_is_due_although_another_tab_keeps_an_emptied_session(any_site: Farm, asked: bool) -> None:
     """The last key goes, and meanwhile another tab writes one: the session stays, under the new id."""
     shop = any_site.worker()
     ann = await any_site.browser().begin(shop, **({"n": 1} if asked else {"user_id": 7}))
@@ -107,7 +108,7 @@ async def test_a_new_id_is_due_although_another_tab_keeps_an_emptied_session(any
     assert (await old.ask(shop, items)).result == {}
 
 
-async def test_numbers_that_were_saved_under_an_id_that_is_taken_back_add_up(site: Site) -> None:
+async def test_numbers_that_were_saved_under_an_id_that_is_taken_back_add_up(site: Farm) -> None:
     """A request saves under a new id, and fails: what it counted goes back to the session, beside another tab's."""
     shop = site.worker()
     ann = await site.browser().begin(shop, n=1)
@@ -124,9 +125,9 @@ async def test_numbers_that_were_saved_under_an_id_that_is_taken_back_add_up(sit
     assert (await ann.ask(shop, items)).result == {"n": 111}
 
 
-async def test_an_id_that_has_not_gone_out_is_not_renewed(site: Site) -> None:
+async def test_an_id_that_has_not_gone_out_is_not_renewed(site: Farm) -> None:
     """A request that takes longer than the interval saves twice, and fails: nothing of it is left."""
-    shop = site.worker(policy={"renewal_interval": 600})
+    shop = site.worker(renewal_interval=600)
 
     async def fails(session: Session) -> None:
         session.login("ann")

@@ -11,7 +11,8 @@ from limpet import Session, SessionBusy, SessionManager
 from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock
 from tests.laws.conftest import cookie_store
-from tests.laws.site import Site, look
+from tests.laws.farm import Farm
+from tests.site import look
 
 REVOKE: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
     "revoke_all": lambda manager: manager.revoke_all("ann"),
@@ -35,7 +36,7 @@ class Clocks:
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("how", REVOKE)
-async def test_a_revocation_ends_what_was_there_before(site: Site, how: str, skew: float) -> None:
+async def test_a_revocation_ends_what_was_there_before(site: Farm, how: str, skew: float) -> None:
     """A session that began on one host before the revocation on the other is ended, and still is hours later."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.other), site.worker(clock=clocks.one)
@@ -50,7 +51,7 @@ async def test_a_revocation_ends_what_was_there_before(site: Site, how: str, ske
 
 @pytest.mark.parametrize("skew", SKEWS)
 @pytest.mark.parametrize("how", REVOKE)
-async def test_a_login_after_a_revocation_counts(site: Site, how: str, skew: float) -> None:
+async def test_a_login_after_a_revocation_counts(site: Farm, how: str, skew: float) -> None:
     """Nobody is answered 200 for a login that is void: one just after a revocation on another host holds."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
@@ -64,7 +65,7 @@ async def test_a_login_after_a_revocation_counts(site: Site, how: str, skew: flo
 
 
 @pytest.mark.parametrize("how", REVOKE)
-async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Site, how: str) -> None:
+async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Farm, how: str) -> None:
     """The site's logins hold from the first moment after the operator signed everybody out."""
     operator = site.worker(clock=FakeClock(site.clock.now + 300_000))
     shop = site.worker()
@@ -79,7 +80,7 @@ async def test_an_operator_whose_laptop_is_five_minutes_ahead(site: Site, how: s
 
 @pytest.mark.parametrize("step", [-1, -5, -50])
 @pytest.mark.parametrize("how", REVOKE)
-async def test_a_clock_that_is_set_back(any_site: Site, how: str, step: float) -> None:
+async def test_a_clock_that_is_set_back(any_site: Farm, how: str, step: float) -> None:
     """One host whose clock is corrected between a login and a revocation, and between a revocation and a login."""
     shop = any_site.worker()
     thief = await any_site.browser().login(shop, tags={"device": "phone"})
@@ -95,11 +96,11 @@ async def test_a_clock_that_is_set_back(any_site: Site, how: str, step: float) -
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-async def test_the_newer_login_stays(site: Site, skew: float) -> None:
+async def test_the_newer_login_stays(site: Farm, skew: float) -> None:
     """With one session for each user the later login ends the earlier one, whatever the hosts' clocks say."""
     clocks = Clocks(skew)
     policy = {"max_sessions": 1}
-    here, there = site.worker(clock=clocks.other, policy=policy), site.worker(clock=clocks.one, policy=policy)
+    here, there = site.worker(clock=clocks.other, **policy), site.worker(clock=clocks.one, **policy)
     for first, second in ((here, there), (there, here)):
         phone = await site.browser().login(first)
         clocks.advance(0.5)
@@ -110,7 +111,7 @@ async def test_the_newer_login_stays(site: Site, skew: float) -> None:
 
 
 @pytest.mark.parametrize("skew", [-300, -31, 31, 300])
-async def test_one_at_a_time_holds_a_lock(site: Site, skew: float) -> None:
+async def test_one_at_a_time_holds_a_lock(site: Farm, skew: float) -> None:
     """A lock of thirty seconds is not given to a second host because its clock is ahead."""
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)
@@ -133,7 +134,7 @@ async def test_one_at_a_time_holds_a_lock(site: Site, skew: float) -> None:
 
 @pytest.mark.parametrize("begun_by", [None, "ann", "bob"])
 async def test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone(
-    site: Site, begun_by: str | None
+    site: Farm, begun_by: str | None
 ) -> None:
     """A host that is five minutes behind has shortened the session's life meanwhile, and would still serve it."""
     clocks = Clocks(-300)
@@ -147,10 +148,10 @@ async def test_a_login_ends_the_old_id_though_its_deadline_has_passed_here_alone
     assert (answer.status, (await ann.ask(here, look)).result) == (200, "ann")
 
 
-async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site: Site) -> None:
+async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site: Farm) -> None:
     """What an id led to over a host that is five minutes behind is known: a later login takes the place of it."""
     clocks, policy = Clocks(-300), {"max_sessions": 1}
-    here, behind = site.worker(clock=clocks.one, policy=policy), site.worker(clock=clocks.other, policy=policy)
+    here, behind = site.worker(clock=clocks.one, **policy), site.worker(clock=clocks.other, **policy)
     tab = await site.browser().login(here)
     late = tab.copy()
     await tab.login(here)
@@ -161,11 +162,11 @@ async def test_one_browser_is_one_session_whatever_a_host_in_between_shows(site:
     assert len(await here.manager.sessions_of("bob")) == 1
 
 
-async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by(site: Site) -> None:
+async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by(site: Farm) -> None:
     """Neither an id that was just replaced, nor one that is served for the grace, nor a session that is alive."""
     clocks = Clocks(300)
     policy = {"idle_timeout": 1800, "renewal_interval": 1200, "renewal_grace": 30}
-    here, ahead = site.worker(clock=clocks.one, policy=policy), site.worker(clock=clocks.other, policy=policy)
+    here, ahead = site.worker(clock=clocks.one, **policy), site.worker(clock=clocks.other, **policy)
     ann, renewed, idle = [await site.browser().login(here) for _ in range(3)]
     clocks.advance(1201)
     late, old = ann.copy(), renewed.copy()
@@ -181,7 +182,7 @@ async def test_a_sweep_by_a_host_that_is_ahead_deletes_nothing_that_others_go_by
 
 
 @pytest.mark.parametrize("skew", [-45, 45])
-async def test_a_logout_on_another_host_holds(any_site: Site, skew: float) -> None:
+async def test_a_logout_on_another_host_holds(any_site: Farm, skew: float) -> None:
     """A logout on one host ends the session for the others, and a login beside it is not undone."""
     clocks = Clocks(skew)
     here, there = any_site.worker(clock=clocks.one), any_site.worker(clock=clocks.other)
@@ -197,7 +198,7 @@ async def test_a_logout_on_another_host_holds(any_site: Site, skew: float) -> No
 
 @pytest.mark.parametrize("cookie_site", ["denylist", "epoch"], indirect=True)
 @pytest.mark.parametrize("skew", [-45, -5, 5, 45])
-async def test_cookie_sessions_of_two_hosts(cookie_site: Site, skew: float) -> None:
+async def test_cookie_sessions_of_two_hosts(cookie_site: Farm, skew: float) -> None:
     """A logout of a cookie session on one host holds on the other, and the login after it counts on both."""
     clocks = Clocks(skew)
     here, there = cookie_site.worker(clock=clocks.one), cookie_site.worker(clock=clocks.other)
@@ -218,7 +219,7 @@ async def test_cookie_sessions_of_two_hosts(cookie_site: Site, skew: float) -> N
 async def test_all_devices_of_cookie_sessions_of_two_hosts(skew: float) -> None:
     """``revoke_all`` on one host ends the cookies that another gave out, and those that it gives out later hold."""
     notes = MemoryStore()
-    site = Site("epoch", lambda: cookie_store("epoch", notes))
+    site = Farm("epoch", lambda: cookie_store("epoch", notes))
     site.settings = {"secret": "one secret of all workers, long enough 0123456789"}
     clocks = Clocks(skew)
     here, there = site.worker(clock=clocks.one), site.worker(clock=clocks.other)

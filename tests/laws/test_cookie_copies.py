@@ -11,7 +11,8 @@ import pytest
 from limpet import Session
 from limpet.stores import CookieStore
 from tests.laws.conftest import Connect, cookie_store
-from tests.laws.site import Browser, Site, look
+from tests.laws.farm import Farm
+from tests.site import Browser, look
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
     "write": lambda session: session.increment("n"),
@@ -26,8 +27,8 @@ ORDERS = [
 SECRET = "one secret of all workers, long enough 0123456789"
 
 
-def _site(kind: str, notes: Connect) -> Site:
-    site = Site(kind, lambda: cookie_store(kind, notes()))
+def _site(kind: str, notes: Connect) -> Farm:
+    site = Farm(kind, lambda: cookie_store(kind, notes()))
     site.settings = {"secret": SECRET}
     return site
 
@@ -43,7 +44,7 @@ async def test_a_copy_stays_out_after_a_logout(kind: str, notes: Connect) -> Non
     """However often the session was changed before, every copy of its cookies is dead until the longest deadline."""
     site = _site(kind, notes)
     shop = site.worker()
-    longer = site.worker(policy={"idle_timeout": 20 * 86_400, "absolute_timeout": 28 * 86_400})
+    longer = site.worker(idle_timeout=20 * 86_400, absolute_timeout=28 * 86_400)
     for order in ORDERS[:: 1 if kind == "denylist" else 7]:
         site.clock.advance(90_000)
         browser = await site.browser().login(shop)
@@ -94,7 +95,7 @@ async def test_an_emptied_session_is_ended_as_well(kind: str, notes: Connect) ->
     await site.close()
 
 
-async def test_without_revocation_the_manager_says_what_a_logout_is(cookie_site: Site) -> None:
+async def test_without_revocation_the_manager_says_what_a_logout_is(cookie_site: Farm) -> None:
     """A logout takes the cookie from the browser in every mode."""
     shop = cookie_site.worker()
     browser = await cookie_site.browser().login(shop)

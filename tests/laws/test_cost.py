@@ -11,7 +11,8 @@ import pytest
 from limpet import Session, StoreUnavailable
 from limpet.asgi import SessionMiddleware
 from limpet.stores.memory import MemoryStore
-from tests.laws.site import Browser, Handler, Shop, Site
+from tests.laws.farm import Farm
+from tests.site import Browser, Handler, Site
 
 
 def _deep(depth: int, kilobytes: int) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def _deep(depth: int, kilobytes: int) -> dict[str, Any]:
     return value
 
 
-async def _merge(site: Site, depth: int, kilobytes: int, together: int) -> float:
+async def _merge(site: Farm, depth: int, kilobytes: int, together: int) -> float:
     """Let several requests change the bottom of a draft at once; return the seconds of CPU for their merges."""
     shop = site.worker()
     browser = await site.browser().begin(shop, draft=_deep(depth, kilobytes))
@@ -58,7 +59,7 @@ async def _merge(site: Site, depth: int, kilobytes: int, together: int) -> float
     return spent
 
 
-async def test_a_merge_costs_by_size_and_not_by_depth(site: Site) -> None:
+async def test_a_merge_costs_by_size_and_not_by_depth(site: Farm) -> None:
     """Five requests at once change the bottom of a draft of 400 KB: two hundred levels cost little more than two."""
     flat = min([await _merge(site, 2, 400, 5) for _ in range(2)])
     deep = min([await _merge(site, 200, 400, 5) for _ in range(2)])
@@ -73,8 +74,8 @@ class _Down(MemoryStore):
 @pytest.mark.parametrize("way", ["yields", "never gives way"])
 async def test_a_stream_whose_answer_was_replaced_stops(way: str) -> None:
     """The save fails when a large export starts: the client gets a 503, and the export does not go on into nothing."""
-    site = Site("down", _Down)
-    shop: Shop = site.worker()
+    site = Farm("down", _Down)
+    shop: Site = site.worker()
     made = 0
     stopped: list[str] = []
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from limpet import Keyring, Session, SessionEnded
-from tests.laws.site import Browser, Shop, Site, items, look, steps
+from tests.laws.farm import Farm
 from tests.laws.unlucky import Between
+from tests.site import Browser, Site, items, look, steps
 
-END: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
+END: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
     "logout": lambda tab, shop: tab.ask(shop, lambda session: session.logout()),
     "clear": lambda tab, shop: tab.ask(shop, lambda session: session.clear()),
     "login of another user": lambda tab, shop: tab.login(shop, "bob"),
@@ -20,7 +21,7 @@ END: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
     "revoke_everyone": lambda tab, shop: shop.manager.revoke_everyone(),
     "revoke by tag": lambda tab, shop: shop.manager.revoke(tag=("device", "phone")),
 }
-CHANGE: dict[str, Callable[[Browser, Shop], Awaitable[Any]]] = {
+CHANGE: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
     "logout": END["logout"],
     "login of another user": END["login of another user"],
     "login": lambda tab, shop: tab.login(shop),
@@ -48,7 +49,7 @@ def _write(session: Session) -> None:
 
 @pytest.mark.parametrize("learn", LEARN)
 @pytest.mark.parametrize("how", END)
-async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: Site, how: str, learn: str) -> None:
+async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: Farm, how: str, learn: str) -> None:
     """The request writes before and after it can know of the end: no cookie, no new session, no data of the user."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().login(shop, "ann", tags={"device": "phone"})
@@ -66,7 +67,7 @@ async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: 
 
 
 @pytest.mark.parametrize("learn", ["exclusive", "save", "refresh"])
-async def test_only_a_login_leaves_an_ended_session_behind(site: Site, learn: str) -> None:
+async def test_only_a_login_leaves_an_ended_session_behind(site: Farm, learn: str) -> None:
     """A request whose session was ended can log somebody in; nothing of the ended session comes along."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().login(shop)
@@ -78,9 +79,9 @@ async def test_only_a_login_leaves_an_ended_session_behind(site: Site, learn: st
     assert state == ("bob", {})
 
 
-async def test_a_policy_can_make_it_an_error(site: Site) -> None:
+async def test_a_policy_can_make_it_an_error(site: Farm) -> None:
     """With ``on_ended="raise"`` the handler is told, and still nothing is stored and no cookie sent."""
-    shop, other = site.worker(policy={"on_ended": "raise"}), site.worker()
+    shop, other = site.worker(on_ended="raise"), site.worker()
     ann = await site.browser().login(shop)
     told: list[str] = []
 
@@ -118,7 +119,7 @@ LATE: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize("change", CHANGES)
-async def test_the_request_beside_a_change_of_id_does_not_undo_it(any_site: Site, change: str, late: str) -> None:
+async def test_the_request_beside_a_change_of_id_does_not_undo_it(any_site: Farm, change: str, late: str) -> None:
     """Two requests leave with one cookie; the one that is read just after the other's change sets no cookie."""
     handler, subject = CHANGES[change]
     shop, other = any_site.worker(), any_site.worker()
@@ -139,7 +140,7 @@ async def test_the_request_beside_a_change_of_id_does_not_undo_it(any_site: Site
 
 @pytest.mark.parametrize("late", ["append", "increment", "save", "flash"])
 @pytest.mark.parametrize("change", ["login", "remembered login", "regenerate", "login by key"])
-async def test_what_a_request_under_way_saved_before_the_change_is_kept(site: Site, change: str, late: str) -> None:
+async def test_what_a_request_under_way_saved_before_the_change_is_kept(site: Farm, change: str, late: str) -> None:
     """What another tab saved while the login was under way moves into the new session with the rest."""
     handler, subject = CHANGES[change]
     shop, other = site.worker(), site.worker()
@@ -152,7 +153,7 @@ async def test_what_a_request_under_way_saved_before_the_change_is_kept(site: Si
     assert "milk" in state[1]["seen"] or "n" in state[1] or len(state[1]) > 1
 
 
-async def test_after_a_minute_such_an_id_is_like_any_unknown_one(site: Site) -> None:
+async def test_after_a_minute_such_an_id_is_like_any_unknown_one(site: Farm) -> None:
     """More than a minute after a logout the id is junk: a visitor who still sends it begins a session of their own."""
     shop = site.worker()
     browser = await site.browser().login(shop)
@@ -174,7 +175,7 @@ EMPTY: dict[str, Callable[[Session], Any]] = {
 
 
 @pytest.mark.parametrize("empty", EMPTY)
-async def test_removing_the_last_key_is_a_logout(any_site: Site, empty: str) -> None:
+async def test_removing_the_last_key_is_a_logout(any_site: Farm, empty: str) -> None:
     """The record and the cookie of an emptied session without a subject go, as Starlette and Flask do it."""
     shop = any_site.worker()
     browser = await any_site.browser().begin(shop, user={"name": "ann"})
@@ -186,7 +187,7 @@ async def test_removing_the_last_key_is_a_logout(any_site: Site, empty: str) -> 
 
 
 @pytest.mark.parametrize("empty", EMPTY)
-async def test_removing_the_last_key_of_a_cookie_session_deletes_the_cookie(cookie_site: Site, empty: str) -> None:
+async def test_removing_the_last_key_of_a_cookie_session_deletes_the_cookie(cookie_site: Farm, empty: str) -> None:
     """So it is where the session lives in the cookie."""
     shop = cookie_site.worker()
     browser = await cookie_site.browser().begin(shop, user={"name": "ann"})
@@ -196,9 +197,9 @@ async def test_removing_the_last_key_of_a_cookie_session_deletes_the_cookie(cook
 
 
 @pytest.mark.parametrize("empty", [name for name in EMPTY if name != "clear"])
-async def test_a_user_without_data_stays_logged_in(any_site: Site, empty: str) -> None:
+async def test_a_user_without_data_stays_logged_in(any_site: Farm, empty: str) -> None:
     """The last key of a session with a subject can go: the user stays logged in, with the same id or a new one."""
-    shop = any_site.worker(policy={"rotate_on": ()})
+    shop = any_site.worker(rotate_on=())
     browser = await any_site.browser().login(shop)
     await browser.ask(shop, lambda session: session.update(user=1))
     answer = await browser.ask(shop, EMPTY[empty])
@@ -206,18 +207,18 @@ async def test_a_user_without_data_stays_logged_in(any_site: Site, empty: str) -
     assert (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result == ("ann", {})
 
 
-async def test_a_key_that_comes_back_is_no_end(site: Site) -> None:
+async def test_a_key_that_comes_back_is_no_end(site: Farm) -> None:
     """A handler that takes the last key out and puts one in again has changed the session, not ended it."""
-    shop = site.worker(policy={"rotate_on": ()})
+    shop = site.worker(rotate_on=())
     browser = await site.browser().begin(shop, user=1)
     answer = await browser.ask(shop, steps(lambda session: session.pop("user"), lambda session: session.update(n=2)))
     assert answer.cookies == []
     assert (await browser.ask(shop, items)).result == {"n": 2}
 
 
-async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_whole(site: Site) -> None:
+async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_whole(site: Farm) -> None:
     """One tab removes the last key while another adds one: both changes count, so that the addition is there."""
-    shop, other = site.worker(policy={"rotate_on": ()}), site.worker(policy={"rotate_on": ()})
+    shop, other = site.worker(rotate_on=()), site.worker(rotate_on=())
     browser = await site.browser().begin(shop, user=1)
     tab = browser.copy()
     async with browser.held(shop, lambda session: session.pop("user")):
@@ -228,10 +229,10 @@ async def test_another_tab_that_adds_keeps_an_emptied_session_alive_or_ended_who
 
 @pytest.mark.parametrize("how", CHANGE)
 @pytest.mark.parametrize("due", ["a renewed id", "a newer signing key"])
-async def test_an_id_that_has_ended_does_not_go_out_again(site: Site, due: str, how: str) -> None:
+async def test_an_id_that_has_ended_does_not_go_out_again(site: Farm, due: str, how: str) -> None:
     """A request that only reads would send its id once more, and another tab ends that id meanwhile: no cookie."""
     if due == "a renewed id":
-        shop = site.worker(policy={"renewal_interval": 600})
+        shop = site.worker(renewal_interval=600)
         ann = await site.browser().login(shop)
         old = ann.copy()
         site.clock.advance(601)
@@ -247,9 +248,9 @@ async def test_an_id_that_has_ended_does_not_go_out_again(site: Site, due: str, 
     assert (slow.status, slow.cookies) == (200, [])
 
 
-async def test_a_logout_follows_a_renewal_and_then_another_id(site: Site) -> None:
+async def test_a_logout_follows_a_renewal_and_then_another_id(site: Farm) -> None:
     """All three came with one id: the one renews it, the next regenerates what that made, and the logout ends that."""
-    shop = site.worker(policy={"renewal_interval": 600})
+    shop = site.worker(renewal_interval=600)
     ann = await site.browser().login(shop)
     first, second, third = ann.copy(), ann.copy(), ann.copy()
     site.clock.advance(601)
@@ -264,7 +265,7 @@ async def test_a_logout_follows_a_renewal_and_then_another_id(site: Site) -> Non
 
 @pytest.mark.parametrize("met", [True, False], ids=["met alive", "came too late"])
 async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_read_nothing(
-    site: Site, met: bool
+    site: Farm, met: bool
 ) -> None:
     """What a handler writes that has read an ended session may be of that session; the next user does not get it."""
     shop = site.worker()
@@ -288,11 +289,11 @@ async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_
     assert found == ("bob", {"after": True} if met else {"copied": None, "after": True})
 
 
-async def test_a_session_that_is_used_while_another_request_reads_it_stays(site: Site) -> None:
+async def test_a_session_that_is_used_while_another_request_reads_it_stays(site: Farm) -> None:
     """What was read is past its life when it arrives; by then another request has used the session, which lives on."""
     policy = {"idle_timeout": 100}
     store = Between(site.connect())
-    here, other = site.worker(store=store, policy=policy), site.worker(policy=policy)
+    here, other = site.worker(store=store, **policy), site.worker(**policy)
     ann = await site.browser().login(other)
     late = ann.copy()
     site.clock.advance(90)

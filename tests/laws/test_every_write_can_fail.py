@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from limpet import Session
-from tests.laws.site import Browser, Shop, Site, items, look, steps
+from tests.laws.farm import Farm
 from tests.laws.unlucky import HOW, How, Unlucky
+from tests.site import Browser, Site, items, look, steps
 
 CART = ["tea", "milk"]
 STEPS = 12  # more writes than any operation makes
@@ -37,12 +38,12 @@ OPERATIONS: dict[str, tuple[Callable[[Session], Any], str | None, list[str] | No
 }
 
 
-async def _state(browser: Browser, shop: Shop) -> tuple[str | None, list[str] | None]:
+async def _state(browser: Browser, shop: Site) -> tuple[str | None, list[str] | None]:
     subject, held = (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result
     return subject, held.get("cart")
 
 
-async def _check_lists(browser: Browser, shop: Shop, subject: str | None) -> None:
+async def _check_lists(browser: Browser, shop: Site, subject: str | None) -> None:
     """A list shows the session that the browser has, and ending all that is listed ends it."""
     if subject is None:
         return
@@ -53,13 +54,13 @@ async def _check_lists(browser: Browser, shop: Shop, subject: str | None) -> Non
     assert (await browser.ask(shop, look)).result is None
 
 
-def _listed(shop: Shop, subject: str) -> Callable[[Session], Any]:
+def _listed(shop: Site, subject: str) -> Callable[[Session], Any]:
     return lambda session: shop.manager.sessions_of(subject, current=session)
 
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_the_browser_has_the_old_session_or_the_new_one(site: Site, name: str, how: How) -> None:
+async def test_the_browser_has_the_old_session_or_the_new_one(site: Farm, name: str, how: How) -> None:
     """An answer of 200 means that it happened; any other that the browser has all of the old session or of the new."""
     handler, subject, cart = OPERATIONS[name]
     store = Unlucky(site.connect())
@@ -86,7 +87,7 @@ async def test_the_browser_has_the_old_session_or_the_new_one(site: Site, name: 
 
 
 @pytest.mark.parametrize("how", HOW)
-async def test_a_visitor_keeps_the_cart_when_the_login_fails_half_way(site: Site, how: How) -> None:
+async def test_a_visitor_keeps_the_cart_when_the_login_fails_half_way(site: Farm, how: How) -> None:
     """A login of a visitor with a cart: the browser has the anonymous cart or the one of the user, never nothing."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
@@ -105,11 +106,11 @@ async def test_a_visitor_keeps_the_cart_when_the_login_fails_half_way(site: Site
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("write", [False, True], ids=["a reader", "a writer"])
-async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Site, how: How, write: bool) -> None:
+async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Farm, how: How, write: bool) -> None:
     """A periodic renewal that breaks off: the session is whole, and what the list shows is what the browser has."""
     store = Unlucky(site.connect())
     policy = {"renewal_interval": 600}
-    shop, other = site.worker(store=store, policy=policy), site.worker(policy=policy)
+    shop, other = site.worker(store=store, **policy), site.worker(**policy)
     for at in range(1, STEPS):
         browser = await site.browser().login(other)
         await browser.ask(other, lambda session: session.update(cart=list(CART)))
@@ -129,7 +130,7 @@ async def test_a_renewal_that_fails_half_way_loses_and_hides_nothing(site: Site,
 
 
 @pytest.mark.parametrize("how", HOW)
-async def test_two_requests_of_which_one_fails_half_way(site: Site, how: How) -> None:
+async def test_two_requests_of_which_one_fails_half_way(site: Farm, how: How) -> None:
     """What another tab saved while a change of id broke off is still there."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
@@ -149,7 +150,7 @@ async def test_two_requests_of_which_one_fails_half_way(site: Site, how: How) ->
 
 
 @pytest.mark.parametrize("cart", [False, True], ids=["a new visitor", "a visitor with a cart"])
-async def test_a_login_that_failed_takes_no_place(site: Site, cart: bool) -> None:
+async def test_a_login_that_failed_takes_no_place(site: Farm, cart: bool) -> None:
     """Its record was written and every reply is lost: the answer is 503, and no session stays that no browser has."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()

@@ -12,16 +12,17 @@ import itsdangerous
 import pytest
 
 from limpet import CookiePolicy, Session, SessionManager
-from limpet.asgi import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
-from limpet.events import Event, UnknownId
+from limpet.events import UnknownId
 from limpet.importers import ServerSessions, StarletteCookies
+from limpet.manager import system_clock
 from limpet.stores import CookieStore
-from limpet.testing import client
 from limpet.transports import HeaderTransport
-from tests.laws.site import Browser, Site, items, look
+from tests.laws.farm import Farm
+from tests.site import Browser, Site, items, look, steps
 
 OLD = "the old starlette secret"
+SECRET = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
 
 
 class _Signer(itsdangerous.TimestampSigner):
@@ -33,7 +34,7 @@ class _Signer(itsdangerous.TimestampSigner):
         return self.moment
 
 
-def _old(site: Site, user: str = "ann", age: float = 0, **more: Any) -> Browser:
+def _old(site: Farm, user: str = "ann", age: float = 0, **more: Any) -> Browser:
     signer = _Signer(OLD)
     signer.moment = round(site.clock.now / 1000 - age)
     data = base64.b64encode(json.dumps({"user": user, **more}).encode())
@@ -56,7 +57,7 @@ ENDS: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
 @pytest.mark.parametrize("forget", [True, False])
 @pytest.mark.parametrize("moved", [True, False], ids=["after a click", "before any click"])
 @pytest.mark.parametrize("how", ENDS)
-async def test_an_old_cookie_does_not_revive_what_was_revoked(site: Site, how: str, moved: bool, forget: bool) -> None:
+async def test_an_old_cookie_does_not_revive_what_was_revoked(site: Farm, how: str, moved: bool, forget: bool) -> None:
     """The old cookie was there before the revocation: it opens nothing afterwards, on any worker."""
     settings = _importers(forget=forget)
     shop, other = site.worker(**settings), site.worker(**settings)
@@ -71,11 +72,11 @@ async def test_an_old_cookie_does_not_revive_what_was_revoked(site: Site, how: s
     assert await shop.manager.sessions_of("ann") == []
 
 
-async def test_an_old_cookie_does_not_pass_a_limit(site: Site) -> None:
+async def test_an_old_cookie_does_not_pass_a_limit(site: Farm) -> None:
     """Where one session is allowed and taken, an old cookie does not make a second one."""
     settings = _importers(forget=False)
     policy = {"max_sessions": 1, "when_full": "refuse"}
-    shop = site.worker(policy=policy, **settings)
+    shop = site.worker(**policy, **settings)
     ann = await site.browser().login(shop)
     for _ in range(3):
         await _old(site, age=60).ask(shop, look)
@@ -83,7 +84,7 @@ async def test_an_old_cookie_does_not_pass_a_limit(site: Site) -> None:
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
-async def test_an_old_cookie_moves_in_once(site: Site) -> None:
+async def test_an_old_cookie_moves_in_once(site: Farm) -> None:
     """Copies of one old cookie end as one session, not as one for each click."""
     settings = _importers(forget=False)
     shop = site.worker(**settings)
@@ -95,7 +96,7 @@ async def test_an_old_cookie_moves_in_once(site: Site) -> None:
 
 
 @pytest.mark.parametrize("forget", [True, False])
-async def test_a_logout_ends_what_moved_in(site: Site, forget: bool) -> None:
+async def test_a_logout_ends_what_moved_in(site: Farm, forget: bool) -> None:
     """After a logout the old cookie, which the browser may still have, does not log its user in again."""
     shop = site.worker(**_importers(forget=forget))
     old = _old(site, age=60)
@@ -107,9 +108,9 @@ async def test_a_logout_ends_what_moved_in(site: Site, forget: bool) -> None:
 
 
 @pytest.mark.parametrize("forget", [True, False])
-async def test_a_session_that_moved_in_and_expired_is_not_revived(site: Site, forget: bool) -> None:
+async def test_a_session_that_moved_in_and_expired_is_not_revived(site: Farm, forget: bool) -> None:
     """Neither the browser that still has the old cookie nor a copy of it opens the session again after its deadline."""
-    shop, other = site.worker(policy={"idle_timeout": 1800}, **_importers(forget=forget)), site.worker()
+    shop, other = site.worker(idle_timeout=1800, **_importers(forget=forget)), site.worker()
     old = _old(site, age=60)
     copy = old.copy()
     assert (await old.ask(shop, look)).result == "ann"
@@ -119,7 +120,7 @@ async def test_a_session_that_moved_in_and_expired_is_not_revived(site: Site, fo
     assert await other.manager.sessions_of("ann") == []
 
 
-async def test_an_old_cookie_that_is_too_old_opens_nothing(site: Site) -> None:
+async def test_an_old_cookie_that_is_too_old_opens_nothing(site: Farm) -> None:
     """What the old library would not have read any more does not move in."""
     shop = site.worker(**_importers(forget=False, max_age=86_400))
     assert (await _old(site, age=86_400 + 60).ask(shop, look)).result is None
@@ -127,7 +128,7 @@ async def test_an_old_cookie_that_is_too_old_opens_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("origin", ["cross-site", "same-site"])
-async def test_an_old_cookie_is_no_header(site: Site, origin: str) -> None:
+async def test_an_old_cookie_is_no_header(site: Farm, origin: str) -> None:
     """With the id in a header, a cross-site POST that brings only the old cookie is refused; the header passes."""
     site.header = "x-session-id"
     shop = site.worker(transport=HeaderTransport(), around=CSRFMiddleware, **_importers(forget=False))
@@ -141,7 +142,7 @@ async def test_an_old_cookie_is_no_header(site: Site, origin: str) -> None:
     assert (answer.status, answer.result) == (200, "ann")
 
 
-async def test_ids_without_a_signature_are_read_until_a_date(site: Site) -> None:
+async def test_ids_without_a_signature_are_read_until_a_date(site: Farm) -> None:
     """Adding a secret to a running store logs nobody out where the operator gave a date; later they are anonymous."""
     secret = "one secret of all workers, long enough 0123456789"
     until = datetime.fromtimestamp(site.clock.now / 1000, UTC) + timedelta(days=2)
@@ -159,7 +160,7 @@ async def test_ids_without_a_signature_are_read_until_a_date(site: Site) -> None
     assert (await left.ask(after, look)).result is None
 
 
-async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Site) -> None:
+async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Farm) -> None:
     """Two tabs come with one old cookie, and the one logs out while the other has moved in."""
     shop, other = site.worker(**_importers(forget=True)), site.worker(**_importers(forget=True))
     old = _old(site, age=60)
@@ -170,7 +171,7 @@ async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Site)
     assert await shop.manager.sessions_of("ann") == []
 
 
-async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_cookie(site: Site) -> None:
+async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_cookie(site: Farm) -> None:
     """Who has copied the old cookie does not log its user in again."""
     shop = site.worker(**_importers(forget=True))
     old = _old(site, age=60)
@@ -180,7 +181,7 @@ async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_coo
 
 
 @pytest.mark.parametrize("store", ["memory:", "cookie:"])
-def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.LogCaptureFixture) -> None:
     """It has the shape of an id here, and is neither forged nor from a time without a secret; junk is."""
     old = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 
@@ -189,31 +190,18 @@ def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.L
 
     moves = ServerSessions(cookie="session", fetch=fetch, until=date(2130, 1, 31), subject="user")
     policy = CookiePolicy(name="session", secure=False)
-    manager = SessionManager(
-        store, secret="K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k", cookie=policy, importers=[moves]
-    )
-    heard: list[Event] = []
-    manager.listen(heard.append)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            body = str(scope["session"].subject).encode()
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": body})
-
-    with client(SessionMiddleware(app, manager)) as browser:
-        assert browser.get("/", headers={"cookie": f"session={old}"}).text == "ann"
-        assert not [event for event in heard if isinstance(event, UnknownId)]
-        assert not caplog.text
-        browser.cookies.clear()
-        assert browser.get("/", headers={"cookie": f"session={old[::-1]}"}).text == "None"
-    assert [(event.count, event.forged) for event in heard if isinstance(event, UnknownId)] == [(1, 1)]
+    site = Site(store, secret=SECRET, cookie=policy, importers=[moves])
+    assert (await site.ask(look, old)).result == "ann"
+    assert site.said(UnknownId) == 0
+    assert not caplog.text
+    assert (await site.ask(look, old[::-1])).result is None
+    assert [(event.count, event.forged) for event in site.heard if isinstance(event, UnknownId)] == [(1, 1)]
     assert ("LIMPET_UNSIGNED_UNTIL" in caplog.text) is (store == "memory:")
 
 
 @pytest.mark.parametrize("store", ["memory:", "cookie:"])
 @pytest.mark.parametrize("subject", ["user", None], ids=["named", "a key of rotate_on"])
-async def test_moving_in_is_no_login(site: Site, store: str, subject: str | None) -> None:
+async def test_moving_in_is_no_login(site: Farm, store: str, subject: str | None) -> None:
     """Nobody has seen one: the session is not fresh, however lately it was saved, until somebody logs in here."""
 
     def asks(session: Any) -> Any:
@@ -237,10 +225,10 @@ async def test_moving_in_is_no_login(site: Site, store: str, subject: str | None
 )
 @pytest.mark.parametrize("limit", [None, 5])
 async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_does(
-    site: Site, logins: list[str], kept: bool, limit: int | None
+    site: Farm, logins: list[str], kept: bool, limit: int | None
 ) -> None:
     """Not into what the same user begins after somebody else had logged in: that took nothing along."""
-    shop = site.worker(policy={"max_sessions": limit}, **_importers(forget=True))
+    shop = site.worker(max_sessions=limit, **_importers(forget=True))
     old = _old(site, age=60)
     tab = old.copy()
 
@@ -256,26 +244,17 @@ async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_doe
 
 
 @pytest.mark.parametrize("revocation", ["none", "denylist"])
-def test_a_cookie_session_is_read_at_first_use_where_others_are_lazy(revocation: Any) -> None:
+async def test_a_cookie_session_is_read_at_first_use_where_others_are_lazy(revocation: Any) -> None:
     """For those who bring an old cookie too: what works for one visitor works for all."""
     store = CookieStore(revocation=revocation, revocation_store=None if revocation == "none" else "memory:")
-    secret = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
-    manager = SessionManager(store, secret=secret, **_importers(forget=True))
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            scope["session"]["seen"] = True
-            body = str(scope["session"].subject).encode()
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": body})
-
+    site = Site(store, secret=SECRET, lazy=True, clock=system_clock, **_importers(forget=True))
     data = base64.b64encode(json.dumps({"user": "ann"}).encode())
     for old, subject in (
         (itsdangerous.TimestampSigner(OLD).sign(data).decode(), "ann"),
-        ("junk", "None"),
-        (None, "None"),
+        ("junk", None),
+        (None, None),
     ):
-        with client(SessionMiddleware(app, manager, lazy=True)) as browser:
-            cookies = {} if old is None else {"cookie": f"session={old}"}
-            assert browser.get("/", headers=cookies).text == subject
-            assert browser.get("/").text == subject
+        browser, page = Browser(), steps(lambda session: session.update(seen=True), look)
+        cookies = {} if old is None else {"cookie": f"session={old}"}
+        assert (await browser.ask(site, page, headers=cookies)).result == subject
+        assert (await browser.ask(site, page)).result == subject

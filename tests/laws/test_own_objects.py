@@ -10,7 +10,8 @@ import pytest
 
 from limpet import Session
 from limpet.events import ValueOverwritten
-from tests.laws.site import Site, items, look, steps
+from tests.laws.farm import Farm
+from tests.site import items, look, steps
 
 CONSTANTS: dict[str, tuple[Any, Any]] = {  # the constant, and what another tab saves in its place
     "dict": ({"lang": "en", "recent": []}, {"lang": "en", "recent": ["HIV-test-kit"]}),
@@ -36,7 +37,7 @@ FINISH: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("put", PUT)
 @pytest.mark.parametrize("kind", CONSTANTS)
-async def test_a_constant_of_the_application_is_never_changed(site: Site, kind: str, put: str) -> None:
+async def test_a_constant_of_the_application_is_never_changed(site: Farm, kind: str, put: str) -> None:
     """A module constant holds no visitor's data after two tabs saved at once, and no other visitor is shown any."""
     constant, private = CONSTANTS[kind]
     shown = copy.deepcopy(constant)
@@ -51,7 +52,7 @@ async def test_a_constant_of_the_application_is_never_changed(site: Site, kind: 
 
 
 @pytest.mark.parametrize("finish", FINISH)
-async def test_a_constant_survives_every_way_to_merge(any_site: Site, finish: str) -> None:
+async def test_a_constant_survives_every_way_to_merge(any_site: Farm, finish: str) -> None:
     """Whatever merges another tab's data (save, refresh, a change of id) leaves the constant as it is."""
     constant: dict[str, Any] = {"recent": [], "seen": {"tea"}}
     shop = any_site.worker()
@@ -65,7 +66,7 @@ async def test_a_constant_survives_every_way_to_merge(any_site: Site, finish: st
 
 
 @pytest.mark.parametrize("shared", [[], {}, {"list": []}], ids=["list", "dict", "nested"])
-async def test_one_object_under_two_keys_is_two_values_after_a_merge(site: Site, shared: Any) -> None:
+async def test_one_object_under_two_keys_is_two_values_after_a_merge(site: Farm, shared: Any) -> None:
     """Another tab's addition to one key does not turn up under the other key that got the same object."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().begin(shop, begun=True)
@@ -98,7 +99,7 @@ MEANWHILE: dict[str, Callable[[Session], Any] | None] = {
 
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(any_site: Site, way: str, meanwhile: str) -> None:
+async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(any_site: Farm, way: str, meanwhile: str) -> None:
     """What a handler got before it refreshed, saved or held a lock still counts when it changes it afterwards."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, order={"state": "open", "lines": ["tea"]})
@@ -124,7 +125,7 @@ async def test_an_object_that_was_handed_out_is_the_one_that_is_saved(any_site: 
 
 
 @pytest.mark.parametrize("names", [("tea", "milk", "bread"), ("b", "a", "c"), ("zebra", "Ape", "\u00e4")])
-async def test_keys_come_back_in_the_order_in_which_they_were_written(any_site: Site, names: tuple[str, ...]) -> None:
+async def test_keys_come_back_in_the_order_in_which_they_were_written(any_site: Farm, names: tuple[str, ...]) -> None:
     """A cart shows its products in the order in which they were put in, and so does the session itself."""
     shop = any_site.worker()
     ann = any_site.browser()
@@ -140,7 +141,7 @@ async def test_keys_come_back_in_the_order_in_which_they_were_written(any_site: 
     assert [key for key in stored if key != "cart"] == [f"top-{name}" for name in names]
 
 
-async def test_another_order_of_the_same_contents_is_no_change(site: Site) -> None:
+async def test_another_order_of_the_same_contents_is_no_change(site: Farm) -> None:
     """A handler that writes equal contents in another order writes nothing to the store and counts as no conflict."""
     shop = site.worker()
     ann = await site.browser().begin(shop, cart={"tea": 1, "milk": 2})
@@ -149,7 +150,7 @@ async def test_another_order_of_the_same_contents_is_no_change(site: Site) -> No
     assert (await ann.ask(shop, lambda session: list(session["cart"]))).result == ["tea", "milk"]
 
 
-async def test_the_order_is_kept_when_two_tabs_add(site: Site) -> None:
+async def test_the_order_is_kept_when_two_tabs_add(site: Farm) -> None:
     """After a merge the keys of the first who saved stand before those of the second."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().begin(shop, cart={"tea": 1})
@@ -161,7 +162,7 @@ async def test_the_order_is_kept_when_two_tabs_add(site: Site) -> None:
     )
 
 
-async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: Site) -> None:
+async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: Farm) -> None:
     """A merge puts an object of the engine's own in its place; what the handler changes in its own still counts."""
     shop = site.worker()
     ann = await site.browser().begin(shop, begun=True)
@@ -177,7 +178,7 @@ async def test_what_the_application_adds_to_its_own_object_after_a_merge(site: S
     assert (await ann.ask(shop, items)).result["order"] == {"state": "paid", "note": "gift"}
 
 
-async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge_is_an_error(site: Site) -> None:
+async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge_is_an_error(site: Farm) -> None:
     """What cannot be carried over is no silent loss."""
     shop = site.worker()
     ann = await site.browser().begin(shop, box={"orders": []})
@@ -194,7 +195,7 @@ async def test_an_object_inside_of_another_that_cannot_be_followed_after_a_merge
     assert (await ann.ask(shop, items)).result["box"]["order"] == {"state": "open", "note": "gift"}
 
 
-async def test_one_object_that_a_handler_put_under_two_keys_is_merged_under_one(site: Site) -> None:
+async def test_one_object_that_a_handler_put_under_two_keys_is_merged_under_one(site: Farm) -> None:
     """Another tab's addition to the one key does not turn up under the other, though the engine made the object."""
     shop = site.worker()
     ann = await site.browser().begin(shop, cart=["tea"])
@@ -211,7 +212,7 @@ PUT_LISTS: dict[str, Callable[[Session], list[str]]] = {
 
 @pytest.mark.parametrize("kind", PUT_LISTS)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_object_of_the_application_goes_on_growing_after_a_merge(any_site: Site, way: str, kind: str) -> None:
+async def test_an_object_of_the_application_goes_on_growing_after_a_merge(any_site: Farm, way: str, kind: str) -> None:
     """What a handler adds to a list of its own before and after another tab's additions were merged in is all there."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, begun=True)
@@ -230,10 +231,10 @@ async def test_an_object_of_the_application_goes_on_growing_after_a_merge(any_si
     assert (await ann.ask(shop, buy)).status == 200
     stored = (await ann.ask(other, items)).result["cart"]
     assert (stored if kind == "a list" else stored["lines"]) == ["milk", "tea", "bread", "salt", "jam"]
-    assert "ValueOverwritten" not in shop.events()
+    assert "ValueOverwritten" not in shop.names()
 
 
-async def test_a_typed_object_goes_on_growing_after_a_merge(any_site: Site) -> None:
+async def test_a_typed_object_goes_on_growing_after_a_merge(any_site: Farm) -> None:
     """So is what is added to an object that stands for a key."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, begun=True)
@@ -260,7 +261,7 @@ TAKEN_AWAY: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("taken", TAKEN_AWAY)
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_change_of_what_another_tab_took_away_counts(any_site: Site, way: str, taken: str) -> None:
+async def test_a_change_of_what_another_tab_took_away_counts(any_site: Farm, way: str, taken: str) -> None:
     """The later change stays, as everywhere, and an event tells of it, once; it is not lost in silence."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, cart=["tea"], box={"lines": ["tea"]}, seen={"tea"})
@@ -286,9 +287,9 @@ async def test_a_change_of_what_another_tab_took_away_counts(any_site: Site, way
     assert sorted(overwritten) == ["box", "cart", "seen"]
 
 
-async def test_a_change_of_what_another_tab_took_away_is_refused_for_a_strict_key(site: Site) -> None:
+async def test_a_change_of_what_another_tab_took_away_is_refused_for_a_strict_key(site: Farm) -> None:
     """Under a policy that merges nothing, that is a conflict like any other."""
-    shop, other = site.worker(policy={"strict_merge": True}), site.worker()
+    shop, other = site.worker(strict_merge=True), site.worker()
     ann = await site.browser().begin(shop, cart=["tea"], begun=True)
 
     async def buy(session: Session) -> None:
@@ -311,7 +312,7 @@ INSIDE: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("taken", INSIDE)
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_change_inside_of_what_another_tab_took_away_is_an_error(any_site: Site, way: str, taken: str) -> None:
+async def test_a_change_inside_of_what_another_tab_took_away_is_an_error(any_site: Farm, way: str, taken: str) -> None:
     """Where it belongs cannot be told any more; without a change nothing is refused, nor where it was put back."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().begin(shop, box={"lines": ["tea"]}, cart=[{"id": "tea", "n": 1}, {"id": "milk"}])
@@ -362,7 +363,7 @@ MOVED: dict[str, Callable[[list[Any]], Any]] = {
 
 @pytest.mark.parametrize("moved", MOVED)
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_item_of_a_list_stays_that_item(any_site: Site, way: str, moved: str) -> None:
+async def test_an_item_of_a_list_stays_that_item(any_site: Farm, way: str, moved: str) -> None:
     """What a handler got out of a list is not another item after a merge, though it stands in another place."""
     shop, other = any_site.worker(), any_site.worker()
     names = ("milk", "tea", "salt")

@@ -20,7 +20,8 @@ from limpet.adapters.starlette import SessionMiddleware
 from limpet.csrf import CSRFMiddleware
 from limpet.testing import async_client, client
 from limpet.transports import HeaderTransport
-from tests.laws.site import Browser, Site, items, look
+from tests.laws.farm import Farm
+from tests.site import Browser, items, look
 
 
 def _session(connection: Request | WebSocket) -> Session:
@@ -40,7 +41,7 @@ TOKENS: dict[str, tuple[Any, Callable[[Session], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", TOKENS)
-async def test_a_refreshed_token_inside_of_the_user_changes_no_id(any_site: Site, kind: str) -> None:
+async def test_a_refreshed_token_inside_of_the_user_changes_no_id(any_site: Farm, kind: str) -> None:
     """Six requests leave with one cookie; the first refreshes the user's token, and all others know the user."""
     user, refresh = TOKENS[kind]
     shop, other = any_site.worker(), any_site.worker()
@@ -60,7 +61,7 @@ APPEAR: dict[str, Callable[[Session], Any]] = {
 
 
 @pytest.mark.parametrize("change", APPEAR)
-async def test_another_identity_changes_the_id(any_site: Site, change: str) -> None:
+async def test_another_identity_changes_the_id(any_site: Farm, change: str) -> None:
     """When the key of the user appears, goes, or its scalar differs, the id changes and the old one is dead."""
     shop = any_site.worker()
     browser = await any_site.browser().begin(shop, cart=["tea"])
@@ -91,7 +92,7 @@ WRITES: dict[str, Callable[[Session], Any]] = {
 @pytest.mark.parametrize("headers", [CROSS, OLD_BROWSER], ids=["fetch metadata", "origin only"])
 @pytest.mark.parametrize("write", WRITES)
 async def test_a_post_from_another_site_without_the_cookie_keeps_the_browser_logged_in(
-    any_site: Site, write: str, headers: dict[str, str]
+    any_site: Farm, write: str, headers: dict[str, str]
 ) -> None:
     """The bank's POST comes without the Lax cookie: its answer sets no cookie that would overwrite the user's."""
     if any_site.header:
@@ -108,7 +109,7 @@ async def test_a_post_from_another_site_without_the_cookie_keeps_the_browser_log
 @pytest.mark.parametrize("headers", [CROSS, OLD_BROWSER], ids=["fetch metadata", "origin only"])
 @pytest.mark.parametrize("kind", ["cookie", "partitioned cookie", "cookie session", "header"])
 async def test_a_first_post_from_another_site_begins_a_session_that_travels(
-    site: Site, kind: str, headers: dict[str, str]
+    site: Farm, kind: str, headers: dict[str, str]
 ) -> None:
     """Nothing was left out there: a cookie with SameSite=None would have come along, and a header is the page's own."""
     settings: dict[str, Any] = {"cookie": CookiePolicy(same_site="none", partitioned=kind == "partitioned cookie")}
@@ -122,10 +123,10 @@ async def test_a_first_post_from_another_site_begins_a_session_that_travels(
     answer = await browser.ask(shop, lambda session: session["cart"].append("milk"), headers=headers)
     assert answer.status == 200
     assert (await browser.ask(shop, items)).result == {"cart": ["tea", "milk"]}
-    assert "WriteDropped" not in shop.events()
+    assert "WriteDropped" not in shop.names()
 
 
-async def test_an_application_can_ask_for_an_id_all_the_same(site: Site) -> None:
+async def test_an_application_can_ask_for_an_id_all_the_same(site: Farm) -> None:
     """A login in such a request (OIDC with ``form_post``) is asked for, and hands out its cookie."""
     shop = site.worker()
     browser = site.browser()
@@ -134,7 +135,7 @@ async def test_an_application_can_ask_for_an_id_all_the_same(site: Site) -> None
     assert (await browser.ask(shop, look)).result == "ann"
 
 
-async def test_a_post_of_the_own_site_begins_a_session(site: Site) -> None:
+async def test_a_post_of_the_own_site_begins_a_session(site: Farm) -> None:
     """Requests of the site itself, and those that follow a link, are as before."""
     shop = site.worker()
     for headers in ({"sec-fetch-site": "same-origin"}, {"origin": "https://shop.example"}, {}):
@@ -346,7 +347,7 @@ async def test_a_socket_that_is_refused_after_a_write_is_refused(url: str, how: 
 
 
 @pytest.mark.parametrize("how", ["refresh", "save", "is_live", "nothing"])
-async def test_a_socket_of_an_ended_session_is_closed_in_time(site: Site, how: str) -> None:
+async def test_a_socket_of_an_ended_session_is_closed_in_time(site: Farm, how: str) -> None:
     """``close_sockets`` closes it whether or not its handler has seen the end itself by then."""
     manager = site.worker(cookie=CookiePolicy(name="sid")).manager
 

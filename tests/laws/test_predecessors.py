@@ -10,8 +10,9 @@ import pytest
 from limpet import Session
 from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock
-from tests.laws.site import Browser, Handler, Shop, Site, items, look, steps
+from tests.laws.farm import Farm
 from tests.laws.unlucky import Unlucky
+from tests.site import Browser, Handler, Site, items, look, steps
 
 END_OF_OLD = 2  # the write of a change of id that ends the old one; the first makes the new record
 
@@ -28,7 +29,7 @@ def _other_tab(session: Session) -> None:
     session["note"] = "gift"
 
 
-async def _break_off(site: Site, change: Handler = _regenerate, **settings: Any) -> tuple[Browser, Browser, Shop]:
+async def _break_off(site: Farm, change: Handler = _regenerate, **settings: Any) -> tuple[Browser, Browser, Site]:
     """Lose the store while the old id is ended, and let another tab save.
 
     Returns the browser, one that has the old id, and another worker.
@@ -49,7 +50,7 @@ async def _break_off(site: Site, change: Handler = _regenerate, **settings: Any)
     return browser, old, site.worker(**settings)
 
 
-async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: Site) -> None:
+async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: Farm) -> None:
     """The next request with the new id finds both sides' changes, each once, and the old id is dead from then on."""
     browser, old, third = await _break_off(site)
     found = (await browser.ask(third, items)).result
@@ -59,7 +60,7 @@ async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: S
     assert len(await third.manager.sessions_of("ann")) == 1
 
 
-async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Site) -> None:
+async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Farm) -> None:
     """A host that is five minutes behind has shortened its life, and would still serve it."""
     browser, old, third = await _break_off(site)
     clock = FakeClock()
@@ -70,7 +71,7 @@ async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Si
     assert (await old.ask(behind, look)).result is None
 
 
-async def test_a_logout_ends_a_session_whose_new_id_a_login_that_died_was_to_end(site: Site) -> None:
+async def test_a_logout_ends_a_session_whose_new_id_a_login_that_died_was_to_end(site: Farm) -> None:
     """Its id was regenerated beside the login, which had only noted itself under the old id."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
@@ -86,7 +87,7 @@ async def test_a_logout_ends_a_session_whose_new_id_a_login_that_died_was_to_end
     assert (await ann.ask(other, look)).result is None
 
 
-async def test_several_requests_that_finish_it_at_once_merge_once(site: Site) -> None:
+async def test_several_requests_that_finish_it_at_once_merge_once(site: Farm) -> None:
     """Requests with the new id that come at the same time, to several processes."""
     browser, _, third = await _break_off(site)
     fourth = site.worker()
@@ -96,49 +97,49 @@ async def test_several_requests_that_finish_it_at_once_merge_once(site: Site) ->
     assert one.result == another.result == (await browser.ask(third, items)).result == found
 
 
-async def test_a_strict_key_is_no_reason_to_fail_every_request(site: Site) -> None:
+async def test_a_strict_key_is_no_reason_to_fail_every_request(site: Farm) -> None:
     """No handler is there that could be told of the conflict: the change of id stands, and an event says so."""
 
     def change(session: Session) -> None:
         session["note"] = "mine"
         session.regenerate()
 
-    browser, _, third = await _break_off(site, change, policy={"strict_merge": True})
+    browser, _, third = await _break_off(site, change, strict_merge=True)
     answer = await browser.ask(third, items)
     assert (answer.status, answer.result["note"], answer.result["n"]) == (200, "mine", 2)
-    assert "ValueOverwritten" in third.events()
+    assert "ValueOverwritten" in third.names()
 
 
-async def test_together_they_may_be_larger_than_a_session(site: Site) -> None:
+async def test_together_they_may_be_larger_than_a_session(site: Farm) -> None:
     """What was acknowledged on both sides is kept, and so is the limit for what a handler writes."""
 
     def change(session: Session) -> None:
         session["blob"] = "x" * 700
         session.regenerate()
 
-    browser, old, third = await _break_off(site, change, policy={"max_size": 1000})
+    browser, old, third = await _break_off(site, change, max_size=1000)
     await old.ask(third, lambda session: session.update(note="y" * 700))
     answer = await browser.ask(third, items)
     assert (answer.status, len(answer.result["blob"]), len(answer.result["note"])) == (200, 700, 700)
 
 
-async def test_what_the_new_record_names_does_not_count_to_its_size(site: Site) -> None:
+async def test_what_the_new_record_names_does_not_count_to_its_size(site: Farm) -> None:
     """A change of id fits wherever the session does."""
-    shop = site.worker(policy={"max_size": 1000})
+    shop = site.worker(max_size=1000)
     browser = await site.browser().begin(shop, blob="x" * 900)
     answer = await browser.ask(shop, lambda session: session.login("ann"))
     assert (answer.status, (await browser.ask(shop, look)).result) == (200, "ann")
 
 
 @pytest.mark.parametrize("full", ["oldest_out", "refuse"])
-async def test_a_change_of_id_under_way_is_one_session_to_a_limit(site: Site, full: str) -> None:
+async def test_a_change_of_id_under_way_is_one_session_to_a_limit(site: Farm, full: str) -> None:
     """Two sessions are allowed: a second browser logs in while the first has two records, and both stay."""
-    browser, _, third = await _break_off(site, policy={"max_sessions": 2, "when_full": full})
+    browser, _, third = await _break_off(site, max_sessions=2, when_full=full)
     second = await site.browser().login(third)
     assert [(await each.ask(third, look)).result for each in (browser, second)] == ["ann", "ann"]
 
 
-async def test_a_login_of_somebody_else_takes_nothing_along(site: Site) -> None:
+async def test_a_login_of_somebody_else_takes_nothing_along(site: Farm) -> None:
     """The old session is ended by whoever reads the new record, and nothing of it is merged."""
 
     def change(session: Session) -> None:
@@ -149,7 +150,7 @@ async def test_a_login_of_somebody_else_takes_nothing_along(site: Site) -> None:
     assert (await old.ask(third, look)).result is None
 
 
-async def test_of_two_cookies_a_login_ends_both_in_the_end(site: Site) -> None:
+async def test_of_two_cookies_a_login_ends_both_in_the_end(site: Farm) -> None:
     """A login that came with two sessions and could not end them: the next request in any process ends both."""
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
@@ -185,13 +186,13 @@ class _Counting(Unlucky):
 
 
 @pytest.fixture
-def counted() -> tuple[_Counting, Site]:
+def counted() -> tuple[_Counting, Farm]:
     """A site over a store that counts."""
     store = _Counting(MemoryStore())
-    return store, Site("counted", lambda: store)
+    return store, Farm("counted", lambda: store)
 
 
-async def test_the_first_write_after_a_change_of_id_looks_once(counted: tuple[_Counting, Site]) -> None:
+async def test_the_first_write_after_a_change_of_id_looks_once(counted: tuple[_Counting, Farm]) -> None:
     """It asks for the old id, finds it dead and leaves it out: from then on a write is two round trips again."""
     store, site = counted
     shop = site.worker()
@@ -206,7 +207,7 @@ async def test_the_first_write_after_a_change_of_id_looks_once(counted: tuple[_C
     await site.close()
 
 
-async def test_who_only_reads_looks_until_the_next_touch(counted: tuple[_Counting, Site]) -> None:
+async def test_who_only_reads_looks_until_the_next_touch(counted: tuple[_Counting, Farm]) -> None:
     """A reader writes nothing for it; the touch that is due anyhow writes down that the old id has ended."""
     store, site = counted
     shop = site.worker()
@@ -234,7 +235,7 @@ CHANGES: dict[str, Handler] = {
 @pytest.mark.parametrize("first", CHANGES)
 @pytest.mark.parametrize("last_save", [False, True])
 async def test_two_changes_of_id_in_one_request_end_the_id_that_the_browser_had(
-    site: Site, first: str, second: str, last_save: bool
+    site: Farm, first: str, second: str, last_save: bool
 ) -> None:
     """A save between them, and perhaps one after: one session is left, with what other tabs wrote meanwhile."""
     shop = site.worker()
@@ -254,7 +255,7 @@ async def test_two_changes_of_id_in_one_request_end_the_id_that_the_browser_had(
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
-async def test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id(site: Site) -> None:
+async def test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id(site: Farm) -> None:
     """The browser has what it had, with what was saved."""
     shop = site.worker()
     browser = await site.browser().login(shop)
@@ -274,7 +275,7 @@ async def test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id(s
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
-async def test_a_record_does_not_grow_with_each_change_of_id(site: Site) -> None:
+async def test_a_record_does_not_grow_with_each_change_of_id(site: Farm) -> None:
     """What a new record names as its predecessor is kept without what that one named itself."""
     shop = site.worker()
     browser = await site.browser().login(shop)

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from limpet import Session, SessionLimitReached, UnstorableValue
-from tests.laws.site import Browser, Shop, Site, items, look, steps
+from tests.laws.farm import Farm
+from tests.site import Browser, Site, items, look, steps
 
 ONE = {"max_sessions": 1, "when_full": "refuse"}
 
 
-async def _state(browser: Browser, shop: Shop) -> Any:
+async def _state(browser: Browser, shop: Site) -> Any:
     return (await browser.ask(shop, lambda session: (session.subject, dict(session)))).result
 
 
@@ -29,9 +30,9 @@ async def _caught(session: Session) -> str:
 
 
 @pytest.mark.parametrize("before", ["ann", None], ids=["somebody else is logged in", "a visitor with a cart"])
-async def test_a_refused_login_leaves_the_session_of_the_browser(any_site: Site, before: str | None) -> None:
+async def test_a_refused_login_leaves_the_session_of_the_browser(any_site: Farm, before: str | None) -> None:
     """The answer is 409 without a cookie, and the session that the browser had is whole, whoever's it was."""
-    shop, other = any_site.worker(policy=ONE), any_site.worker(policy=ONE)
+    shop, other = any_site.worker(**ONE), any_site.worker(**ONE)
     bob = await any_site.browser().login(shop, "bob")
     browser = await any_site.browser().begin(shop, cart=["tea"])
     if before:
@@ -48,9 +49,9 @@ async def test_a_refused_login_leaves_the_session_of_the_browser(any_site: Site,
 
 
 @pytest.mark.parametrize("catches", [True, False])
-async def test_a_refused_login_leaves_what_the_same_request_had_saved(site: Site, catches: bool) -> None:
+async def test_a_refused_login_leaves_what_the_same_request_had_saved(site: Farm, catches: bool) -> None:
     """A login that was saved, before one as somebody else that is refused, stands: its id goes out with the answer."""
-    shop = site.worker(policy=ONE)
+    shop = site.worker(**ONE)
     await site.browser().login(shop, "bob")
 
     async def handler(session: Session) -> None:
@@ -68,7 +69,7 @@ async def test_a_refused_login_leaves_what_the_same_request_had_saved(site: Site
 
 
 @pytest.mark.parametrize("change", ["regenerate", "login again", "login as another"])
-async def test_a_request_that_fails_leaves_nothing_of_a_session_that_it_began(site: Site, change: str) -> None:
+async def test_a_request_that_fails_leaves_nothing_of_a_session_that_it_began(site: Farm, change: str) -> None:
     """Neither what it saved first nor what it saved under another id: no browser has either."""
     shop = site.worker()
 
@@ -86,7 +87,7 @@ async def test_a_request_that_fails_leaves_nothing_of_a_session_that_it_began(si
     assert [*await shop.manager.sessions_of("ann"), *await shop.manager.sessions_of("bob")] == []
 
 
-async def test_a_login_after_one_that_was_void_ends_what_the_browser_had(site: Site) -> None:
+async def test_a_login_after_one_that_was_void_ends_what_the_browser_had(site: Farm) -> None:
     """The id that a request came with is dead after its login, whatever came of another one in between."""
     shop = site.worker()
     browser = await site.browser().login(shop, "bob")
@@ -105,9 +106,9 @@ async def test_a_login_after_one_that_was_void_ends_what_the_browser_had(site: S
     assert len(await shop.manager.sessions_of("bob")) == 1
 
 
-async def test_a_handler_that_catches_the_refusal_goes_on_with_the_old_session(site: Site) -> None:
+async def test_a_handler_that_catches_the_refusal_goes_on_with_the_old_session(site: Farm) -> None:
     """After ``save`` raised within ``try`` the session is the one of before, and its user is still logged in."""
-    shop = site.worker(policy=ONE)
+    shop = site.worker(**ONE)
     await site.browser().login(shop, "bob")
     ann = await site.browser().login(shop)
     await ann.ask(shop, lambda session: session.update(cart=["tea"]))
@@ -120,10 +121,10 @@ async def test_a_handler_that_catches_the_refusal_goes_on_with_the_old_session(s
 
 @pytest.mark.parametrize("remember", [False, True])
 @pytest.mark.parametrize("full", ["refuse", "oldest_out"])
-async def test_a_double_click_is_one_browser(any_site: Site, full: str, remember: bool) -> None:
+async def test_a_double_click_is_one_browser(any_site: Farm, full: str, remember: bool) -> None:
     """Two logins from one id: the later takes the place of the earlier, is let in, and one device is listed."""
     policy = {"max_sessions": 1, "when_full": full}
-    shop, other = any_site.worker(policy=policy), any_site.worker(policy=policy)
+    shop, other = any_site.worker(**policy), any_site.worker(**policy)
     browser = await any_site.browser().begin(shop, cart=1)
     dropped = browser.copy()  # the browser drops the answer to the first click
     assert (await dropped.ask(shop, lambda session: session.login("ann", remember=remember))).status == 200
@@ -135,9 +136,9 @@ async def test_a_double_click_is_one_browser(any_site: Site, full: str, remember
     assert (await dropped.ask(shop, look)).result is None
 
 
-async def test_two_clicks_at_once_are_one_browser(site: Site) -> None:
+async def test_two_clicks_at_once_are_one_browser(site: Farm) -> None:
     """Both requests were loaded before either logged in."""
-    shop, other = site.worker(policy=ONE), site.worker(policy=ONE)
+    shop, other = site.worker(**ONE), site.worker(**ONE)
     browser = await site.browser().begin(shop, cart=1)
     second = browser.copy()
     async with browser.held(shop, lambda session: session.login("ann")) as first:
@@ -148,9 +149,9 @@ async def test_two_clicks_at_once_are_one_browser(site: Site) -> None:
 
 
 @pytest.mark.parametrize("full", ["refuse", "oldest_out"])
-async def test_a_login_as_another_and_back_is_of_one_browser(site: Site, full: str) -> None:
+async def test_a_login_as_another_and_back_is_of_one_browser(site: Farm, full: str) -> None:
     """It takes the place of the login of another tab with the id before; another device keeps its session."""
-    shop = site.worker(policy={"max_sessions": 2, "when_full": full})
+    shop = site.worker(max_sessions=2, when_full=full)
     phone, tab = await site.browser().login(shop), await site.browser().login(shop)
     other = tab.copy()
     await tab.login(shop)
@@ -160,9 +161,9 @@ async def test_a_login_as_another_and_back_is_of_one_browser(site: Site, full: s
     assert len(await shop.manager.sessions_of("ann")) == 2
 
 
-async def test_a_renewed_id_that_is_logged_out_still_tells_where_it_led(site: Site) -> None:
+async def test_a_renewed_id_that_is_logged_out_still_tells_where_it_led(site: Farm) -> None:
     """A login met the logout under the new id, and another logout comes with the old one: it is one browser."""
-    shop = site.worker(policy={"max_sessions": 1, "renewal_interval": 20})
+    shop = site.worker(max_sessions=1, renewal_interval=20)
     tab = await site.browser().begin(shop, cart=1)
     first, second, third = tab.copy(), tab.copy(), tab.copy()
     site.clock.advance(21)
@@ -175,9 +176,9 @@ async def test_a_renewed_id_that_is_logged_out_still_tells_where_it_led(site: Si
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
-async def test_two_devices_are_two(site: Site) -> None:
+async def test_two_devices_are_two(site: Farm) -> None:
     """Another browser is still refused: only the same id is the same browser."""
-    shop = site.worker(policy=ONE)
+    shop = site.worker(**ONE)
     await site.browser().login(shop)
     other = await site.browser().begin(shop, cart=1)
     assert (await other.ask(shop, lambda session: session.login("ann"))).status == 409
@@ -199,7 +200,7 @@ async def _boom(session: Session) -> None:
 @pytest.mark.parametrize("broken", ["raises", "answers 500"])
 @pytest.mark.parametrize("change", FAIL)
 async def test_a_request_that_fails_after_save_leaves_a_session_that_works(
-    any_site: Site, change: str, broken: str, before: str | None
+    any_site: Farm, change: str, broken: str, before: str | None
 ) -> None:
     """The id was changed by ``save`` and the answer has no cookie: the browser still has its session, whole."""
     shop, other = any_site.worker(), any_site.worker()
@@ -218,7 +219,7 @@ async def test_a_request_that_fails_after_save_leaves_a_session_that_works(
     assert (await browser.ask(shop, lambda session: session["cart"])).result == ["tea", "milk"]
 
 
-async def test_a_refused_request_keeps_its_login(site: Site) -> None:
+async def test_a_refused_request_keeps_its_login(site: Farm) -> None:
     """A 4xx saves: a login whose page is then refused has happened, with its cookie."""
     shop = site.worker()
     browser = await site.browser().begin(shop, cart=["tea"])
@@ -230,7 +231,7 @@ async def test_a_refused_request_keeps_its_login(site: Site) -> None:
 
 
 @pytest.mark.parametrize("saved", [False, True])
-async def test_a_logout_counts_although_the_page_fails(any_site: Site, saved: bool) -> None:
+async def test_a_logout_counts_although_the_page_fails(any_site: Farm, saved: bool) -> None:
     """An exception drops a login, and never a logout."""
     shop = any_site.worker()
     browser = await any_site.browser().login(shop)
@@ -245,7 +246,7 @@ NAMES = ["\ud800", "ann\udfff", "ann\x00", "\x00"]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-async def test_a_name_that_no_store_can_keep_is_refused_by_login(any_site: Site, name: str) -> None:
+async def test_a_name_that_no_store_can_keep_is_refused_by_login(any_site: Farm, name: str) -> None:
     """Alike on every store: a ValueError with a sentence, and lists of other users go on working."""
     shop = any_site.worker()
     browser = await any_site.browser().login(shop)
@@ -268,7 +269,7 @@ async def test_a_name_that_no_store_can_keep_is_refused_by_login(any_site: Site,
 
 
 @pytest.mark.parametrize("what", ["value", "key", "nested"])
-async def test_a_value_that_cannot_be_kept_changes_nothing(site: Site, what: str) -> None:
+async def test_a_value_that_cannot_be_kept_changes_nothing(site: Farm, what: str) -> None:
     """A handler that puts an object in is answered by an error; the browser has what it had, and no cookie comes."""
     shop = site.worker()
     browser = await site.browser().begin(shop, cart=["tea"])
@@ -304,10 +305,10 @@ DURING: dict[str, Callable[[Session], Any]] = {
 @pytest.mark.parametrize("policy", POLICIES, ids=["strict", "no absolute timeout", "rare touches"])
 @pytest.mark.parametrize("during", DURING)
 async def test_a_long_request_counts_as_use_from_its_beginning(
-    any_site: Site, during: str, policy: dict[str, Any]
+    any_site: Farm, during: str, policy: dict[str, Any]
 ) -> None:
     """Used at minute 25 of 30, the request takes six minutes: its write is there and the user stays logged in."""
-    shop, other = any_site.worker(policy=policy), any_site.worker(policy=policy)
+    shop, other = any_site.worker(**policy), any_site.worker(**policy)
     ann = await any_site.browser().login(shop)
     any_site.clock.advance(25 * 60)
 
@@ -323,9 +324,9 @@ async def test_a_long_request_counts_as_use_from_its_beginning(
     assert bool(held) is (during in {"write", "increment"})
 
 
-async def test_a_session_that_is_only_looked_at_for_too_long_still_ends(site: Site) -> None:
+async def test_a_session_that_is_only_looked_at_for_too_long_still_ends(site: Farm) -> None:
     """A use counts from the beginning of its request, not longer: half an hour after it the session is over."""
-    shop = site.worker(policy=POLICIES[0])
+    shop = site.worker(**POLICIES[0])
     ann = await site.browser().login(shop)
     site.clock.advance(25 * 60)
     await ann.ask(shop, look)
@@ -334,25 +335,23 @@ async def test_a_session_that_is_only_looked_at_for_too_long_still_ends(site: Si
 
 
 @pytest.mark.parametrize("count", [1500])
-async def test_many_sessions_of_one_user_are_ended_and_listed(site: Site, count: int) -> None:
+async def test_many_sessions_of_one_user_are_ended_and_listed(site: Farm, count: int) -> None:
     """More sessions of one user than fit into one page of the store: all are listed, and one call ends all."""
     if site.kind == "file":
         count = 300
     shop = site.worker()
     first = await site.browser().login(shop, "bot")
     for _ in range(count):
-        session = shop.manager.begin([])
-        session.login("bot")
-        await shop.manager.commit(session)
+        await shop.login("bot")
     assert len(await shop.manager.sessions_of("bot")) == count + 1
     assert await shop.manager.revoke_all("bot") == count + 1
     assert await shop.manager.sessions_of("bot") == []
     assert (await first.ask(shop, look)).result is None
 
 
-async def test_an_increment_of_a_save_that_was_refused_counts_once_in_the_next(site: Site) -> None:
+async def test_an_increment_of_a_save_that_was_refused_counts_once_in_the_next(site: Farm) -> None:
     """The handler makes the session smaller and goes on; another tab adds to the number meanwhile."""
-    shop = site.worker(policy={"max_size": 1000})
+    shop = site.worker(max_size=1000)
     ann = await site.browser().begin(shop, n=0)
 
     async def handler(session: Session) -> None:
@@ -367,9 +366,9 @@ async def test_an_increment_of_a_save_that_was_refused_counts_once_in_the_next(s
     assert (await ann.ask(shop, items)).result == {"n": 2}
 
 
-async def test_a_session_that_is_too_large_is_told_with_its_size_and_its_largest_key(site: Site) -> None:
+async def test_a_session_that_is_too_large_is_told_with_its_size_and_its_largest_key(site: Farm) -> None:
     """Many keys, each of them small: the size is that of them all."""
-    shop = site.worker(policy={"max_size": 1000})
+    shop = site.worker(max_size=1000)
 
     async def handler(session: Session) -> str:
         session.update({f"key {at}": "x" * 100 for at in range(20)}, largest="x" * 300)
@@ -384,7 +383,7 @@ async def test_a_session_that_is_too_large_is_told_with_its_size_and_its_largest
     assert size > 20 * 100 + 300 > allowed == 1000 > share > 300
 
 
-async def test_an_increment_before_a_refresh_counts_once(site: Site) -> None:
+async def test_an_increment_before_a_refresh_counts_once(site: Farm) -> None:
     """Other tabs add to the number before the refresh and after it."""
     shop = site.worker()
     ann = await site.browser().begin(shop, n=0)

@@ -14,8 +14,9 @@ from limpet import SessionManager, StoreUnavailable
 from limpet._core.positions import subject_key
 from limpet._wire.journal import JOURNAL
 from limpet.contract import Record
-from tests.laws.site import Browser, Shop, Site, look
+from tests.laws.farm import Farm
 from tests.laws.unlucky import HOW, How, Unlucky
+from tests.site import Browser, Site, look
 
 STEPS = 12  # more writes than it makes
 NEXT: dict[str, Callable[[SessionManager, str], Awaitable[int]]] = {
@@ -25,17 +26,17 @@ NEXT: dict[str, Callable[[SessionManager, str], Awaitable[int]]] = {
 }
 
 
-async def _whose(shop: Shop, *browsers: Browser) -> list[str | None]:
+async def _whose(shop: Site, *browsers: Browser) -> list[str | None]:
     return [(await browser.ask(shop, look)).result for browser in browsers]
 
 
-async def _key(browser: Browser, shop: Shop) -> str:
+async def _key(browser: Browser, shop: Site) -> str:
     key = (await browser.ask(shop, lambda session: session.public_id)).result
     assert isinstance(key, str)
     return key
 
 
-async def _break_off(site: Site, ann: str, how: How, at: int) -> tuple[bool, Shop, Browser, Browser]:
+async def _break_off(site: Farm, ann: str, how: How, at: int) -> tuple[bool, Site, Browser, Browser]:
     """Let a process break off in a revocation that spares a session. It may keep a lock of the subject.
 
     Returns whether it came to that write, another worker, the browser that was to be spared, and another one.
@@ -58,7 +59,7 @@ async def _break_off(site: Site, ann: str, how: How, at: int) -> tuple[bool, Sho
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("name", NEXT)
-async def test_the_next_revocation_ends_what_a_dead_process_has_spared(site: Site, name: str, how: How) -> None:
+async def test_the_next_revocation_ends_what_a_dead_process_has_spared(site: Farm, name: str, how: How) -> None:
     """Cut off at each of its writes, with the next revocation by another process: it ends the spared session."""
     for at in range(1, STEPS):
         ann = f"ann {at}"
@@ -75,7 +76,7 @@ async def test_the_next_revocation_ends_what_a_dead_process_has_spared(site: Sit
 
 
 @pytest.mark.parametrize("how", ["dies before", "dies after"])
-async def test_a_revocation_of_somebody_else_does_not_bring_it_back(site: Site, how: How) -> None:
+async def test_a_revocation_of_somebody_else_does_not_bring_it_back(site: Farm, how: How) -> None:
     """Another subject is revoked in between, and the session holds; the revocation after that ends it all the same."""
     for at in range(1, STEPS):
         ann = f"ann {at}"
@@ -105,7 +106,7 @@ class _Meanwhile(Unlucky):
 
 
 @pytest.mark.parametrize("name", NEXT)
-async def test_a_revocation_in_between_ends_the_spared_session(site: Site, name: str) -> None:
+async def test_a_revocation_in_between_ends_the_spared_session(site: Farm, name: str) -> None:
     """Between any two writes of the one that spares, another one is taken as a whole: it holds for the spared one."""
     for at in range(1, STEPS):
         ann = f"ann {at}"
@@ -130,7 +131,7 @@ def _other_name(name: str, *, alike: bool) -> str:
 
 
 @pytest.mark.parametrize("alike", [False, True], ids=["any group", "one group"])
-async def test_two_that_spare_at_once_both_come_to_an_end(site: Site, alike: bool) -> None:
+async def test_two_that_spare_at_once_both_come_to_an_end(site: Farm, alike: bool) -> None:
     """Between any two writes of the one, another subject's is taken, which spares as well: each keeps its own."""
     for at in range(1, STEPS):
         store = _Meanwhile(site.connect())
@@ -149,7 +150,7 @@ async def test_two_that_spare_at_once_both_come_to_an_end(site: Site, alike: boo
 
 
 @pytest.mark.parametrize("spares", [True, False], ids=["spares one", "spares none"])
-async def test_a_login_after_a_revocation_that_was_cut_off_stays(site: Site, spares: bool) -> None:
+async def test_a_login_after_a_revocation_that_was_cut_off_stays(site: Farm, spares: bool) -> None:
     """The process has noted the revocation and dies before it takes effect: that of somebody else ends no login since.
 
     The marks of both names are in one group of the journal, so that the one's number makes sessions look at the other.
@@ -174,7 +175,7 @@ async def test_a_login_after_a_revocation_that_was_cut_off_stays(site: Site, spa
     raise AssertionError(f"it makes {STEPS} writes or more")
 
 
-async def _damage(shop: Shop) -> None:
+async def _damage(shop: Site) -> None:
     storage = shop.manager.engine.storage
     journal = await storage.load(JOURNAL)
     assert journal is not None
@@ -182,7 +183,7 @@ async def _damage(shop: Shop) -> None:
     assert await storage.replace(JOURNAL, damaged, journal.version) is None
 
 
-AFTER: dict[str, Callable[[Site, Shop], Awaitable[Any]]] = {
+AFTER: dict[str, Callable[[Farm, Site], Awaitable[Any]]] = {
     "a login": lambda site, shop: site.browser().login(shop, "zoe"),
     "a revocation": lambda site, shop: shop.manager.revoke_all("zoe"),
     "a revocation that spares": lambda site, shop: shop.manager.revoke_all("zoe", except_="0" * 64),
@@ -190,7 +191,7 @@ AFTER: dict[str, Callable[[Site, Shop], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("then", AFTER)
-async def test_a_damaged_journal_ends_everyone_for_good(site: Site, then: str) -> None:
+async def test_a_damaged_journal_ends_everyone_for_good(site: Farm, then: str) -> None:
     """Whom it had ended cannot be told any more; it is written anew by the next login or revocation."""
     shop = site.worker()
     for _ in range(3):
@@ -209,7 +210,7 @@ async def test_a_damaged_journal_ends_everyone_for_good(site: Site, then: str) -
     assert await _whose(other, bob) == [None]
 
 
-async def test_a_journal_that_was_lost_begins_above_the_numbers_that_it_had(site: Site) -> None:
+async def test_a_journal_that_was_lost_begins_above_the_numbers_that_it_had(site: Farm) -> None:
     """A revocation of a subject that was revoked before holds all the same."""
     shop = site.worker()
     for _ in range(3):

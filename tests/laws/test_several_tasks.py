@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from limpet import Session
-from tests.laws.site import Site, items, steps
+from tests.laws.farm import Farm
 from tests.laws.unlucky import Slow
+from tests.site import items, steps
 
 
 async def _together(*tasks: Any) -> None:
@@ -19,7 +20,7 @@ async def _together(*tasks: Any) -> None:
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another request"])
 @pytest.mark.parametrize("wait", [0.0, 0.003, 0.008])
-async def test_increments_of_two_tasks_all_count(site: Site, wait: float, beside: bool) -> None:
+async def test_increments_of_two_tasks_all_count(site: Farm, wait: float, beside: bool) -> None:
     """Each task adds one and saves, however their saves lie in time; another request's increment counts as well."""
     shop, other = site.worker(store=Slow(site.connect())), site.worker()
     ann = await site.browser().begin(other, n=0)
@@ -54,7 +55,7 @@ CHANGE: dict[str, tuple[Callable[[Session], Any], Any]] = {
 
 @pytest.mark.parametrize("beside", BESIDE)
 @pytest.mark.parametrize("change", CHANGE)
-async def test_a_change_counts_once_while_another_task_refreshes(site: Site, change: str, beside: str) -> None:
+async def test_a_change_counts_once_while_another_task_refreshes(site: Farm, change: str, beside: str) -> None:
     """One task changes and saves while the other asks the store: the change is there once, at every moment."""
     handler, expected = CHANGE[change]
     for delay in (0.0, 0.003, 0.009):
@@ -76,7 +77,7 @@ async def test_a_change_counts_once_while_another_task_refreshes(site: Site, cha
         assert (await ann.ask(other, items)).result == expected, delay
 
 
-async def test_two_tasks_that_append_to_one_list_keep_their_list(site: Site) -> None:
+async def test_two_tasks_that_append_to_one_list_keep_their_list(site: Farm) -> None:
     """Both tasks hold the same list: what each adds before its save is saved once, and the list stays the session's."""
     shop, other = site.worker(store=Slow(site.connect())), site.worker()
     ann = await site.browser().begin(other, log=[])
@@ -101,7 +102,7 @@ async def test_two_tasks_that_append_to_one_list_keep_their_list(site: Site) -> 
     assert sorted(stored) == ["a0", "a1", "a2", "b0", "b1", "b2", "tab"]
 
 
-async def test_a_login_and_a_save_of_another_task(site: Site) -> None:
+async def test_a_login_and_a_save_of_another_task(site: Farm) -> None:
     """One task logs in and saves while another saves data: the browser has one session, with both."""
     shop, other = site.worker(store=Slow(site.connect())), site.worker()
     ann = await site.browser().begin(other, cart=["tea"])

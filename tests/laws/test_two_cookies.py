@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 
 from limpet import CookiePolicy
-from tests.laws.site import Answer, Browser, Handler, Shop, Site, look
+from tests.laws.farm import Farm
+from tests.site import Answer, Browser, Handler, Site, look
 
 WIDE = CookiePolicy(name="sid", domain="shop.example")
 HOST_ONLY = CookiePolicy(name="sid")
 
 
-async def _both(site: Site, first: CookiePolicy, second: CookiePolicy, subject: str = "ann") -> tuple[Browser, Shop]:
+async def _both(site: Farm, first: CookiePolicy, second: CookiePolicy, subject: str = "ann") -> tuple[Browser, Site]:
     """Return a browser that has a session from each of two releases of the site, and the newer release."""
     old, new = site.worker(cookie=first), site.worker(cookie=second)
     browser = await site.browser().login(old)
     browser.take_from(await site.browser().login(new, subject))
-    assert len(browser._client.cookies.jar) == 2
+    assert len(browser.jar.kept) == 2
     return browser, new
 
 
@@ -31,13 +32,13 @@ SETTINGS = {
 }
 
 
-async def _ask(browser: Browser, shop: Shop, handler: Handler, path: str) -> Answer:
+async def _ask(browser: Browser, shop: Site, handler: Handler, path: str) -> Answer:
     return await browser.ask(shop, handler, path=path)
 
 
 @pytest.mark.parametrize("neighbour", ["ann", "mallory"])
 @pytest.mark.parametrize("setting", SETTINGS)
-async def test_a_login_does_not_loop(site: Site, setting: str, neighbour: str) -> None:
+async def test_a_login_does_not_loop(site: Farm, setting: str, neighbour: str) -> None:
     """The browser with two sessions is anonymous; it logs in once and is logged in, and no session is left over."""
     first, second, path = SETTINGS[setting]
     browser, shop = await _both(site, first, second, neighbour)
@@ -51,7 +52,7 @@ async def test_a_login_does_not_loop(site: Site, setting: str, neighbour: str) -
 
 @pytest.mark.parametrize("neighbour", ["ann", "mallory"])
 @pytest.mark.parametrize("setting", SETTINGS)
-async def test_a_logout_ends_both(site: Site, setting: str, neighbour: str) -> None:
+async def test_a_logout_ends_both(site: Farm, setting: str, neighbour: str) -> None:
     """Every session whose id was presented is ended, and what can be deleted is taken from the browser."""
     first, second, path = SETTINGS[setting]
     browser, shop = await _both(site, first, second, neighbour)
@@ -67,7 +68,7 @@ async def test_a_logout_ends_both(site: Site, setting: str, neighbour: str) -> N
     assert (await _ask(copy, shop, look, path)).result is None
 
 
-async def test_the_warning_is_given_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_warning_is_given_once(site: Farm, caplog: pytest.LogCaptureFixture) -> None:
     """The log names the cause at the first such request, and is not filled by the others."""
     browser, shop = await _both(site, HOST_ONLY, WIDE)
     with caplog.at_level(logging.WARNING, logger="limpet"):
@@ -75,10 +76,10 @@ async def test_the_warning_is_given_once(site: Site, caplog: pytest.LogCaptureFi
             await browser.ask(shop, look)
     said = [record for record in caplog.records if "two different sessions" in record.getMessage()]
     assert len(said) == 1
-    assert shop.events().count("AmbiguousCookie") == 5
+    assert shop.names().count("AmbiguousCookie") == 5
 
 
-async def test_a_write_of_the_visitor_in_between_ends_neither(site: Site) -> None:
+async def test_a_write_of_the_visitor_in_between_ends_neither(site: Farm) -> None:
     """A page that is no login or logout does not end what it cannot tell apart."""
     browser, shop = await _both(site, HOST_ONLY, WIDE)
     await browser.ask(shop, lambda session: session.get("x"))
@@ -86,7 +87,7 @@ async def test_a_write_of_the_visitor_in_between_ends_neither(site: Site) -> Non
 
 
 @pytest.mark.parametrize("end", ["login", "logout"])
-async def test_two_cookie_sessions(cookie_site: Site, end: str) -> None:
+async def test_two_cookie_sessions(cookie_site: Farm, end: str) -> None:
     """Sessions that live in their cookies: a login is the only one afterwards, a logout takes both."""
     old, new = cookie_site.worker(cookie=HOST_ONLY), cookie_site.worker(cookie=WIDE)
     browser = await cookie_site.browser().login(old)

@@ -29,7 +29,7 @@ from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.asgi import session_in
 from limpet.stores import MemoryStore
 from limpet.testing import FakeClock, client
-from tests.laws.site import Site
+from tests.laws.farm import Farm
 
 SECRET = "one secret of all workers, long enough 0123456789"
 
@@ -268,9 +268,9 @@ def test_adding_a_secret_logs_nobody_out(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.parametrize("life", [timedelta.max, 1e12, 1e300])
-async def test_a_deadline_that_no_calendar_has_is_a_hundred_years_away(site: Site, life: float | timedelta) -> None:
+async def test_a_deadline_that_no_calendar_has_is_a_hundred_years_away(site: Farm, life: float | timedelta) -> None:
     """Whoever asks for it, and whoever lists the session, is answered."""
-    shop = site.worker(policy={"absolute_timeout": None})
+    shop = site.worker(absolute_timeout=None)
 
     def stay(session: Session) -> Any:
         session.login("ann")

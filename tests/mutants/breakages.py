@@ -191,7 +191,7 @@ RECORDS: Final = (
         "MemoryStore.update",
         "if current is None:\n    return ABSENT\nif __X__:\n    return current",
         "if current is None:\n    current = record\nelif __X__:\n    return current",
-        f"{SEC}s05_logout_race.py::test_a_write_after_the_logout_stores_nothing",
+        "stores/test_memory.py",
     ),
     Breakage(
         "update takes any version",

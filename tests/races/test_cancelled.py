@@ -11,45 +11,26 @@ import pytest
 from limpet import Session
 from limpet.contract import Outcome, Record
 from limpet.stores.memory import MemoryStore
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 SOON, LATE = 0.02, 0.1
 
 
-class Late:
+class Late(MemoryStore):
     """A store beyond a network: what it was asked is done at once, and the reply takes its time."""
 
-    def __init__(self) -> None:
-        self.kept = MemoryStore()
-        self.late = False
-        self.before: Callable[[], Any] | None = None
-
-    async def open(self) -> None:
-        await self.kept.open()
-
-    async def close(self) -> None:
-        await self.kept.close()
-
-    async def load(self, key: str) -> Record | None:
-        return await self.kept.load(key)
-
-    async def create(self, key: str, record: Record, *, now: int) -> Outcome:
-        return await self.kept.create(key, record, now=now)
+    immediate = None  # type: ignore[assignment]
+    late = False
+    before: Callable[[], Any] | None = None
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         before, self.before = self.before, None
         if before is not None:
             await before()
-        outcome = await self.kept.update(key, record, expected, now=now)
+        outcome = await super().update(key, record, expected, now=now)
         if self.late:
             await asyncio.sleep(LATE)
         return outcome
-
-    async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
-        return await self.kept.touch(key, accessed, expires, now=now)
-
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
-        return await self.kept.delete(key, version)
 
 
 def buy(session: Session) -> None:
@@ -72,7 +53,7 @@ def late() -> Late:
 @pytest.mark.parametrize("change", [buy, put_in_cart])
 async def test_a_save_that_a_handler_gave_up_counts_once(late: Late, change: Callable[[Session], None]) -> None:
     """A handler bounds its own save by a time limit, and the response saves again: what had landed is recognised."""
-    site = Site(late)
+    site = CountedSite(late)
     token = await site.session(cart=["tea"], n=0)
     late.late = True
 
@@ -82,14 +63,14 @@ async def test_a_save_that_a_handler_gave_up_counts_once(late: Late, change: Cal
             async with asyncio.timeout(SOON):
                 await session.save()
 
-    await site.request(handler, token)
+    await site.ask(handler, token)
     assert await site.read(token) == {"cart": ["tea", "milk"], "n": 1 if change is buy else 0}
 
 
 @pytest.mark.parametrize("change", [buy, put_in_cart])
 async def test_a_limit_inside_the_middleware_counts_once(late: Late, change: Callable[[Session], None]) -> None:
     """A time limit of the application ends the response while it is being saved, and sends another one."""
-    site = Site(late)
+    site = CountedSite(late)
     token = await site.session(cart=["tea"], n=0)
     late.late = True
     inner = site.app.app
@@ -103,7 +84,7 @@ async def test_a_limit_inside_the_middleware_counts_once(late: Late, change: Cal
             await send({"type": "http.response.body", "body": b""})
 
     site.app.app = limited
-    reply = await site.request(change, token)
+    reply = await site.ask(change, token)
     assert reply.status == 202
     site.app.app = inner
     await asyncio.sleep(2 * LATE)
@@ -112,11 +93,11 @@ async def test_a_limit_inside_the_middleware_counts_once(late: Late, change: Cal
 
 async def test_a_save_that_waits_for_its_turn_is_finished(late: Late) -> None:
     """Two requests save; the second is cancelled while the first has the turn: both count."""
-    site = Site(late)
+    site = CountedSite(late)
     token = await site.session()
     late.late = True
-    first = asyncio.ensure_future(site.request(lambda session: session.update(a=1), token))
-    second = asyncio.ensure_future(site.request(lambda session: session.update(b=1), token))
+    first = asyncio.ensure_future(site.ask(lambda session: session.update(a=1), token))
+    second = asyncio.ensure_future(site.ask(lambda session: session.update(b=1), token))
     await asyncio.sleep(SOON)
     second.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
@@ -126,13 +107,12 @@ async def test_a_save_that_waits_for_its_turn_is_finished(late: Late) -> None:
 
 async def test_a_save_that_meets_another_one_is_finished(late: Late) -> None:
     """Another process was first, and the request is cancelled before the reply says so: both count."""
-    site = Site(late)
-    other = Site(late)
-    other.clock = site.clock
+    site = CountedSite(late)
+    other = CountedSite(late, clock=site.clock)
     token = await site.session()
-    late.before = lambda: other.request(lambda session: session.update(a=1), token)
+    late.before = lambda: other.ask(lambda session: session.update(a=1), token)
     late.late = True
-    request = asyncio.ensure_future(site.request(lambda session: session.update(b=1), token))
+    request = asyncio.ensure_future(site.ask(lambda session: session.update(b=1), token))
     await asyncio.sleep(LATE + SOON)
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)

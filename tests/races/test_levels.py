@@ -12,7 +12,7 @@ from limpet._core.state import EAGER
 from limpet.contract import Store
 from limpet.stores.cookie import CookieStore
 from limpet.stores.memory import MemoryStore
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 HOUR = 3600
 MINUTE = 60
@@ -23,7 +23,7 @@ def login(acr: str | None = None, *amr: str, subject: str = "ann", **more: Any) 
     return lambda session: session.login(subject, acr=acr, amr=amr, **more)
 
 
-async def noted(site: Site, token: str | None) -> tuple[str | None, tuple[str, ...]]:
+async def noted(site: CountedSite, token: str | None) -> tuple[str | None, tuple[str, ...]]:
     """Return what is noted of the login of a session."""
     session = site.begin(token)
     await site.manager.load(session)
@@ -32,8 +32,8 @@ async def noted(site: Site, token: str | None) -> tuple[str | None, tuple[str, .
 
 async def test_a_login_notes_how(store: Store) -> None:
     """Both are there at the next request, in the list of sessions, and in what is exported of a subject."""
-    site = Site(store, counted=False)
-    token = (await site.request(login("aal2", "pwd", "otp"))).token
+    site = CountedSite(store, counted=False)
+    token = (await site.ask(login("aal2", "pwd", "otp"))).token
     assert await noted(site, token) == ("aal2", ("pwd", "otp"))
     [info] = await site.manager.sessions_of("ann")
     assert (info.acr, info.amr) == ("aal2", ("pwd", "otp"))
@@ -43,19 +43,19 @@ async def test_a_login_notes_how(store: Store) -> None:
 
 async def test_a_login_in_its_cookie_notes_how() -> None:
     """Where the session is in its cookie too."""
-    site = Site(CookieStore(), manager={"secret": "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"})
-    token = (await site.request(login("aal2", "pwd", "otp"))).token
+    site = CountedSite(CookieStore(), secret="K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k")
+    token = (await site.ask(login("aal2", "pwd", "otp"))).token
     assert await noted(site, token) == ("aal2", ("pwd", "otp"))
 
 
 async def test_a_change_of_id_keeps_how() -> None:
     """`regenerate` and a renewal are no logins: level, methods and moment stay."""
-    site = Site(MemoryStore(), renewal_interval=HOUR)
-    token = (await site.request(login("aal2", "pwd", "otp"))).token
-    token = (await site.request(lambda session: session.regenerate(), token)).token
+    site = CountedSite(MemoryStore(), renewal_interval=HOUR)
+    token = (await site.ask(login("aal2", "pwd", "otp"))).token
+    token = (await site.ask(lambda session: session.regenerate(), token)).token
     assert await noted(site, token) == ("aal2", ("pwd", "otp"))
     site.clock.advance(HOUR + 1)
-    renewed = (await site.request(lambda session: session.update(a=1), token)).token
+    renewed = (await site.ask(lambda session: session.update(a=1), token)).token
     assert renewed not in (None, "", token)
     assert await noted(site, renewed) == ("aal2", ("pwd", "otp"))
 
@@ -73,15 +73,15 @@ async def test_a_change_of_id_keeps_how() -> None:
 )
 async def test_nothing_but_the_login_itself_is_of_its_level(later: Any) -> None:
     """What was said of one login is never said of the next, whoever it is and however it is noted."""
-    site = Site(MemoryStore(), rotate_on=("user_id",))
+    site = CountedSite(MemoryStore(), rotate_on=("user_id",))
 
     def first(session: Session) -> None:
         session["user_id"] = 1
         session.login("ann", acr="aal3", amr=["hwk"])
 
-    token = (await site.request(first)).token
+    token = (await site.ask(first)).token
     assert await noted(site, token) == ("aal3", ("hwk",))
-    after = (await site.request(later, token)).token
+    after = (await site.ask(later, token)).token
     assert after not in (None, "", token)
     assert await site.read(after) is not None
     assert await noted(site, after) == (None, ())
@@ -89,17 +89,17 @@ async def test_nothing_but_the_login_itself_is_of_its_level(later: Any) -> None:
 
 async def test_a_level_is_kept_beside_a_write(store: Store) -> None:
     """A step-up that meets a write has both; a write that meets a step-up gives none of it back."""
-    site = Site(store)
-    token = (await site.request(login("aal1", "pwd"))).token
+    site = CountedSite(store)
+    token = (await site.ask(login("aal1", "pwd"))).token
     async with site.held(login("aal2", "pwd", "otp"), token) as held:
-        await site.request(lambda session: session.update(early=True), token)
-    assert await noted(site, held.reply.token) == ("aal2", ("pwd", "otp"))
-    assert await site.read(held.reply.token) == {"early": True}
+        await site.ask(lambda session: session.update(early=True), token)
+    assert await noted(site, held.token) == ("aal2", ("pwd", "otp"))
+    assert await site.read(held.token) == {"early": True}
 
 
 async def test_two_logins_are_never_mixed() -> None:
     """A login keeps its own facts, also those that are as they were, whatever another one has saved into the record."""
-    site = Site(MemoryStore(), counted=False)
+    site = CountedSite(MemoryStore(), counted=False)
 
     def stay(acr: str, amr: str, **more: Any) -> Any:
         def handler(session: Session) -> None:
@@ -108,9 +108,9 @@ async def test_two_logins_are_never_mixed() -> None:
 
         return handler
 
-    token = (await site.request(login("aal1", "pwd", tags={"sid": "1"}))).token
+    token = (await site.ask(login("aal1", "pwd", tags={"sid": "1"}))).token
     async with site.held(stay("aal1", "pwd", tags={"sid": "1"}), token):
-        await site.request(stay("aal3", "hwk", tags={"sid": "2"}, remember=True), token)
+        await site.ask(stay("aal3", "hwk", tags={"sid": "2"}, remember=True), token)
     [info] = await site.manager.sessions_of("ann")
     assert (info.acr, info.amr, dict(info.tags), info.remember) == ("aal1", ("pwd",), {"sid": "1"}, False)
 
@@ -131,25 +131,25 @@ async def test_two_logins_are_never_mixed() -> None:
 )
 async def test_a_level_is_met_by_itself_and_by_higher_ones(acr: str | None, level: str, enough: bool) -> None:
     """Those that the policy does not list are met by themselves alone, so that a slip of the pen lets nobody in."""
-    site = Site(MemoryStore())
-    session = site.begin((await site.request(login(acr))).token)
+    site = CountedSite(MemoryStore())
+    session = site.begin((await site.ask(login(acr))).token)
     await site.manager.load(session)
     assert session.is_fresh(level=level) is enough
 
 
 async def test_the_application_has_levels_of_its_own() -> None:
     """An identity provider's names, in the order that the policy gives them."""
-    site = Site(MemoryStore(), levels=("urn:silver", "urn:gold"))
-    session = site.begin((await site.request(login("urn:gold"))).token)
+    site = CountedSite(MemoryStore(), levels=("urn:silver", "urn:gold"))
+    session = site.begin((await site.ask(login("urn:gold"))).token)
     await site.manager.load(session)
     assert [session.is_fresh(level=level) for level in ("urn:silver", "urn:gold", "aal1")] == [True, True, False]
 
 
 async def test_level_and_age_are_both_asked_for() -> None:
     """A login of long ago is not fresh whatever its level, unless its age is no matter."""
-    site = Site(MemoryStore())
+    site = CountedSite(MemoryStore())
     assert not site.begin(None).is_fresh(None)
-    token = (await site.request(login("aal2"))).token
+    token = (await site.ask(login("aal2"))).token
     site.clock.advance(10 * MINUTE)
     session = site.begin(token)
     await site.manager.load(session)

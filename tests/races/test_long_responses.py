@@ -13,7 +13,8 @@ from limpet.asgi import Message, Receive, Scope, Send, SessionMiddleware
 from limpet.contract import Store
 from limpet.stores.memory import MemoryStore
 from limpet.testing.machine import FailingStore
-from tests.races.site import Handler, Reply, Site, nothing
+from tests.races.counted import CountedSite
+from tests.site import Answer, Handler, nothing
 
 Stream = Callable[[Session, Send], Awaitable[None]]
 
@@ -22,7 +23,9 @@ def chunk(more: bool = True) -> Message:
     return {"type": "http.response.body", "body": b".", "more_body": more}
 
 
-async def stream(site: Site, token: str | None, before: Handler, during: Stream, after: Handler = nothing) -> Reply:
+async def stream(
+    site: CountedSite, token: str | None, before: Handler, during: Stream, after: Handler = nothing
+) -> Answer:
     """Run one streaming request: ``before`` the response, ``during`` it, ``after`` its last byte."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +36,7 @@ async def stream(site: Site, token: str | None, before: Handler, during: Stream,
         await send(chunk(more=False))
         after(session)
 
-    return await site.request(nothing, token, app=SessionMiddleware(app, site.manager))
+    return await site.ask(nothing, token, app=SessionMiddleware(app, site.manager))
 
 
 async def still(session: Session, send: Send) -> None:
@@ -42,7 +45,7 @@ async def still(session: Session, send: Send) -> None:
 
 async def test_f21_a_late_write_is_saved_when_the_response_ends(store: Store) -> None:
     """What a stream writes into a stored session is saved before its last byte is sent."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
     seen: list[Any] = []
 
@@ -58,7 +61,7 @@ async def test_f21_a_late_write_is_saved_when_the_response_ends(store: Store) ->
 
 async def test_f21_background_tasks_are_saved_too(store: Store) -> None:
     """What is written after the last byte is saved when the application returns."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
     await stream(site, token, nothing, still, lambda session: session.update(background=1))
     assert await site.read(token) == {"begun": True, "background": 1}
@@ -66,16 +69,16 @@ async def test_f21_background_tasks_are_saved_too(store: Store) -> None:
 
 async def test_f21_a_late_write_meets_other_requests(store: Store) -> None:
     """A long stream and others write one session: both count, at ``save()`` and in the end."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session(n=0)
 
     async def count(session: Session, send: Send) -> None:
         for _ in range(3):
             session.increment("n")
-            await site.request(lambda other: other.increment("n", 10), token)
+            await site.ask(lambda other: other.increment("n", 10), token)
             await session.save()
         session.increment("n")
-        await site.request(lambda other: other.increment("n", 10), token)
+        await site.ask(lambda other: other.increment("n", 10), token)
 
     await stream(site, token, nothing, count)
     assert await site.read(token) == {"n": 44}
@@ -83,7 +86,7 @@ async def test_f21_a_late_write_meets_other_requests(store: Store) -> None:
 
 async def test_f21_a_first_write_is_refused_once_the_headers_are_out(store: Store) -> None:
     """Without an id a late write raises `SessionClosed`; one that was written before the first byte has one."""
-    site = Site(store)
+    site = CountedSite(store)
 
     async def write(session: Session, send: Send) -> None:
         session["late"] = 1
@@ -97,7 +100,7 @@ async def test_f21_a_first_write_is_refused_once_the_headers_are_out(store: Stor
 
 async def test_a_late_logout_ends_the_session(store: Store) -> None:
     """A stream may log out; the cookie stays, and is worth nothing."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
 
     async def logout(session: Session, send: Send) -> None:
@@ -110,7 +113,7 @@ async def test_a_late_logout_ends_the_session(store: Store) -> None:
 async def test_a_late_save_that_fails_is_not_silent() -> None:
     """A save that fails after the headers are out breaks the response off."""
     failing = FailingStore(MemoryStore())
-    site = Site(failing)
+    site = CountedSite(failing)
     token = await site.session()
 
     async def write(session: Session, send: Send) -> None:
@@ -123,17 +126,17 @@ async def test_a_late_save_that_fails_is_not_silent() -> None:
 
 async def test_after_the_application_returned_everything_is_refused(store: Store) -> None:
     """A task that outlives its request cannot write any more."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
     kept: list[Session] = []
-    await site.request(kept.append, token)
+    await site.ask(kept.append, token)
     with pytest.raises(SessionClosed, match="nothing saves it any more"):
         kept[0]["x"] = 1
 
 
 async def test_an_application_that_answers_nothing_saves_nothing(store: Store) -> None:
     """Without a response nobody could be given an id: nothing is created and no id is changed; a logout counts."""
-    site = Site(store)
+    site = CountedSite(store)
 
     def silent(handler: Handler) -> SessionMiddleware:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,11 +145,11 @@ async def test_an_application_that_answers_nothing_saves_nothing(store: Store) -
         return SessionMiddleware(app, site.manager)
 
     token = await site.session()
-    await site.request(app=silent(lambda session: session.update(x=1)))
-    await site.request(app=silent(lambda session: session.regenerate()), token=token)
+    await site.ask(app=silent(lambda session: session.update(x=1)))
+    await site.ask(app=silent(lambda session: session.regenerate()), token=token)
     assert await site.read(token) == {"begun": True}
     assert len(await site.rows()) == 1
-    await site.request(app=silent(lambda session: session.logout()), token=token)
+    await site.ask(app=silent(lambda session: session.logout()), token=token)
     assert await site.rows() == []
 
 
@@ -154,7 +157,7 @@ class Socket:
     """A WebSocket of a client: the application under test on the other side."""
 
     def __init__(
-        self, site: Site, handler: Callable[[Session, Receive, Send], Awaitable[None]], **options: Any
+        self, site: CountedSite, handler: Callable[[Session, Receive, Send], Awaitable[None]], **options: Any
     ) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await receive()
@@ -192,7 +195,7 @@ async def echo(session: Session, receive: Receive, send: Send) -> None:
 
 async def test_s34_a_socket_saves_in_the_end(store: Store) -> None:
     """What a WebSocket wrote is saved when it is over, also when the client just hangs up."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
     socket = Socket(site, echo)
     socket.says("a")
@@ -204,7 +207,7 @@ async def test_s34_a_socket_saves_in_the_end(store: Store) -> None:
 
 async def test_s34_a_socket_whose_client_is_gone_saves(store: Store) -> None:
     """A handler that raises because the client hung up has not failed: what it wrote is saved."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
 
     async def handler(session: Session, receive: Receive, send: Send) -> None:
@@ -223,7 +226,7 @@ async def test_s34_a_socket_whose_client_is_gone_saves(store: Store) -> None:
 
 async def test_s34_a_socket_that_fails_drops_its_writes(store: Store) -> None:
     """A handler that raises of itself has failed: its writes are dropped."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
 
     async def handler(session: Session, receive: Receive, send: Send) -> None:
@@ -238,7 +241,7 @@ async def test_s34_a_socket_that_fails_drops_its_writes(store: Store) -> None:
 
 async def test_s34_a_socket_sets_its_cookie_with_the_acceptance(store: Store) -> None:
     """What is written before ``websocket.accept`` can begin a session; after it, nothing can."""
-    site = Site(store)
+    site = CountedSite(store)
 
     async def handler(session: Session, receive: Receive, send: Send) -> None:
         session["early"] = 1
@@ -262,7 +265,7 @@ async def test_s34_a_socket_sets_its_cookie_with_the_acceptance(store: Store) ->
 
 async def test_s34_a_refused_socket_hands_out_nothing(store: Store) -> None:
     """Closing before the acceptance: a stored session is saved, a new one is reported as dropped and leaves no row."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
 
     async def refuse(session: Session, receive: Receive, send: Send) -> None:
@@ -271,16 +274,16 @@ async def test_s34_a_refused_socket_hands_out_nothing(store: Store) -> None:
 
     await Socket(site, refuse).run(token)
     assert await site.read(token) == {"begun": True, "refused": True}
-    site.reported()
+    site.names()
     await Socket(site, refuse).run(None)
-    assert site.reported() == ["WriteDropped"]
+    assert site.names() == ["WriteDropped"]
     assert len(await site.rows()) == 1
 
 
 @pytest.mark.parametrize("how", ["logout", "regenerate", "expiry"])
 async def test_s34_a_socket_is_closed_when_its_session_ends(store: Store, how: str) -> None:
     """With ``close_sockets`` a handler that waits for its client gets a disconnect, and the client code 1008."""
-    site = Site(store, idle_timeout=3600)
+    site = CountedSite(store, idle_timeout=3600)
     token = await site.session()
     socket = Socket(site, echo, close_sockets=0.01)
     running = asyncio.create_task(socket.run(token))
@@ -292,7 +295,7 @@ async def test_s34_a_socket_is_closed_when_its_session_ends(store: Store, how: s
     if how == "expiry":
         site.clock.advance(3600)
     else:
-        await site.request(lambda session: getattr(session, how)(), token)
+        await site.ask(lambda session: getattr(session, how)(), token)
     async with asyncio.timeout(5):
         await running
     assert socket.sent[-1]["type"] == "websocket.close"
@@ -302,12 +305,12 @@ async def test_s34_a_socket_is_closed_when_its_session_ends(store: Store, how: s
 
 async def test_s34_a_socket_that_only_sends_is_closed(store: Store) -> None:
     """A handler that never receives finds out when it sends: `ConnectionAbortedError`, an `OSError` as ASGI asks."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
 
     async def ticker(session: Session, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
-        await site.request(lambda other: other.logout(), token)
+        await site.ask(lambda other: other.logout(), token)
         while True:
             await asyncio.sleep(0.01)
             await send({"type": "websocket.send", "text": "tick"})
@@ -322,7 +325,7 @@ async def test_s34_a_socket_that_only_sends_is_closed(store: Store) -> None:
 async def test_s34_an_outage_or_a_renewal_closes_no_socket() -> None:
     """A store that does not answer, and an id that is renewed, are not the end of a session; no message is lost."""
     failing = FailingStore(MemoryStore())
-    site = Site(failing, renewal_interval=60, renewal_grace=1)
+    site = CountedSite(failing, renewal_interval=60, renewal_grace=1)
     token: str | None = await site.session()
     socket = Socket(site, echo, close_sockets=0.01)
     running = asyncio.create_task(socket.run(token))
@@ -332,7 +335,7 @@ async def test_s34_an_outage_or_a_renewal_closes_no_socket() -> None:
     failing.down = False
     for _ in range(3):
         site.clock.advance(60)
-        token = (await site.request(nothing, token)).token
+        token = (await site.ask(nothing, token)).token
         await asyncio.sleep(0.03)
     assert not running.done()
     socket.says("still here")
@@ -344,7 +347,7 @@ async def test_s34_an_outage_or_a_renewal_closes_no_socket() -> None:
 
 async def test_s34_a_message_is_not_lost_to_a_handler_that_gave_up_waiting(store: Store) -> None:
     """A handler that waits for a message with a time limit of its own gets it the next time it asks."""
-    site = Site(store)
+    site = CountedSite(store)
     token = await site.session()
     heard: list[str] = []
 
@@ -364,4 +367,4 @@ async def test_s34_a_message_is_not_lost_to_a_handler_that_gave_up_waiting(store
 def test_close_sockets_is_a_time(seconds: float) -> None:
     """A time that cannot be is refused at construction."""
     with pytest.raises(ConfigurationError, match="close_sockets"):
-        SessionMiddleware(Site(MemoryStore()).app, Site(MemoryStore()).manager, close_sockets=seconds)
+        SessionMiddleware(CountedSite(MemoryStore()).app, CountedSite(MemoryStore()).manager, close_sockets=seconds)

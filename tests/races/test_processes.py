@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from limpet import Session
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 
 PROCESSES = 4
 UPDATES = 250
@@ -30,9 +30,9 @@ def _work(url: str, token: str, worker: int) -> None:
 
     async def run() -> None:
         store = open_store(url)
-        site = Site(store, merge_attempts=10_000, merge_timeout=60, store_timeout=30)
+        site = CountedSite(store, merge_attempts=10_000, merge_timeout=60, store_timeout=30)
         for number in range(UPDATES):
-            reply = await site.request(handler(number), token)  # type: ignore[arg-type]
+            reply = await site.ask(handler(number), token)  # type: ignore[arg-type]
             assert reply.status == 200, reply
         await site.manager.shutdown()
 
@@ -43,7 +43,7 @@ async def everything_counts(url: str) -> None:
     """Run the processes; assert that all their writes are there."""
     from limpet.stores import open_store
 
-    site = Site(open_store(url))
+    site = CountedSite(open_store(url))
     token = await site.session(n=0, log=[])
     await site.manager.shutdown()
     spawn = multiprocessing.get_context("spawn")

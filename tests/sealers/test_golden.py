@@ -10,7 +10,7 @@ import pytest
 
 from limpet import CookiePolicy
 from limpet.contract import Record
-from tests.security.site import ANONYMOUS, OTHER, SECRET, Site
+from tests.security.site import ANONYMOUS, OTHER, SECRET, WatchedSite
 
 NOW: Final = 1_800_000_000_000
 NAMED: Final = CookiePolicy(name="__Host-session")  # tokens and keys are bound to it
@@ -63,18 +63,18 @@ RECORDS: Final = {
 """Sessions of ann on a server, plain and encrypted at rest: the cookie's value, the store's key, the record."""
 
 
-async def found(site: Site, token: str) -> tuple[dict[str, Any], str]:
+async def found(site: WatchedSite, token: str) -> tuple[dict[str, Any], str]:
     """Return what a token's session holds, and whose it is."""
     site.clock.now = NOW + 1_000
-    site.handlers["/who"] = lambda session: session.subject
+    site.pages["/who"] = lambda session: session.subject
     return json.loads((await site.ask("/dump", token)).text), (await site.ask("/who", token)).text
 
 
 @pytest.mark.parametrize("store", COOKIES)
 async def test_a_cookie_of_the_first_version_opens(store: str) -> None:
     """Encrypted and signed: what it held, whose it was; and with another secret nothing."""
-    assert await found(Site(store=store, secret=SECRET, cookie=NAMED), COOKIES[store]) == (HELD, '"ann"')
-    other = Site(store=store, secret=OTHER, cookie=NAMED)
+    assert await found(WatchedSite(store=store, secret=SECRET, cookie=NAMED), COOKIES[store]) == (HELD, '"ann"')
+    other = WatchedSite(store=store, secret=OTHER, cookie=NAMED)
     assert (await other.ask("/dump", COOKIES[store])).text == ANONYMOUS
 
 
@@ -82,7 +82,7 @@ async def test_a_cookie_of_the_first_version_opens(store: str) -> None:
 async def test_a_record_of_the_first_version_opens(encrypt: bool) -> None:
     """The signed id leads to the same key, and the payload, plain or sealed for that key, is read."""
     token, key, record = RECORDS[encrypt]
-    site = Site(secret=SECRET, encrypt=encrypt, cookie=NAMED)
+    site = WatchedSite(secret=SECRET, encrypt=encrypt, cookie=NAMED)
     site.rows[key] = record
     assert await found(site, token) == (HELD, '"ann"')
-    assert site.events == []
+    assert site.heard == []

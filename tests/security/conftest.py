@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from tests.security.site import SECRET, Site
+from tests.security.site import SECRET, WatchedSite
 
 
 @pytest.fixture
-def site() -> Site:
+def site() -> WatchedSite:
     """Return an application over a server-side store, without a secret, as it is by default."""
-    return Site()
+    return WatchedSite()
 
 
 @pytest.fixture
-def signed() -> Site:
+def signed() -> WatchedSite:
     """Return an application over a server-side store whose ids are signed."""
-    return Site(secret=SECRET)
+    return WatchedSite(secret=SECRET)
 
 
 @pytest.fixture(params=["cookie:", "cookie:signed"])
-def in_cookie(request: pytest.FixtureRequest) -> Site:
+def in_cookie(request: pytest.FixtureRequest) -> WatchedSite:
     """Return an application whose sessions live in the cookie, encrypted and signed."""
-    return Site(store=request.param, secret=SECRET)
+    return WatchedSite(store=request.param, secret=SECRET)

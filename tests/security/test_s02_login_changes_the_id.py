@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from limpet import Session
-from tests.security.site import ANONYMOUS, Site
+from tests.security.site import ANONYMOUS, WatchedSite
 
 
 def by_key(session: Session) -> None:
@@ -15,10 +15,10 @@ def by_key(session: Session) -> None:
 @pytest.mark.parametrize("way", ["/login", "/by_key"])
 async def test_login_gives_a_new_id_and_the_old_one_is_gone(way: str) -> None:
     """By `login` and by a key of ``rotate_on``: another id, the data kept, the old row gone (ASVS 5.0, 7.2.4)."""
-    site = Site({"/by_key": by_key})
-    before = (await site.ask("/write")).token
+    site = WatchedSite({"/by_key": by_key})
+    before = (await site.ask("/write")).given
     (old_row,) = site.rows
-    after = (await site.ask(way, before)).token
+    after = (await site.ask(way, before)).given
     assert after != before
     assert old_row not in site.kept
     assert (await site.ask("/dump", before)).text == ANONYMOUS

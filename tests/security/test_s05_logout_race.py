@@ -6,28 +6,20 @@ import asyncio
 
 import pytest
 
-from limpet import Session, SessionPolicy
+from limpet import Session
 from limpet.events import WriteAfterEnd
-from tests.security.site import ANONYMOUS, Site, count
+from tests.counts import count
+from tests.security.site import ANONYMOUS, WatchedSite
+from tests.site import nothing
 
 
 @pytest.mark.parametrize("on_ended", ["drop", "raise"])
 async def test_a_write_after_the_logout_stores_nothing(on_ended: str) -> None:
     """The request that met the session alive ends with 200 or 409 and an event, never with a row or a cookie."""
-    loaded, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(session: Session) -> None:
-        session["late"] = "zombie"
-        loaded.set()
-        await go_on.wait()
-
-    site = Site({"/slow": slow}, policy=SessionPolicy(on_ended=on_ended))  # type: ignore[arg-type]
-    token = (await site.ask("/login")).token
-    late = asyncio.create_task(site.ask("/slow", token))
-    await loaded.wait()
-    await site.ask("/logout", token)
-    go_on.set()
-    answer = await late
+    site = WatchedSite(on_ended=on_ended)
+    token = (await site.ask("/login")).given
+    async with site.held(nothing, token, first=lambda session: session.update(late="zombie")) as answer:
+        await site.ask("/logout", token)
     assert answer.status == (200 if on_ended == "drop" else 409)
     assert answer.cookies == []
     assert site.said(WriteAfterEnd) == 1
@@ -35,7 +27,7 @@ async def test_a_write_after_the_logout_stores_nothing(on_ended: str) -> None:
     assert (await site.ask("/dump", token)).text == ANONYMOUS
 
 
-async def test_races_without_a_gate_leave_no_zombie(site: Site) -> None:
+async def test_races_without_a_gate_leave_no_zombie(site: WatchedSite) -> None:
     """Writes and a logout let loose on one session, again and again: afterwards nothing of it is stored."""
 
     async def write(session: Session) -> None:
@@ -43,9 +35,9 @@ async def test_races_without_a_gate_leave_no_zombie(site: Site) -> None:
         session["late"] = "zombie"
         await asyncio.sleep(0)
 
-    site.handlers["/late"] = write
+    site.pages["/late"] = write
     for _ in range(count(300, 10_000)):
-        token = (await site.ask("/login")).token
+        token = (await site.ask("/login")).given
         await asyncio.gather(*(site.ask(path, token) for path in ("/late", "/logout", "/late", "/rotate")))
         assert (await site.ask("/dump", token)).text == ANONYMOUS
         alive = [row for row in site.rows.values() if row.subject == "ann"]

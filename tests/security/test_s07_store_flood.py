@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from limpet._wire.tokens import encode_id, new_id
-from tests.security.site import Site, count
+from tests.counts import count
+from tests.security.site import WatchedSite
 
 
 def resident() -> int:
@@ -19,7 +20,7 @@ def resident() -> int:
     return pages * resource.getpagesize()
 
 
-async def visit(site: Site) -> None:
+async def visit(site: WatchedSite) -> None:
     """Make a request with a made-up cookie, and let the event loop turn as it does between two requests."""
     await site.ask("/read", encode_id(new_id()))
     await asyncio.sleep(0)
@@ -27,7 +28,7 @@ async def visit(site: Site) -> None:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("path", ["/touch", "/read", "/logout"])
-async def test_requests_that_write_nothing_leave_nothing(site: Site, path: str) -> None:
+async def test_requests_that_write_nothing_leave_nothing(site: WatchedSite, path: str) -> None:
     """Without a cookie and with made-up ones: no row, no cookie, and without a cookie not even a look at the store."""
     for _ in range(count(1_000, 350_000)):
         assert (await site.ask(path)).cookies == []
@@ -38,7 +39,7 @@ async def test_requests_that_write_nothing_leave_nothing(site: Site, path: str) 
 
 
 @pytest.mark.timeout(3600)
-async def test_a_flood_does_not_grow_the_process(site: Site) -> None:
+async def test_a_flood_does_not_grow_the_process(site: WatchedSite) -> None:
     """The memory of the process stays where it is, within 2 MB."""
     for _ in range(3_000):
         await visit(site)
@@ -50,7 +51,7 @@ async def test_a_flood_does_not_grow_the_process(site: Site) -> None:
     assert resident() - before < 2 << 20
 
 
-async def test_junk_never_reaches_the_store_when_ids_are_signed(signed: Site) -> None:
+async def test_junk_never_reaches_the_store_when_ids_are_signed(signed: WatchedSite) -> None:
     """With a secret, a made-up id costs no store call at all."""
     for _ in range(1_000):
         await signed.ask("/read", encode_id(new_id()))

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.security.hostile import CORPUS, at_random
-from tests.security.site import SECRET, Site
+from tests.security.site import SECRET, WatchedSite
 
 
 @pytest.mark.parametrize("store", [None, "cookie:"], ids=["server", "cookie"])
@@ -17,8 +17,8 @@ async def test_a_malformed_cookie_is_no_cookie(
 ) -> None:
     """The corpus and noise: reading sets nothing, writing begins a session; at most an unsigned id is logged."""
     caplog.set_level(logging.DEBUG)
-    site = Site(store=store, secret=secret)
-    token = (await site.ask("/write")).token
+    site = WatchedSite(store=store, secret=secret)
+    token = (await site.ask("/write")).given
     for value in (*CORPUS, *at_random(500, token)):
         read = await site.ask("/read", value)
         assert (read.status, read.text, read.cookies) == (200, "null", [])
@@ -29,7 +29,7 @@ async def test_a_malformed_cookie_is_no_cookie(
     assert len(logged) <= 1
 
 
-async def test_without_a_secret_junk_is_anonymous_too(site: Site) -> None:
+async def test_without_a_secret_junk_is_anonymous_too(site: WatchedSite) -> None:
     """The same where ids are not signed."""
     for value in CORPUS:
         assert (await site.ask("/read", value)).text == "null"

@@ -7,13 +7,13 @@ import zlib
 
 import pytest
 
-from limpet import SessionPolicy, UnstorableValue
+from limpet import UnstorableValue
 from limpet.events import CorruptRecord
 from limpet.protocols import Serializer
 from limpet.serializers.json import JSONSerializer
 from limpet.serializers.msgpack import MsgpackSerializer
 from tests.security.hostile import Witness
-from tests.security.site import ANONYMOUS, Site
+from tests.security.site import ANONYMOUS, WatchedSite
 
 DEEP = b"[" * 20_000 + b"]" * 20_000
 JSON = {
@@ -49,22 +49,22 @@ CASES += [(MsgpackSerializer(), name, body) for name, body in MSGPACK.items()]  
 )
 async def test_a_row_that_is_a_bomb_is_corrupt(serializer: Serializer, body: bytes) -> None:
     """With a right checksum and a right format byte: anonymous, an event, the row deleted, the next login works."""
-    site = Site(serializer=serializer)
-    token = (await site.ask("/write")).token
+    site = WatchedSite(serializer=serializer)
+    token = (await site.ask("/write")).given
     (key, record), *_ = site.rows.items()
     site.rows[key] = record._replace(payload=serializer.format + zlib.crc32(body).to_bytes(4, "big") + body)
     answer = await site.ask("/dump", token)
     assert (answer.status, answer.text) == (200, ANONYMOUS)
     assert site.said(CorruptRecord) == 1
     assert site.rows == {}
-    assert (await site.ask("/login", token)).token
+    assert (await site.ask("/login", token)).given
 
 
 async def test_a_flipped_bit_in_a_row_is_never_decoded() -> None:
     """The checksum is looked at first: every flipped bit behind the format byte is a corrupt record."""
     witness = Witness()
-    site = Site(serializer=witness)
-    token = (await site.ask("/write")).token
+    site = WatchedSite(serializer=witness)
+    token = (await site.ask("/write")).given
     ((key, record),) = site.rows.items()
     witness.decoded = 0
     for index in range(1, len(record.payload)):
@@ -75,19 +75,19 @@ async def test_a_flipped_bit_in_a_row_is_never_decoded() -> None:
     assert witness.decoded == 0
 
 
-async def test_names_of_other_languages_are_only_names(site: Site) -> None:
+async def test_names_of_other_languages_are_only_names(site: WatchedSite) -> None:
     """A key called ``__proto__`` or ``__class__`` is stored like any other and changes nothing else."""
     names = {"__proto__": 1, "__class__": 2, "constructor": 3, "_data": 4}
-    site.handlers["/names"] = lambda session: session.update(names)
-    token = (await site.ask("/names")).token
+    site.pages["/names"] = lambda session: session.update(names)
+    token = (await site.ask("/names")).given
     assert json.loads((await site.ask("/dump", token)).text) == names
 
 
 async def test_a_session_has_a_largest_size() -> None:
     """Over ``max_size`` it is an error that names the key; what was stored before stays."""
-    site = Site(policy=SessionPolicy(max_size=10_000))
-    site.handlers["/fill"] = lambda session: session.update(big="x" * 20_000)
-    token = (await site.ask("/write")).token
+    site = WatchedSite(max_size=10_000)
+    site.pages["/fill"] = lambda session: session.update(big="x" * 20_000)
+    token = (await site.ask("/write")).given
     answer = await site.ask("/fill", token)
     assert answer.status == 500
     assert isinstance(answer.error, UnstorableValue)

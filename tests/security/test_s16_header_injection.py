@@ -8,7 +8,7 @@ import pytest
 
 from limpet import ConfigurationError, CookiePolicy, SessionManager
 from tests.security.hostile import CORPUS
-from tests.security.site import Site
+from tests.security.site import WatchedSite
 
 SPILLS: list[dict[str, Any]] = [
     {"domain": "a\r\nSet-Cookie: x=y"},
@@ -37,9 +37,9 @@ def test_it_is_refused_at_construction(setting: dict[str, Any]) -> None:
         SessionManager("memory:", cookie=CookiePolicy(**setting))
 
 
-async def test_nothing_that_was_sent_comes_back_in_a_header(site: Site) -> None:
+async def test_nothing_that_was_sent_comes_back_in_a_header(site: WatchedSite) -> None:
     """Whatever a client presents, the id that it is given is ours: 43 characters of base64url."""
     for value in CORPUS:
-        token = (await site.ask("/write", value)).token
+        token = (await site.ask("/write", value)).given
         assert len(token) == 43
         assert set(token) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from limpet import ConfigurationError, CookiePolicy, SessionManager, SessionPolicy
-from tests.security.site import Site
+from tests.security.site import WatchedSite
 
 DROPPED: list[dict[str, Any]] = [
     {"same_site": "none", "secure": False},
@@ -32,7 +32,9 @@ def test_it_is_refused_with_a_cure(settings: dict[str, Any]) -> None:
 async def test_a_cookie_lives_at_most_400_days(years: int) -> None:
     """However long the session may live, Max-Age is over 0 and at most 34,560,000."""
     life = years * 365 * 86_400
-    site = Site(policy=SessionPolicy(idle_timeout=None, anonymous_timeout=None, absolute_timeout=life, remember=None))
+    site = WatchedSite(
+        policy=SessionPolicy(idle_timeout=None, anonymous_timeout=None, absolute_timeout=life, remember=None)
+    )
     (line,) = (await site.ask("/write")).cookies
     (age,) = (int(part.removeprefix("Max-Age=")) for part in line.split("; ") if part.startswith("Max-Age="))
     assert age == min(life, 34_560_000)

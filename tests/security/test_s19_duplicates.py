@@ -8,7 +8,7 @@ import pytest
 
 from limpet._wire.tokens import encode_id, new_id
 from limpet.events import AmbiguousCookie
-from tests.security.site import ANONYMOUS, NAME, SECRET, Site
+from tests.security.site import ANONYMOUS, NAME, SECRET, WatchedSite
 
 
 def ways(*values: str) -> list[list[bytes]]:
@@ -22,8 +22,8 @@ def ways(*values: str) -> list[list[bytes]]:
 @pytest.mark.parametrize("store", [None, "cookie:"], ids=["server", "cookie"])
 async def test_the_one_that_authenticates_wins(store: str | None) -> None:
     """Beside junk, in either order, in one header or two: the valid one counts."""
-    site = Site(store=store, secret=SECRET)
-    good = (await site.ask("/write")).token
+    site = WatchedSite(store=store, secret=SECRET)
+    good = (await site.ask("/write")).given
     for evil in ("attacker", encode_id(new_id()), "A" * len(good)):
         for cookies in ways(good, evil):
             assert (await site.ask("/read", cookies=cookies)).text == "1"
@@ -32,17 +32,17 @@ async def test_the_one_that_authenticates_wins(store: str | None) -> None:
 @pytest.mark.parametrize("store", [None, "cookie:"], ids=["server", "cookie"])
 async def test_two_valid_ones_are_none(store: str | None) -> None:
     """Two different valid sessions: anonymous, with an event, the same in every order."""
-    site = Site(store=store, secret=SECRET)
-    one, other = [(await site.ask(path)).token for path in ("/write", "/login")]
+    site = WatchedSite(store=store, secret=SECRET)
+    one, other = [(await site.ask(path)).given for path in ("/write", "/login")]
     for cookies in ways(one, other):
-        site.events.clear()
+        site.heard.clear()
         answer = await site.ask("/dump", cookies=cookies)
         assert (answer.status, answer.text, answer.cookies) == (200, ANONYMOUS, [])
         assert site.said(AmbiguousCookie) == 1
 
 
-async def test_the_same_one_twice_is_one(signed: Site) -> None:
+async def test_the_same_one_twice_is_one(signed: WatchedSite) -> None:
     """A browser may send the very same cookie twice."""
-    token = (await signed.ask("/write")).token
+    token = (await signed.ask("/write")).given
     for cookies in ways(token, token):
         assert (await signed.ask("/read", cookies=cookies)).text == "1"

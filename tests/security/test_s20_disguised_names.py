@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.security.site import NAME, SECRET, Site
+from tests.security.site import NAME, SECRET, WatchedSite
 
 DISGUISES = [
     b"\xa0",
@@ -30,8 +30,8 @@ DISGUISES = [
 @pytest.mark.parametrize("disguise", DISGUISES, ids=repr)
 async def test_what_is_in_front_of_the_name_belongs_to_it(disguise: bytes, store: str | None) -> None:
     """No white space but space and tab is dropped, in front of the name or behind it."""
-    site = Site(store=store, secret=None if store is None else SECRET)
-    token = (await site.ask("/write")).token.encode()
+    site = WatchedSite(store=store, secret=None if store is None else SECRET)
+    token = (await site.ask("/write")).given.encode()
     name = NAME.encode()
     for cookie in (disguise + name + b"=" + token, b"a=b; " + disguise + name + b"=" + token):
         assert (await site.ask("/read", cookies=[cookie])).text == "null"
@@ -42,13 +42,13 @@ async def test_what_is_in_front_of_the_name_belongs_to_it(disguise: bytes, store
 @pytest.mark.parametrize(
     "name", [NAME.lower(), NAME.upper(), "__Host-http-session", f"{NAME}-x", "__Host-session", "session"]
 )
-async def test_names_are_compared_byte_by_byte(site: Site, name: str) -> None:
+async def test_names_are_compared_byte_by_byte(site: WatchedSite, name: str) -> None:
     """Another case, a longer or a shorter name is another cookie."""
-    token = (await site.ask("/write")).token
+    token = (await site.ask("/write")).given
     assert (await site.ask("/read", token, name=name)).text == "null"
 
 
-async def test_space_and_tab_do_not_count(site: Site) -> None:
+async def test_space_and_tab_do_not_count(site: WatchedSite) -> None:
     """As RFC 6265bis has it."""
-    token = (await site.ask("/write")).token.encode()
+    token = (await site.ask("/write")).given.encode()
     assert (await site.ask("/read", cookies=[b"a=b; \t" + NAME.encode() + b" \t= " + token + b" \t"])).text == "1"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from limpet._wire.tokens import encode_id
-from tests.security.site import Site
+from tests.security.site import WatchedSite
 
 NASTY = [
     "../x",
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("value", NASTY, ids=repr)
 async def test_no_id_leads_out_of_the_folder(folder: Path, value: str) -> None:
     """Read, written and logged out with a path for an id: nothing is touched beside the folder."""
-    site = Site(store=f"file:{folder}")
+    site = WatchedSite(store=f"file:{folder}")
     for path in ("/read", "/write", "/login", "/logout"):
         assert (await site.ask(path, value)).status == 200
     assert sorted(path.name for path in folder.parent.iterdir()) == ["sessions", "x"]
@@ -48,7 +48,7 @@ async def test_no_id_leads_out_of_the_folder(folder: Path, value: str) -> None:
 
 async def test_names_are_digests_and_belong_to_the_user_alone(folder: Path) -> None:
     """Names are hexadecimal, so that neither case nor normal forms can collide; folder 0700, files 0600."""
-    site = Site(store=f"file:{folder}")
+    site = WatchedSite(store=f"file:{folder}")
     for _ in range(20):
         await site.ask("/write")
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -61,7 +61,7 @@ async def test_names_are_digests_and_belong_to_the_user_alone(folder: Path) -> N
 
 async def test_ids_that_differ_in_case_are_two_sessions(folder: Path) -> None:
     """Two ids that a case-blind disk would take for one never meet in one file."""
-    site = Site(store=f"file:{folder}")
+    site = WatchedSite(store=f"file:{folder}")
     keys = {site.manager.engine.ids.key_of(raw) for raw in (b"a" * 32, b"A" * 32)}
     assert len({key.lower() for key in keys}) == 2
     assert len({encode_id(b"a" * 32), encode_id(b"A" * 32)}) == 2
@@ -69,8 +69,8 @@ async def test_ids_that_differ_in_case_are_two_sessions(folder: Path) -> None:
 
 async def test_a_planted_link_is_not_followed(folder: Path) -> None:
     """A symbolic link in a record's place: its target is neither read as a session nor written."""
-    site = Site(store=f"file:{folder}")
-    token = (await site.ask("/write")).token
+    site = WatchedSite(store=f"file:{folder}")
+    token = (await site.ask("/write")).given
     raw = site.manager.engine.ids.verify(token)
     assert raw is not None
     key = site.manager.engine.ids.key_of(raw)

@@ -13,7 +13,7 @@ import pytest
 
 import limpet
 from limpet.contract import Record
-from tests.security.site import ANONYMOUS, SECRET, Site
+from tests.security.site import ANONYMOUS, SECRET, WatchedSite
 
 SOURCES = sorted(Path(limpet.__file__).parent.rglob("*.py"))
 CODE = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "cloudpickle"}
@@ -46,14 +46,14 @@ async def test_a_pickle_in_a_row_or_a_cookie_stays_bytes(tmp_path: Path) -> None
     """In place of a payload, behind a right head, and in a cookie with a right signature: nothing is run."""
     fuse = tmp_path / "ran"
     bomb = pickle.dumps(Bomb(fuse))
-    site = Site()
-    token = (await site.ask("/write")).token
+    site = WatchedSite()
+    token = (await site.ask("/write")).given
     (key, record), *_ = site.rows.items()
     for payload in (bomb, record.payload[:1] + zlib.crc32(bomb).to_bytes(4, "big") + bomb):
         site.rows[key] = record._replace(payload=payload)
         assert (await site.ask("/dump", token)).text == ANONYMOUS
     for mode in ("cookie:", "cookie:signed"):
-        inside = Site(store=mode, secret=SECRET)
+        inside = WatchedSite(store=mode, secret=SECRET)
         now = inside.clock()
         sealed = inside.manager.engine.client.seal(Record(1, bomb, now, now + 10_000))
         assert (await inside.ask("/dump", sealed)).text == ANONYMOUS

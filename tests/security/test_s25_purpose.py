@@ -12,7 +12,7 @@ from limpet.csrf import csrf_token
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer
 from limpet.stores import CookieStore
-from tests.security.site import ANONYMOUS, SECRET, Site
+from tests.security.site import ANONYMOUS, SECRET, WatchedSite
 
 STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], ids=["id", "encrypted", "signed"])
 
@@ -20,11 +20,11 @@ STORES = pytest.mark.parametrize("store", [None, "cookie:", "cookie:signed"], id
 @STORES
 async def test_a_token_is_bound_to_its_cookie(store: str | None) -> None:
     """The same secret and store under another cookie name, or another label: anonymous."""
-    one = Site(store=store, secret=SECRET)
-    token = (await one.ask("/write")).token
+    one = WatchedSite(store=store, secret=SECRET)
+    token = (await one.ask("/write")).given
     settings: dict[str, Any]
     for settings in ({"cookie": CookiePolicy(name="__Host-other")}, {"label": "admin"}):
-        other = Site(store=one.watched if store is None else store, secret=SECRET, **settings)
+        other = WatchedSite(store=one.watched if store is None else store, secret=SECRET, **settings)
         assert (await other.ask("/dump", token)).text == ANONYMOUS
         assert (await one.ask("/read", token)).text == "1"
 
@@ -36,8 +36,8 @@ async def test_what_the_application_seals_is_no_session(
     store: str | None, purpose: str, kind: type[SignedSealer | EncryptedSealer]
 ) -> None:
     """Whatever it holds, even what a session's own token holds: under another purpose it is anonymous."""
-    site = Site(store=store, secret=SECRET)
-    token = (await site.ask("/write")).token
+    site = WatchedSite(store=store, secret=SECRET)
+    token = (await site.ask("/write")).given
     manager = site.manager
     own = manager.engine.id_sealer if isinstance(manager.engine.id_sealer, SignedSealer) else None
     opened = own.open(token) if own is not None else _inside(site, token)
@@ -48,7 +48,7 @@ async def test_what_the_application_seals_is_no_session(
     assert (await site.ask("/read", token)).text == "1"
 
 
-def _inside(site: Site, token: str) -> bytes | None:
+def _inside(site: WatchedSite, token: str) -> bytes | None:
     store = site.manager.store
     assert isinstance(store, CookieStore)
     return store._ready().open(token)
@@ -56,18 +56,18 @@ def _inside(site: Site, token: str) -> bytes | None:
 
 async def test_an_id_is_no_cookie_session_and_the_other_way_round() -> None:
     """A signed id under the name of a cookie session is anonymous, and so is a cookie session in place of an id."""
-    stored, inside = Site(secret=SECRET), Site(store="cookie:signed", secret=SECRET)
+    stored, inside = WatchedSite(secret=SECRET), WatchedSite(store="cookie:signed", secret=SECRET)
     for one, other in ((stored, inside), (inside, stored)):
-        assert (await other.ask("/dump", (await one.ask("/write")).token)).text == ANONYMOUS
+        assert (await other.ask("/dump", (await one.ask("/write")).given)).text == ANONYMOUS
 
 
-async def test_a_form_token_is_no_session(signed: Site) -> None:
+async def test_a_form_token_is_no_session(signed: WatchedSite) -> None:
     """What a page shows in a hidden field opens nothing."""
 
     def form(session: Session) -> str:
         return csrf_token(session)
 
-    signed.handlers["/form"] = form
+    signed.pages["/form"] = form
     token = (await signed.ask("/form")).text.strip('"')
     assert len(token) > 40
     assert (await signed.ask("/dump", token)).text == ANONYMOUS

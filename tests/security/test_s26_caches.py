@@ -18,7 +18,7 @@ from starlette.routing import Route
 from limpet import Session, SessionManager
 from limpet._caching import mark_response
 from limpet.asgi import SessionMiddleware
-from tests.security.site import Site
+from tests.security.site import WatchedSite
 from tests.security.web import caching_proxy, served
 
 READS: dict[str, Callable[[Session], Any]] = {
@@ -49,10 +49,10 @@ WRITES: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("known", [False, True], ids=["without a cookie", "with a cookie"])
 @pytest.mark.parametrize("read", READS)
-async def test_every_way_to_look_counts(site: Site, read: str, known: bool) -> None:
+async def test_every_way_to_look_counts(site: WatchedSite, read: str, known: bool) -> None:
     """Whatever asks the session anything makes the response private and dependent on the cookie."""
-    token = (await site.ask("/write")).token if known else None
-    site.handlers["/page"] = lambda session: str(READS[read](session))
+    token = (await site.ask("/write")).given if known else None
+    site.pages["/page"] = lambda session: str(READS[read](session))
     answer = await site.ask("/page", token)
     assert answer.all("vary") == ["Cookie"]
     assert answer.all("cache-control") == ["private"]
@@ -60,9 +60,9 @@ async def test_every_way_to_look_counts(site: Site, read: str, known: bool) -> N
 
 
 @pytest.mark.parametrize("write", WRITES)
-async def test_a_response_that_sets_a_cookie_is_not_stored(site: Site, write: str) -> None:
+async def test_a_response_that_sets_a_cookie_is_not_stored(site: WatchedSite, write: str) -> None:
     """Every first write: Set-Cookie, Vary and no-store."""
-    site.handlers["/page"] = lambda session: str(WRITES[write](session))
+    site.pages["/page"] = lambda session: str(WRITES[write](session))
     answer = await site.ask("/page")
     assert len(answer.cookies) == 1
     assert answer.all("vary") == ["Cookie"]
@@ -70,11 +70,11 @@ async def test_a_response_that_sets_a_cookie_is_not_stored(site: Site, write: st
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_an_untouched_page_is_left_alone(site: Site, known: bool) -> None:
+async def test_an_untouched_page_is_left_alone(site: WatchedSite, known: bool) -> None:
     """No Vary, no Cache-Control, no cookie: it stays cacheable, cookie or not."""
-    token = (await site.ask("/write")).token if known else None
+    token = (await site.ask("/write")).given if known else None
     answer = await site.ask("/touch", token)
-    assert [name for name, _ in answer.headers] == [b"content-type"]
+    assert [name for name, _ in answer.headers.multi_items()] == ["content-type"]
 
 
 def shop() -> Starlette:

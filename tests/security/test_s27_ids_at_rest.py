@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from limpet._wire.tokens import b64decode
-from tests.security.site import ANONYMOUS, SECRET, Site, count
+from tests.counts import count
+from tests.security.site import ANONYMOUS, SECRET, WatchedSite
 
 
 def found(needles: set[bytes], heap: bytes) -> list[bytes]:
@@ -26,16 +27,16 @@ async def test_a_dump_holds_no_id(
     """After a hundred logins: no row, file, log line or event holds a cookie's value, an id, or a part of one."""
     caplog.set_level(logging.DEBUG)
     place = {"memory": None, "file": f"file:{tmp_path}/kept", "sqlite": f"sqlite:///{tmp_path}/kept.db"}[kind]
-    site = Site(store=place, secret=secret)
+    site = WatchedSite(store=place, secret=secret)
     tokens: list[str] = []
     for _ in range(count(100, 10_000)):
-        tokens.append((await site.ask("/write")).token)
-        tokens.append((await site.ask("/login", tokens[-1])).token)
+        tokens.append((await site.ask("/write")).given)
+        tokens.append((await site.ask("/login", tokens[-1])).given)
     await site.manager.shutdown()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     heap = b"\0".join(path.read_bytes() + path.name.encode() for path in files)
     heap += b"".join(key.encode() + record.payload + str(record).encode() for key, record in site.rows.items())
-    heap += caplog.text.encode() + repr(site.events).encode()
+    heap += caplog.text.encode() + repr(site.heard).encode()
     assert b"ann" in heap
     needles: set[bytes] = set()
     for token in tokens:
@@ -51,7 +52,7 @@ async def test_a_dump_holds_no_id(
 @pytest.mark.parametrize("secret", [None, SECRET], ids=["plain", "signed"])
 async def test_a_stored_key_is_no_cookie(secret: str | None) -> None:
     """The key of a row, whole, cut or in base64url, opens nothing."""
-    site = Site(secret=secret)
+    site = WatchedSite(secret=secret)
     await site.ask("/login")
     (key,) = site.rows
     for value in (key, key[:43], key[:32], bytes.fromhex(key), key.upper()):

@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 
 from limpet._wire import tokens
-from tests.security.site import Site, count
+from tests.counts import count
+from tests.security.site import WatchedSite
 
 
 def many(number: int) -> list[bytes]:
@@ -33,7 +34,7 @@ def test_a_great_many_ids_are_different_and_even() -> None:
     assert 255 - 6 * 22.6 < chi < 255 + 6 * 22.6
 
 
-async def test_without_randomness_there_is_no_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_randomness_there_is_no_session(site: WatchedSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system has none to give: an error, nothing stored, and nothing weaker in its place."""
 
     def fails(size: int) -> bytes:

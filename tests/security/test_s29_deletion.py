@@ -19,8 +19,8 @@ from starlette.routing import Route
 from limpet import CookiePolicy, SessionManager
 from limpet.asgi import SessionMiddleware
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
-from tests.security.jar import Jar
-from tests.security.site import Site
+from tests.jar import Jar
+from tests.security.site import WatchedSite
 from tests.security.web import served
 
 HOST: Final = "app.example.test"
@@ -38,11 +38,11 @@ def policies() -> Iterator[CookiePolicy]:
 @pytest.mark.parametrize("policy", list(policies()), ids=str)
 async def test_a_logout_empties_the_jar(policy: CookiePolicy) -> None:
     """In a jar by the letter of RFC 6265bis: one cookie after the login, none after the logout."""
-    site, jar = Site(cookie=policy), Jar(HOST)
+    site, jar = WatchedSite(cookie=policy), Jar(HOST)
     answer = await site.ask("/login")
     jar.read(answer.cookies[0])
-    assert list(jar.kept.values()) == [answer.token]
-    (line,) = (await site.ask("/logout", answer.token)).cookies
+    assert list(jar.kept.values()) == [answer.given]
+    (line,) = (await site.ask("/logout", answer.given)).cookies
     assert "Max-Age=0" in line
     assert "Expires=Thu, 01 Jan 1970 00:00:00 GMT" in line
     jar.read(line)

@@ -11,7 +11,8 @@ import pytest
 import limpet
 from limpet import LimpetError, SessionPolicy, StoreUnavailable
 from limpet.contract import Outcome, Record
-from tests.security.site import OLDER, SECRET, Handler, Site, Watched
+from tests.security.site import OLDER, SECRET, Watched, WatchedSite
+from tests.site import Handler
 
 VALUE = "4111-1111-1111-1111"
 INSIDE = tuple(str(Path(limpet.__file__).parent / name) for name in ("_core", "stores", "sealers", "serializers"))
@@ -83,13 +84,13 @@ def frames(error: BaseException | None) -> Iterator[TracebackType]:
         error = error.__cause__ or error.__context__
 
 
-async def failure(site: Site, path: str, token: str) -> LimpetError:
+async def failure(site: WatchedSite, path: str, token: str) -> LimpetError:
     """Return what the engine raises for a request, before anybody turns it into an answer."""
     manager = site.manager
     session = manager.begin([(b"cookie", f"{manager.cookie_name}={token}".encode())])
     try:
         await manager.load(session)
-        site.handlers[path](session)
+        site.pages[path](session)
         await manager.commit(session)
     except LimpetError as error:
         return error
@@ -101,8 +102,8 @@ async def test_no_frame_of_the_engine_keeps_an_id_or_a_value(store: str, path: s
     """After every error the local variables of the engine, the sealers and the stores hold nothing, in any chain."""
     kept = Failing()
     policy = SessionPolicy(max_size=8_000)
-    site = Site(HANDLERS, kept if store == "server" else store, secret=[SECRET, OLDER], policy=policy)
-    token = (await site.ask("/card")).token
+    site = WatchedSite(HANDLERS, kept if store == "server" else store, secret=[SECRET, OLDER], policy=policy)
+    token = (await site.ask("/card")).given
     kept.down = down
     error = await failure(site, path, token)
     raw = (site.manager.engine.ids.verify(token) if store == "server" else None) or b"no id"
@@ -118,13 +119,13 @@ async def test_no_frame_of_the_engine_keeps_an_id_or_a_value(store: str, path: s
 async def test_the_error_of_an_application_keeps_its_variables() -> None:
     """What was under way when the engine was called is not ours: a handler's frames stay whole for its debugger."""
     kept = Failing()
-    site = Site(store=kept)
+    site = WatchedSite(store=kept)
 
     def handler() -> None:
         mine = "mine"
         raise ValueError(len(mine))
 
-    token = (await site.ask("/write")).token
+    token = (await site.ask("/write")).given
     session = site.manager.begin([(b"cookie", f"{site.manager.cookie_name}={token}".encode())])
     await site.manager.load(session)
     kept.down = "update"

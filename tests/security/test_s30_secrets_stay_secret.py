@@ -11,7 +11,8 @@ import pytest
 
 from limpet import LimpetError, Session, SessionPolicy, StoreUnavailable
 from limpet.contract import Record
-from tests.security.site import NAME, OLDER, SECRET, Answer, Site, Watched
+from tests.security.site import NAME, OLDER, SECRET, Watched, WatchedSite
+from tests.site import Answer
 
 VALUE = "4111-1111-1111-1111"
 
@@ -32,7 +33,7 @@ class Failing(Watched):
         return await super().load_many(keys)
 
 
-def texts(site: Site, answers: list[Answer]) -> Iterator[str]:
+def texts(site: WatchedSite, answers: list[Answer]) -> Iterator[str]:
     """Yield everything that could end up in a log, a metric or a report."""
     for error in (answer.error for answer in answers):
         if error is not None:
@@ -40,7 +41,7 @@ def texts(site: Site, answers: list[Answer]) -> Iterator[str]:
     manager = site.manager
     for thing in (manager, manager.store, manager.keyring, manager.cookie, manager.policy, manager.engine.id_sealer):
         yield from (repr(thing), str(thing), f"{thing}")
-    yield repr(site.events)
+    yield repr(site.heard)
     for answer in answers:
         if answer.status >= 400:
             yield answer.text
@@ -52,7 +53,7 @@ async def test_no_error_tells_what_it_was_about(secret: list[str] | None, caplog
     caplog.set_level(logging.DEBUG)
     store = Failing()
     policy = SessionPolicy(max_size=2_000, merge={"card": "strict"}, on_ended="raise")
-    site = Site(store=store, secret=secret, policy=policy)
+    site = WatchedSite(store=store, secret=secret, policy=policy)
     shown: list[str] = []
 
     def show(session: Session) -> None:
@@ -65,14 +66,14 @@ async def test_no_error_tells_what_it_was_about(secret: list[str] | None, caplog
         session["card"] = f"{VALUE}-{id(session)}"
         await meeting.wait()
 
-    site.handlers |= {
+    site.pages |= {
         "/show": show,
         "/object": lambda session: session.update(card=VALUE, thing=object()),
         "/large": lambda session: session.update(card=VALUE * 200),
         "/key": lambda session: session.update({7: VALUE}),  # type: ignore[dict-item]
         "/clash": clash,
     }
-    token = (await site.ask("/show")).token
+    token = (await site.ask("/show")).given
     answers = [await site.ask(path, token) for path in ("/object", "/large", "/key", "/show")]
     answers += await asyncio.gather(*(site.ask("/clash", token) for _ in range(2)))
     store.broken = True
@@ -90,16 +91,16 @@ async def test_no_error_tells_what_it_was_about(secret: list[str] | None, caplog
         assert needle not in everything
 
 
-async def test_sessions_are_told_apart_by_a_tag(site: Site) -> None:
+async def test_sessions_are_told_apart_by_a_tag(site: WatchedSite) -> None:
     """Events carry the first eight digits of the store key, which cannot be sent as anything."""
     await site.ask("/login")
     (key,) = site.rows
-    assert {event.tag for event in site.events} == {key[:8]}
+    assert {event.tag for event in site.heard} == {key[:8]}
 
 
-async def test_errors_still_say_something(site: Site) -> None:
+async def test_errors_still_say_something(site: WatchedSite) -> None:
     """What is hidden is the value; the key and the reason are there."""
-    site.handlers["/object"] = lambda session: session.update(thing=object())
+    site.pages["/object"] = lambda session: session.update(thing=object())
     error = (await site.ask("/object")).error
     assert isinstance(error, LimpetError)
     assert "thing" in str(error)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from limpet import Session
-from tests.security.site import SECRET, Site, count
+from tests.counts import count
+from tests.security.site import SECRET, WatchedSite
 
 
 def edit(value: Any, chance: random.Random) -> None:
@@ -49,32 +50,32 @@ def edit(value: Any, chance: random.Random) -> None:
 async def test_any_nested_change_is_saved(store: str | None) -> None:
     """Random edits deep inside, with no flag: the next request sees exactly what a plain dictionary would hold."""
     chance = random.Random(31)
-    site = Site(store=store, secret=SECRET)
+    site = WatchedSite(store=store, secret=SECRET)
     model: dict[str, Any] = {"root": {"list": [1, 2], "dict": {"a": [3]}}}
-    site.handlers["/begin"] = lambda session: session.update(copy.deepcopy(model))
-    token = (await site.ask("/begin")).token
+    site.pages["/begin"] = lambda session: session.update(copy.deepcopy(model))
+    token = (await site.ask("/begin")).given
     for _ in range(count(300, 5_000)):
         seed = chance.random()
 
         def change(session: Session, seed: float = seed) -> None:
             edit(session["root"], random.Random(seed))
 
-        site.handlers["/change"] = change
+        site.pages["/change"] = change
         edit(model["root"], random.Random(seed))
         answer = await site.ask("/change", token)
         assert answer.status == 200
-        token = answer.token if answer.cookies else token
+        token = answer.given if answer.cookies else token
         assert json.loads((await site.ask("/dump", token)).text) == model
         if len(json.dumps(model)) > 800:
             model = {"root": {"list": [1, 2], "dict": {"a": [3]}}}
-            token = (await site.ask("/begin")).token
+            token = (await site.ask("/begin")).given
 
 
-async def test_a_mere_read_saves_nothing(site: Site) -> None:
+async def test_a_mere_read_saves_nothing(site: WatchedSite) -> None:
     """Looking at a nested value costs no write."""
-    site.handlers["/begin"] = lambda session: session.update(cart=[{"n": 1}])
-    site.handlers["/look"] = lambda session: session["cart"][0]["n"]
-    token = (await site.ask("/begin")).token
+    site.pages["/begin"] = lambda session: session.update(cart=[{"n": 1}])
+    site.pages["/look"] = lambda session: session["cart"][0]["n"]
+    token = (await site.ask("/begin")).given
     site.watched.calls.clear()
     await site.ask("/look", token)
     assert site.watched.calls == {"load": 1}

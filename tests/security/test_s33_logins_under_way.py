@@ -11,7 +11,7 @@ import pytest
 
 from limpet import Session, SessionManager
 from limpet.testing import FakeClock
-from tests.subjects.site import Site
+from tests.site import Site
 
 SECRET = "kJ2mX9vQ4tR7wZ1nB6cY3fH8sD5gL0pA"
 RACES = [100, pytest.param(1_000, marks=pytest.mark.long)]
@@ -68,7 +68,7 @@ async def test_s33_logout_and_login_in_one_request(workers: Workers) -> None:
         session.logout()
         session.login("ann")
 
-    cookie = await site.request(again, cookie) or ""
+    cookie = await site.run(again, cookie) or ""
     assert await workers.other.whose(cookie) == "ann"
     session = site.begin(cookie)
     await site.manager.load(session)

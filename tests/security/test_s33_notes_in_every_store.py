@@ -12,9 +12,9 @@ from limpet import SessionManager
 from limpet.stores import CookieStore, FileStore, SQLiteStore, Store
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
-from tests.security.site import ANONYMOUS, SECRET, Site
+from tests.security.site import ANONYMOUS, SECRET, WatchedSite
 
-Workers = Callable[[Any], Site]
+Workers = Callable[[Any], WatchedSite]
 
 
 @pytest.fixture(params=["sqlite", "file", "redis", "postgres"])
@@ -30,9 +30,9 @@ async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             return PostgresStore(url, schema=schema)
         return SQLiteStore(tmp_path / "ended.db") if request.param == "sqlite" else FileStore(tmp_path / "ended")
 
-    def start(mode: Any) -> Site:
+    def start(mode: Any) -> WatchedSite:
         store = CookieStore(revocation=mode, revocation_store=connect())
-        site = Site({"/who": lambda session: session.subject}, store, secret=SECRET)
+        site = WatchedSite({"/who": lambda session: session.subject}, store, secret=SECRET)
         managers.append(site.manager)
         return site
 
@@ -45,20 +45,20 @@ async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 async def test_a_logout_holds_on_every_worker(worker: Workers, mode: str) -> None:
     """Logged out on one, the copy of the cookie is nobody's on the other at once; the next login works on both."""
     one, other = worker(mode), worker(mode)
-    copy = (await one.ask("/login")).token
+    copy = (await one.ask("/login")).given
     assert (await other.ask("/who", copy)).text == '"ann"'
     assert (await one.ask("/logout", copy)).status == 200
     for site in (one, other):
         site.clock.advance(1)
         assert (await site.ask("/dump", copy)).text == ANONYMOUS
-    again = (await other.ask("/login")).token
+    again = (await other.ask("/login")).given
     assert (await one.ask("/who", again)).text == '"ann"'
 
 
 async def test_signing_out_everywhere_holds_on_every_worker(worker: Workers) -> None:
     """With ``epoch``: all cookies of the subject, wherever they were handed out."""
     one, other = worker("epoch"), worker("epoch")
-    copies = [(await site.ask("/login")).token for site in (one, other, one)]
+    copies = [(await site.ask("/login")).given for site in (one, other, one)]
     for site in (one, other):
         site.clock.advance(1)
     await other.manager.revoke_all("ann")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.security.site import Site
+from tests.security.site import WatchedSite
 
 SPOOFED = [
     (b"x-forwarded-proto", b"http"),
@@ -26,7 +26,7 @@ async def test_no_header_changes_the_cookie(
 ) -> None:
     """With each of them and without, over http and https: the same attributes."""
     monkeypatch.setenv("LIMPET_DEV_ANNOUNCED", "1")
-    site = Site(dev=dev)
+    site = WatchedSite(dev=dev)
     plain, spoofed = [
         (await site.ask("/write", headers=headers, scheme=scheme)).cookies[0].partition("; ")[2]
         for headers in ([], [header])

@@ -11,7 +11,7 @@ import pytest
 
 import limpet
 from limpet.sealers import signed
-from tests.security.site import SECRET, Site
+from tests.security.site import SECRET, WatchedSite
 
 SOURCES = sorted(Path(limpet.__file__).parent.rglob("*.py"))
 SECRETS = re.compile(
@@ -128,8 +128,8 @@ async def test_a_mac_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
         lengths.append(len(one))
         return one == other
 
-    site = Site(secret=SECRET)
-    token = (await site.ask("/write")).token
+    site = WatchedSite(secret=SECRET)
+    token = (await site.ask("/write")).given
     monkeypatch.setattr(signed, "compare_digest", watched)
     await site.ask("/read", token)
     await site.ask("/read", token[:-1] + ("A" if token[-1] != "A" else "Q"))

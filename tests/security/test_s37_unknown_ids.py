@@ -4,68 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import pytest
 
-from limpet import SessionManager
+from limpet import Session
 from limpet._emitter import Emitter
 from limpet._inline import Inline
 from limpet._wire import tokens
-from limpet.asgi import SessionMiddleware
-from limpet.events import Event, SessionExpired, SessionLoggedIn, UnknownId
-from limpet.testing import FakeClock, client
-from limpet.wsgi import SessionMiddleware as WSGISessions
+from limpet.events import SessionExpired, SessionLoggedIn, UnknownId
+from tests.security.either import EitherSite
+from tests.site import Handler, nothing
 
 SECRET = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
 NANO = 1_000_000_000
 
 
-class Site:
-    """An application that looks at its session, and what its manager tells."""
+class Guessed(EitherSite):
+    """A site at which somebody guesses, and what its manager tells."""
 
-    def __init__(self, kind: str, store: str, secret: str | None) -> None:
-        self.clock = FakeClock()
-        self.manager = SessionManager(store, secret=secret, clock=self.clock, dev=False, devices=True)
-        self.heard: list[Event] = []
-        self.manager.listen(self.heard.append)
-        self.browser: Any
-        if kind == "asgi":
-            self.browser = client(SessionMiddleware(self._asgi, self.manager))
-        else:
-            transport = httpx2.WSGITransport(app=WSGISessions(self._wsgi, self.manager))
-            self.browser = httpx2.Client(transport=transport, base_url="https://testserver")
-
-    async def _asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        self._use(scope["session"], scope["path"])
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    def _wsgi(self, environ: Any, start_response: Any) -> list[bytes]:
-        self._use(environ["limpet.session"], environ["PATH_INFO"])
-        start_response("200 OK", [])
-        return [b""]
-
-    def _use(self, session: Any, path: str) -> None:
-        if path == "/login":
-            session.login("ann")
-        elif path == "/logout":
-            session.logout()
-        session.get("x")
-
-    def ask(self, token: str | None, path: str = "/") -> str | None:
-        """Send one request with a cookie; return the one that came back."""
-        self.browser.cookies.clear()
-        headers = {"user-agent": "Guess/1"}
-        if token is not None:
-            headers["cookie"] = f"{self.manager.cookie_name}={token}"
-        answer = self.browser.get(path, headers=headers)
-        assert answer.status_code == 200
-        found: str | None = answer.cookies.get(self.manager.cookie_name)
-        return found
+    def guess(self, token: str | None, do: Handler = nothing) -> str | None:
+        """Send one request with a cookie; return the one that the browser has then."""
+        return self.visit(do, token)[1]
 
     def told(self) -> list[UnknownId]:
         """Return what was told of unknown ids."""
         return [event for event in self.heard if isinstance(event, UnknownId)]
+
+
+def login(session: Session) -> None:
+    session.login("ann")
 
 
 @pytest.fixture(params=["asgi", "wsgi"])
@@ -76,9 +42,9 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def test_s37_guesses_are_told_once_in_a_while(kind: str) -> None:
     """A hundred guesses are one event, which names the client that sent the first."""
-    site = Site(kind, "memory:", None)
+    site = Guessed(kind)
     for _ in range(100):
-        site.ask(tokens.encode_id(tokens.new_id()))
+        site.guess(tokens.encode_id(tokens.new_id()))
     [event] = site.told()
     assert (event.count, event.forged) == (1, 0)
     assert event.tag is not None
@@ -102,8 +68,8 @@ def test_s37_the_next_event_counts_those_between() -> None:
 @pytest.mark.parametrize("store", ["memory:", "cookie:"])
 def test_s37_a_forged_token_is_counted_as_such(kind: str, store: str) -> None:
     """It was never handed out under a secret that is known here: a session of another secret, or made up."""
-    site, other = Site(kind, store, SECRET), Site(kind, store, SECRET[::-1])
-    site.ask(other.ask(None, "/login"))
+    site, other = Guessed(kind, store, secret=SECRET), Guessed(kind, store, secret=SECRET[::-1])
+    site.guess(other.guess(None, login))
     [event] = site.told()
     assert (event.count, event.forged) == (1, 1)
 
@@ -111,25 +77,25 @@ def test_s37_a_forged_token_is_counted_as_such(kind: str, store: str) -> None:
 @pytest.mark.parametrize(("store", "secret"), [("memory:", None), ("memory:", SECRET), ("cookie:", SECRET)])
 def test_s37_ids_that_are_known_are_no_alarm(kind: str, store: str, secret: str | None) -> None:
     """A session that lives, has ended just now or has expired; and a request with no cookie, or an empty one."""
-    site = Site(kind, store, secret)
-    site.ask(None)
-    site.ask("")
-    token = site.ask(None, "/login")
-    site.ask(token)
+    site = Guessed(kind, store, secret=secret)
+    site.guess(None)
+    site.guess("")
+    token = site.guess(None, login)
+    site.guess(token)
     site.clock.advance(25 * 3600)
-    site.ask(token)
+    site.guess(token)
     assert SessionExpired in map(type, site.heard)
     site.clock.advance(-25 * 3600)
-    again = site.ask(None, "/login")
-    site.ask(again, "/logout")
-    site.ask(again)
+    again = site.guess(None, login)
+    site.guess(again, lambda session: session.logout())
+    site.guess(again)
     assert site.told() == []
 
 
 def test_s37_a_thread_that_serves_others_next_tells_nothing_of_a_client_before() -> None:
     """What is known of a client is that of the request, and of nothing after it."""
-    site = Site("wsgi", "memory:", None)
-    site.ask(None, "/login")
+    site = Guessed("wsgi")
+    site.guess(None, login)
     assert [event.device for event in site.heard if isinstance(event, SessionLoggedIn)] == [
         {"agent": "Guess/1", "address": "127.0.0.0/24"}
     ]

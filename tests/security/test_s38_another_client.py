@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
 import pytest
 
-from limpet import ConfigurationError, SessionManager, SessionPolicy
+from limpet import ConfigurationError, Session, SessionManager, SessionPolicy
 from limpet._clients import changes
-from limpet.asgi import SessionMiddleware
 from limpet.devices import DevicePolicy
-from limpet.events import ClientChanged, Event, SessionRevoked
-from limpet.testing import FakeClock, client
-from limpet.wsgi import SessionMiddleware as WSGISessions
+from limpet.events import ClientChanged, SessionRevoked
+from limpet.stores.memory import MemoryStore
+from tests.races.counted import CountedSite
+from tests.security.either import EitherSite
 
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
@@ -229,50 +228,27 @@ def test_what_changed(noted: dict[str, str], seen: dict[str, str], what: set[str
     assert changes(noted, seen) == what
 
 
-class Site:
-    """An application on either side, its browser's agent and network, and what it tells."""
+class Watching(EitherSite):
+    """A site that compares clients by these rules, and what it tells."""
 
-    def __init__(self, kind: str, rules: Any, **policy: Any) -> None:
-        self.clock = FakeClock()
-        settings = SessionPolicy(on_client_change=rules, **policy)
-        self.manager = SessionManager("memory:", policy=settings, devices=True, dev=False, clock=self.clock)
-        self.heard: list[Event] = []
-        self.manager.listen(self.heard.append)
-        self.kind = kind
+    agent = CHROME
+    address = "203.0.113.7"
 
-    def ask(self, path: str, token: str | None, agent: str = CHROME, address: str = "203.0.113.7") -> tuple[str, str]:
-        """Send one request; return what the handler said, and the cookie that the browser has then."""
-        headers = {"user-agent": agent}
-        if token:
-            headers["cookie"] = f"{self.manager.cookie_name}={token}"
-        if self.kind == "asgi":
-            browser: Any = client(SessionMiddleware(self._asgi, self.manager), client=(address, 5000))
-        else:
-            app = WSGISessions(self._wsgi, self.manager)
-            transport = httpx2.WSGITransport(app=app, remote_addr=address)
-            browser = httpx2.Client(transport=transport, base_url="https://testserver")
-        answer = browser.get(path, headers=headers)
-        assert answer.status_code == 200
-        return answer.text, answer.cookies.get(self.manager.cookie_name) or token or ""
-
-    def _use(self, session: Any, path: str) -> bytes:
-        if path == "/login":
-            session.login("ann")
-        return f"{session.subject} {session.is_fresh()}".encode()
-
-    async def _asgi(self, scope: Any, receive: Any, send: Any) -> None:
-        said = self._use(scope["session"], scope["path"])
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": said})
-
-    def _wsgi(self, environ: Any, start_response: Any) -> list[bytes]:
-        said = self._use(environ["limpet.session"], environ["PATH_INFO"])
-        start_response("200 OK", [])
-        return [said]
+    def __init__(self, kind: str, rules: Any) -> None:
+        super().__init__(kind, on_client_change=rules)
 
     def told(self) -> list[tuple[tuple[str, ...], str]]:
-        found = [(event.what, event.action) for event in self.heard if isinstance(event, ClientChanged)]
-        return found
+        return [(event.what, event.action) for event in self.heard if isinstance(event, ClientChanged)]
+
+
+def shown(session: Session) -> str:
+    """Return who is served, and whether the login is fresh."""
+    return f"{session.subject} {session.is_fresh()}"
+
+
+def login(session: Session) -> str:
+    session.login("ann")
+    return shown(session)
 
 
 RULES = {"agent": "login", "network": "event", "agent+network": "end"}
@@ -287,74 +263,71 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def test_a_client_that_stays_the_same_is_told_nothing(kind: str) -> None:
     """Upgraded or not: no event, and the login is fresh."""
-    site = Site(kind, RULES)
-    _, token = site.ask("/login", None)
+    site = Watching(kind, RULES)
+    _, token = site.visit(login)
     for agent in (CHROME, CHROME.replace("141", "142")):
-        assert site.ask("/", token, agent)[0] == "ann True"
+        assert site.visit(shown, token, agent)[0] == "ann True"
     assert site.told() == []
 
 
 def test_another_agent_has_to_log_in_again(kind: str) -> None:
     """Its requests are not fresh; those of the owner are; and once it has logged in it is the client."""
-    site = Site(kind, RULES)
-    _, token = site.ask("/login", None)
-    assert site.ask("/", token, THIEF)[0] == "ann False"
+    site = Watching(kind, RULES)
+    _, token = site.visit(login)
+    assert site.visit(shown, token, THIEF)[0] == "ann False"
     assert site.told() == [(("agent",), "login")]
-    assert site.ask("/", token)[0] == "ann True"
-    said, new = site.ask("/login", token, THIEF)
+    assert site.visit(shown, token)[0] == "ann True"
+    said, new = site.visit(login, token, THIEF)
     assert said == "ann True"
-    assert site.ask("/", new, THIEF)[0] == "ann True"
+    assert site.visit(shown, new, THIEF)[0] == "ann True"
     assert len(site.told()) == 2  # the second is of the request that logged in
 
 
 def test_another_network_is_what_the_policy_says(kind: str) -> None:
     """An event here: a phone that roams stays signed in, and fresh."""
-    site = Site(kind, RULES)
-    _, token = site.ask("/login", None)
-    assert site.ask("/", token, address="198.51.100.9")[0] == "ann True"
-    assert site.ask("/", token, address="203.0.113.99")[0] == "ann True"  # of the same network
+    site = Watching(kind, RULES)
+    _, token = site.visit(login)
+    assert site.visit(shown, token, address="198.51.100.9")[0] == "ann True"
+    assert site.visit(shown, token, address="203.0.113.99")[0] == "ann True"  # of the same network
     assert site.told() == [(("network",), "event")]
 
 
 def test_both_end_the_session(kind: str) -> None:
     """For everybody, and at once: the thief is anonymous, and the owner logs in again."""
-    site = Site(kind, RULES)
-    _, token = site.ask("/login", None)
-    assert site.ask("/", token, THIEF, "198.51.100.9")[0] == "None False"
+    site = Watching(kind, RULES)
+    _, token = site.visit(login)
+    assert site.visit(shown, token, THIEF, "198.51.100.9")[0] == "None False"
     assert site.told() == [(("agent", "network"), "end")]
     assert [type(event) for event in site.heard].count(SessionRevoked) == 1
-    assert site.ask("/", token)[0] == "None False"
+    assert site.visit(shown, token)[0] == "None False"
     assert site.manager.blocking.sessions_of("ann") == []
 
 
 def test_without_a_rule_nothing_is_compared(kind: str) -> None:
     """Nor for what the rules leave out."""
     for rules in ({}, {"agent": "end"}):
-        site = Site(kind, rules)
-        _, token = site.ask("/login", None)
-        assert site.ask("/", token, address="198.51.100.9")[0] == "ann True"
+        site = Watching(kind, rules)
+        _, token = site.visit(login)
+        assert site.visit(shown, token, address="198.51.100.9")[0] == "ann True"
         assert site.told() == []
 
 
 async def test_nothing_is_written_for_a_client() -> None:
     """Whether it stays the same or has to log in again: a look costs what it did."""
-    from limpet.stores.memory import MemoryStore
-    from tests.races.site import Site as Counted
-
     costs = []
     for rules in ({}, RULES):
-        site = Counted(MemoryStore(), manager={"devices": True}, on_client_change=rules)
+        site = CountedSite(MemoryStore(), devices=True, on_client_change=rules)
         where: Any = {"headers": [(b"user-agent", CHROME.encode())], "client": ("203.0.113.7", 1)}
-        token = (await site.request(lambda session: session.login("ann"), **where)).token
+        token = (await site.ask(lambda session: session.login("ann"), **where)).token
         assert site.counting is not None
         site.counting.take()
         for agent in (CHROME.encode(), THIEF.encode()):
             headers = [(b"user-agent", agent), (b"cookie", f"{site.manager.cookie_name}={token}".encode())]
-            await site.request(headers=headers, client=("203.0.113.7", 1))
+            await site.ask(headers=headers, client=("203.0.113.7", 1))
         costs.append(site.counting.take())
     assert costs[0] == costs[1]
     assert set(costs[0]) == {"load"}
-    assert [event.action for event in site.events if isinstance(event, ClientChanged)] == ["login"]
+    assert [event.action for event in site.heard if isinstance(event, ClientChanged)] == ["login"]
 
 
 @pytest.mark.parametrize(

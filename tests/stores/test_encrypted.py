@@ -19,7 +19,7 @@ from limpet.sealers.at_rest import AtRestSealer
 from limpet.stores import MemoryStore, SQLiteStore, Store
 from limpet.stores.encrypted import EncryptedStore
 from limpet.testing import FakeClock, StoreSuite
-from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, Site
+from tests.security.site import ANONYMOUS, OLDER, OTHER, SECRET, WatchedSite
 
 VALUE = "a value that nobody may read"
 
@@ -47,9 +47,9 @@ class TestOverSQLite(StoreSuite):
         return over(SQLiteStore(tmp_path / "sessions.db"))
 
 
-def encrypted(**settings: Any) -> Site:
+def encrypted(**settings: Any) -> WatchedSite:
     """Return an application that encrypts at rest."""
-    return Site(
+    return WatchedSite(
         {"/secret": lambda session: session.update(card=VALUE), "/who": lambda session: session.subject},
         secret=settings.pop("secret", SECRET),
         encrypt=True,
@@ -60,8 +60,8 @@ def encrypted(**settings: Any) -> Site:
 async def test_nothing_can_be_read_in_the_store() -> None:
     """Neither keys nor values, in every payload; the session reads them as ever."""
     site = encrypted()
-    token = (await site.ask("/secret")).token
-    token = (await site.ask("/login", token)).token
+    token = (await site.ask("/secret")).given
+    token = (await site.ask("/login", token)).given
     for record in site.rows.values():
         if not is_mark(record.payload):
             assert record.payload[:1] == SEALED
@@ -73,9 +73,9 @@ async def test_nothing_can_be_read_in_the_store() -> None:
 async def test_a_payload_is_bound_to_where_it_is() -> None:
     """Copied to another row, beside another version, or into another subject's record: corrupt, and so anonymous."""
     site = encrypted()
-    ann = (await site.ask("/secret")).token
+    ann = (await site.ask("/secret")).given
     (key, record), *_ = site.rows.items()
-    eve = (await site.ask("/write")).token
+    eve = (await site.ask("/write")).given
     (other,) = set(site.rows) - {key}
     for place, forged in (
         (other, record),
@@ -89,7 +89,7 @@ async def test_a_payload_is_bound_to_where_it_is() -> None:
         site.rows[place] = forged
         if forged.subject is not None:
             site.watched.kept._index(forged.subject, place)
-        site.events.clear()
+        site.heard.clear()
         answer = await site.ask("/dump", eve if place == other else ann)
         assert (answer.status, answer.text) == (200, ANONYMOUS)
         assert site.said(CorruptRecord) == 1
@@ -99,9 +99,9 @@ async def test_a_payload_is_bound_to_where_it_is() -> None:
 
 async def test_a_row_that_is_not_encrypted_is_corrupt() -> None:
     """With the right key and format: whoever can write to the store cannot slip a session in."""
-    plain = Site(secret=SECRET)
-    token = (await plain.ask("/write")).token
-    site = Site(store=plain.watched, secret=SECRET, encrypt=True)
+    plain = WatchedSite(secret=SECRET)
+    token = (await plain.ask("/write")).given
+    site = WatchedSite(store=plain.watched, secret=SECRET, encrypt=True)
     assert (await site.ask("/dump", token)).text == ANONYMOUS
     assert site.said(CorruptRecord) == 1
 
@@ -110,10 +110,10 @@ async def test_a_row_that_is_not_encrypted_is_corrupt() -> None:
 async def test_who_has_not_the_key_leaves_the_record_alone(settings: dict[str, Any]) -> None:
     """A worker of before `encrypt`, or with another secret, sees nobody's session, and deletes none."""
     site = encrypted()
-    token = (await site.ask("/secret")).token
+    token = (await site.ask("/secret")).given
     (key,) = site.rows
     before = dict(site.rows)
-    other = Site(store=site.watched, **settings)
+    other = WatchedSite(store=site.watched, **settings)
     with pytest.raises(SessionEnded):
         async with other.manager.open(key):
             pass
@@ -124,10 +124,10 @@ async def test_who_has_not_the_key_leaves_the_record_alone(settings: dict[str, A
 
 async def test_a_window_lets_plain_rows_in() -> None:
     """Until the date what was stored before is read, and sealed when it is written; after it, it is corrupt."""
-    plain = Site(secret=SECRET)
-    one, other = [(await plain.ask("/write")).token for _ in range(2)]
+    plain = WatchedSite(secret=SECRET)
+    one, other = [(await plain.ask("/write")).given for _ in range(2)]
     until = datetime.fromtimestamp(plain.clock() / 1000, UTC) + timedelta(hours=1)
-    site = Site(store=plain.watched, secret=SECRET, encrypt=True, plain_until=until)
+    site = WatchedSite(store=plain.watched, secret=SECRET, encrypt=True, plain_until=until)
     assert (await site.ask("/read", one)).text == "1"
     assert (await site.ask("/write", one)).text == "2"
     site.clock.advance(3600)
@@ -138,13 +138,13 @@ async def test_a_window_lets_plain_rows_in() -> None:
 async def test_secrets_rotate_without_losing_a_session() -> None:
     """Rows of an older secret are read, sealed anew when written, and dead when its end date has come."""
     old = encrypted(secret=OLDER)
-    one, other = [(await old.ask("/secret")).token for _ in range(2)]
+    one, other = [(await old.ask("/secret")).given for _ in range(2)]
     end = datetime.fromtimestamp(old.clock() / 1000, UTC) + timedelta(hours=1)
     keyring = Keyring([SECRET, Key(OLDER, until=end)])
-    site = Site(store=old.watched, secret=keyring, encrypt=True)
+    site = WatchedSite(store=old.watched, secret=keyring, encrypt=True)
     answer = await site.ask("/write", one)
     assert answer.text == "1"
-    moved = answer.token
+    moved = answer.given
     assert (await site.ask("/read", other)).text == "null"
     site.clock.advance(3600)
     assert VALUE in (await site.ask("/dump", moved)).text
@@ -156,7 +156,7 @@ async def test_secrets_rotate_without_losing_a_session() -> None:
 async def test_two_requests_at_once_are_merged() -> None:
     """Fifty writers that all loaded before anybody saved leave fifty keys, and a count is exact."""
     site = encrypted()
-    token = (await site.ask("/write")).token
+    token = (await site.ask("/write")).given
     everybody = asyncio.Barrier(50)
 
     async def together(session: Session, number: int) -> None:
@@ -165,18 +165,18 @@ async def test_two_requests_at_once_are_merged() -> None:
         session.increment("n")
 
     for number in range(50):
-        site.handlers[f"/{number}"] = partial(together, number=number)
+        site.pages[f"/{number}"] = partial(together, number=number)
     await asyncio.gather(*(site.ask(f"/{number}", token) for number in range(50)))
     assert site.said(SessionMerged) > 0
     assert (await site.ask("/read", token)).text == "51"
-    site.handlers["/len"] = len
+    site.pages["/len"] = len
     assert (await site.ask("/len", token)).text == "51"
 
 
 async def test_what_changed_is_judged_inside() -> None:
     """Another nonce is no change: setting an equal value writes nothing."""
     site = encrypted()
-    token = (await site.ask("/secret")).token
+    token = (await site.ask("/secret")).given
     site.watched.calls.clear()
     await site.ask("/secret", token)
     assert site.watched.calls == {"load": 1}
@@ -184,22 +184,22 @@ async def test_what_changed_is_judged_inside() -> None:
 
 async def test_renewal_logout_and_revocation_work() -> None:
     """The records that lead from an old id, and those that revoke, are found through the encryption."""
-    site = Site(
+    site = WatchedSite(
         {"/who": lambda session: session.subject},
         MemoryStore(),
         secret=SECRET,
         encrypt=True,
         policy=SessionPolicy(renewal_interval=60),
     )
-    old = (await site.ask("/login")).token
+    old = (await site.ask("/login")).given
     site.clock.advance(61)
-    new = (await site.ask("/read", old)).token
+    new = (await site.ask("/read", old)).given
     assert (await site.ask("/who", old)).text == '"ann"'
     assert (await site.ask("/who", new)).text == '"ann"'
     assert len(await site.manager.sessions_of("ann")) == 1
     assert await site.manager.revoke_all("ann") == 1
     assert (await site.ask("/who", new)).text == "null"
-    third = (await site.ask("/login")).token
+    third = (await site.ask("/login")).given
     await site.ask("/logout", third)
     assert (await site.ask("/who", third)).text == "null"
 

@@ -13,7 +13,7 @@ from limpet.errors import StoreUnavailable
 from limpet.stores.redis import RedisStore
 from tests.faults.records import NOW, a_key, a_record
 from tests.faults.service import add, answered, read, refused
-from tests.races.site import Site
+from tests.races.counted import CountedSite
 from tests.servers.valkey import ValkeyServer
 
 
@@ -75,36 +75,36 @@ async def test_trying_again_is_no_confirmation(own_valkey: ValkeyServer, replica
 async def test_a_logout_that_no_replica_confirmed_is_a_503(own_valkey: ValkeyServer, replica: ValkeyServer) -> None:
     """Through the middleware: no "logged out", no deleted cookie; nor is anybody logged in who could be forgotten."""
     store = RedisStore(own_valkey.url, wait_replicas=1, timeout=0.4)
-    site = Site(store)
+    site = CountedSite(store)
     leaving, staying = await site.session(n=0), await site.session(n=0)
     replica.freeze()
-    assert refused(await site.request(Session.logout, leaving))
-    assert refused(await site.request(lambda session: session.login("ada"), staying))
-    assert refused(await site.request(Session.regenerate, staying))
-    assert refused(await site.request(add))
-    assert (await site.request(add, staying)).status == 200, "an ordinary save does not wait"
-    assert (await site.request(read, staying)).result == {"n": 1}
+    assert refused(await site.ask(Session.logout, leaving))
+    assert refused(await site.ask(lambda session: session.login("ada"), staying))
+    assert refused(await site.ask(Session.regenerate, staying))
+    assert refused(await site.ask(add))
+    assert (await site.ask(add, staying)).status == 200, "an ordinary save does not wait"
+    assert (await site.ask(read, staying)).result == {"n": 1}
     replica.thaw()
-    assert (await answered(lambda: site.request(Session.logout, staying))).token == ""
+    assert (await answered(lambda: site.ask(Session.logout, staying))).token == ""
     assert await site.read(leaving) is None
-    assert (await site.request(lambda session: session.login("ada"))).token
+    assert (await site.ask(lambda session: session.login("ada"))).token
     await store.close()
 
 
 async def test_a_failover_without_it_can_bring_a_session_back(own_valkey: ValkeyServer, replica: ValkeyServer) -> None:
     """What the documentation warns of: a replica that had not received the logout is promoted."""
     careless, careful = RedisStore(own_valkey.url), RedisStore(own_valkey.url, wait_replicas=1, timeout=0.4)
-    site = Site(careless)
+    site = CountedSite(careless)
     token = await site.session(n=0)
     async with asyncio.timeout(5):
         while replica.say("DBSIZE") != ":1\r\n":
             await asyncio.sleep(0.01)
     replica.say("REPLICAOF", "127.0.0.1", "1")  # it is cut off
-    assert (await site.request(Session.logout, token)).token == ""
-    assert refused(await Site(careful).request(add))
+    assert (await site.ask(Session.logout, token)).token == ""
+    assert refused(await CountedSite(careful).ask(add))
     own_valkey.kill()
     replica.say("REPLICAOF", "NO", "ONE")
     promoted = RedisStore(replica.url)
-    assert await Site(promoted).read(token) == {"n": 0}
+    assert await CountedSite(promoted).read(token) == {"n": 0}
     for store in (careless, careful, promoted):
         await store.close()

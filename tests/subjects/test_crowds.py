@@ -19,7 +19,7 @@ from limpet.runtime import AsyncioRuntime
 from limpet.stores import MemoryStore, open_store
 from limpet.testing import FakeClock
 from tests.counts import count
-from tests.subjects.site import Site
+from tests.site import Site
 from tests.turns import turns_of_others
 
 CROWD = count(3_000, 200_000)
@@ -140,7 +140,7 @@ async def test_a_tag_for_each_login_leaves_nothing(tmp_path: Path) -> None:
         for _ in range(30):
             sid = secrets.token_hex(4)
             cookie = await site.login(f"user {sid}", tags={"oidc_sid": sid})
-            await site.request(lambda session: session.logout(), cookie)
+            await site.run(lambda session: session.logout(), cookie)
         clock.advance(24 * 3600)
         await site.manager.sweep()
         sizes.append(await store.count())

@@ -9,18 +9,12 @@ from typing import Any, Final
 
 import pytest
 from itsdangerous import TimestampSigner
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
-from limpet import SessionManager, SessionPolicy, StoreUnavailable, events
-from limpet.adapters.starlette import SessionMiddleware, get_session
+from limpet import Session, StoreUnavailable, events
 from limpet.contract import Record
 from limpet.importers.starlette import StarletteCookies
 from limpet.stores.memory import MemoryStore
-from limpet.testing import FakeClock, async_client
-from limpet.testing.clients import AsyncSessionClient
+from tests.site import Browser, Handler, Site
 
 OLD_SECRET = "the secret of the middleware that was there before"
 DAY = 86_400
@@ -37,66 +31,26 @@ class Disk(MemoryStore):
         return await super().load(key)
 
 
-class Shop:
-    """An application, its clock, and what its listener heard."""
+class Shop(Site):
+    """A site whose disk can fail, that knows the sessions of another middleware, and where two requests can meet."""
 
     def __init__(self) -> None:
-        self.clock, self.store = FakeClock(), Disk()
-        policy = SessionPolicy(renewal_interval=600, renewal_grace=30, max_sessions=1)
+        self.disk, self.both = Disk(), asyncio.Barrier(2)
         old = StarletteCookies(OLD_SECRET, until=date(2100, 1, 1), cookie="old", max_age=None)
-        self.manager = SessionManager(self.store, policy=policy, importers=[old], dev=False, clock=self.clock)
-        self.heard: list[events.Event] = []
-        self.manager.listen(self.heard.append)
-        self.both = asyncio.Barrier(2)
-        routes = [
-            Route("/login/{name}", self.login),
-            Route("/logout", self.logout),
-            Route("/regenerate", self.regenerate),
-            Route("/set/{key}/{value}", self.set, methods=["GET", "POST"]),
-            Route("/slow/{key}/{value}", self.slow),
-            Route("/read", self.read),
-        ]
-        self.app = Starlette(routes=routes)
-        self.app.add_middleware(SessionMiddleware, manager=self.manager)
+        super().__init__(self.disk, importers=[old], renewal_interval=600, renewal_grace=30, max_sessions=1)
 
-    async def login(self, request: Request) -> Response:
-        get_session(request).login(request.path_params["name"])
-        return PlainTextResponse("in")
+    def slowly(self, **data: Any) -> Handler:
+        """Return a handler that writes when both requests have loaded the session."""
 
-    async def logout(self, request: Request) -> Response:
-        get_session(request).logout()
-        return PlainTextResponse("out")
+        async def handler(session: Session) -> None:
+            await self.both.wait()
+            session.update(data)
 
-    async def regenerate(self, request: Request) -> Response:
-        get_session(request).regenerate()
-        return PlainTextResponse("new")
+        return handler
 
-    async def set(self, request: Request) -> Response:
-        get_session(request)[request.path_params["key"]] = request.path_params["value"]
-        return PlainTextResponse("set")
-
-    async def slow(self, request: Request) -> Response:
-        await self.both.wait()  # both requests have loaded the session
-        return await self.set(request)
-
-    async def read(self, request: Request) -> Response:
-        return PlainTextResponse(get_session(request).subject or "nobody")
-
-    def browser(self) -> AsyncSessionClient:
-        """Return a visitor's browser."""
-        return async_client(self.app, self.manager)
-
-    async def visitor(self, name: str = "ann") -> AsyncSessionClient:
+    async def visitor(self, name: str = "ann") -> Browser:
         """Return the browser of somebody who is signed in."""
-        browser = self.browser()
-        await browser.get(f"/login/{name}")
-        return browser
-
-    def copy(self, browser: AsyncSessionClient) -> AsyncSessionClient:
-        """Return another browser with the same cookie, as whoever copied it has."""
-        other = self.browser()
-        other.cookies.update(browser.cookies)
-        return other
+        return await Browser().login(self, name)
 
 
 @pytest.fixture
@@ -108,7 +62,7 @@ async def shop() -> AsyncIterator[Shop]:
 
 
 async def created(shop: Shop) -> None:
-    await shop.browser().get("/set/a/1")
+    await Browser().begin(shop, a=1)
 
 
 async def logged_in(shop: Shop) -> None:
@@ -116,39 +70,38 @@ async def logged_in(shop: Shop) -> None:
 
 
 async def logged_out(shop: Shop) -> None:
-    await (await shop.visitor()).get("/logout")
+    await (await shop.visitor()).ask(shop, lambda session: session.logout())
 
 
 async def regenerated(shop: Shop) -> None:
-    await (await shop.visitor()).get("/regenerate")
+    await (await shop.visitor()).ask(shop, lambda session: session.regenerate())
 
 
 async def renewed(shop: Shop) -> None:
     browser = await shop.visitor()
     shop.clock.advance(601)
-    await browser.get("/read")
+    await browser.ask(shop)
 
 
 async def reused(shop: Shop) -> None:
     browser = await shop.visitor()
-    thief = shop.copy(browser)
+    thief = browser.copy()
     shop.clock.advance(601)
-    await browser.get("/read")
-    await browser.get("/read")  # the new id is shown: the grace begins
+    await browser.ask(shop)
+    await browser.ask(shop)  # the new id is shown: the grace begins
     shop.clock.advance(31)
-    assert (await thief.get("/read")).text == "nobody"
+    assert (await thief.ask(shop)).result is None
 
 
 async def expired(shop: Shop) -> None:
     browser = await shop.visitor()
     shop.clock.advance(DAY + 1)
-    await browser.get("/read")
+    await browser.ask(shop)
 
 
 async def imported(shop: Shop) -> None:
-    browser = shop.browser()
-    browser.cookies.set("old", TimestampSigner(OLD_SECRET).sign(b"eyJjYXJ0IjogMX0=").decode())  # {"cart": 1}
-    await browser.get("/set/a/1")
+    signed = TimestampSigner(OLD_SECRET).sign(b"eyJjYXJ0IjogMX0=").decode()  # {"cart": 1}
+    await Browser({"old": signed}).begin(shop, a=1)
 
 
 async def revoked(shop: Shop) -> None:
@@ -156,70 +109,66 @@ async def revoked(shop: Shop) -> None:
     await shop.manager.revoke_all("ann")
 
 
-async def two_at_once(shop: Shop, one: str, other: str) -> None:
+async def two_at_once(shop: Shop, one: Handler, other: Handler) -> None:
     browser = await shop.visitor()
-    answers = await asyncio.gather(browser.get(f"/slow/{one}"), shop.copy(browser).get(f"/slow/{other}"))
-    assert [answer.text for answer in answers] == ["set", "set"]
+    answers = await asyncio.gather(browser.ask(shop, one), browser.copy().ask(shop, other))
+    assert [answer.status for answer in answers] == [200, 200]
 
 
 async def merged(shop: Shop) -> None:
-    await two_at_once(shop, "a/1", "b/1")
+    await two_at_once(shop, shop.slowly(a=1), shop.slowly(b=1))
 
 
 async def overwritten(shop: Shop) -> None:
-    await two_at_once(shop, "a/first-value", "a/second-value")
+    await two_at_once(shop, shop.slowly(a="first-value"), shop.slowly(a="second-value"))
 
 
 async def written_after_end(shop: Shop) -> None:
     browser = await shop.visitor()
-    late = asyncio.create_task(shop.copy(browser).get("/slow/a/1"))
-    while not shop.both.n_waiting:
-        await asyncio.sleep(0)
-    await browser.get("/logout")
-    await shop.both.wait()
-    await late
+    async with browser.copy().held(shop, lambda session: session.update(a=1)):
+        await browser.ask(shop, lambda session: session.logout())
 
 
 async def corrupt(shop: Shop) -> None:
     browser = await shop.visitor()
-    async with browser.session() as session:
-        key = session.public_id or ""
-    record = await shop.store.load(key)
+    key = (await browser.ask(shop, lambda session: session.public_id)).result
+    record = await shop.disk.load(key)
     assert record is not None
     damaged = record._replace(version=record.version ^ 1, payload=record.payload[:-1] + b"\0")
-    await shop.store.update(key, damaged, record.version, now=shop.clock())
-    assert (await browser.get("/read")).text == "nobody"
+    await shop.disk.update(key, damaged, record.version, now=shop.clock())
+    assert (await browser.ask(shop)).result is None
 
 
 async def store_failed(shop: Shop) -> None:
     browser = await shop.visitor()
-    shop.store.failing = True
-    assert (await browser.get("/read")).status_code == 503
+    shop.disk.failing = True
+    assert (await browser.ask(shop)).status == 503
 
 
 async def ambiguous(shop: Shop) -> None:
     values = [(await shop.visitor(name)).cookies[shop.manager.cookie_name] for name in ("ann", "bob")]
     cookie = "; ".join(f"{shop.manager.cookie_name}={value}" for value in values)
-    assert (await shop.browser().get("/read", headers={"cookie": cookie})).text == "nobody"
+    answer = await Browser().ask(shop, headers={"cookie": cookie})
+    assert (answer.status, answer.result) == (200, None)
 
 
 async def limited(shop: Shop) -> None:
     first = await shop.visitor()
     shop.clock.advance(1)
     await shop.visitor()
-    assert (await first.get("/read")).text == "nobody"
+    assert (await first.ask(shop)).result is None
 
 
 async def swept(shop: Shop) -> None:
     await shop.visitor()
     shop.clock.advance(20 * DAY)
-    await shop.browser().get("/read")  # without a lifespan, a request lets the sweeper run when it is due
+    await Browser().ask(shop)  # without a lifespan, a request lets the sweeper run when it is due
     await shop.manager.runtime.drain(5)  # type: ignore[attr-defined]
 
 
 async def dropped(shop: Shop) -> None:
     """Another site posts a form without our cookie, and the handler writes."""
-    await shop.browser().post("/set/a/b", headers={"sec-fetch-site": "cross-site"})
+    await Browser().ask(shop, lambda session: session.update(a="b"), headers={"sec-fetch-site": "cross-site"})
 
 
 SCENARIOS: Final[dict[type[events.Event], Callable[[Shop], Awaitable[None]]]] = {
@@ -280,6 +229,6 @@ async def test_nothing_is_told_of_a_mere_read(shop: Shop) -> None:
     """A request that only reads is no event."""
     browser = await shop.visitor()
     shop.heard.clear()
-    answers: list[Any] = [await browser.get("/read") for _ in range(3)]
-    assert [answer.text for answer in answers] == ["ann"] * 3
+    answers = [await browser.ask(shop) for _ in range(3)]
+    assert [answer.result for answer in answers] == ["ann"] * 3
     assert shop.heard == []

@@ -16,7 +16,7 @@ from limpet import ConfigurationError, Session, SessionLimitReached, SessionMana
 from limpet.adapters.starlette import get_session
 from limpet.asgi import SessionMiddleware
 from limpet.testing import client
-from tests.subjects.site import STORES, Site, opened
+from tests.site import STORES, Site, opened
 
 REFUSE = SessionPolicy(max_sessions=2, when_full="refuse")
 
@@ -30,7 +30,7 @@ async def refusing(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 async def test_the_oldest_gives_way(tmp_path: Path) -> None:
     """A login that is one too many ends the session with the oldest login."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=2)) as site:
+    async with opened("memory", tmp_path, max_sessions=2) as site:
         cookies = []
         for _ in range(3):
             cookies.append(await site.login("ann"))
@@ -42,7 +42,7 @@ async def test_the_oldest_gives_way(tmp_path: Path) -> None:
 async def test_a_function_decides_by_subject(tmp_path: Path) -> None:
     """The limit may depend on the subject, and None is no limit."""
     allowed = {"ann": 1, "bob": 2}
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=allowed.get)) as site:
+    async with opened("memory", tmp_path, max_sessions=allowed.get) as site:
         for name in ("ann", "bob", "eve"):
             for _ in range(3):
                 await site.login(name)
@@ -57,7 +57,7 @@ async def test_the_newest_is_refused(refusing: Site) -> None:
         await refusing.login("ann")
     assert refusal.value.limit == 2
     assert "LimitReached" in refusing.names()
-    await refusing.request(lambda session: session.logout(), first)
+    await refusing.run(lambda session: session.logout(), first)
     assert await refusing.whose(await refusing.login("ann")) == "ann"
 
 
@@ -73,7 +73,7 @@ async def test_a_refused_login_leaves_the_cart(refusing: Site) -> None:
     """A handler that catches the refusal goes on with the anonymous session as it was, and under its id."""
     for _ in range(2):
         await refusing.login("ann")
-    cart = await refusing.request(lambda session: session.update(cart=["tea"]))
+    cart = await refusing.run(lambda session: session.update(cart=["tea"]))
 
     async def handler(session: Session) -> None:
         session.login("ann")
@@ -82,7 +82,7 @@ async def test_a_refused_login_leaves_the_cart(refusing: Site) -> None:
         assert session.subject is None
         session["told"] = True
 
-    after = await refusing.request(handler, cart)
+    after = await refusing.run(handler, cart)
     assert after == cart
     session = refusing.begin(cart)
     await refusing.manager.load(session)
@@ -130,7 +130,7 @@ async def test_a_function_may_allow_none(tmp_path: Path, when_full: Any, given: 
 @pytest.mark.parametrize("given", [1.5, "3", True])
 async def test_a_function_that_gives_no_number_is_told(tmp_path: Path, given: Any) -> None:
     """Nothing is written: a login is not half done because the limit makes no sense."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(max_sessions=lambda subject: given)) as site:
+    async with opened("memory", tmp_path, max_sessions=lambda subject: given) as site:
         with pytest.raises(ConfigurationError, match="whole number of sessions"):
             await site.login("ann")
         assert await site.manager.sessions_of("ann") == []

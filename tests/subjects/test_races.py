@@ -11,7 +11,7 @@ import pytest
 from limpet import SessionLimitReached, SessionPolicy
 from limpet.manager import system_clock
 from limpet.runtime import AsyncioRuntime
-from tests.subjects.site import Site, opened
+from tests.site import Site, opened
 
 COUNTS = [200, pytest.param(1_000, marks=pytest.mark.long)]
 
@@ -92,7 +92,7 @@ async def test_new_ids_do_not_survive_revoke_everyone(tmp_path: Path) -> None:
 
             async def change(cookie: str) -> None:
                 await scattered(random, 6)
-                await site.request(lambda session: session.regenerate() if session.subject else None, cookie)
+                await site.run(lambda session: session.regenerate() if session.subject else None, cookie)
 
             requests = [asyncio.create_task(change(cookie)) for cookie in cookies]
             await scattered(random, 10)
@@ -105,7 +105,7 @@ async def test_new_ids_do_not_survive_revoke_everyone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "file"])
 async def test_oldest_out_under_fifty_logins_at_once(kind: str, tmp_path: Path) -> None:
     """Fifty logins at once leave exactly as many sessions as allowed, and the newest of all."""
-    async with opened(kind, tmp_path, policy=SessionPolicy(max_sessions=3)) as site:
+    async with opened(kind, tmp_path, max_sessions=3) as site:
         site.manager.runtime = AsyncioRuntime()
         await asyncio.gather(*(site.login("ann") for _ in range(50)))
         assert len(await site.manager.sessions_of("ann")) == 3
@@ -129,7 +129,7 @@ async def test_a_token_is_refreshed_once(kind: str, tmp_path: Path) -> None:
     """Twenty requests that find a token expired refresh it once, and each of them has the new one."""
     async with opened(kind, tmp_path) as site:
         site.manager.runtime = AsyncioRuntime()
-        cookie = await site.request(lambda session: session.update(token="old"))
+        cookie = await site.run(lambda session: session.update(token="old"))
         refreshed = 0
         seen: list[str] = []
 
@@ -154,7 +154,7 @@ async def test_flashes_are_shown_once_under_a_lock(tmp_path: Path) -> None:
     """Requests at once add messages and show them: none is lost, and under a lock none is shown twice."""
     async with opened("sqlite", tmp_path) as site:
         site.manager.runtime = AsyncioRuntime()
-        cookie = await site.request(lambda session: session.flash("first"))
+        cookie = await site.run(lambda session: session.flash("first"))
         shown: list[str] = []
 
         async def request(number: int) -> None:

@@ -15,7 +15,7 @@ from limpet.stores import Store
 from limpet.stores.postgres import PostgresStore
 from limpet.stores.redis import RedisStore
 from tests.servers.topologies import ClusterSetup
-from tests.subjects.site import Site
+from tests.site import Site
 
 RACES = [30, pytest.param(1_000, marks=pytest.mark.long)]
 
@@ -92,7 +92,7 @@ async def test_exactly_so_many(sites: Callable[[SessionPolicy], Site], when_full
 async def test_a_token_is_refreshed_once(sites: Callable[[SessionPolicy], Site]) -> None:
     """Twenty requests in two processes refresh a token once."""
     both = sites(PATIENT), sites(PATIENT)
-    cookie = await both[0].request(lambda session: session.update(token="old"))
+    cookie = await both[0].run(lambda session: session.update(token="old"))
     refreshed = 0
 
     async def request(site: Site) -> str:

@@ -17,7 +17,7 @@ from limpet.devices import DevicePolicy, summary
 from limpet.keyring import generate_secret
 from limpet.stores import MemoryStore, WrappingStore
 from limpet.testing import FakeClock
-from tests.subjects.site import STORES, Site, doing, opened
+from tests.site import STORES, Site, opened, steps
 
 DAY = 86_400
 FIREFOX = "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"
@@ -119,7 +119,7 @@ async def test_change_of_password(site: Site) -> None:
         session.login("ann")
         await site.manager.revoke_all("ann", except_=session)
 
-    new = await site.request(change_password)
+    new = await site.run(change_password)
     assert await site.whose(old) is None
     assert await site.whose(new or "") == "ann"
 
@@ -165,7 +165,7 @@ async def test_revoke_everyone_in_a_store_that_cannot_be_walked_through(caplog: 
 async def test_revoke_everyone(site: Site) -> None:
     """Everybody's session ends, the anonymous ones too, and a login under way; a later login is in."""
     cookies = [await site.login(name) for name in ("ann", "bob")]
-    anonymous = await site.request(lambda session: session.update(cart=[1]))
+    anonymous = await site.run(lambda session: session.update(cart=[1]))
     waiting = site.begin()
     waiting.login("eve")
     assert await site.manager.revoke_everyone() == 3
@@ -203,7 +203,7 @@ async def test_revoke_by_tag(site: Site) -> None:
 async def test_tagged_session_is_found_under_its_new_id(site: Site) -> None:
     """A tag leads to the session after its id has changed."""
     cookie = await site.login("ann", tags={"oidc_sid": "s1"})
-    moved = await site.request(lambda session: session.regenerate(), cookie)
+    moved = await site.run(lambda session: session.regenerate(), cookie)
     assert moved != cookie
     assert await site.manager.revoke(tag=("oidc_sid", "s1")) == 1
     assert await site.whose(moved or "") is None
@@ -228,11 +228,11 @@ async def test_revoke_asks_for_one_thing(site: Site) -> None:
 
 async def test_renewed_session_is_revoked_by_its_former_public_id(tmp_path: Path) -> None:
     """A public id from a list still ends the session when its id was renewed meanwhile."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60) as site:
         cookie = await site.login("ann")
         [before] = await site.manager.sessions_of("ann")
         clock_of(site).advance(61)
-        renewed = await site.request(lambda session: session.get("x"), cookie)
+        renewed = await site.run(lambda session: session.get("x"), cookie)
         assert renewed != cookie
         assert await site.manager.revoke(before.public_id) == 1
         assert await site.whose(renewed or "") is None
@@ -241,12 +241,12 @@ async def test_renewed_session_is_revoked_by_its_former_public_id(tmp_path: Path
 
 async def test_renewal_keeps_the_spared_session(tmp_path: Path) -> None:
     """The session that stays is known by its new id when it was renewed after it was loaded."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60) as site:
         cookie = await site.login("ann")
         mine = site.begin(cookie)
         await site.manager.load(mine)
         clock_of(site).advance(61)
-        renewed = await site.request(lambda session: session.get("x"), cookie)
+        renewed = await site.run(lambda session: session.get("x"), cookie)
         assert await site.manager.revoke_all("ann", except_=mine) == 0
         assert await site.whose(renewed or "") == "ann"
 
@@ -266,8 +266,8 @@ async def test_a_list_does_not_count_a_renewal_twice(site: Site) -> None:
 
 async def test_export_and_erase(site: Site) -> None:
     """All that is kept of a subject can be handed out, and deleted so that a scan finds no trace of the name."""
-    await site.request(
-        doing(lambda session: session.login("ann", tags={"sid": "s1"}), lambda session: session.update(cart=["tea"]))
+    await site.run(
+        steps(lambda session: session.login("ann", tags={"sid": "s1"}), lambda session: session.update(cart=["tea"]))
     )
     await site.login("bob", tags={"sid": "s1"})
     [exported] = await site.manager.export("ann")

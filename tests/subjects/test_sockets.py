@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limpet.asgi import SessionMiddleware, session_in
-from tests.subjects.site import Site, opened
+from tests.site import Site, opened
 
 
 async def test_request_under_way(tmp_path: Path) -> None:

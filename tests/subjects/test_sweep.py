@@ -18,7 +18,7 @@ from limpet._wire.tokens import new_id, new_version
 from limpet.contract import Record
 from limpet.runtime import AsyncioRuntime
 from limpet.testing import FakeClock
-from tests.subjects.site import Site, opened
+from tests.site import Site, opened
 
 HOUR = 3_600_000
 REQUESTS = 500  # a second
@@ -66,7 +66,7 @@ async def test_sweeping_under_traffic(count: int, tmp_path: Path) -> None:
                 lags.append(time.perf_counter() - before - 0.002)
 
         async def request(cookie: str) -> None:
-            await site.request(lambda session: session.increment("n"), cookie)
+            await site.run(lambda session: session.increment("n"), cookie)
             written[cookie] += 1
 
         async def traffic() -> None:

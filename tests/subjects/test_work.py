@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from limpet import Session, SessionBusy, SessionClosed, SessionEnded, SessionPolicy
+from limpet import Session, SessionBusy, SessionClosed, SessionEnded
 from limpet._core import locks
 from limpet._wire import marks
 from limpet.runtime import AsyncioRuntime
-from tests.subjects.site import STORES, Site, doing, opened
+from tests.site import STORES, Site, opened, steps
 
 
 @pytest.fixture(params=STORES)
@@ -79,7 +79,7 @@ async def test_a_lock_of_the_dead_is_taken_over(site: Site) -> None:
 
 async def test_the_lock_is_given_back_after_an_error(site: Site) -> None:
     """An exception inside gives the lock back, and drops what was not saved."""
-    cookie = await site.request(lambda session: session.update(n=1))
+    cookie = await site.run(lambda session: session.update(n=1))
     session = site.begin(cookie)
     await site.manager.load(session)
     with pytest.raises(ZeroDivisionError):
@@ -110,11 +110,11 @@ async def test_waiting_needs_an_event_loop(site: Site) -> None:
 
 async def test_worker_writes_into_a_session(site: Site) -> None:
     """A worker opens a session by its public id, and what it writes is merged with what a request writes."""
-    cookie = await site.request(doing(lambda session: session.login("ann"), lambda session: session.update(a=1)))
+    cookie = await site.run(steps(lambda session: session.login("ann"), lambda session: session.update(a=1)))
     [info] = await site.manager.sessions_of("ann")
     async with site.manager.open(info.public_id) as session:
         assert session["a"] == 1
-        await site.request(lambda other: other.update(b=2), cookie)
+        await site.run(lambda other: other.update(b=2), cookie)
         session["c"] = 3
     after = site.begin(cookie)
     await site.manager.load(after)
@@ -175,11 +175,11 @@ async def test_worker_that_fails_saves_nothing(site: Site) -> None:
 
 async def test_worker_follows_a_renewal(tmp_path: Path) -> None:
     """A public id of before a renewal opens the session, and the renewal's grace is left to the client."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60, renewal_grace=30)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60, renewal_grace=30) as site:
         cookie = await site.login("ann")
         [info] = await site.manager.sessions_of("ann")
         site.manager.clock.advance(61)  # type: ignore[attr-defined]
-        await site.request(lambda session: session.get("x"), cookie)
+        await site.run(lambda session: session.get("x"), cookie)
         async with site.manager.open(info.public_id) as session:
             session["a"] = 1
         site.manager.clock.advance(31)  # type: ignore[attr-defined]
@@ -188,12 +188,12 @@ async def test_worker_follows_a_renewal(tmp_path: Path) -> None:
 
 async def test_worker_sees_a_renewal_on_the_way(tmp_path: Path) -> None:
     """A renewal while a worker has the session open moves what the worker saves to the new record."""
-    async with opened("memory", tmp_path, policy=SessionPolicy(renewal_interval=60)) as site:
+    async with opened("memory", tmp_path, renewal_interval=60) as site:
         cookie = await site.login("ann")
         [info] = await site.manager.sessions_of("ann")
         site.manager.clock.advance(61)  # type: ignore[attr-defined]
         async with site.manager.open(info.public_id) as session:
-            renewed = await site.request(lambda other: other.update(b=2), cookie)
+            renewed = await site.run(lambda other: other.update(b=2), cookie)
             session["a"] = 1
             assert await session.is_live()
         after = site.begin(renewed)
@@ -203,23 +203,23 @@ async def test_worker_sees_a_renewal_on_the_way(tmp_path: Path) -> None:
 
 async def test_a_flash_is_shown_once(site: Site) -> None:
     """A message is there on the next page, in order and with its kind, and not on the one after."""
-    cookie = await site.request(
-        doing(lambda session: session.flash("Saved", "success"), lambda session: session.flash("Mind the gap"))
+    cookie = await site.run(
+        steps(lambda session: session.flash("Saved", "success"), lambda session: session.flash("Mind the gap"))
     )
     shown: list[tuple[str, str]] = []
 
     def page(session: Session) -> None:
         shown.extend(session.flashes())
 
-    await site.request(page, cookie)
+    await site.run(page, cookie)
     assert shown == [("Saved", "success"), ("Mind the gap", "info")]
-    await site.request(page, cookie)
+    await site.run(page, cookie)
     assert len(shown) == 2
 
 
 async def test_flashes_of_requests_at_once(site: Site) -> None:
     """What one request shows and another adds at the same time: the shown one is gone, the added one stays."""
-    cookie = await site.request(lambda session: session.flash("one"))
+    cookie = await site.run(lambda session: session.flash("one"))
     showing, adding = site.begin(cookie), site.begin(cookie)
     for session in (showing, adding):
         await site.manager.load(session)
@@ -234,10 +234,8 @@ async def test_flashes_of_requests_at_once(site: Site) -> None:
 
 async def test_flash_after_logout(site: Site) -> None:
     """A message after a logout begins a new session that holds it alone."""
-    cookie = await site.request(doing(lambda session: session.login("ann"), lambda session: session.update(a=1)))
-    after = await site.request(
-        doing(lambda session: session.logout(), lambda session: session.flash("Goodbye")), cookie
-    )
+    cookie = await site.run(steps(lambda session: session.login("ann"), lambda session: session.update(a=1)))
+    after = await site.run(steps(lambda session: session.logout(), lambda session: session.flash("Goodbye")), cookie)
     assert after != cookie
     session = site.begin(after)
     await site.manager.load(session)
@@ -271,7 +269,7 @@ async def test_worker_is_told_that_its_work_was_dropped(site: Site) -> None:
     async def work() -> None:
         async with site.manager.open(info.public_id) as session:
             session["report"] = "ready"
-            await site.request(lambda mine: mine.logout(), cookie)
+            await site.run(lambda mine: mine.logout(), cookie)
 
     with pytest.raises(SessionEnded, match="while it was open"):
         await work()

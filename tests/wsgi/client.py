@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 from limpet import SessionManager
 from limpet.wsgi import BlockingSession, SessionMiddleware
+from tests.jar import keep
 
 __all__ = ["Browser", "Reply", "application", "site"]
 
@@ -79,17 +79,8 @@ class Browser:
                     break
         finally:
             body.close()
-        self._take(reply.headers)
+        keep(self.cookies, [value for name, value in reply.headers if name.lower() == "set-cookie"])
         return reply
-
-    def _take(self, headers: Sequence[tuple[str, str]]) -> None:
-        for name, value in headers:
-            if name.lower() == "set-cookie":
-                for cookie in SimpleCookie(value).values():
-                    if cookie["max-age"] == "0":
-                        self.cookies.pop(cookie.key, None)
-                    else:
-                        self.cookies[cookie.key] = cookie.value
 
 
 def application(handler: Handler, status: str = "200 OK") -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Jar"]
+__all__ = ["Jar", "keep"]
 
 
 class Place(NamedTuple):
@@ -62,3 +63,25 @@ class Jar:
             self.kept.pop(place, None)
         else:
             self.kept[place] = value
+
+    def header(self, path: str) -> str:
+        """Return the Cookie header of a request (section 5.8.3); empty: there is none."""
+        sent = [place for place in self.kept if _matches(path.partition("?")[0], place.path)]
+        sent.sort(key=lambda place: -len(place.path))
+        return "; ".join(f"{place.name}={self.kept[place]}" for place in sent)
+
+
+def _matches(path: str, of_cookie: str) -> bool:
+    """Tell whether a cookie is sent to a path (section 5.1.4)."""
+    return path == of_cookie or path.startswith(of_cookie.removesuffix("/") + "/")
+
+
+def keep(cookies: dict[str, str], lines: Iterable[str]) -> None:
+    """Do what Set-Cookie lines say with cookies that are known by their names alone, for tests that change them."""
+    for line in lines:
+        pair, _, attributes = line.partition(";")
+        name, _, value = pair.strip().partition("=")
+        if "max-age=0" in attributes.lower() or not value.strip('"'):
+            cookies.pop(name, None)
+        else:
+            cookies[name] = value
