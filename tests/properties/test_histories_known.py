@@ -153,6 +153,13 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a login after one that was saved and has expired": Known(
         (operator("expiry"), Act(steps=("restart", "login:ann", "save", "tagged:ann")))
     ),
+    "a session that begins after one with a deadline of its own was emptied": Known(
+        (by(0, "nest"), by(0, "expire"), by(0, "empty", "both"), operator("tick"), by(0)), Rules(renews=True)
+    ),
+    "a cookie session that begins after one with a deadline of its own was emptied": Known(
+        (by(0, "nest"), by(0, "expire"), by(0, "empty", "both"), operator("tick"), by(0)),
+        Rules(mode="denylist", renews=True),
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),

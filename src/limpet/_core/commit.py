@@ -266,7 +266,7 @@ async def _empty(attempt: Attempt, final: bool) -> None:
     if state.leaving is not None:
         await ending.end(engine, state.leaving.stored, "logout", None)
     engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
-    state.stored = state.leaving = state.created = None
+    state.draft, state.stored, state.leaving, state.created = Contents(engine.clock(), state.data), None, None, None
     state.flags &= ~(FORWARDED | REISSUE)
     if not state.phase:
         state.out, state.line = "", None

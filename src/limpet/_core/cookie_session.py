@@ -161,7 +161,7 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     if step is Step.NOTHING or step is Step.EMPTY:
         if step is Step.EMPTY:
             await end(engine, state)
-            attempt.draft.lineage = None  # what is written now begins another
+            state.draft = Contents(engine.clock(), state.data)  # what is written now begins another
         return
     if step is not Step.TOUCH:
         if state.phase:
