@@ -160,6 +160,17 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0, "nest"), by(0, "expire"), by(0, "empty", "both"), operator("tick"), by(0)),
         Rules(mode="denylist", renews=True),
     ),
+    "logins of two users from one browser, one with an id that the other has left": Known(
+        (
+            by(0, "login:ann"),
+            by(1, "nest"),
+            by(1, "login:bob", "tagged:ann", worker=1),
+            Act(actor=1, worker=1, steps=("login:ann",)),
+            Act(actor=1, steps=("login:bob",)),
+            Act(actor=1, steps=("tagged:ann",), stale=1),
+        ),
+        Rules(max_sessions=2),
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core.state import LOGIN
-from limpet._listing import Kept, live
+from limpet._listing import Kept, decoded, live
 from limpet._wire import forward, marks
 from limpet._wire.record import unpack
 from limpet.contract import Record
@@ -42,12 +42,7 @@ class Places(NamedTuple):
 
 
 def lineage_of(*keys: str) -> str:
-    """Return the lineage of a session.
-
-    Args:
-        keys: The store keys of the ids that it came from, or of the note about another library's session, the last one
-            first.
-    """
+    """Return the lineage of a session that came from these ids, or notes about an old session, the last one first."""
     return " ".join([*dict.fromkeys(keys)][:_LONGEST])
 
 
@@ -164,6 +159,11 @@ async def of_this_browser(attempt: Attempt) -> Places:
         before += [] if each is None else ids_of(unpack(each.record.payload, engine.serializer).lineage)
     now = engine.clock()  # once: what leads on is named, so that what it leads to is ended
     there = await reached(engine, [*came, *before], now, [key for key in before if key not in came])
+    beside = [decoded(engine, key, record) for key, record in there.items() if record is not None and record.subject]
+    if more := [
+        name for kept in beside for name in _names(kept) if name not in there
+    ]:  # another may be logged in there
+        there |= await reached(engine, more, now, more)
     ended = (key for key in there if _has_moved(key, there, now))
     known = [key for key in ended if key not in came]  # those before, and those that an id led to
     late = gone if gone is not None or leaving is not None else attempt.replaces
