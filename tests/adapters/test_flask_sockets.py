@@ -124,9 +124,7 @@ def test_a_logout_over_a_socket_is_one(way: Callable[..., None], transport: dict
 
 
 @WAYS
-def test_a_logout_that_a_cookie_would_survive_is_refused(
-    way: Callable[..., None], transport: dict[str, str]
-) -> None:
+def test_a_logout_that_a_cookie_would_survive_is_refused(way: Callable[..., None], transport: dict[str, str]) -> None:
     browser = site("cookie:").test_client()
     browser.get("/login/ann")
     with pytest.raises(SessionClosed, match="over a socket"):
@@ -149,10 +147,8 @@ def test_a_write_over_a_socket(
         way(stranger, "write", transport)
     assert stranger.get_cookie("session") is None
     if kind != "cookie:":
-        assert [record.message for record in caplog.records] == [
-            "no cookie can be sent over a socket: begin the session, and log in, with a request of HTTP before it; "
-            "what was written is lost"
-        ]
+        (told,) = caplog.records
+        assert told.message.endswith("with a request of HTTP before it; what was written is lost")
         assert len(manager_of(app).store._records) == 1
 
 

@@ -27,8 +27,8 @@ from limpet.adapters.flask._body import LateBody
 from limpet.adapters.flask._devices import serve_devices
 from limpet.adapters.flask._moving import old_sessions
 from limpet.adapters.flask._session import PLACE, FlaskSession, current_session
-from limpet.adapters.flask._sockets import is_over_a_socket
 from limpet.adapters.flask._settings import FlaskCookie, Settings, Stores, build
+from limpet.adapters.flask._sockets import is_over_a_socket
 from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable, answer_to
@@ -44,7 +44,9 @@ __all__ = ["SessionInterface"]
 
 log = logging.getLogger("limpet")
 _SPOKEN: Final = ("vary", "cache-control")
-_NO_COOKIE: Final = "no cookie can be sent over a socket: begin the session, and log in, with a request of HTTP before it"
+_NO_COOKIE: Final = (
+    "no cookie can be sent over a socket: begin the session, and log in, with a request of HTTP before it"
+)
 _MANAGERS: Final = 64  # an application has one, unless it gives cookies names by the request
 
 

@@ -17,4 +17,4 @@ def is_over_a_socket() -> bool:
     rule = current_request.url_rule
     if rule is not None and rule.websocket:
         return True
-    return vars(current_request._get_current_object()).keys() >= _EVENT  # type: ignore[attr-defined]  # noqa: SLF001
+    return vars(current_request._get_current_object()).keys() >= _EVENT  # type: ignore[attr-defined]
