@@ -8,7 +8,7 @@ from flask import request as current_request
 
 __all__ = ["is_over_a_socket"]
 
-_EVENT: Final = {"event", "namespace", "sid"}
+_EVENT: Final = ("event", "namespace", "sid")
 """What Flask-SocketIO adds to the request of each event."""
 
 
@@ -17,4 +17,4 @@ def is_over_a_socket() -> bool:
     rule = current_request.url_rule
     if rule is not None and rule.websocket:
         return True
-    return vars(current_request._get_current_object()).keys() >= _EVENT  # type: ignore[attr-defined]
+    return all(hasattr(current_request, name) for name in _EVENT)
