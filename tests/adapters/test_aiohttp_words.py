@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
+import aiohttp_session
 import pytest
 from aiohttp import CookieJar, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
@@ -309,3 +310,34 @@ async def test_fifty_at_once(browse: Open) -> None:
     await browser.get("/count")
     await asyncio.gather(*(told(browser, "/count") for _ in range(49)))
     assert await told(browser, "/count") == 51
+
+
+@pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
+async def test_a_package_that_calls_aiohttp_session_gets_this_session(browse: Open) -> None:
+    """aiohttp-security, for one, keeps who is logged in where ``aiohttp_session.get_session`` finds it."""
+
+    async def remember(request: web.Request) -> web.Response:
+        (await aiohttp_session.get_session(request))["who"] = "ann"
+        return web.Response()
+
+    async def anew(request: web.Request) -> web.Response:
+        session: Any = await aiohttp_session.new_session(request)
+        session["who"] = "bob"
+        return web.json_response(session is await get_session(request))
+
+    async def same(request: web.Request) -> web.Response:
+        session: Any = await aiohttp_session.get_session(request)
+        return web.json_response([session is await get_session(request), dict(session)])
+
+    app = site(("/remember", remember), ("/anew", anew), ("/same", same), ("/show", show))
+    inner = web.Application()
+    aiohttp_session.setup(inner, aiohttp_session.SimpleCookieStorage())
+    inner.router.add_get("/remember", remember)
+    app.add_subapp("/inner/", inner)
+    browser = await browse(app)
+    assert (await browser.get("/inner/remember")).cookies.keys() == {"AIOHTTP_SESSION"}  # which has a storage
+    assert await told(browser, "/same") == [True, {}]
+    await browser.get("/remember")
+    assert await told(browser, "/same") == [True, {"who": "ann"}]
+    assert await told(browser, "/anew") is True
+    assert await told(browser, "/show") == {"who": "bob"}

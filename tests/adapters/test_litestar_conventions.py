@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from litestar import Litestar, Response, Router, asgi, get, post
 from litestar.exceptions import NotFoundException
 from litestar.middleware import DefineMiddleware
+from litestar.plugins.flash import FlashConfig, FlashPlugin, flash
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
+from litestar.template.config import TemplateConfig
 from litestar.types import Receive, Scope, Send
 
 from limpet import ConfigurationError, SessionManager, SessionPolicy, StoreUnavailable
@@ -276,3 +281,31 @@ def test_get_session_after_set_session() -> None:
 
     with client(Litestar([bare])) as browser:
         assert browser.get("/bare").text == "said"
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_litestars_flash_plugin_takes_ours_for_a_session_middleware(everywhere: bool, tmp_path: Path) -> None:
+    """`FlashPlugin` refuses to work without one, and knows it by its class."""
+    (tmp_path / "page.html").write_text("{% for told in get_flashes() %}{{ told.message }}{% endfor %}")
+    templates = TemplateConfig(directory=tmp_path, engine=JinjaTemplateEngine)
+    sessions = SessionPlugin("memory:", everywhere=everywhere)
+
+    @post("/tell")
+    async def tell(request: AnyRequest) -> None:
+        flash(request, "saved", "info")
+
+    @get("/page")
+    async def page() -> Template:
+        return Template("page.html")
+
+    app = Litestar(
+        [tell, page],
+        middleware=[] if everywhere else [sessions.middleware],
+        plugins=[sessions, FlashPlugin(FlashConfig(template_config=templates))],
+        template_config=templates,
+    )
+    with client(app) as browser:
+        assert browser.get("/page").text == ""
+        browser.post("/tell")
+        browser.post("/tell")
+        assert [browser.get("/page").text for _ in range(2)] == ["savedsaved", ""]

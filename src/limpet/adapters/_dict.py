@@ -131,6 +131,31 @@ class DictSession(dict[str, Any]):
 
     # -- a session
 
+    @property
+    def accessed(self) -> bool:
+        """Whether a handler read or wrote it; what ``Vary: Cookie`` depends on. True can be set."""
+        return self._session.accessed
+
+    @accessed.setter
+    def accessed(self, value: bool) -> None:
+        if value:
+            self.mark_accessed()
+
+    @property
+    def modified(self) -> bool:
+        """Whether there is something to save, nested changes included; setting it changes nothing about that."""
+        self.push()
+        return self._session.modified
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        if value:
+            self.mark_accessed()
+
+    def mark_modified(self) -> None:
+        """Do what Starlette's own session needs for a nested change. Here those are found by comparing."""
+        self.mark_accessed()
+
     def mark_accessed(self) -> None:
         """Note that a handler took hold of the session (Starlette calls this), and read it for what it does next.
 

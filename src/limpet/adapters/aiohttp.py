@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from limpet import asgi
 from limpet._core.session import Session, backend_of, state_of
@@ -31,6 +31,8 @@ from limpet.manager import SessionManager
 try:
     from aiohttp import hdrs, web
     from aiohttp.payload import AsyncIterablePayload
+
+    from limpet.adapters._aiohttp_session import lend
 except ModuleNotFoundError as _error:
     raise MissingDependency("limpet.adapters.aiohttp", "aiohttp") from _error
 
@@ -244,9 +246,7 @@ def setup(
     exclude: Iterable[str | re.Pattern[str]] = (),
     **settings: Any,
 ) -> SessionManager:
-    """Give an application its sessions, and return their manager.
-
-    The middleware goes around those that the application has already.
+    """Give an application its sessions, around the middlewares that it has already, and return their manager.
 
     Args:
         app: The application, or a sub-application.
@@ -262,6 +262,7 @@ def setup(
     @web.middleware
     async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:
         visit = _Visit(request, handler)
+        lend(request, get_session, sessions.manager, AiohttpSession)
         request[_VISITS] = {**request.get(_VISITS, {}), sessions: visit}
         scope = {**(request.get(_SCOPE) or _scope_of(request)), _VISIT: visit}
         try:
@@ -270,8 +271,7 @@ def setup(
             request[_VISITS] = {other: each for other, each in request[_VISITS].items() if other is not sessions}
         if visit.raised is not None:
             raise visit.raised
-        response: Any = visit.response
-        return response  # type: ignore[no-any-return]
+        return cast("web.StreamResponse", visit.response)
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         visit: _Visit | None = request.get(_VISITS, {}).get(sessions)

@@ -24,6 +24,7 @@ from limpet import asgi
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import PENDING, STARTED
 from limpet.adapters._answers import AnsweredInside, content_type, extra_headers, refuse
+from limpet.adapters._marks import MarkedSession
 from limpet.adapters._sockets import HandlerFailed, note_failure, run_socket
 from limpet.errors import ANSWERED, ConfigurationError, MissingDependency
 from limpet.manager import SessionManager
@@ -45,7 +46,7 @@ __all__ = ["Limpet", "QuartSession", "SessionMiddleware", "get_session"]
 _SERVED = "limpet.quart"  # in the scope of a request that came through the middleware
 
 
-class QuartSession(Session):
+class QuartSession(MarkedSession):
     """The session of a request, with the attributes that Quart's own has."""
 
     __slots__ = ()

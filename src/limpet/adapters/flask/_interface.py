@@ -28,9 +28,10 @@ from limpet.adapters.flask._devices import serve_devices
 from limpet.adapters.flask._moving import old_sessions
 from limpet.adapters.flask._session import PLACE, FlaskSession, current_session
 from limpet.adapters.flask._settings import FlaskCookie, Settings, Stores, build
+from limpet.adapters.flask._sockets import is_over_a_socket
 from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
-from limpet.errors import LimpetError, StoreUnavailable, answer_to
+from limpet.errors import LimpetError, SessionClosed, StoreUnavailable, answer_to
 from limpet.manager import SessionManager
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ __all__ = ["SessionInterface"]
 
 log = logging.getLogger("limpet")
 _SPOKEN: Final = ("vary", "cache-control")
+_NO_COOKIE: Final = (
+    "no cookie can be sent over a socket: begin the session, and log in, with a request of HTTP before it"
+)
 _MANAGERS: Final = 64  # an application has one, unless it gives cookies names by the request
 
 
@@ -100,6 +104,7 @@ class SessionInterface(Contract):
         self._sweep_interval = sweep_interval
         self._options = options
         self._made: dict[Settings | None, wsgi.SessionMiddleware] = {}
+        self._told_of_sockets = False
 
     # -- settings
 
@@ -194,6 +199,9 @@ class SessionInterface(Contract):
             for name, value in session.sent:
                 response.headers.add(name, value)
             return
+        if is_over_a_socket():
+            self._save_over_a_socket(app, session)
+            return
         failure: LimpetError | None = None
         tokens: list[Header] = []
         session.failed = session.failed or response.status_code >= 500
@@ -226,6 +234,23 @@ class SessionInterface(Contract):
             session.regenerate()  # type: ignore[attr-defined]
 
     # -- steps
+
+    def _save_over_a_socket(self, app: Flask, session: FlaskSession) -> None:
+        """Save what needs no cookie. The rest is lost, as with Flask's own sessions, unless it is a login or a logout.
+
+        Raises:
+            SessionClosed: Somebody logged in, or out of a session that lives in its cookie.
+        """
+        state_of(session.inner).phase = STARTED
+        changed_hands = session.changes_hands
+        try:
+            self._save(app, session)
+        except SessionClosed as error:
+            if changed_hands:
+                raise SessionClosed(_NO_COOKIE) from error
+            if not self._told_of_sockets:
+                self._told_of_sockets = True
+                log.warning("%s; what was written is lost", _NO_COOKIE)
 
     def _lacks_a_secret(self, app: Flask) -> bool:
         if self._given is not None or "secret" in self._options or secrets_from_environment():
@@ -283,14 +308,14 @@ def _end(session: FlaskSession) -> None:
     """Save what was written since the response was made: by its stream, by a function that runs after the request."""
     state, middleware = state_of(session.inner), session.middleware
     if state.flags & ~ACCESSED and not session.refused:
-        session.push()
+        session.settle()
         middleware.manager.blocking.end(session.inner, failed=session.failed)
     state.phase = CLOSED
     middleware.ended()
 
 
 def _save_late(session: FlaskSession) -> None:
-    session.push()
+    session.settle()
     session.middleware.manager.blocking.save_late(session.inner, failed=session.failed)
 
 

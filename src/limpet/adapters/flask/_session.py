@@ -13,7 +13,7 @@ from flask.sessions import SessionMixin
 
 from limpet._blocking import Driven, drive
 from limpet._core.session import backend_of, state_of
-from limpet._core.state import ACCESSED, LOGIN
+from limpet._core.state import ACCESSED, ENDED, LOGIN, REGENERATE
 from limpet._doors import BlockingSession
 from limpet.adapters._dict import DictSession
 
@@ -194,6 +194,12 @@ class FlaskSession(DictSession, SessionMixin):
         """Note whether a save found something; `modified` says so from then on."""
         self._told = changed or self._told is True
 
+    @property
+    def changes_hands(self) -> bool:
+        """Whether the request logged somebody in or out, or asked for a new id."""
+        before, _ = self._met or (None, {})
+        return bool(state_of(self._session).flags & (LOGIN | ENDED | REGENERATE)) or self._who() != before
+
     def _who(self) -> Any:
         return None if self._subject_key is None else dict.get(self, self._subject_key)
 
@@ -207,7 +213,8 @@ class FlaskSession(DictSession, SessionMixin):
         if now is None:
             if subject is not None and subject == str(before):
                 session.logout()
-                session.update(kept)
+                if not state_of(session).phase:  # else no cookie goes out any more that would find it again
+                    session.update(kept)
         else:
             if subject is not None and subject != str(now):  # what the other one had stays behind
                 kept = {key: value for key, value in kept.items() if met.get(key) is not value or key == PERMANENT}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from litestar.middleware import DefineMiddleware
-from litestar.middleware.session.base import BaseBackendConfig, BaseSessionBackend
+from litestar.middleware.session.base import BaseBackendConfig, BaseSessionBackend, SessionMiddleware
 
 from limpet.adapters.litestar._data import replace
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from limpet.asgi import ASGIApp
     from limpet.manager import SessionManager
 
-__all__ = ["SessionBackend", "SessionConfig"]
+__all__ = ["Around", "SessionBackend", "SessionConfig"]
 
 
 class SessionBackend(BaseSessionBackend["SessionConfig"]):
@@ -77,8 +77,20 @@ class SessionConfig(BaseBackendConfig[SessionBackend]):
     @property
     def middleware(self) -> DefineMiddleware:
         """The middleware of the plugin."""
-        return DefineMiddleware(_around, backend=self._backend_class(config=self))
+        return DefineMiddleware(Around, backend=self._backend_class(config=self))
 
 
-def _around(app: Any, backend: SessionBackend) -> Any:
-    return backend.config._around(app)
+class Around(SessionMiddleware[SessionBackend]):
+    """What the middleware of the plugin is to Litestar and its plugins, which look for a class of this kind.
+
+    There are no objects of it: what it makes is the route with sessions around it.
+    """
+
+    def __new__(
+        cls, app: Any, backend: SessionBackend | None = None, around: Callable[[ASGIApp], ASGIApp] | None = None
+    ) -> Any:
+        """Return a route with sessions around it."""
+        if around is None:
+            assert backend is not None
+            around = backend.config._around
+        return around(app)

@@ -19,7 +19,7 @@ from limpet import asgi
 from limpet._core.session import Session
 from limpet.adapters._answers import AnsweredInside
 from limpet.adapters._sockets import HandlerFailed, note_failure, run_socket
-from limpet.adapters.litestar._config import SessionConfig
+from limpet.adapters.litestar._config import Around, SessionConfig
 from limpet.adapters.litestar._errors import ANSWERS
 from limpet.adapters.litestar._visit import Visit, outside
 from limpet.manager import SessionManager
@@ -90,7 +90,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
     @property
     def middleware(self) -> DefineMiddleware:
         """The session middleware, for a router, a controller or a single route."""
-        return DefineMiddleware(self._around)
+        return DefineMiddleware(Around, around=self._around)
 
     @property
     def config(self) -> SessionConfig:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.session import SessionMiddleware as LitestarSessionMiddleware
 
-from limpet.adapters.litestar._config import SessionConfig
+from limpet.adapters.litestar._config import Around, SessionConfig
 from limpet.adapters.litestar._data import replace
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _has_sessions_of_litestar(handler: Any) -> bool:
             config = getattr(middleware.kwargs.get("config"), "session_backend_config", None)
             if config is not None and not isinstance(config, SessionConfig):
                 return True
-            if isinstance(made, type) and issubclass(made, LitestarSessionMiddleware):
+            if isinstance(made, type) and issubclass(made, LitestarSessionMiddleware) and made is not Around:
                 return True
     return False
 

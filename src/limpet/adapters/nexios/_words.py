@@ -6,9 +6,9 @@ from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-import limpet
 from limpet._cookies import MAX_AGE
 from limpet._core.session import backend_of, state_of
+from limpet.adapters._marks import MarkedSession
 from limpet.adapters.nexios._mapping import Words, zoned
 from limpet.adapters.nexios._standalone import StandaloneSession
 from limpet.contract import NEVER
@@ -17,7 +17,7 @@ from limpet.errors import ConfigurationError
 __all__ = ["Session", "UnusableSession"]
 
 
-class Session(Words, limpet.Session):
+class Session(Words, MarkedSession):
     """What ``req.session`` is: `limpet.Session` and the words of Nexios' documents.
 
     ``Session(interface, session_key)``, as Nexios 3.12 has it, makes a session that stands alone, see
