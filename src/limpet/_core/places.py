@@ -159,11 +159,9 @@ async def of_this_browser(attempt: Attempt) -> Places:
         before += [] if each is None else ids_of(unpack(each.record.payload, engine.serializer).lineage)
     now = engine.clock()  # once: what leads on is named, so that what it leads to is ended
     there = await reached(engine, [*came, *before], now, [key for key in before if key not in came])
-    beside = [decoded(engine, key, record) for key, record in there.items() if record is not None and record.subject]
-    if more := [
-        name for kept in beside for name in _names(kept) if name not in there
-    ]:  # another may be logged in there
-        there |= await reached(engine, more, now, more)
+    alive = (decoded(engine, key, record) for key, record in there.items() if record and record.subject is not None)
+    more = [name for kept in alive for name in _names(kept) if name not in there]  # of another who is logged in there
+    there |= await reached(engine, more, now, more)
     ended = (key for key in there if _has_moved(key, there, now))
     known = [key for key in ended if key not in came]  # those before, and those that an id led to
     late = gone if gone is not None or leaving is not None else attempt.replaces
@@ -172,5 +170,5 @@ async def of_this_browser(attempt: Attempt) -> Places:
     if attempt.flags & LOGIN:
         draft.lineage = lineage_of(*came, *known) or None
     attempt.encode()
-    alive = (key for key, record in there.items() if record is not None and record.subject is not None)
-    return Places(frozenset([*came, *known, *(key for key in alive if key not in before)]))
+    living = (key for key, record in there.items() if record is not None and record.subject is not None)
+    return Places(frozenset([*came, *known, *(key for key in living if key not in before)]))
