@@ -171,6 +171,16 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "two logins at once with an id that has expired": Known(
+        (
+            by(1, "nest"),
+            by(0, "long"),
+            by(0, "long"),
+            by(1, "tagged:ann"),
+            Act(actor=1, steps=("tagged:ann",)),
+        ),
+        Rules(max_sessions=1, refuses=True),
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),

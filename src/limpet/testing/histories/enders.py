@@ -165,7 +165,8 @@ class Enders:
         if not families.share(one, other) or not self.rules.exact or max(one.until, one.elapsed) - since >= MINUTE:
             return False
         sent = families.presented(one) | families.presented(other)
-        return not any(self.revoked_since(session, families.birth(session), one.end) for session in sent)
+        over = (self.deadline(each, one) or self.revoked_since(each, families.birth(each), one.end) for each in sent)
+        return not any(over)
 
     def revoked_since(self, session: str, since: Visit, before: int) -> bool:
         """Tell whether an operator ended a session, after or during a request."""
@@ -293,8 +294,7 @@ class Enders:
 
     def clock_moved(self, visit: Visit) -> bool:
         """Tell whether time passed during a request."""
-        ticks = (there for there in self.families.acts if there.moves_the_clock)
-        return any(there.sent < visit.end and visit.sent < there.end for there in ticks)
+        return any(there.moves_the_clock for there in self._beside(visit))
 
     def was_forgotten(self, visit: Visit) -> bool:
         """Tell whether what ended during a request can have been swept before it was over: a minute had passed."""

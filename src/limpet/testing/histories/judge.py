@@ -269,9 +269,15 @@ class _Verdict:
                 yield f"{subject} has {len(there)} sessions, and {limit} are allowed"
 
     def _is_over_for(self, login: Visit, subject: str | None) -> bool:
-        """Tell whether a host whose clock is ahead can have taken a session for expired, and so not counted it."""
-        sessions = (each for each in self.families.sessions() if self.families.subject(each) == subject)
-        return not self.rules.exact and any(self.enders.deadline(each, login) for each in sessions)
+        """Tell whether a login can have found a session past its deadline, which a request still prolonged.
+
+        That deadline passed during the login, or for a host whose clock is ahead.
+        """
+        sessions = [each for each in self.families.sessions() if self.families.subject(each) == subject]
+        if not self.rules.exact and any(self.enders.deadline(each, login) for each in sessions):
+            return True
+        late = self.enders.clock_moved(login)
+        return late and any(self.enders.deadline(each, login, own=True) for each in sessions)
 
     def locks_have_one_holder(self) -> Iterator[str]:
         """Nobody holds a lock while another does."""

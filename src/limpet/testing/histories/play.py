@@ -250,7 +250,7 @@ class Play:
         for number, worker in enumerate(self.workers):
             skew = self.plan.rules.skew[number]
             if self.plan.rules.steps:
-                skew = self.dice.choice((-300_000, -5_000, 0, 5_000, 300_000))
+                skew = self.dice.choice((-150_000, -5_000, 0, 5_000, 150_000))  # hosts: five minutes apart
             worker.clock.now = START + self.elapsed + skew
 
     # -- the end
