@@ -48,7 +48,7 @@ STORES: Final = ("memory", "sqlite", "file")
 """Stores that need no server: what `opened` opens."""
 
 _POLICY: Final = {each.name for each in fields(SessionPolicy) if each.init}
-_MIDDLEWARE: Final = set(inspect.signature(SessionMiddleware.__init__).parameters) - {"self", "app", "manager"}
+_MANAGER: Final = {*inspect.signature(SessionManager.__init__).parameters}  # the middleware, compiled, has none to show
 
 
 def nothing(session: Session) -> None:
@@ -101,7 +101,7 @@ class Site:
         answers_errors: bool = False,
         **settings: Any,
     ) -> None:
-        self._middleware = {name: settings.pop(name) for name in _MIDDLEWARE & settings.keys()}
+        self._middleware = {name: settings.pop(name) for name in settings.keys() - _POLICY - _MANAGER}
         if rules := {name: settings.pop(name) for name in _POLICY & settings.keys()}:
             settings["policy"] = SessionPolicy(**rules)
         if not isinstance(store, SessionManager):

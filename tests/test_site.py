@@ -32,7 +32,7 @@ async def test_settings_find_their_places() -> None:
     assert site.manager.keyring is not None
     assert site.app._lazy
     with pytest.raises(TypeError, match="idle_time"):
-        Site(idle_time=60)
+        assert Site(idle_time=60).app
 
 
 async def test_an_error_of_a_page_is_the_tests_unless_the_site_answers_it() -> None:
