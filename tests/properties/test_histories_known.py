@@ -181,6 +181,9 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=1, refuses=True),
     ),
+    "a login after a session that the request began was ended": Known(
+        (by(0, "set", "save", "exclusive", "tagged:ann"), Act("everyone")), first=10081741
+    ),
     "a login that takes hours, beside another and a write with the same id": Known(
         (
             by(0, "login:ann"),

@@ -205,7 +205,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
     if not stands:
         return
     key = attempt.stored().key
-    state.clears = len(state.ids) > 1
+    state.clears, state.met_alive = len(state.ids) > 1, True
     engine.emit(events.SessionCreated, key, subject=state.subject)
     if attempt.flags & LOGIN:
         engine.emit(events.SessionLoggedIn, key, subject=state.subject)

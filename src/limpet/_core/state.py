@@ -320,7 +320,7 @@ class SessionState:
         rivals: The live sessions that were presented at once, or the one that its device did not vouch for; else empty.
         gone: The tombstone that was found under the presented id; None: there was none.
         ended: The session that this request ended; None: there was none.
-        met_alive: The request met its session alive.
+        met_alive: The request met its session alive, or began it.
         old: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
         position: The revocations that this process knew of when the login was noted; see `limpet._core.positions`.

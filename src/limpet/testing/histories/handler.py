@@ -60,6 +60,7 @@ class Handler:
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
         self.fresh = not visit.alive
         self.stored = session.public_id is not None
+        self.had = visit.alive
         self.group = self._group()
 
     async def run(self) -> None:
@@ -112,6 +113,7 @@ class Handler:
             return
         self._learn(self.stored and self.session.public_id is None)
         self.stored = self.session.public_id is not None
+        self.had = self.had or self.stored
 
     async def saving(self, save: Any, group: Group, *, last: bool = False) -> None:
         """Save, and settle what became of what was written."""
@@ -323,7 +325,7 @@ class Handler:
     def _login(self, subject: str, *, tagged: bool) -> None:
         before = self.session.subject
         self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
-        if before not in (None, subject) or (self.lost and self.visit.alive):
+        if before not in (None, subject) or (self.lost and self.had):
             self._begin_again()
         self.visit.subject, self.visit.tagged = subject, tagged
         self.group.moves = True
