@@ -13,7 +13,7 @@ async def test_f17_three_hundred_requests_on_ten_connections(service: Service) -
 
     On an event loop all share one connection to Redis.
     """
-    site = CountedSite(service.store(max_connections=10))
+    site = CountedSite(service.store(max_connections=10), store_timeout=5.0)  # what counts is that all are served
     await answered(lambda: site.ask(add))
     requests = 100 if service.threads else count(300, 3_000)  # each call has a connection of its own there
     tokens = [await site.session(n=0) for _ in range(100)]
