@@ -263,7 +263,8 @@ async def test_somebody_else_logs_in_beside_the_proof_of_the_session_before(site
         await world.page.wait_for_timeout(100)
     assert await world.who() == "bob"
     assert world.count(events.DeviceBound) == 1
-    assert world.proofs() == [200, 200], "the first proof of the new one, and the end of the old one"
+    # The first proof of the new one; before it the end of the old one, where Chromium asks for that first.
+    assert world.proofs() in ([200], [200, 200])
     world.clock.advance(60)
     assert [await world.who() for _ in range(3)] == ["bob"] * 3
     assert world.proofs() == []
