@@ -81,6 +81,9 @@ async def test_f06_the_server_dies(service: Service) -> None:
     for _ in range(count(3, 50)):
         going = True
         visitors = [asyncio.create_task(visit(token)) for token in tokens]
+        async with asyncio.timeout(30):
+            while not all(done.values()):  # each has been served, however slow the machine is
+                await asyncio.sleep(0.005)
         await asyncio.sleep(random.uniform(0.02, 0.1))
         await asyncio.to_thread(service.crash)
         await asyncio.sleep(0.05)
@@ -93,4 +96,3 @@ async def test_f06_the_server_dies(service: Service) -> None:
             assert found is not None, "an outage logged somebody out"
             assert done[token] <= found["n"] <= done[token] + open_questions[token]
             done[token], open_questions[token] = found["n"], 0
-    assert min(done.values()) > 0
