@@ -17,6 +17,15 @@ _CHUNK: Final = 65_536
 _READY: Final = b"Z\x00\x00\x00\x05I"  # ReadyForQuery, in no transaction
 
 
+async def _stop_listening(server: asyncio.Server) -> None:
+    """Accept nothing more, and close once what was accepted is being served: asyncio drops what it is at, unclosed."""
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening.fileno())
+    for _ in range(5):  # a connection becomes a task, a transport, a call, and a task that serves it
+        await asyncio.sleep(0)
+    server.close()
+
+
 class TcpProxy:
     """Forwards bytes both ways.
 
@@ -61,8 +70,8 @@ class TcpProxy:
     async def refuse(self) -> None:
         """Stop listening and cut every connection."""
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            await _stop_listening(server)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -261,5 +270,5 @@ async def pooler_proxy(target: int, refuses: bytes | None = None) -> AsyncIterat
     try:
         yield proxy
     finally:
-        server.close()
+        await _stop_listening(server)
         await proxy.stop()
