@@ -80,7 +80,7 @@ class Revocation:
         elif self.mode == "epoch":
             limit = number_of(record, journal.seq)
         else:
-            limit = int(facts.get("turn", 0))
+            limit = int(facts.get("generation", 0))
         if self._cache_ms:
             if len(self._answers) >= _REMEMBERED:
                 self._answers.clear()
@@ -107,7 +107,7 @@ class Revocation:
         if key is None:
             return False  # one from before revocation was switched on could never be ended
         of_subject = self.mode == "epoch" and subject is not None
-        return await self.limit(storage, key) <= (contents.seen if of_subject else contents.turn)
+        return await self.limit(storage, key) <= (contents.seen if of_subject else contents.generation)
 
     async def end(self, storage: Storage, key: str, subject: str | None) -> Ended:
         """End one session, and with ``epoch`` all of its subject.
@@ -138,25 +138,25 @@ class Revocation:
         await marks.amend(storage, key, ended)
         self.forget(key)
 
-    async def turn(self, storage: Storage, key: str, draft: Contents) -> bool:
+    async def advance(self, storage: Storage, key: str, draft: Contents) -> bool:
         """Make every cookie of this lineage from before now dead; False: somebody else has done so, or ended it.
 
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        turn, until, stands = draft.turn, _longest(storage), True
+        generation, until, admitted = draft.generation, _longest(storage), True
 
         def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
-            nonlocal stands
-            stands = not facts.get("ended") and facts.get("turn", 0) <= turn
+            nonlocal admitted
+            admitted = not facts.get("ended") and facts.get("generation", 0) <= generation
             kept = max(until, int(facts.get("until", 0)))
-            return ({**facts, "turn": turn + 1, "until": kept} if stands else facts), kept
+            return ({**facts, "generation": generation + 1, "until": kept} if admitted else facts), kept
 
         await marks.amend(storage, key, next_)
-        if stands:
-            draft.turn = turn + 1
+        if admitted:
+            draft.generation = generation + 1
         self.forget(key)
-        return stands
+        return admitted
 
 
 def require(revocation: Revocation | None, mode: Mode) -> Revocation:

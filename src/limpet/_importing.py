@@ -203,12 +203,12 @@ async def close(attempt: Attempt) -> None:
     key, how, old.how = old.key, old.how, None
     try:
         mark = _note(engine, how, made.key, old.source.until, heir=attempt.draft is old.draft)
-        met = await engine.storage.create(key, mark, insist=True)
+        obstacle = await engine.storage.create(key, mark, insist=True)
     except StoreUnavailable:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
-    if not isinstance(met, Record):
+    if not isinstance(obstacle, Record):
         return
-    gone = marks.ended(key, met, attempt.now, met_alive=True)
+    gone = marks.ended(key, obstacle, attempt.now, met_alive=True)
     found: Found | Gone | None = None
     if gone is not None and gone.successor == made.key:
         return
@@ -291,12 +291,12 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
         record = attempt.record()
         if engine.same(attempt.payload, found.record.payload):
             return
-        met = await engine.storage.update(found.key, record, found.record.version)
-        if met is None:
+        obstacle = await engine.storage.update(found.key, record, found.record.version)
+        if obstacle is None:
             attempt.saved(b"", found.key, record)
             return
         base = found.record.payload
-        there = await engine.storage.judge(b"", found.key, met, met_alive=True) if isinstance(met, Record) else None
+        there = await engine.storage.judge_if_any(b"", found.key, obstacle)
         found = await _heir(engine, there) if old.saved else there
     state.stored = None
     conflict.ended_meanwhile(attempt, found if isinstance(found, Gone) else None)
@@ -312,10 +312,10 @@ async def forget(engine: Context, state: SessionState) -> bool:
     if old is None or old.source is None or old.key is None:
         return False
     key, old.how = old.key, None
-    met = await engine.storage.create(key, _note(engine, "logout", None, old.source.until))
-    if not isinstance(met, Record):
+    obstacle = await engine.storage.create(key, _note(engine, "logout", None, old.source.until))
+    if not isinstance(obstacle, Record):
         return False
-    there: Record | None = met  # another request took it over meanwhile
+    there: Record | None = obstacle  # another request took it over meanwhile
     while there is not None and marks.is_mark(there.payload):
         gone = marks.ended(key, there, engine.clock(), met_alive=True)
         if gone is None or gone.successor is None or gone.how == "login":

@@ -179,9 +179,9 @@ def test_traffic_while_it_copies(shell: Shell) -> None:
         async with site(OLD) as application:
 
             async def traffic() -> None:
-                for turn in range(5):
+                for generation in range(5):
                     for cookie in cookies:
-                        await application.run(partial(Session.update, turn=turn), cookie)
+                        await application.run(partial(Session.update, generation=generation), cookie)
 
             source, destination = operator(OLD).engine.storage.server, operator(NEW).engine.storage.server
             state = State(shell.folder / "limpet-copy.state", sha256(f"{OLD}\n{NEW}".encode()).hexdigest())
@@ -190,7 +190,7 @@ def test_traffic_while_it_copies(shell: Shell) -> None:
 
     asyncio.run(run())
     copy(shell)
-    assert [data(NEW, cookie) for cookie in cookies] == [{"turn": 4}] * 20
+    assert [data(NEW, cookie) for cookie in cookies] == [{"generation": 4}] * 20
 
 
 def test_expired_sessions_are_left_out(shell: Shell) -> None:

@@ -129,14 +129,14 @@ def test_killed_before_an_update_was_written(shell: Shell, monkeypatch: pytest.M
     async def killed(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("killed")
 
-    for turn in (1, 2):
-        change(OLD, cookie, turn=turn)
+    for generation in (1, 2):
+        change(OLD, cookie, generation=generation)
         with monkeypatch.context() as patch:
             patch.setattr(update, killed)
             assert shell.run("copy", OLD, NEW).exit_code != 0
-    change(OLD, cookie, turn=3)
+    change(OLD, cookie, generation=3)
     assert copy(shell) == {"updated": 1}
-    assert data(NEW, cookie) == {"turn": 3}
+    assert data(NEW, cookie) == {"generation": 3}
 
 
 def test_a_state_file_where_there_is_no_folder(shell: Shell) -> None:

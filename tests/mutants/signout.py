@@ -104,7 +104,7 @@ SIGNOUT: Final = (
         "a use that broke off is a use",
         "signout/_once.py",
         "begin",
-        'None if facts is None or facts.get("used") else Use(storage, key, met)',
+        'None if facts is None or facts.get("used") else Use(storage, key, obstacle)',
         "None",
         "signout/test_once.py::test_a_use_that_broke_off_can_be_tried_again",
     ),

@@ -18,7 +18,7 @@ from limpet.errors import SessionConflict, StoreUnavailable, UnstorableValue
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
-    from limpet._wire.records import InTheWay
+    from limpet._wire.records import Obstacle
 
 __all__ = ["Attempt"]
 
@@ -220,16 +220,16 @@ class Attempt:
             raw = engine.ids.new()
             key = engine.ids.key_of(raw)
             failure: StoreUnavailable | None = None
-            met: InTheWay = None
+            obstacle: Obstacle = None
             try:
-                met = await engine.storage.create(key, record)
+                obstacle = await engine.storage.create(key, record)
             except StoreUnavailable as error:
                 failure = error
             if failure is not None:  # it may have landed, and a login would be listed that no browser has
                 if not failure.waited:  # a store that hangs is not waited for twice
                     await engine.storage.try_to_drop(key)
                 raise failure
-            if met is None:
+            if obstacle is None:
                 break
             self.count()
         self.made = key, record.version

@@ -187,11 +187,11 @@ async def _create(attempt: Attempt, final: bool) -> None:
     """Write the first record of a new session, and end what else the request presented if it is a login."""
     engine, state = attempt.engine, attempt.state
     failure: BaseException | None = None
-    stands = False
+    admitted = False
     try:
         if attempt.flags & LOGIN and state.rivals:
             attempt.encode()  # the record of a login names them
-        stands = await logins.insert(attempt)
+        admitted = await logins.insert(attempt)
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
@@ -202,7 +202,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
         else:
             state.stored = state.out = state.line = None
         raise failure
-    if not stands:
+    if not admitted:
         return
     key = attempt.stored().key
     state.clears, state.met_alive = len(state.ids) > 1, True
@@ -250,10 +250,10 @@ async def _empty(attempt: Attempt, final: bool) -> None:
     while True:
         stored = attempt.stored()
         grave = marks.tombstone("logout", engine.clock(), None)
-        met = await engine.storage.replace(stored.key or "", grave, stored.record.version)
-        if met is None:
+        obstacle = await engine.storage.replace(stored.key or "", grave, stored.record.version)
+        if obstacle is None:
             break
-        if not await conflict.meet(attempt, met):
+        if not await conflict.meet(attempt, obstacle):
             return
         if state.data or state.subject is not None:
             if attempt.flags & REGENERATE or attempt.plan.rotates is not None:

@@ -33,7 +33,7 @@ from limpet._core.state import (
 from limpet._merge import Rule, merge
 from limpet._wire.marks import Gone
 from limpet._wire.record import FACTS, LOGIN_FACTS, Contents, CorruptPayload, Found, pack, unpack
-from limpet._wire.records import UNTOLD, InTheWay
+from limpet._wire.records import UNTOLD, Obstacle
 from limpet.contract import Record
 from limpet.errors import SessionEnded, StoreUnavailable
 
@@ -59,7 +59,7 @@ NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
 _FROM_OTHERS: Final = ("renewed", "previous", "bound")  # a renewal by another request, or that its device is known
 
 
-async def meet(attempt: Attempt, met: InTheWay) -> bool:
+async def meet(attempt: Attempt, obstacle: Obstacle) -> bool:
     """Merge with the record that stands in the way, wherever a renewal moved it; False if the session is over.
 
     Raises:
@@ -67,9 +67,8 @@ async def meet(attempt: Attempt, met: InTheWay) -> bool:
         SessionEnded: The session is over, and the policy says ``on_ended="raise"``.
         StoreUnavailable: An earlier write of this session may have landed, and it cannot be told any more.
     """
-    found, stored = None, attempt.stored()
-    if isinstance(met, Record):
-        found = await attempt.engine.storage.judge(stored.raw, stored.key or "", met, met_alive=True)
+    stored = attempt.stored()
+    found = await attempt.engine.storage.judge_if_any(stored.raw, stored.key or "", obstacle)
     if not isinstance(found, Found):
         ended_meanwhile(attempt, found)
         return False
@@ -90,16 +89,16 @@ async def update(attempt: Attempt) -> None:
         assert stored.key is not None
         before = state.tried
         state.tried = {**(before or {}), record.version: dict(attempt.increments)}  # before it is sent
-        met = await engine.storage.update(stored.key, record, stored.record.version)
+        obstacle = await engine.storage.update(stored.key, record, stored.record.version)
         state.tried = before
-        if met is None:
+        if obstacle is None:
             attempt.saved(stored.raw, stored.key, record)
             if state.leaving is not None:
                 add_up(state.leaving.increments, attempt.increments)
             if state.old is not None and state.old.how is not None:
                 add_up(state.old.increments, attempt.increments)
             break
-        if not await meet(attempt, met):
+        if not await meet(attempt, obstacle):
             return
         if engine.same(attempt.payload, attempt.stored().record.payload):
             break

@@ -260,11 +260,12 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
             if not await is_live(engine, stood.contents, stood.record.subject):
                 conflict.ended_meanwhile(attempt)
                 return False
-            if flags & REGENERATE and key is not None and one and not await revocation.turn(engine.storage, key, draft):
+            renewed = flags & REGENERATE and one
+            if renewed and key is not None and not await revocation.advance(engine.storage, key, draft):
                 conflict.ended_meanwhile(attempt)
                 return False
     if signs_in or draft.lineage is None:
-        draft.lineage, draft.turn = tokens.b64encode(tokens.new_id()[:16]), 0
+        draft.lineage, draft.generation = tokens.b64encode(tokens.new_id()[:16]), 0
     attempt.encode()
     return True
 

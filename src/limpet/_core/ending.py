@@ -31,12 +31,12 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
-            met = await engine.storage.replace(key, grave, there.version)
-            if met is None:
+            obstacle = await engine.storage.replace(key, grave, there.version)
+            if obstacle is None:
                 return first or Gone(key, grave, how, successor)
-            if not isinstance(met, Record):
+            if not isinstance(obstacle, Record):
                 return first
-            there = met
+            there = obstacle
         if marks.is_mark(there.payload):
             gone = marks.ended(key, there, engine.clock(), met_alive=True)
             first = first or gone
@@ -91,10 +91,10 @@ async def remove(
         elif marks.is_mark(there.payload):
             return False
         else:
-            met = await engine.storage.delete(key, there.version)
-            if not isinstance(met, Record):
-                return met is None
-            there = met
+            obstacle = await engine.storage.delete(key, there.version)
+            if not isinstance(obstacle, Record):
+                return obstacle is None
+            there = obstacle
         if there is not None and spares(key, there):
             return False
     return False

@@ -56,14 +56,14 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
         now = engine.clock()
         until = now + round(life * 1000)
         mine = Record(tokens.new_version(), marks.write({"until": until, "life": life}), now, until + marks.SKEW)
-        met = await engine.storage.create(key, mine, insist=True)
-        if met is None:
+        obstacle = await engine.storage.create(key, mine, insist=True)
+        if obstacle is None:
             engine.watch.forget(key)
             return mine.version
         if (
-            isinstance(met, Record)
-            and _is_abandoned(engine, key, met, now, life)
-            and await engine.storage.update(key, mine, met.version, insist=True) is None
+            isinstance(obstacle, Record)
+            and _is_abandoned(engine, key, obstacle, now, life)
+            and await engine.storage.update(key, mine, obstacle.version, insist=True) is None
         ):
             engine.watch.forget(key)
             return mine.version
@@ -86,14 +86,14 @@ def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: floa
 async def release(engine: Context, key: str, version: int) -> bool:
     """Give a lock back; False: another has taken it over. A store that fails keeps it until its life is over."""
     try:
-        met = await engine.storage.delete(key, version)
+        obstacle = await engine.storage.delete(key, version)
     except StoreUnavailable:
         return True  # said as an event
-    if isinstance(met, Record):
+    if isinstance(obstacle, Record):
         engine.storage.emitter.log.warning(
             "lock", "a lock was held for longer than its life, and another may have held it too: give it a longer life"
         )
-    return met is None
+    return obstacle is None
 
 
 class Lock:

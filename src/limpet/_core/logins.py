@@ -64,11 +64,11 @@ async def insert(attempt: Attempt) -> bool:
         async with lock:
             own = await places.of_this_browser(attempt)
             room = await places.has_room(engine, subject, limit, own)
-            stands = room and await _insert(attempt, subject)
-        if stands and lock.lost:
-            room = stands = await _recount(attempt, subject, limit, own)
+            admitted = room and await _insert(attempt, subject)
+        if admitted and lock.lost:
+            room = admitted = await _recount(attempt, subject, limit, own)
         if room:
-            return stands
+            return admitted
         engine.emit(events.LimitReached, subject=subject, refused=True)
         if login:
             raise SessionLimitReached(limit)
@@ -114,11 +114,11 @@ async def stay(attempt: Attempt) -> None:
     engine, state, old = attempt.engine, attempt.state, attempt.stored()
     attempt.replaces = old.key
     try:
-        stands = await insert(attempt)
+        admitted = await insert(attempt)
     except SessionLimitReached:
         stand_as_before(engine, state, old)
         raise
-    if not stands:
+    if not admitted:
         return
     engine.emit(events.SessionLoggedIn, old.key, subject=state.subject)
     gone, state.gone = state.gone, None
@@ -145,13 +145,13 @@ async def _insert(attempt: Attempt, subject: str | None) -> bool:
     positions = attempt.engine.storage.positions
     if attempt.engine.storage.has_marks:
         await positions.read()
-    stands = await positions.holds(attempt.draft, subject)
-    if not stands:
+    admitted = await positions.holds(attempt.draft, subject)
+    if not admitted:
         key = attempt.stored().key
         await attempt.drop_made()
         conflict.end_state(attempt.state)
         attempt.engine.emit(events.SessionRevoked, key, subject=subject)
-    return stands
+    return admitted
 
 
 async def _insert_login(attempt: Attempt, subject: str) -> bool:
@@ -166,20 +166,20 @@ async def _insert_login(attempt: Attempt, subject: str) -> bool:
                 return False  # it was ended meanwhile
             attempt.made = attempt.stored().key or "", attempt.stored().record.version
         failure: BaseException | None = None
-        stands: bool | None = False
+        admitted: bool | None = False
         try:
-            stands = await engine.storage.positions.admit(state, draft, subject)
+            admitted = await engine.storage.positions.admit(state, draft, subject)
         except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
             failure = error
         if failure is not None:
             await attempt.drop_made()
             raise failure
-        if stands:
+        if admitted:
             return True
         key = attempt.stored().key
-        if stands is False or attempt.plan.step is not plan.Step.UPDATE:
+        if admitted is False or attempt.plan.step is not plan.Step.UPDATE:
             await attempt.drop_made()
-        if stands is False:
+        if admitted is False:
             conflict.end_state(state)
             engine.emit(events.SessionRevoked, key, subject=subject)
             return False
@@ -203,20 +203,20 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, own: str 
     """
     for _ in range(engine.policy.merge_attempts):
         there = await places.reached(engine, [*gone.others, gone.successor], engine.clock())
-        met, stand = False, list[str]()
+        raced, others = False, list[str]()
         for key, record in there.items():
             if record is None or record.subject is None or key == own:
                 continue
             if record.subject != state.subject:
-                stand.append(key)
+                others.append(key)
                 continue
             grave = marks.tombstone("login", engine.clock(), own)
             if await engine.storage.replace(key, grave, record.version) is None:
                 engine.emit(events.SessionLoggedOut, key, subject=record.subject)
             else:
-                met = True
-        if not met:
-            return tuple(stand[-_OTHERS:])
+                raced = True
+        if not raced:
+            return tuple(others[-_OTHERS:])
     raise StoreUnavailable("an earlier login was written to so often meanwhile that it could not be ended: try again")
 
 
@@ -238,8 +238,8 @@ async def succeed(
         now = engine.clock()
         grave = marks.tombstone("login", now, own, others, heir=heir, goes_on=gone.goes_on)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))
-        met = await engine.storage.replace(gone.key, grave, gone.record.version)
-        gone = marks.ended(gone.key, met, now, met_alive=True) if isinstance(met, Record) else None
+        obstacle = await engine.storage.replace(gone.key, grave, gone.record.version)
+        gone = marks.ended(gone.key, obstacle, now, met_alive=True) if isinstance(obstacle, Record) else None
 
 
 async def succeed_all(attempt: Attempt, done: str | None) -> None:
@@ -276,16 +276,16 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int, taken: places.
     engine, own = attempt.engine, attempt.stored().key
     # Those that this login takes the place of are ended in their own way.
     sessions = [kept for kept in await live(engine, subject) if kept.key == own or not taken.hold(kept)]
-    stands = True
+    admitted = True
     for kept in (kept for group in places.by_browser(sessions)[limit:] for kept in group):
         if kept.key == own:
             await attempt.drop_made()
             conflict.end_state(attempt.state)
             engine.emit(events.LimitReached, own, subject=subject)
-            stands = False
+            admitted = False
         elif await ending.remove(engine, kept.key, kept.record):
             engine.emit(events.LimitReached, kept.key, subject=subject)
-    return stands
+    return admitted
 
 
 async def _count(engine: Context, subject: str) -> int:

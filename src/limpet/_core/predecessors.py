@@ -18,7 +18,6 @@ from limpet._core.state import SessionState, Stored
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, Predecessor, without_predecessors
-from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -60,13 +59,11 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         rows = attempt.draft.predecessors
         attempt.draft.predecessors = [now_named if row[0] == named.key else row for row in rows]
         record = found.record._replace(version=tokens.new_version(), payload=engine.pack(state))
-        met = await engine.storage.update(found.key, record, found.record.version)
-        if met is None:
+        obstacle = await engine.storage.update(found.key, record, found.record.version)
+        if obstacle is None:
             found = found._replace(record=record, contents=attempt.draft)
             continue
-        again = (
-            await engine.storage.judge(found.raw, found.key, met, met_alive=True) if isinstance(met, Record) else None
-        )
+        again = await engine.storage.judge_if_any(found.raw, found.key, obstacle)
         if not isinstance(again, Found):
             return again
         found = again
@@ -79,7 +76,7 @@ async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple
     if not named:
         return None
     for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
-        there = None if record is None else await engine.storage.judge(b"", each.key, record, met_alive=True)
+        there = await engine.storage.judge_if_any(b"", each.key, record)
         if isinstance(there, Found):
             return each, there
         if record is not None and there is None and not marks.is_mark(record.payload):

@@ -19,7 +19,7 @@ from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCE
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, unpack, without_predecessors
-from limpet._wire.records import InTheWay
+from limpet._wire.records import Obstacle
 from limpet.contract import Record
 from limpet.errors import SessionLimitReached, StoreUnavailable
 
@@ -179,9 +179,9 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     while True:
         failure: StoreUnavailable | None = None
         try:
-            met = await engine.storage.replace(key, grave, version)
+            obstacle = await engine.storage.replace(key, grave, version)
         except StoreUnavailable as error:
-            failure, met = error, False
+            failure, obstacle = error, False
         if failure is not None:
             fate = await _look(engine, key, grave, version)
             if fate is _Fate.UNKNOWN:
@@ -190,12 +190,12 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 if standing is None:
                     await abandon(engine, state)
                 raise failure
-            met = fate
-        if met is None:
+            obstacle = fate
+        if obstacle is None:
             break
-        if met is False and login:  # nothing is left: who else comes with that id is to know of this login
-            met = await engine.storage.create(key, grave, insist=True)
-        found = await engine.storage.judge(raw, key, met, met_alive=True) if isinstance(met, Record) else None
+        if obstacle is False and login:  # nothing is left: who else comes with that id is to know of this login
+            obstacle = await engine.storage.create(key, grave, insist=True)
+        found = await engine.storage.judge_if_any(raw, key, obstacle)
         if login and isinstance(found, Gone) and found.how == "login" and state.subject is not None:
             state.gone, state.flags = found, state.flags | SUCCEEDS  # this one stands: the earlier login ends after it
             break
@@ -213,8 +213,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             if await engine.storage.replace(key, mark, version) is None:
                 found, again = None, False
                 for key in after:  # its id was changed meanwhile: it is the same session
-                    there = await engine.storage.load(key)
-                    found = None if there is None else await engine.storage.judge(b"", key, there, met_alive=True)
+                    found = await engine.storage.judge_if_any(b"", key, await engine.storage.load(key))
         if again:
             continue  # over what a login left; or yet another was quicker: look who
         if not isinstance(found, Found):
@@ -223,8 +222,8 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 state.stored = old
                 conflict.ended_meanwhile(attempt, found)
                 return
-            if isinstance(met, Record) and found is None:  # over by this host's clock; by another one it may be alive
-                await ending.end(engine, Stored(raw, key, met), leaving.how, attempt.stored().key)
+            if isinstance(obstacle, Record) and found is None:  # over by this host's clock, maybe not by another's
+                await ending.end(engine, Stored(raw, key, obstacle), leaving.how, attempt.stored().key)
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
                 attempt.keep_changes_only(attempt.unpacked(base))
@@ -268,7 +267,7 @@ class _Fate(enum.Enum):
     UNKNOWN = "it cannot be told"
 
 
-async def _look(engine: Context, key: str, written: Record, version: int) -> InTheWay | _Fate:
+async def _look(engine: Context, key: str, written: Record, version: int) -> Obstacle | _Fate:
     """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`."""
     try:
         there = await engine.storage.load(key)
@@ -319,23 +318,23 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         mark = Record(tokens.new_version(), leads, attempt.now, attempt.expires())
         failure: StoreUnavailable | None = None
         try:
-            met = await engine.storage.update(key, mark, version)
+            obstacle = await engine.storage.update(key, mark, version)
         except StoreUnavailable as error:
-            failure, met = error, False
+            failure, obstacle = error, False
         if failure is not None:
             fate = await _look(engine, key, mark, version)
             if isinstance(fate, _Fate):
                 attempt.uncertain = fate is _Fate.UNKNOWN
                 raise failure
-            met = fate
-        if met is None:
+            obstacle = fate
+        if obstacle is None:
             break
-        if isinstance(met, Record) and forward.is_forward(met.payload):
-            leader = forward.open_forward(met.payload, old.raw, key)
+        if isinstance(obstacle, Record) and forward.is_forward(obstacle.payload):
+            leader = forward.open_forward(obstacle.payload, old.raw, key)
             led_to = None if leader is None else engine.ids.key_of(leader.raw)
             if led_to == new.key:
                 break  # it is this one; its reply was lost, and a request that followed it has begun the grace
-        found = await engine.storage.judge(old.raw, key, met, met_alive=True) if isinstance(met, Record) else None
+        found = await engine.storage.judge_if_any(old.raw, key, obstacle)
         if not isinstance(found, Found):
             await attempt.drop_made()
             state.stored, state.out = old, None

@@ -21,7 +21,7 @@ from limpet._wire import forward, marks, tokens
 from limpet._wire.journal import JOURNAL, Journal
 from limpet._wire.marks import Gone
 from limpet._wire.record import CorruptPayload, ForeignPayload, Found, unpack
-from limpet._wire.records import UNTOLD, InTheWay
+from limpet._wire.records import UNTOLD, Obstacle
 from limpet.contract import ABSENT, DONE, ClientStore, Outcome, Record, Store, supports
 from limpet.errors import LimpetError, StoreUnavailable
 from limpet.policy import SessionPolicy
@@ -117,7 +117,7 @@ class Storage:
         key: str,
         version: int | None = None,
         insist: bool = False,
-    ) -> Coroutine[Any, Any, InTheWay]:
+    ) -> Coroutine[Any, Any, Obstacle]:
         """Await one conditional write, tried once more when the connection failed and the time limit is not used up.
 
         The second attempt carries the same version token. If the first had landed and only its reply was lost, the
@@ -133,19 +133,19 @@ class Storage:
         """
         return self.call(name, self._twice(attempt, version, insist), key)
 
-    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None, insist: bool) -> InTheWay:
+    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None, insist: bool) -> Obstacle:
         failure: StoreUnavailable | None = None
         try:
-            return _met(await attempt(), version)
+            return _obstacle(await attempt(), version)
         except StoreUnavailable as error:
             if self.immediate:
                 raise
             failure = error
-        met = _met(await attempt(), version)
-        if version is not None and isinstance(met, Record) and not insist:
+        obstacle = _obstacle(await attempt(), version)
+        if version is not None and isinstance(obstacle, Record) and not insist:
             lost = StoreUnavailable(UNTOLD)
             raise caused(lost, failure) from failure
-        return met
+        return obstacle
 
     def load(self, key: str) -> Coroutine[Any, Any, Record | None]:
         """Return the record of a key."""
@@ -157,7 +157,7 @@ class Storage:
             return await self.call("load", self._many.load_many(keys))
         return [await self.load(key) for key in keys]
 
-    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
+    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Write a record where there is none.
 
         Args:
@@ -170,7 +170,7 @@ class Storage:
         step = partial(create, key, record, now=self.clock())
         return self.write("create", step, key, record.version, insist)
 
-    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
+    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version.
 
         Args:
@@ -181,7 +181,7 @@ class Storage:
         step = partial(self._kept().update, key, record, expected, now=self.clock())
         return self.write("update", step, key, record.version, insist)
 
-    def replace(self, key: str, record: Record, expected: int) -> Coroutine[Any, Any, InTheWay]:
+    def replace(self, key: str, record: Record, expected: int) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version, and shorten its life where the store can.
 
         Unlike `update`, an attempt that another request was quicker than is no error, since its loss can be told: a
@@ -193,7 +193,7 @@ class Storage:
             step = partial(self._kept().update, key, record, expected, now=self.clock())
         return self.write("replace", step, key, record.version, insist=True)
 
-    def delete(self, key: str, version: int | None = None) -> Coroutine[Any, Any, InTheWay]:
+    def delete(self, key: str, version: int | None = None) -> Coroutine[Any, Any, Obstacle]:
         """Delete a record, or only that version of it; False: there was none, which is as good."""
         return self.write("delete", partial(self._kept().delete, key, version), key)
 
@@ -294,6 +294,10 @@ class Storage:
         await self.forget(key, record)
         return None
 
+    async def judge_if_any(self, raw: bytes, key: str, there: Obstacle) -> Found | Gone | None:
+        """Judge what is there, for a request that met the session alive; None also if there is no record."""
+        return await self.judge(raw, key, there, met_alive=True) if isinstance(there, Record) else None
+
     async def _follow(
         self, raw: bytes, key: str, record: Record, hops: int, now: int, journal: Journal | None, *, met_alive: bool
     ) -> Found | Gone | None:
@@ -366,7 +370,7 @@ class Storage:
         return await self.call("find", self._finds.find(subject)), None
 
 
-def _met(outcome: Outcome, version: int | None) -> InTheWay:
+def _obstacle(outcome: Outcome, version: int | None) -> Obstacle:
     if outcome is DONE:
         return None
     if outcome is ABSENT:

@@ -46,7 +46,7 @@ SKEW: Final = 300_000
 _TAG: Final = b"limpet:mark:1"
 _HEAD: Final = 5  # as in a session's payload: the format byte, four bytes of CRC-32
 _NUMBERS: Final = (
-    *("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "turn", "n", "before"),
+    *("at", "was", "mono", "wall", "until", "seq", "everyone", "gone", "generation", "n", "before"),
     *("acts", "many", "heir"),
 )
 

@@ -49,7 +49,7 @@ _FACTS: Final[Mapping[str, type]] = {
     "lineage": str,
     "seen": int,
     "order": int,
-    "turn": int,
+    "generation": int,
     "cookie": str,
     "bound": dict,
     "level": str,
@@ -90,7 +90,7 @@ class Contents:
             that can be ended: what all its cookies since the login have in common.
         seen: The revocations that were taken into account when it began, see `limpet._core.positions`.
         order: Which login of its subject it was, where sessions are limited.
-        turn: In a cookie session that can be ended: which change of its id, within its lineage.
+        generation: In a cookie session that can be ended: which change of its id, within its lineage.
         cookie: The attributes that its cookie was last sent with (`CookiePolicy.fingerprint`); None: the defaults.
         bound: The device that it is bound to, or may still be (`limpet.bound`); None: to none.
         level: The ``acr`` of the login; None: it had none. It and `methods` are stored under names that sort after
@@ -106,6 +106,7 @@ class Contents:
         "data",
         "device",
         "ends",
+        "generation",
         "level",
         "lineage",
         "methods",
@@ -116,7 +117,6 @@ class Contents:
         "renewed",
         "seen",
         "tags",
-        "turn",
     )
 
     def __init__(
@@ -135,7 +135,7 @@ class Contents:
         lineage: str | None = None,
         seen: int = 0,
         order: int = 0,
-        turn: int = 0,
+        generation: int = 0,
         cookie: str | None = None,
         bound: dict[str, Any] | None = None,
         level: str | None = None,
@@ -154,7 +154,7 @@ class Contents:
         self.lineage: str | None = lineage
         self.seen: int = seen
         self.order: int = order
-        self.turn: int = turn
+        self.generation: int = generation
         self.cookie: str | None = cookie
         self.level: str | None = level
         self.methods: Sequence[str] = methods
@@ -182,6 +182,8 @@ class Contents:
             facts["device"] = self.device
         if self.ends is not None:
             facts["ends"] = self.ends
+        if self.generation:
+            facts["generation"] = self.generation
         if self.level is not None:
             facts["level"] = self.level
         if self.lineage is not None:
@@ -202,8 +204,6 @@ class Contents:
             facts["seen"] = self.seen
         if self.tags is not _NONE and self.tags:
             facts["tags"] = self.tags
-        if self.turn:
-            facts["turn"] = self.turn
         return facts
 
 

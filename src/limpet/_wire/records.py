@@ -7,9 +7,9 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from limpet.contract import Record
 
-__all__ = ["UNTOLD", "InTheWay", "Records"]
+__all__ = ["UNTOLD", "Obstacle", "Records"]
 
-InTheWay: TypeAlias = Record | Literal[False] | None
+Obstacle: TypeAlias = Record | Literal[False] | None
 """What a conditional write meets: None: nothing, it has happened; a record; False: there is no record."""
 UNTOLD: Final = (
     "the reply to a write was lost and another request has written since: whether it was saved cannot be told"
@@ -34,10 +34,10 @@ class Records(Protocol):
         """Return the records of several keys."""
         ...
 
-    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
+    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Write a record where there is none."""
         ...
 
-    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, InTheWay]:
+    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version."""
         ...

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events
 from limpet._cookies import CookieWriter
-from limpet._wire import marks, tokens
+from limpet._wire import tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, pack
 from limpet.bound import fields, proofs
@@ -20,7 +20,6 @@ from limpet.bound.policy import BoundPolicy
 from limpet.bound.proofs import Refused
 from limpet.bound.tokens import Challenge, Tokens
 from limpet.bound.visit import Visit
-from limpet.contract import Record
 from limpet.errors import Answer, StoreUnavailable, answer_to
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header
@@ -191,14 +190,8 @@ class Endpoints:
         for _ in range(self._engine.policy.merge_attempts):
             if not isinstance(found, Gone):
                 return found
-            record = None if found.successor is None else await storage.load(found.successor)
-            if record is None:
-                return None
-            key = found.successor or ""
-            if marks.is_mark(record.payload):
-                found = marks.ended(key, record, self._engine.clock(), met_alive=True)
-            else:
-                found = await storage.judge(b"", key, record, met_alive=True)
+            key = found.successor
+            found = None if key is None else await storage.judge_if_any(b"", key, await storage.load(key))
         return None
 
     async def _amend(
@@ -219,12 +212,10 @@ class Endpoints:
             found.contents.bound = bound = change(bound)
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)
-            met = await engine.storage.update(found.key, record, found.record.version)
-            if met is None:
+            obstacle = await engine.storage.update(found.key, record, found.record.version)
+            if obstacle is None:
                 return found, bound
-            if not isinstance(met, Record):
-                raise _Ended
-            found = await self._follow(await engine.storage.judge(found.raw, found.key, met, met_alive=True))
+            found = await self._follow(await engine.storage.judge_if_any(found.raw, found.key, obstacle))
         raise StoreUnavailable("the session was written to so often meanwhile that its device could not be noted")
 
     # -- answers

@@ -24,7 +24,7 @@ from limpet.contract import NEVER, Record, Scans, Store, supports
 __all__ = ["Marks", "is_tombstone"]
 
 _REVOCATION: Final = ("at", "was", "host", "mono", "wall")  # of a mark: what a revocation wrote
-_LATER: Final = ("n", "turn", "until", "ended")  # of these the larger one holds
+_LATER: Final = ("n", "generation", "until", "ended")  # of these the larger one holds
 
 
 def is_tombstone(record: Record) -> bool:

@@ -53,10 +53,10 @@ async def begin(storage: Storage, issuer: str, jti: str, until: int) -> Use | No
     """
     key = marks.mark_key("jti", issuer, jti)
     mark = Record(tokens.new_version(), marks.write({"until": until}), storage.clock(), until)
-    met = await storage.create(key, mark, insist=True)
-    if met is None:
+    obstacle = await storage.create(key, mark, insist=True)
+    if obstacle is None:
         return Use(storage, key, mark)
-    if not isinstance(met, Record):
+    if not isinstance(obstacle, Record):
         return None
-    facts = marks.read(met.payload)
-    return None if facts is None or facts.get("used") else Use(storage, key, met)
+    facts = marks.read(obstacle.payload)
+    return None if facts is None or facts.get("used") else Use(storage, key, obstacle)
