@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from limpet.contract import Outcome, Record
 from limpet.errors import StoreUnavailable
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import MemoryStore, open_store
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
 from limpet.testing import FakeClock
 from tests.counts import count
 from tests.site import Site
@@ -43,7 +46,7 @@ class Slow(MemoryStore):
         return await super().delete(key, version)
 
 
-async def fill(store: Any, clock: FakeClock, number: int, subject: str | None = "crowd") -> None:
+async def fill(store: Any, clock: Callable[[], int], number: int, subject: str | None = "crowd") -> None:
     """Put sessions into a store, as many logins have left them."""
     now = clock()
     serializer = SessionManager("memory:", dev=False).engine.serializer
@@ -90,14 +93,30 @@ async def test_together_finishes_before_it_fails() -> None:
     assert await AsyncioRuntime().together(steps[4:]) == [4, 5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "file"])
-async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> None:
-    """Listed and ended page by page: the event loop never stands still for long, and no call takes over its limit."""
-    clock = FakeClock()
-    number = CROWD if kind == "sqlite" else CROWD // 10
-    store = open_store({"sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/s"}[kind])
-    manager = SessionManager(store, clock=clock, dev=False)
+@pytest.fixture
+async def crowded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionManager]:
+    """Return a manager over a store of the kind that the test names, on a loop and by the clock of servers."""
+    kind: str = request.param
+    store: Any
+    if kind == "postgres":
+        name = request.getfixturevalue("postgres_schema")
+        store = PostgresStore(request.getfixturevalue("postgres_url"), schema=name)
+    elif kind == "redis":
+        store = RedisStore(request.getfixturevalue("redis_url"), prefix=request.getfixturevalue("redis_prefix"))
+    else:
+        store = open_store({"sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/s"}[kind])
+    manager = SessionManager(store, dev=False)
     manager.use_running_loop()
+    await manager.startup()
+    yield manager
+    await manager.shutdown()
+
+
+@pytest.mark.parametrize("crowded", ["sqlite", "file", "redis", "postgres"], indirect=True)
+async def test_a_subject_with_a_crowd_of_sessions(crowded: SessionManager, request: pytest.FixtureRequest) -> None:
+    """Listed and ended page by page: the event loop never stands still for long, and no call takes over its limit."""
+    manager, kind = crowded, request.node.callspec.params["crowded"]
+    clock, number = manager.engine.clock, CROWD // 10 if kind == "file" else CROWD
     await fill(manager.kept, clock, number)
     longest, going = [0.0], True
 
@@ -117,7 +136,6 @@ async def test_a_subject_with_a_crowd_of_sessions(tmp_path: Path, kind: str) -> 
     assert await manager.sessions_of("crowd") == []
     print(f"{kind}: {number:,} sessions, at most {longest[0]:.3f} s of one thing after another")
     assert longest[0] < 0.6, f"the event loop stood still for {longest[0]:.2f} s"
-    await manager.shutdown()
 
 
 async def test_a_long_list_is_made_in_steps() -> None:
@@ -145,6 +163,21 @@ async def test_a_tag_for_each_login_leaves_nothing(tmp_path: Path) -> None:
         await site.manager.sweep()
         sizes.append(await store.count())
     assert max(sizes) <= 5, f"records at the end of each day: {sizes}"
+
+
+@pytest.mark.parametrize("crowded", ["redis", "postgres"], indirect=True)
+async def test_a_tag_that_many_share_on_a_server(crowded: SessionManager) -> None:
+    """The tag ends all of them, however many pages they take, and nobody else."""
+    number, site = count(260, 100_000), Site(crowded)  # of which 200 are listed by name
+    cookies: list[str] = []
+    for at in range(0, number, 20):
+        logins = (site.login(f"user {each}", tags={"org": "acme"}) for each in range(at, at + 20))
+        cookies += await asyncio.gather(*logins)
+    stranger = await site.login("stranger")
+    assert await crowded.revoke(tag=("org", "acme")) == number
+    for cookie in (cookies[0], cookies[number // 2], cookies[-1]):
+        assert await site.whose(cookie) is None
+    assert await site.whose(stranger) == "stranger"
 
 
 async def test_a_tag_that_many_share(tmp_path: Path) -> None:
