@@ -324,8 +324,7 @@ async def forget(engine: Context, state: SessionState) -> bool:
         there = await engine.storage.load(key)
     if there is None:
         return False
-    await ending.end(engine, Stored(b"", key, there), "logout", None)
-    return True
+    return (await ending.end(engine, Stored(b"", key, there), "logout", None))[1]
 
 
 def leftovers(engine: Context, state: SessionState, handed_out: bool) -> list[Header]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import Keyring, Session, SessionEnded
+from limpet.events import SessionLoggedOut
 from tests.laws.farm import Farm
 from tests.laws.unlucky import Between
 from tests.site import Browser, Site, items, look, steps
@@ -246,6 +247,23 @@ async def test_an_id_that_has_ended_does_not_go_out_again(site: Farm, due: str, 
     async with old.held(shop) as slow:
         await CHANGE[how](ann, shop)
     assert (slow.status, slow.cookies) == (200, [])
+
+
+@pytest.mark.parametrize("first", ["login", "login as another", "logout and login", "revoked and login"])
+async def test_a_logout_that_ended_nothing_takes_no_cookie_back(site: Farm, first: str) -> None:
+    """While it was under way others ended its session and began the next: that one's cookie stays in the browser."""
+    shop, who = site.worker(), "bob" if first == "login as another" else "ann"
+    ann = await site.browser().login(shop)
+    async with ann.held(shop, Session.logout) as slow:
+        if first == "logout and login":
+            await ann.ask(shop, Session.logout)
+        elif first == "revoked and login":
+            await shop.manager.revoke_all("ann")
+        await ann.login(shop, who)
+        before = shop.said(SessionLoggedOut)
+    assert (slow.status, slow.cookies) == (200, [])
+    assert shop.said(SessionLoggedOut) == before, "this logout has ended nothing"
+    assert (await ann.ask(shop, lambda session: session.subject)).result == who
 
 
 async def test_a_logout_follows_a_renewal_and_then_another_id(site: Farm) -> None:

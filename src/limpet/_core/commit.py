@@ -226,7 +226,7 @@ async def _end_others(attempt: Attempt) -> None:
         gone, state.gone = [state.gone], None
     for rival in rivals:
         try:
-            grave = await ending.end(engine, Stored(rival.raw, rival.key, rival.record), "login", key)
+            grave, _ = await ending.end(engine, Stored(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
             continue  # the new record names it: the next request with the new id ends it
         if grave is not None and grave.how == "login":
@@ -328,17 +328,17 @@ async def _end(engine: Context, state: SessionState) -> None:
                 state.gone = found
     grave: Gone | None = None
     for target in targets:
-        grave = await ending.end(engine, target, "logout", None)
-        engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
-        ended = True
+        grave, this_did = await ending.end(engine, target, "logout", None)
+        if this_did:
+            engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
+            ended = True
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:
         before = None if state.stored is None else unpack(state.stored.record.payload, engine.serializer).lineage
         state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *ids_of(before))
     after = await ending.successor(engine, state.gone)
-    if after is not None:
-        await ending.end(engine, after, "logout", None)
+    if after is not None and (await ending.end(engine, after, "logout", None))[1]:
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)
         ended = True
     state.ended = state.stored or state.ended

@@ -1,4 +1,4 @@
-"""Ends a session wherever it has gone meanwhile, by a renewal or by a new id; tells whether it has."""
+"""Ends a session wherever it has gone meanwhile, by a renewal or by a new id; tells whether it was this that did."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["end", "is_current", "remove", "successor"]
 
 
-async def end(engine: Context, stored: Stored, how: str, successor: str | None) -> Gone | None:
+async def end(engine: Context, stored: Stored, how: str, successor: str | None) -> tuple[Gone | None, bool]:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:
-        The tombstone under the key that was read; None: there is none, as the session was gone.
+        The tombstone under the key that was read, or None if there is none, as the session was gone; and whether this
+        call ended the session, and not somebody else before it.
 
     Raises:
         StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
@@ -33,15 +34,15 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
             obstacle = await engine.storage.replace(key, grave, there.version)
             if obstacle is None:
-                return first or Gone(key, grave, how, successor)
+                return first or Gone(key, grave, how, successor), True
             if not isinstance(obstacle, Record):
-                return first
+                return first, False
             there = obstacle
         if marks.is_mark(there.payload):
             gone = marks.ended(key, there, engine.clock(), met_alive=True)
             first = first or gone
             if gone is None or gone.goes_on is None:
-                return first
+                return first, False
             raw, after = b"", gone.goes_on
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
@@ -53,7 +54,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
             continue
         found = await engine.storage.load(after)
         if found is None:
-            return first
+            return first, False
         key, there = after, found
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
