@@ -1,7 +1,7 @@
-"""The vectors of another implementation, read from where they are published: what its browser side signs is a proof here.
+"""The vectors of another implementation, read from where they are published: what its browser signs is a proof here.
 
-Of ``dbsc-toolkit`` those that are about the W3C's draft; its own protocols for other browsers are left out. They are not
-in its package, so that they come from its repository, or from ``LIMPET_TEST_DBSC_VECTORS``, a folder that has them.
+Of ``dbsc-toolkit`` those that are about the W3C's draft; its own protocols for other browsers are left out. Its package
+does not have them, so that they come from its repository, or from ``LIMPET_TEST_DBSC_VECTORS``, a folder with them.
 """
 
 from __future__ import annotations
