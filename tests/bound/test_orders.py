@@ -1,4 +1,4 @@
-"""A registration and a proof in every order with what else ends or changes a session, on two stores that processes share.
+"""A registration and a proof in every order with what ends or changes a session, by two processes over one store.
 
 One process stops before each of its calls of the store in turn, and another does the whole of its request meanwhile.
 """
