@@ -31,7 +31,7 @@ def vector(tmp_path_factory: pytest.TempPathFactory) -> Vector:
     """Return what reads a vector by its name."""
     given = os.environ.get("LIMPET_TEST_DBSC_VECTORS")
     folder = Path(given) if given else _fetched(tmp_path_factory.mktemp("vectors"))
-    return lambda name: json.loads((folder / f"{name}.json").read_text())  # type: ignore[no-any-return]
+    return lambda name: json.loads((folder / f"{name}.json").read_text())
 
 
 def _fetched(folder: Path) -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 from limpet.errors import ConfigurationError
 from limpet.signout._issuers import Issuer, SubjectId
@@ -127,8 +127,11 @@ async def _resolved(issuer: Issuer, identifier: SubjectId, *, alias: bool = Fals
 
 def _names(issuer: Issuer, answer: object) -> tuple[str, ...]:
     """Return the subjects that an application's function has named: a number for one would end nothing, unnoticed."""
-    several = isinstance(answer, Iterable) and not isinstance(answer, (str, bytes))
-    found: tuple[object, ...] = tuple(answer) if several else () if answer is None else (answer,)
+    found: Sequence[object]
+    if isinstance(answer, Iterable) and not isinstance(answer, (str, bytes)):
+        found = list(cast("Iterable[object]", answer))
+    else:
+        found = [] if answer is None else [answer]
     names = tuple(name for name in found if isinstance(name, str) and name)
     if len(names) < len(found):
         wrong = next(type(name).__name__ for name in found if not isinstance(name, str) or not name)
