@@ -35,6 +35,7 @@ _ROWS: Final = {
     "tests/laws/": rf"\[({_SERVERS})",
     "tests/adapters/test_starlette_servers.py": r"\[(file|redis)",
     "tests/subjects/test_races.py": r"200-file",
+    "tests/bound/test_orders.py": r"\[(sqlite|redis|memory-refresh)|meanwhile",
     # The same recipe in one more framework: Starlette and Nexios stay.
     "tests/docs/test_recipes.py": r"\[(blacksheep|litestar)",
     "tests/signout/test_encrypted.py": r"\[wsgi",

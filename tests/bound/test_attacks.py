@@ -297,6 +297,13 @@ async def test_the_instructions(build: Build) -> None:
     }
 
 
+async def test_pages_of_other_sites_that_may_lead_to_a_proof(build: Build) -> None:
+    others = ("*.example.org", "pay.example.com")
+    site = build(cookie=CookiePolicy(same_site="none"), bound=BoundPolicy(allowed_refresh_initiators=others))
+    ann = await Browser(site.send).log_in()
+    assert ann.told["allowed_refresh_initiators"] == list(others)
+
+
 async def test_a_session_for_a_whole_site(build: Build) -> None:
     site = build(
         cookie=CookiePolicy(domain="shop.test"),

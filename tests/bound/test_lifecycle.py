@@ -125,6 +125,24 @@ async def test_a_session_that_is_registered_takes_the_place_of_one_before(anywhe
     assert await ann.whose() == "bob"
 
 
+async def test_a_late_answer_to_a_proof_of_the_session_before_is_put_aside(anywhere: Build) -> None:
+    """The browser would take its cookie for that of the new session, and prove nothing until it runs out."""
+    site = anywhere()
+    ann = await Browser(site.send).log_in()
+    late = Browser(site.send, ann.device, True, dict(ann.cookies), None, ann.identifier, ann.challenge, ann.told)
+    assert (await late.refresh()).status == 200
+    [name] = [each for each in late.cookies if each.endswith("-bound")]
+    await ann.get("/login/bob")
+    assert (await ann.register()).status == 200
+    for step in ("before the first proof", "after it"):
+        ann.cookies[name] = late.cookies[name]
+        assert await ann.whose() == "bob", step
+        assert name not in ann.cookies, step
+        assert (await ann.refresh()).status == 200, step
+        assert (await ann.get("/me")).all("set-cookie") == [], "and its own proof stays"
+    assert (await ann.get("/bound")).json() is True
+
+
 async def test_a_late_proof_of_a_session_that_nobody_knows_deletes_nothing(anywhere: Build) -> None:
     site = anywhere()
     ann = await Browser(site.send).log_in()

@@ -19,9 +19,11 @@ from limpet.asgi import SessionMiddleware, session_in
 from limpet.bound import BoundPolicy
 from limpet.refusals import Refusal
 from limpet.serializers.msgpack import MsgpackSerializer
+from limpet.stores.memory import MemoryStore
 from tests.bound.conftest import Build
 from tests.bound.device import Browser, asgi
 from tests.bound.sites import Site, act
+from tests.races.counted import Counting
 from tests.security.site import SECRET
 
 PROOF = "__Host-session-bound"
@@ -124,6 +126,24 @@ async def test_a_list_of_devices_says_which_are_bound(build: Build) -> None:
     await Browser(site.send).log_in()
     await Browser(site.send).get("/login/ann")
     assert sorted(info.bound for info in await site.manager.sessions_of("ann")) == [False, True]
+
+
+async def test_challenges_that_nobody_answers_cost_nothing(build: Build) -> None:
+    """However many are asked for, with a session's cookie or without: nothing is written and no record is added."""
+    store = Counting(MemoryStore())
+    site = build(store=store, bound=BoundPolicy(refuse=("/me",)))
+    ann = await Browser(site.send).log_in()
+    site.clock.advance(60)
+    del ann.cookies[PROOF]
+    store.take()
+    for number in range(5):
+        asked = await ann.get(ann.told["refresh_url"], "POST", sec_secure_session_id=ann.identifier or "")
+        assert (asked.status, ann.challenge_in(asked)[0]) == (403, ann.identifier)
+        assert (await ann.get("/me")).status == 403
+        made_up = await Browser(site.send).get(ann.told["refresh_url"], "POST", sec_secure_session_id=f"x{number}")
+        assert made_up.json()["continue"] is False
+        assert (await ann.get(ann.told["refresh_url"], "POST")).status == 400, "and without a name nothing is read"
+    assert set(store.take()) == {"load"}
 
 
 async def test_it_costs_a_browser_that_cannot_nothing(build: Build) -> None:

@@ -8,12 +8,14 @@ import re
 import time
 
 import pytest
+from django.test import override_settings
 
 from limpet.cli._clocks import apart
 from limpet.contract import Record
 from limpet.stores.sqlite import SQLiteStore
 from tests.cli.running import Shell, in_process_of_its_own
 from tests.cli.test_copy import using
+from tests.django_site import migrated
 from tests.servers.postgres import PostgresServer
 from tests.servers.valkey import ValkeyServer
 from tests.site import Site
@@ -177,3 +179,33 @@ def test_sessions_that_move_in(shell: Shell) -> None:
     assert found.says("fine", "importer") == "sessions of starlette are taken over until 2130-01-31"
     assert found.says("note", "importer").startswith("sessions of flask are not read since 2020-01-31: choose a later")
     assert "LIMPET_UNSIGNED_UNTIL" in found.says("note", "secret")
+
+
+def test_the_cookie_of_django(shell: Shell) -> None:
+    """Django's settings say what it is like, and are named; the manager's own policy has no part in it."""
+    migrated()
+    careless = {
+        "SESSION_COOKIE_SECURE": False,
+        "SESSION_COOKIE_HTTPONLY": False,
+        "SESSION_COOKIE_DOMAIN": "example.com",
+        "SESSION_COOKIE_NAME": "shop",
+    }
+    good = {"SESSION_COOKIE_SECURE": True, "SESSION_COOKIE_PATH": "/shop", "SESSION_COOKIE_SAMESITE": "Strict"}
+    ours = {"store": "memory:"}
+    with override_settings(LIMPET=ours, **careless):
+        found = shell.diagnose("--app", "limpet.adapters.django:manager", "--url", "https://example.com/")
+    mends = "\n".join(found.mends)
+    for words in ("set SESSION_COOKIE_SECURE=True", "set SESSION_COOKIE_HTTPONLY=True"):
+        assert words in mends
+    assert "SESSION_COOKIE_DOMAIN='example.com'" in found.says("note", "cookie")
+    assert found.says("fine", "cookie") == "shop; SameSite=Lax; Domain=example.com; Path=/"
+    assert found.says("fine", "mode") == "production"
+    with override_settings(LIMPET=ours, **good):
+        found = shell.diagnose("--app", "limpet.adapters.django:manager", "--url", "https://example.com/")
+    assert found.says("fine", "cookie") == "sessionid; Secure; HttpOnly; SameSite=Strict; Path=/shop"
+    assert found.says("fine", "mode") == "production: cookies are Secure"
+    assert "is not sent to /" in "\n".join(found.mends)
+    with override_settings(LIMPET={**ours, "label": "x"}):
+        done = shell.run("doctor", "--app", "limpet.adapters.django:manager")
+    assert done.exit_code == 1
+    assert "SESSION_COOKIE_* settings say what the cookie is like" in done.stderr

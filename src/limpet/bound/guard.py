@@ -125,12 +125,26 @@ class Guard:
             return [self.endpoints.forget(), asks] if find(state.headers, self._name) else [asks]
         draft = state.draft
         bound = None if draft is None or state.stored is None or state.flags & OVER else draft.bound
-        if bound is None or "at" in bound or now - bound["since"] >= self.policy.offer_ms:
+        if bound is None:
             return []
+        stray = [self.endpoints.forget()] if self._has_stray(state, bound, now) else []
+        if "at" in bound or now - bound["since"] >= self.policy.offer_ms:
+            return stray
         if not (state.flags & OFFERS or _is_page(state.headers)):  # a browser makes a key each time it is asked
-            return []
+            return stray
         text = self._keys.challenge(bound["id"], bound.get("proofs", 0), now)
-        return [fields.registration(self.policy.algorithms, prefix + self.endpoints.registration, text)]
+        return [*stray, fields.registration(self.policy.algorithms, prefix + self.endpoints.registration, text)]
+
+    def _has_stray(self, state: SessionState, bound: dict[str, Any], now: int) -> bool:
+        """Tell whether the browser has the proof of another session in the place of the one that it is to give.
+
+        The answer to a proof of the session before may arrive after the new one was registered. The browser would take
+        that cookie for the new session's until it runs out.
+        """
+        if "key" not in bound or ("at" in bound and now - bound["at"] >= self.policy.settle_ms):
+            return False
+        found = find(state.headers, self._name)
+        return bool(found) and all(self._keys.until(each, bound["id"], bound["thumb"]) is None for each in found)
 
     def _counts(self, bound: dict[str, Any], found: Found) -> bool:
         """Tell whether a session needs a proof: its browser has given one, or has not been there since it registered.

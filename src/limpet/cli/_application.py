@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ from typing import Any
 from limpet import SessionManager
 from limpet._wire.marks import TOMBSTONE_LIFE
 from limpet.asgi import PROBE
+from limpet.cli._browser import Attributes, of_policy, parse_set_cookie
 from limpet.cli._findings import Finding, fine, mend, note
 from limpet.cli.group import Failure
 from limpet.contract import ClientStore, supports
 from limpet.errors import LimpetError
 
-__all__ = ["check_settings", "load"]
+__all__ = ["check_settings", "cookie_of", "load"]
 
 _DAY = 86_400_000
 _LONGEST = 400 * _DAY
@@ -33,7 +35,8 @@ _CROWD = 100  # ids that one session leaves in the store at once, over which it 
 async def load(name: str) -> SessionManager:
     """Import what is named as ``module:attribute``; the folder where the command runs is searched first.
 
-    It is the manager, or an ASGI application, which is asked for its manager.
+    It is the manager, a function without parameters that returns it, as ``limpet.adapters.django`` has, or an ASGI
+    application, which is asked for its manager.
 
     Raises:
         Failure: There is no such thing, or importing it fails; the message says what to write.
@@ -47,7 +50,13 @@ async def load(name: str) -> SessionManager:
         found: object = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
+        if inspect.isfunction(found) and not inspect.signature(found).parameters:
+            found = found()
     except (ImportError, AttributeError, LimpetError) as error:
+        raise Failure(f"--app {name}: {error}") from error
+    except Exception as error:
+        if type(error).__name__ != "ImproperlyConfigured":  # Django's, which may not be installed
+            raise
         raise Failure(f"--app {name}: {error}") from error
     managers = [found] if isinstance(found, SessionManager) else await _managers_of(found)
     if len(managers) != 1:
@@ -69,14 +78,22 @@ async def _managers_of(app: Any) -> list[SessionManager]:
     return list({id(manager): manager for manager in scope["managers"]}.values())
 
 
+def cookie_of(manager: SessionManager) -> Attributes:
+    """Return the cookie that browsers get: the manager's, or that of a framework which sends it by its own settings."""
+    example = getattr(manager.engine.transport, "example", None)
+    return of_policy(manager.cookie, manager.cookie_name) if example is None else parse_set_cookie(example())
+
+
 def check_settings(manager: SessionManager) -> Iterator[Finding]:
     """Yield what is to be said of the settings that were given in code."""
-    yield fine("mode", "development: cookies without Secure" if manager.dev else "production: cookies are Secure")
+    cookie = cookie_of(manager)
+    production = "production: cookies are Secure" if cookie.secure else "production"
+    yield fine("mode", "development: cookies without Secure" if manager.dev else production)
     yield from _secret(manager)
     yield from _moving(manager)
     yield from _deadlines(manager)
-    yield from _cookie(manager)
-    yield from _device(manager)
+    yield from _cookie(manager, cookie)
+    yield from _device(manager, cookie)
 
 
 def _secret(manager: SessionManager) -> Iterator[Finding]:
@@ -84,6 +101,8 @@ def _secret(manager: SessionManager) -> Iterator[Finding]:
         count = len(manager.keyring)
         more = "" if count == 1 else f"; {count} are listed, the first one seals and all of them open"
         yield fine("secret", f"the application has a secret{more}")
+    elif hasattr(manager.engine.transport, "example"):
+        yield fine("secret", "none is given, and none is needed: ids are the framework's, and not signed")
     else:
         yield note(
             "secret",
@@ -129,17 +148,20 @@ def _deadlines(manager: SessionManager) -> Iterator[Finding]:
         yield note("policy", "cookie sessions without revocation: a copy of a cookie outlives the logout")
 
 
-def _cookie(manager: SessionManager) -> Iterator[Finding]:
-    cookie = manager.cookie
+def _cookie(manager: SessionManager, cookie: Attributes) -> Iterator[Finding]:
+    names = getattr(manager.engine.transport, "settings", {})
+    secure, http_only, domain = (names.get(each, each) for each in ("secure", "http_only", "domain"))
     if not manager.dev and not cookie.secure:
-        yield mend("cookie", "secure=False in production: the cookie travels in the clear; set secure=True")
+        yield mend("cookie", f"{secure}=False in production: the cookie travels in the clear; set {secure}=True")
     if not cookie.http_only:
-        yield mend("cookie", "http_only=False: a script that got into a page can read the cookie; set http_only=True")
+        yield mend(
+            "cookie", f"{http_only}=False: a script that got into a page can read the cookie; set {http_only}=True"
+        )
     if cookie.domain is not None:
-        yield note("cookie", f"domain={cookie.domain!r}: every host below it gets the cookie and can set another one")
+        yield note("cookie", f"{domain}={cookie.domain!r}: every host below it gets the cookie and can set another one")
 
 
-def _device(manager: SessionManager) -> Iterator[Finding]:
+def _device(manager: SessionManager, cookie: Attributes) -> Iterator[Finding]:
     """Yield what is to be said of sessions that are bound to devices."""
     guard = manager.guard
     if guard is None:
@@ -157,7 +179,7 @@ def _device(manager: SessionManager) -> Iterator[Finding]:
         )
     if policy.skipped_ms:
         yield note("device", f"skipped_grace: who says to have skipped a proof has {_said(policy.skipped_ms)} more")
-    path = manager.cookie.path.rstrip("/")
+    path = (cookie.path or "/").rstrip("/")
     if path and not policy.path.startswith(f"{path}/"):
         yield note(
             "device",

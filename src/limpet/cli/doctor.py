@@ -15,7 +15,7 @@ import click
 
 from limpet import CookiePolicy, __version__
 from limpet._native import build
-from limpet.cli._application import check_settings, load
+from limpet.cli._application import check_settings, cookie_of, load
 from limpet.cli._browser import Attributes, explain, of_policy, parse_set_cookie
 from limpet.cli._configuration import check_kept, check_mode, check_secret, check_store, named_store
 from limpet.cli._findings import Finding, Level, fine
@@ -59,7 +59,8 @@ def _set_cookie(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--app",
     metavar="MODULE:NAME",
-    help="The application, or its SessionManager: check the settings that it gives in code instead of the environment.",
+    help="The application, its SessionManager, or a function that returns that: check the settings that it gives in "
+    "code instead of the environment.",
 )
 @click.option(
     "--url",
@@ -140,18 +141,17 @@ async def _diagnose(
 ) -> list[Finding]:
     if app is not None:
         manager = await load(app)
-        dev, policy, name = manager.dev, manager.cookie, manager.cookie_name
+        dev, usual = manager.dev, cookie_of(manager)
         findings = list(check_settings(manager))
         findings.append(fine("store", f"a {type(manager.store).__name__}, from {app}"))
         findings += [finding async for finding in check_kept(manager.store, write=write, scale=scale)]
     else:
         dev, mode = check_mode()
         policy = CookiePolicy().for_development() if dev else CookiePolicy()
-        name = policy.derive_name(dev=dev)
+        usual = of_policy(policy, policy.derive_name(dev=dev))
         findings = [mode, *check_secret(dev, needed=_lives_in_cookie(store, dev))]
         findings += [finding async for finding in check_store(store, dev, write=write, scale=scale)]
-    if cookie is None:
-        cookie = of_policy(policy, name)
+    cookie = cookie or usual
     findings.insert(0, fine("limpet", f"{__version__}, {_BUILDS[build()]}"))
     findings.append(fine("cookie", str(cookie)))
     findings += explain(cookie, url, page, dev=dev)

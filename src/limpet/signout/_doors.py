@@ -13,6 +13,7 @@ __all__ = ["MAX_BYTES", "question_of", "respond", "serve"]
 
 MAX_BYTES: Final = 65_536
 """Of a body; a token with certificates in its header has some thousand."""
+_DIGITS: Final = 20  # of a length: more than any body has, and few enough to be read as a number
 
 
 async def serve(answer: Callable[[Question], Awaitable[Answer]], scope: Any, receive: Any, send: Any) -> None:
@@ -59,7 +60,7 @@ def question_of(environ: Any) -> Question:
     """Return the request of a WSGI server."""
     length = str(environ.get("CONTENT_LENGTH") or "")
     if length.isdecimal():
-        size = min(int(length), MAX_BYTES + 1)
+        size = MAX_BYTES + 1 if len(length) > _DIGITS else min(int(length), MAX_BYTES + 1)
     else:
         size = MAX_BYTES + 1 if environ.get("wsgi.input_terminated") else 0
     return Question(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hmac import compare_digest
 from typing import Any, Final
@@ -36,6 +37,8 @@ _FRONT: Final = "Front-Channel Logout 1.0, section 2"
 _PUSH: Final = "RFC 8935, section 2.1"
 _POLL: Final = "RFC 8936, section 2.3"
 _GLOBAL: Final = "Global Token Revocation, section 3.2"
+
+log = logging.getLogger("limpet")
 
 
 class SignOut:
@@ -117,8 +120,8 @@ class SignOut:
 
         Returns:
             What goes into the body of the next poll: ``ack`` and ``setErrs``, each if there is something to say. An
-            event that is in neither could not be carried out, since the store or the keys could not be reached: the
-            transmitter sends it again.
+            event that is in neither could not be carried out, since the store or the keys could not be reached, or a
+            function of the application's failed (the log says how): the transmitter sends it again.
 
         Raises:
             ConfigurationError: No issuer may send events.
@@ -148,6 +151,9 @@ class SignOut:
                 continue
             except StoreUnavailable:
                 break
+            except Exception:
+                # One event on which a function of the application's fails must not keep back those behind it.
+                log.exception("signing out from outside: an event that was polled could not be carried out")
             else:
                 taken.append(jti)
         return polls.report(taken, refused)

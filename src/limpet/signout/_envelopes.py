@@ -11,7 +11,7 @@ from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 
 from limpet.errors import ConfigurationError
 
-__all__ = ["HEADER_BYTES", "PrivateKeys", "opened", "private_keys"]
+__all__ = ["HEADER_BYTES", "LEAST_RSA_BITS", "PrivateKeys", "opened", "private_keys"]
 
 _ALGORITHMS: Final[Mapping[str, tuple[type[Key], ...]]] = {
     "RSA-OAEP": (RSAKey,),
@@ -23,7 +23,7 @@ _ALGORITHMS: Final[Mapping[str, tuple[type[Key], ...]]] = {
 """Without what an answer can be decrypted by (RSA1_5: RFC 8725, section 3.2), passwords, and shared secrets."""
 _CONTENTS: Final = ("A128GCM", "A256GCM", "A128CBC-HS256", "A256CBC-HS512")
 HEADER_BYTES: Final = 8_192
-_LEAST_BITS: Final = 2048  # RFC 7518, section 4.3
+LEAST_RSA_BITS: Final = 2048  # RFC 7518, sections 3.3, 3.5, 4.2 and 4.3
 _CURVES: Final = ("P-256", "P-384", "P-521", "X25519")
 
 PrivateKeys = Sequence[tuple[Mapping[str, Any], Key]]
@@ -46,8 +46,8 @@ def private_keys(jwks: Any) -> PrivateKeys:
             raise ConfigurationError("decrypt_with has a key that is none (RFC 7517)") from None
         if not isinstance(key, (RSAKey, ECKey, OKPKey)) or not key.is_private:
             raise ConfigurationError("decrypt_with has a key that is no private RSA, EC or OKP key")
-        if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_BITS:
-            raise ConfigurationError(f"decrypt_with has an RSA key of less than {_LEAST_BITS} bits")
+        if isinstance(key, RSAKey) and key.raw_value.key_size < LEAST_RSA_BITS:
+            raise ConfigurationError(f"decrypt_with has an RSA key of less than {LEAST_RSA_BITS} bits")
         if not isinstance(key, RSAKey) and facts.get("crv") not in _CURVES:
             raise ConfigurationError(f"decrypt_with has a key on a curve that is none of {', '.join(_CURVES)}")
         found.append((facts, key))

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry, Key
+from joserfc.jwk import JWKRegistry, Key, RSAKey
 
 from limpet._blocking import is_driven
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
+from limpet.signout._envelopes import LEAST_RSA_BITS
 from limpet.signout._issuers import Issuer
 from limpet.signout._refused import KeysUnavailable, Refused
 
@@ -120,9 +121,10 @@ class KeyRing:
 
 
 def _read(jwks: Any) -> Sequence[tuple[Mapping[str, Any], Key]]:
-    """Return the public keys of a set, without those that nobody can sign with.
+    """Return the public keys of a set, without those that nobody can sign with, or that are too short to be trusted.
 
-    Source: RFC 7517, section 5: keys that are not understood are passed over.
+    Source: RFC 7517, section 5: keys that are not understood are passed over; RFC 7518, sections 3.3 and 3.5: an RSA
+    key has 2,048 bits or more.
     """
     listed = jwks.get("keys") if isinstance(jwks, Mapping) else None
     if not isinstance(listed, Sequence) or isinstance(listed, (str, bytes)):
@@ -132,7 +134,11 @@ def _read(jwks: Any) -> Sequence[tuple[Mapping[str, Any], Key]]:
         if not isinstance(facts, Mapping) or facts.get("kty") not in _TYPES.values():
             continue  # a shared secret ("oct") among them: RFC 8725, section 2.1
         try:
-            keys.append((facts, JWKRegistry.import_key(dict(facts))))
+            key = JWKRegistry.import_key(dict(facts))
         except (JoseError, ValueError, TypeError, KeyError):
             continue
+        if isinstance(key, RSAKey) and key.raw_value.key_size < LEAST_RSA_BITS:
+            log.warning("a key is not used: RSA with %d bits, of at least %d", key.raw_value.key_size, LEAST_RSA_BITS)
+            continue
+        keys.append((facts, key))
     return keys

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
+from limpet.errors import ConfigurationError
 from limpet.signout._issuers import Issuer, SubjectId
 from limpet.signout._keys import ask
 from limpet.signout._names import is_name
@@ -65,9 +66,10 @@ def ends(event: str, payload: Mapping[str, Any]) -> bool:
     """
     if event != CREDENTIAL_CHANGE:
         return event in ENDING
-    if payload.get("change_type") not in _CHANGES:
+    change = payload.get("change_type")
+    if not isinstance(change, str) or change not in _CHANGES:
         raise Refused("invalid_request", "it does not say how the credential changed", "CAEP 1.0, section 3.3.1")
-    return bool(payload["change_type"] != "create")
+    return change != "create"
 
 
 def session_of(event: str, identifier: SubjectId) -> str | None:
@@ -86,12 +88,16 @@ async def of_identifier(issuer: Issuer, identifier: object) -> Meant:
 
     Raises:
         Refused: It is none, or of a format that this application does not know.
+        ConfigurationError: The application's function has returned what is no subject.
     """
     if not isinstance(identifier, Mapping) or not isinstance(identifier.get("format"), str):
         raise Refused("invalid_request", "it has no subject identifier", _RULE)
     kind = identifier["format"]
-    if kind == "complex":  # Shared Signals Framework 1.0, section 3.3
-        return await of_identifier(issuer, identifier.get("user"))
+    if kind == "complex":  # Shared Signals Framework 1.0, section 3.3: of simple ones
+        user = identifier.get("user")
+        if isinstance(user, Mapping) and user.get("format") == "complex":
+            raise Refused("invalid_request", "its user is no simple subject", "Shared Signals 1.0, section 3.3")
+        return await of_identifier(issuer, user)
     if kind == "aliases":
         listed = identifier.get("identifiers")
         if not isinstance(listed, list) or not 0 < len(listed) <= _DEEPEST:
@@ -107,9 +113,7 @@ async def of_identifier(issuer: Issuer, identifier: object) -> Meant:
 
 async def _resolved(issuer: Issuer, identifier: SubjectId, *, alias: bool = False) -> tuple[str, ...]:
     if issuer.subject is not None:
-        answer = await ask(issuer.subject, identifier)
-        names = [answer] if isinstance(answer, str) else list(answer) if isinstance(answer, Iterable) else []
-        return tuple(names)
+        return _names(issuer, await ask(issuer.subject, identifier))
     kind = identifier["format"]
     if kind == "opaque":
         return (_text(identifier, "id"),)
@@ -119,6 +123,23 @@ async def _resolved(issuer: Issuer, identifier: SubjectId, *, alias: bool = Fals
     if alias:
         return ()
     raise Refused("invalid_request", "this format of subject identifiers is not known here", _RULE)
+
+
+def _names(issuer: Issuer, answer: object) -> tuple[str, ...]:
+    """Return the subjects that an application's function has named: a number for one would end nothing, unnoticed."""
+    found: Sequence[object]
+    if isinstance(answer, Iterable) and not isinstance(answer, (str, bytes)):
+        found = list(cast("Iterable[object]", answer))
+    else:
+        found = [] if answer is None else [answer]
+    names = tuple(name for name in found if isinstance(name, str) and name)
+    if len(names) < len(found):
+        wrong = next(type(name).__name__ for name in found if not isinstance(name, str) or not name)
+        raise ConfigurationError(
+            f"the subject function of {issuer.issuer} has returned what is no subject (of the type {wrong}): return "
+            "the text that logins were given, several of them, or None for nobody"
+        )
+    return names
 
 
 def _text(identifier: SubjectId, name: str) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from django.conf import settings
+from django.http import HttpResponse
 
 from limpet.protocols import Header
 
 __all__ = ["KeyTransport", "presented"]
 
 _NAME: Final = b"session-key"
+_USUAL: Final = 40  # characters of a key
 _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_-]{40,128}", re.ASCII)
 _COOKIE_SAFE: Final = re.compile(r"[!#-+\--:<-\[\]-~]{8,4096}", re.ASCII)  # RFC 6265, section 4.1.1
 
@@ -21,6 +24,30 @@ class KeyTransport:
     """A `limpet.protocols.Transport` that leaves the cookie to Django: what it writes is for the adapter alone."""
 
     vary = b"Cookie"
+    settings: Mapping[str, str] = MappingProxyType(
+        {
+            "secure": "SESSION_COOKIE_SECURE",
+            "http_only": "SESSION_COOKIE_HTTPONLY",
+            "domain": "SESSION_COOKIE_DOMAIN",
+            "path": "SESSION_COOKIE_PATH",
+        }
+    )
+    """What Django calls the settings of the cookie, by their names in a `limpet.CookiePolicy`."""
+
+    def example(self) -> str:
+        """Return a ``Set-Cookie`` line as Django sends it, with a value of the usual length that is nobody's."""
+        response = HttpResponse()
+        response.set_cookie(
+            settings.SESSION_COOKIE_NAME,
+            "x" * _USUAL,
+            domain=settings.SESSION_COOKIE_DOMAIN,
+            path=settings.SESSION_COOKIE_PATH,
+            secure=bool(settings.SESSION_COOKIE_SECURE),
+            httponly=bool(settings.SESSION_COOKIE_HTTPONLY),
+            samesite=settings.SESSION_COOKIE_SAMESITE,
+        )
+        line: str = response.cookies[settings.SESSION_COOKIE_NAME].OutputString()
+        return line
 
     def read(self, headers: Sequence[Header]) -> Sequence[str]:
         """Return the key that was presented."""
