@@ -76,8 +76,8 @@ class FlaskSession(DictSession, SessionMixin):
     def accessed(self) -> bool:
         """Whether the request used the session; what ``Vary: Cookie`` depends on.
 
-        Flask sets it whenever the proxy ``flask.session`` is used. What reads a dict without asking it, such as the JSON
-        of a session that a view returns, then finds it filled.
+        Flask sets it whenever the proxy ``flask.session`` is used. What reads a dict without asking it, such as
+        the JSON of a session that a view returns, then finds it filled.
         """
         return self._session.accessed
 
