@@ -80,7 +80,8 @@ def shown(secret: object) -> object:
         method = getattr(secret, name, None)
         if callable(method) and not isinstance(secret, type):
             return cast("object", method())
-    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(secret).__mro__}
+    bases: tuple[type, ...] = cast("type", type(secret)).__mro__
+    kinds = {f"{base.__module__}.{base.__qualname__}" for base in bases}
     return str(secret) if "starlette.datastructures.Secret" in kinds else secret
 
 

@@ -93,7 +93,8 @@ async def test_an_excluded_path_says_so() -> None:
 async def test_a_session_is_written_as_json() -> None:
     """``jsonify`` and ``tojson`` write what is in it, nested too, and an encoder of the application stays."""
     app = Quart(__name__)
-    before = type(app.json).default
+    provider: Any = app.json
+    before = type(provider).default
     Limpet(app, SessionManager("memory:", dev=True))
 
     @app.get("/")
