@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from limpet import ConfigurationError, CookiePolicy, Keyring, SessionManager, SessionPolicy
 from limpet.adapters.fastapi import SessionMiddleware
+from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as DropIn
 from limpet.keyring import Key, generate_secret
 from limpet.serializers.json import JSONSerializer
 from limpet.stores import MemoryStore, RedisStore
@@ -114,6 +115,41 @@ def test_starlettes_arguments_under_our_middleware() -> None:
     app = Starlette(middleware=[Middleware(SessionMiddleware, secret_key=ONE, https_only=True)])  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError, match=r"https_only, secret_key: .*middleware\.sessions\.SessionMiddleware"):
         client(app).get("/")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"store": "memory:", "lifetime": 60, "rolling": True}, r"lifetime, rolling, store: .*starsessions.*policy="),
+        ({"backend": object()}, r"arguments of starsessions"),
+        ({"cookie_name": "sid", "cookie_https_only": False}, r"cookie=CookiePolicy\("),
+        ({"store": "memory:"}, r"for the manager: write manager=SessionManager\(\.\.\., store=\.\.\.\)"),
+        ({"secret": ONE, "policy": SessionPolicy()}, r"policy, secret: that is for the manager"),
+    ],
+    ids=str,
+)
+def test_arguments_of_others_under_our_middleware(settings: dict[str, Any], said: str) -> None:
+    """Somebody who keeps starsessions' arguments, or gives the manager's to the middleware, is told where they go."""
+    with pytest.raises(ConfigurationError, match=said):
+        SessionMiddleware(Starlette(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"manager": "memory:"}, r"takes no manager: .*limpet\.adapters\.starlette\.SessionMiddleware"),
+        ({"lifetime": 60}, "arguments of starsessions"),
+        ({"max_age": "3600"}, "max_age='3600' is no number of seconds"),
+        ({"max_age": True}, "max_age=True is no number of seconds"),
+        ({"session_cookie": None}, "write session_cookie='session'"),
+        ({"https_only": "false"}, "neither True nor False"),
+    ],
+    ids=str,
+)
+def test_a_setting_of_the_drop_in(settings: dict[str, Any], said: str) -> None:
+    """What comes out of the environment as text, and what is for the other middleware, is refused."""
+    with pytest.raises(ConfigurationError, match=said):
+        DropIn(Starlette(), ONE, **settings)
 
 
 @pytest.mark.parametrize(

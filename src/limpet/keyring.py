@@ -30,7 +30,8 @@ __all__ = [
     "Secrets",
     "generate_secret",
     "looks_like_a_store",
-    "refuse_store_url",
+    "refuse_guessable",
+    "shown",
 ]
 
 MIN_SECRET: Final = 32
@@ -53,6 +54,12 @@ _STORE_URL: Final = re.compile(
     r"|(?P<bare>memory|file|sqlite|rediss?|valkeys?|postgres(?:ql)?|cookie)(?:\+[a-z0-9]{1,32})?\s*:",
     re.IGNORECASE,
 )
+_IN_PLACE_OF_A_SECRET: Final = re.compile(
+    r"(?:\w{1,64}\(\s*b?)?[\s\"']*\*{3,}[\s\"']*\)?"  # ***, or what an object that hides a secret has as its repr
+    r"|<(?:(?:bound|unbound) method|built-in|function|class|module|coroutine)\s.*>|<.* at 0x[0-9a-f]+>",
+    re.DOTALL | re.IGNORECASE,
+)
+_SEVERAL: Final = re.compile(r"[\s,;|]+")
 _AROUND: Final = " \t\r\n\v\f\0\"'`\u00a0\u200b\ufeff"  # what a shell, an .env file or an editor leaves around a value
 
 
@@ -64,17 +71,32 @@ def looks_like_a_store(text: str | bytes) -> bool:
     return _store_in(text) is not None
 
 
-def refuse_store_url(secret: object, where: str = "secret") -> None:
-    """Refuse a secret that has the shape of a store's URL; several are looked at one by one.
+def shown(secret: object) -> object:
+    """Return the text of an object that hides one: pydantic's ``SecretStr``, Starlette's and BlackSheep's ``Secret``.
 
-    Such a text is no secret: it stands in documents and in configuration, and whoever guesses it can forge sessions.
+    Anything else comes back as it is. ``str()`` of most such objects is a row of asterisks, the same for every secret.
+    """
+    for name in ("get_secret_value", "get_value"):
+        method = getattr(secret, name, None)
+        if callable(method) and not isinstance(secret, type):
+            return cast("object", method())
+    bases: tuple[type, ...] = cast("type", type(secret)).__mro__
+    kinds = {f"{base.__module__}.{base.__qualname__}" for base in bases}
+    return str(secret) if "starlette.datastructures.Secret" in kinds else secret
+
+
+def refuse_guessable(secret: object, where: str = "secret") -> None:
+    """Refuse a text that stands where a secret should be, and is none; several are looked at one by one.
+
+    A store's URL stands in documents and in configuration, and asterisks, or the name of an object, are what
+    ``str()`` makes of an object that is not text. Whoever guesses it can forge sessions.
 
     Args:
         secret: A secret as it was given: ``str`` or ``bytes``, or several. Anything else passes.
         where: What the parameter is called.
 
     Raises:
-        ConfigurationError: It has that shape. The message shows the scheme alone, since a URL may hold a password.
+        ConfigurationError: It is one. The message shows a URL's scheme alone, since a URL may hold a password.
     """
     if isinstance(secret, (str, bytes)):
         scheme = _store_in(secret)
@@ -84,17 +106,25 @@ def refuse_store_url(secret: object, where: str = "secret") -> None:
                 f"sessions. Give the URL where the store is named, as in SessionManager('{scheme}:...'), and as "
                 "the secret what `limpet keygen` prints"
             )
+        if _IN_PLACE_OF_A_SECRET.fullmatch(_decoded(secret).strip()):
+            raise ConfigurationError(
+                f"{where} is given what str() or repr() makes of an object, such as {'*' * 10}, and anybody could "
+                "forge sessions with that. Give the text of the secret, such as settings.secret.get_secret_value(), "
+                "or the object itself"
+            )
     elif isinstance(secret, (list, tuple, set, frozenset)):
         for each in secret:
-            refuse_store_url(each, where)
+            refuse_guessable(each, where)
 
 
 def _store_in(text: str | bytes) -> str | None:
     """Return the scheme of a text that has the shape of a store's URL, in lower case."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    found = _STORE_URL.match(text.strip(_AROUND).strip())
+    found = _STORE_URL.match(_decoded(text).strip(_AROUND).strip())
     return None if found is None else (found["scheme"] or found["bare"]).lower()
+
+
+def _decoded(text: str | bytes) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
 def generate_secret() -> str:
@@ -106,19 +136,20 @@ class Key:
     """One secret of a keyring, perhaps with an end date. Its repr hides the secret.
 
     Args:
-        secret: At least 32 random bytes; a string counts as its UTF-8 bytes.
+        secret: At least 32 random bytes; a string counts as its UTF-8 bytes. Or an object that hides it, see `shown`.
         until: From this time on the key opens nothing any more. It needs a time zone. None: as long as it is listed.
 
     Raises:
-        ConfigurationError: The secret is empty, of another type or the URL of a store, or the time has no zone.
+        ConfigurationError: The secret is empty, of another type or none at all (the URL of a store, asterisks), or the
+            time has no zone.
     """
 
     __slots__ = ("secret", "until")
 
     def __init__(self, secret: str | bytes, *, until: datetime | None = None) -> None:
-        self.secret: bytes = _bytes(secret)
+        self.secret: bytes = _bytes(shown(secret))
         self.until: datetime | None = until
-        refuse_store_url(self.secret)
+        refuse_guessable(self.secret)
         if not self.secret.strip():
             raise WeakSecret(f"the secret is empty. {_CURE}")
         if until is not None and not _has_zone(until):
@@ -237,11 +268,13 @@ class Keyring:
 def _read(secrets: Secrets, allow_weak: bool) -> tuple[Key, ...]:
     """Return the keys, checked; a secret that is listed twice counts where it stands first."""
     found: dict[bytes, Key] = {}
-    for secret in _listed(secrets):
-        if isinstance(secret, str) and _are_joined(secret):
+    for secret in _listed(shown(secrets)):
+        text = shown(secret)
+        if isinstance(text, str) and _are_joined(text):
             raise ConfigurationError(
-                "the secret looks like several, joined by commas, which would be one secret: give a list, newest "
-                "first, or separate them by white space in LIMPET_SECRET. One secret with a comma in it is Key(secret)"
+                "the secret looks like several, joined by commas or the like, which would be one secret: give a list, "
+                "newest first, as secret.split() makes one; LIMPET_SECRET alone is split at white space by itself. "
+                "One secret with a comma or a space in it is Key(secret)"
             )
         key = secret if isinstance(secret, Key) else Key(secret)
         found.setdefault(key.secret, key)
@@ -270,9 +303,9 @@ def _listed(secrets: object) -> Iterable[str | bytes | Key]:
 
 
 def _are_joined(text: str) -> bool:
-    """Tell whether a text is a list of secrets with commas between them: each part could be one."""
-    parts = [part.strip() for part in text.strip().strip(",").split(",")]
-    return "," in text and all(len(part) >= MIN_SECRET for part in parts) and (len(parts) > 1 or text[-1:] == ",")
+    """Tell whether a text is a list of secrets with something between them: each part could be one."""
+    parts = [part for part in _SEVERAL.split(text) if part]
+    return all(len(part) >= MIN_SECRET for part in parts) and (len(parts) > 1 or text[-1:] in {",", ";", "|"})
 
 
 def _bytes(secret: object) -> bytes:

@@ -15,6 +15,22 @@ from limpet.testing import FakeClock
 from tests.adapters.flask_site import SECRET, Site, cookies, token
 
 
+def test_the_session_itself_is_an_answer(site: Site, browser: Any) -> None:
+    """A view may return the session object, or hand it to JSON, before anything has read it."""
+
+    @site.app.route("/itself")
+    def itself() -> Any:
+        return session._get_current_object()
+
+    @site.app.route("/nested")
+    def nested() -> Any:
+        return flask.jsonify([session._get_current_object()])
+
+    browser.get("/set/a/1")
+    assert browser.get("/itself").json == {"a": "1"}
+    assert browser.get("/nested").json == [{"a": "1"}]
+
+
 class TestFailures:
     """What a client is told if the store fails, and what a failed request leaves behind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,19 @@ def test_opt_out_under_another_name() -> None:
         assert browser.get("/plain").json() is False
 
 
-@pytest.mark.parametrize("exclude", ["^/ha", ["^/other", "as$"]])
-def test_exclude_is_a_pattern(exclude: str | list[str]) -> None:
+@pytest.mark.parametrize("exclude", ["^/ha", ["^/other", "as$"], re.compile("^/HA", re.I), (re.compile("as$"),)])
+def test_exclude_is_a_pattern(exclude: Any) -> None:
     """``exclude`` is searched in the path, as Litestar's middlewares do."""
     with client(app_of(has, exclude=exclude)) as browser:
         assert browser.get("/has").json() is False
         assert browser.get("/visits").json() == 1
+
+
+@pytest.mark.parametrize("exclude", ["*/has", ["("], [5]])
+def test_exclude_that_is_no_pattern(exclude: Any) -> None:
+    """It is refused with the sentence that says what to write."""
+    with pytest.raises(ConfigurationError, match=r"write .*\^/health"):
+        SessionPlugin("memory:", exclude=exclude)
 
 
 def test_dependency_on_an_excluded_route() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from quart import Quart, Response, request, session, websocket
+from quart import Quart, Response, jsonify, render_template_string, request, session, websocket
 
 from limpet import ConfigurationError, SessionManager
 from limpet.adapters.quart import Limpet, get_session
@@ -86,3 +88,25 @@ async def test_an_excluded_path_says_so() -> None:
 
     async with async_client(app, limpet.manager) as browser:
         assert (await browser.get("/health")).text == "fine"
+
+
+async def test_a_session_is_written_as_json() -> None:
+    """``jsonify`` and ``tojson`` write what is in it, nested too, and an encoder of the application stays."""
+    app = Quart(__name__)
+    provider: Any = app.json
+    before = type(provider).default
+    Limpet(app, SessionManager("memory:", dev=True))
+
+    @app.get("/")
+    async def page() -> Any:
+        session["cart"] = ["tea"]
+        return jsonify([session, {"session": get_session(), "at": date(2030, 1, 31)}])
+
+    @app.get("/template")
+    async def template() -> str:
+        return await render_template_string("{{ session | tojson }}")
+
+    async with async_client(app) as browser:
+        first, second = (await browser.get("/")).json()
+        assert (first, second) == ({"cart": ["tea"]}, {"session": {"cart": ["tea"]}, "at": before(date(2030, 1, 31))})
+        assert json.loads((await browser.get("/template")).text) == {"cart": ["tea"]}

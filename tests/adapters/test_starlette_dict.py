@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -135,6 +136,7 @@ ENDS: dict[str, Callable[[Request], Any]] = {
     "clear, if it is a dict": _clear_a_dict,
     "copy, then clear": _copy_and_clear,
     "an empty dict in the scope": lambda request: _set(request, {}),
+    "an empty defaultdict in the scope": lambda request: _set(request, defaultdict(list)),
     "every key popped": lambda request: [request.session.pop(key) for key in list(request.session)],
     "every key deleted": _delete_all,
     "popitem": lambda request: [request.session.popitem() for _ in DATA],
@@ -160,9 +162,10 @@ def test_a_logout_is_a_logout(middleware: Middleware, name: str) -> None:
         assert browser.get("/show").json() == {}
 
 
-def test_another_dict_in_the_scope_is_the_new_content(middleware: Middleware) -> None:
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_another_dict_in_the_scope_is_the_new_content(middleware: Middleware, kind: Any) -> None:
     """A dict that the application puts in the place of the session is what is saved."""
-    answer, after = visit(middleware, lambda request: _set(request, {"user_id": "ann", "tea": 1}))
+    answer, after = visit(middleware, lambda request: _set(request, kind({"user_id": "ann", "tea": 1})))
     assert (answer, after) == (None, {"user_id": "ann", "tea": 1})
 
 

@@ -214,8 +214,8 @@ def test_middleware_outside_sees_what_the_endpoint_put_into_the_state() -> None:
 
 @pytest.mark.parametrize("dev", [False, True], ids=["production", "development"])
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
-def test_a_mounted_application_with_plain_sessions_keeps_its_own(dev: bool) -> None:
-    """An application inside that uses Starlette's sessions, and ours around it, do not take each other's cookie."""
+def test_a_mounted_application_with_plain_sessions_keeps_its_own(dev: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """One inside that uses Starlette's sessions, and ours around it, keep their cookies; one warning names it."""
 
     async def page(request: Request) -> JSONResponse:
         request.session["n"] = request.session.get("n", 0) + 1
@@ -238,6 +238,8 @@ def test_a_mounted_application_with_plain_sessions_keeps_its_own(dev: bool) -> N
         got = [browser.get(path).json() for path in ("/inner/page", "/login", "/inner/page", "/me", "/inner/page")]
         names = {cookie.name for cookie in browser.cookies.jar}
     assert got == [1, None, 2, "ann", 3]
+    [told] = [message for message in caplog.messages if "an inner session middleware hides this one" in message]
+    assert "starlette.middleware.sessions" in told or "builtins.dict" in told
     assert names == {"session", manager.cookie_name}
     assert manager.cookie_name != "session"
 

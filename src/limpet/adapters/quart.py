@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from limpet import asgi
@@ -141,6 +141,7 @@ class Limpet:
         inside: Any = app
         inside.asgi_app = SessionMiddleware(_Inside(app.asgi_app), self.manager, **self._settings)
         inside.session_interface = _Interface(self.manager)
+        _write_sessions(app.json)
         for kind in ANSWERED:
             app.register_error_handler(kind, _answered)
         got_websocket_exception.connect(_note, app)
@@ -157,6 +158,18 @@ class _Inside:
             await run_socket(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def _write_sessions(provider: Any) -> None:
+    """Let the JSON of an application, ``tojson`` in its templates too, know a session as the dict that it holds."""
+    default: Callable[[Any], Any] | None = getattr(provider, "default", None)
+    if default is None:
+        return  # one of the application's own, which has its own way
+
+    def with_sessions(value: Any) -> Any:
+        return dict(value) if isinstance(value, Session) else default(value)
+
+    provider.default = with_sessions
 
 
 async def _note(_: Quart, exception: Exception) -> None:

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from inspect import isawaitable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from limpet._cookies import delete_cookie, find
 from limpet._moments import milliseconds
 from limpet._wire.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
-from limpet.keyring import refuse_store_url
+from limpet.keyring import refuse_guessable, shown
 from limpet.policy import CookiePolicy
 from limpet.protocols import Header, Imported
 
@@ -28,6 +28,8 @@ __all__ = [
     "itsdangerous",
     "unsigned",
 ]
+
+T = TypeVar("T")
 
 Convert: TypeAlias = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Takes what an old session holds; returns what the new one is to hold, or None to take nothing over."""
@@ -140,8 +142,7 @@ class TimedCookies(CookieImporter):
     def __init__(self, secret: str, *, max_age: int | None, **options: Any) -> None:
         super().__init__(**options)
         itsdangerous()
-        check_old_secret(secret)
-        self._secret = secret
+        self._secret = check_old_secret(secret)
         self._max_age = max_age
 
     def signed(self, token: str, now: int) -> Unsigned | None:
@@ -153,23 +154,28 @@ class TimedCookies(CookieImporter):
         return unsigned(signer, token, now, self._max_age)
 
 
-def check_old_secret(secret: object) -> None:
-    """Refuse what is no secret of the old application's: then anybody could make cookies that are taken over.
+def check_old_secret(secret: T) -> T:
+    """Return the secret of the old application, as text where an object hides it.
+
+    What is no secret is refused: then anybody could make cookies that are taken over.
 
     Args:
         secret: As it was given: ``str``, ``bytes`` or the framework's own class, or several of them.
 
     Raises:
-        ConfigurationError: It is missing or empty, as where the environment lacks it, or it is the URL of a store.
+        ConfigurationError: It is missing or empty, as where the environment lacks it, or it is none (see
+            `refuse_guessable`).
     """
-    several = secret if isinstance(secret, (list, tuple)) else [secret]
+    given = [shown(one) for one in secret] if isinstance(secret, (list, tuple)) else shown(secret)
+    several = given if isinstance(given, list) else [given]
     texts = [one if isinstance(one, bytes) else str("" if one is None else one) for one in several]
     if not all(text.strip() for text in texts or [""]):
         raise ConfigurationError(
             "the secret of the old application is missing or empty, so that anybody could make sessions of it: give "
             "the one that it signs with, or leave the importer out"
         )
-    refuse_store_url(texts)
+    refuse_guessable(texts)
+    return cast("T", given)
 
 
 async def fetched(fetch: Callable[[str], Awaitable[Any]], key: str, kinds: tuple[type, ...]) -> Any:

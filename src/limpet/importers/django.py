@@ -51,7 +51,7 @@ class DjangoCookies(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
-        check_old_secret(secret)
+        secret = check_old_secret(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._max_age = max_age
 
@@ -86,7 +86,7 @@ class DjangoDatabase(CookieImporter):
         **options: Any,
     ) -> None:
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
-        check_old_secret(secret)
+        secret = check_old_secret(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
         self._fetch = fetch
 

@@ -46,7 +46,7 @@ class FlaskCookies(CookieImporter):
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
         itsdangerous()
-        check_old_secret(secret)
+        secret = check_old_secret(secret)
         # itsdangerous takes the oldest first and signs with the last.
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
         self._max_age = max_age
@@ -101,7 +101,7 @@ class FlaskSessionRecords(CookieImporter):
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
         if secret is not None:
-            check_old_secret(secret)
+            secret = check_old_secret(secret)
             itsdangerous()
         self._fetch = fetch
         self._prefix = prefix

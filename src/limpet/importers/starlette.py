@@ -29,8 +29,7 @@ class StarletteCookies(CookieImporter):
     ) -> None:
         super().__init__(until=until, cookie=cookie, **options)
         itsdangerous()
-        check_old_secret(secret)
-        self._secret = str(secret)  # Starlette has a class for secrets that hides them
+        self._secret = str(check_old_secret(secret))  # Starlette makes a str of whatever it is given
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Opened | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
-from limpet.keyring import Keyring, generate_secret, looks_like_a_store, refuse_store_url
+from limpet.keyring import Keyring, generate_secret, looks_like_a_store, refuse_guessable, shown
 from limpet.manager import SessionManager
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.protocols import Transport
@@ -39,6 +39,7 @@ def make_manager(
             f"session_max_age={session_max_age!r} and policy=... both say how long sessions live: give one of them"
         )
     cookie = _cookie(session_cookie, cookie)
+    store = shown(store)
     if isinstance(store, Keyring) or (isinstance(store, str) and not looks_like_a_store(store)):
         return cookie_manager(
             store,
@@ -80,6 +81,7 @@ def cookie_manager(
     Raises:
         ConfigurationError: The key, or a key of the signer, is no secret; or a setting cannot work.
     """
+    key = cast("str | Keyring", shown(key))
     if not isinstance(key, (str, bytes, Keyring)):
         raise ConfigurationError(
             f"the key of cookie sessions is a str, not {type(key).__name__}. None instead of a key: the environment "
@@ -117,9 +119,9 @@ def check_signer(signer: object) -> None:
     """Refuse a signer of itsdangerous whose keys are no secrets.
 
     Raises:
-        ConfigurationError: One of its keys has the shape of a store's URL.
+        ConfigurationError: One of its keys is none, such as a store's URL.
     """
-    refuse_store_url(getattr(signer, "secret_keys", ()), "signer=...")
+    refuse_guessable(getattr(signer, "secret_keys", ()), "signer=...")
 
 
 def cookie_policy(session_max_age: int | None) -> SessionPolicy:

@@ -74,12 +74,17 @@ class FlaskSession(DictSession, SessionMixin):
 
     @property
     def accessed(self) -> bool:
-        """Whether the request used the session; what ``Vary: Cookie`` depends on."""
+        """Whether the request used the session; what ``Vary: Cookie`` depends on.
+
+        Flask sets it whenever the proxy ``flask.session`` is used. What reads a dict without asking it, such as
+        the JSON of a session that a view returns, then finds it filled.
+        """
         return self._session.accessed
 
     @accessed.setter
     def accessed(self, value: bool) -> None:
         if value:
+            self.fill()
             self._session.mark_accessed()
 
     @property

@@ -35,8 +35,9 @@ from limpet._core.session import Session
 from limpet.adapters.litestar._fresh import fresh_login
 from limpet.adapters.litestar._held import get_session
 from limpet.adapters.litestar._plugin import SessionPlugin
+from limpet.adapters.litestar._values import PlainSerializer
 
-__all__ = ["Session", "SessionDep", "SessionPlugin", "fresh_login", "get_session"]
+__all__ = ["PlainSerializer", "Session", "SessionDep", "SessionPlugin", "fresh_login", "get_session"]
 
 SessionDep = NamedDependency[SkipValidation[Session]]
 """The session of a request or a WebSocket, loaded; the parameter's name is that of the dependency, ``session``."""

@@ -22,6 +22,7 @@ from limpet.adapters._sockets import HandlerFailed, note_failure, run_socket
 from limpet.adapters.litestar._config import Around, SessionConfig
 from limpet.adapters.litestar._errors import ANSWERS
 from limpet.adapters.litestar._visit import Visit, outside
+from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
 
     Args:
         manager: A `SessionManager`, or what one is made of: a store or its URL. None: from the environment.
-        exclude: Patterns of paths without sessions, as for Litestar's middlewares: regular expressions that are
-            searched in the path.
+        exclude: Patterns of paths without sessions, as for Litestar's middlewares: regular expressions, or
+            compiled ones, that are searched in the path.
         exclude_opt_key: The ``opt`` of a route, or of a layer above it, that does without: ``skip_session=True``.
         lazy: Read nothing until ``await session.load()``, which the dependency does.
         passive: Paths whose requests do not count as activity: each is that path and all below it, or a compiled
@@ -56,7 +57,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         self,
         manager: SessionManager | Store | ClientStore | str | None = None,
         *,
-        exclude: str | Iterable[str] | None = None,
+        exclude: str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None = None,
         exclude_opt_key: str = "skip_session",
         lazy: bool = False,
         passive: Iterable[str | re.Pattern[str]] = (),
@@ -75,8 +76,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
             close_sockets=close_sockets,
         )
         self.manager: SessionManager = self._sessions.manager
-        patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude or ())
-        self._exclude = re.compile("|".join(patterns)) if patterns else None
+        self._exclude = _patterns(exclude)
         self._opt = exclude_opt_key
         self._key = scope_key
         self._mark = f"limpet.litestar.{scope_key}"
@@ -187,7 +187,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         if handler is not None and handler.opt.get(self._opt):
             return True
         path = scope["raw_path"].decode("latin-1") if getattr(handler, "is_mount", False) else scope["path"]
-        return self._exclude is not None and self._exclude.search(path) is not None
+        return any(pattern.search(path) for pattern in self._exclude)
 
     async def _run(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Run the route, with an eye on what it puts in the place of the session."""
@@ -217,3 +217,14 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
             asked["managers"].append(self.manager)
         elif asked["type"] == "websocket" and not isinstance(error, LitestarException) and self._mark in asked:
             note_failure(asked, error)  # a LitestarException is a refusal, or a client that hung up
+
+
+def _patterns(exclude: str | re.Pattern[str] | Iterable[str | re.Pattern[str]] | None) -> tuple[re.Pattern[str], ...]:
+    given = (exclude,) if isinstance(exclude, str | re.Pattern) else tuple(exclude or ())
+    for each in given:
+        if not isinstance(each, str | re.Pattern):
+            raise ConfigurationError(f"exclude has {each!r}, which is no pattern: write exclude=['^/health']")
+    try:
+        return tuple(re.compile(each) for each in given)
+    except re.error as error:
+        raise ConfigurationError(f"exclude={exclude!r} is no regular expression ({error}): write '^/health'") from error

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from limpet import asgi
 from limpet._core.session import Session
-from limpet.errors import ConfigurationError, MissingDependency
+from limpet.errors import MissingDependency
 
 try:
     import starlette as _starlette
 
+    from limpet.adapters.starlette._arguments import refuse_unknown
     from limpet.adapters.starlette._showing import Showing
 except ModuleNotFoundError as _error:
     raise MissingDependency("limpet.adapters.starlette", "starlette") from _error
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "SessionMiddleware", "get_session"]
 
-_THEIRS: Final = frozenset({"secret_key", "session_cookie", "max_age", "path", "same_site", "https_only", "domain"})
-
 
 class SessionMiddleware(asgi.SessionMiddleware):
     """`limpet.asgi.SessionMiddleware`, with a session that is a dict in ``request.session``, as Starlette's own is.
@@ -53,14 +52,8 @@ class SessionMiddleware(asgi.SessionMiddleware):
     if not TYPE_CHECKING:  # a checker sees the arguments below, and finds those that there are not
 
         def __new__(cls, *args: Any, **given: Any) -> SessionMiddleware:
-            """Refuse the arguments of Starlette's own middleware with what to write instead."""
-            theirs = _THEIRS & given.keys()
-            if theirs and cls is SessionMiddleware:
-                raise ConfigurationError(
-                    f"SessionMiddleware takes no {', '.join(sorted(theirs))}: the one that takes the arguments of "
-                    "Starlette's own is limpet.adapters.starlette.middleware.sessions.SessionMiddleware; this one "
-                    "takes manager=SessionManager(...), which has the settings"
-                )
+            """Refuse the arguments of other middlewares with what to write instead."""
+            refuse_unknown(cls, given)
             return super().__new__(cls)
 
     def __init__(

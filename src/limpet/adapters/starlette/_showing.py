@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from limpet.adapters._dict import DictSession
 
 __all__ = ["Showing"]
 
+_PLAIN: Final = frozenset({dict, OrderedDict, defaultdict})
 _STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
@@ -52,8 +54,8 @@ class Showing:
                 scope[key] = session
 
     def _settle(self, scope: asgi.Scope, shown: DictSession) -> None:
-        held = scope.get(self._key)
-        if type(held) is dict and _is_the_applications():
+        held: Any = scope.get(self._key)
+        if type(held) in _PLAIN and _is_the_applications():
             shown.replace(held)
             scope[self._key] = shown
         shown.push()

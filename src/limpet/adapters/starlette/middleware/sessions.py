@@ -24,7 +24,7 @@ from limpet.adapters._dict import DictSession as Session
 from limpet.asgi import ASGIApp
 from limpet.errors import ConfigurationError, WeakSecret
 from limpet.importers import StarletteCookies
-from limpet.keyring import Keyring
+from limpet.keyring import Keyring, shown
 from limpet.manager import SessionManager
 from limpet.policy import CookiePolicy, SessionPolicy
 from limpet.transports.cookie import CookieTransport
@@ -85,6 +85,10 @@ class SessionMiddleware(starlette.SessionMiddleware):
         sweep_interval: float | None = 60.0,
         close_sockets: float | None = None,
     ) -> None:
+        if not isinstance(session_cookie, str):
+            raise ConfigurationError(f"session_cookie={session_cookie!r} is no name: write session_cookie='session'")
+        if isinstance(max_age, bool) or not isinstance(max_age, int | float | None):
+            raise ConfigurationError(f"max_age={max_age!r} is no number of seconds: write max_age=3600, or None")
         if max_age is not None and not max_age > 0:
             raise ConfigurationError(
                 f"max_age={max_age!r}: such a session is over before it is used: give seconds, or None for a cookie "
@@ -158,13 +162,13 @@ def _policy(max_age: int | None) -> SessionPolicy:
 
 
 def _texts(secret_key: Any) -> Keyring | tuple[str, ...]:
-    """Return the secrets; Starlette's ``Secret`` is text that hides itself from logs."""
+    """Return the secrets as text; as Starlette does it, a str is made of whatever is given."""
     if isinstance(secret_key, Keyring):
         return secret_key
     several = secret_key if isinstance(secret_key, (list, tuple)) else (secret_key,)
     if not several or any(secret is None or secret == b"" for secret in several):
         raise ConfigurationError("secret_key is not set: make one with `limpet keygen`, and give it as secret_key=...")
-    return tuple(str(secret) for secret in several)
+    return tuple(str(shown(secret)) for secret in several)
 
 
 def _keyring(secrets: Keyring | Iterable[str]) -> Keyring:
