@@ -120,6 +120,20 @@ async def test_no_page_is_wider_than_a_telephone(chromium: Browser, site: tuple[
     assert strangers == []
 
 
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_tables_fit_on_a_desk(chromium: Browser, site: tuple[str, list[str]]) -> None:
+    """At 1280 px no column is hidden beyond the edge of a table that scrolls."""
+    address, pages = site
+    page, _ = await opened(chromium, address, "default", 1280)
+    wide = []
+    for name in pages:
+        await page.goto(f"{address}/{name}", wait_until="load")
+        if await page.evaluate("[...document.querySelectorAll('.wide')].some(e => e.scrollWidth > e.clientWidth + 1)"):
+            wide.append(name)
+    assert wide == []
+
+
 async def test_diagrams_are_drawn_without_a_network(chromium: Browser, site: tuple[str, list[str]]) -> None:
     address, _ = site
     page, strangers = await opened(chromium, address, "default", 1280)
