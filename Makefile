@@ -4,6 +4,7 @@ PYTHON ?= python3
 N ?= 2
 SIZE ?= 100000
 DOCS ?=
+VERSION ?=
 ARGS ?=
 
 # An interpreter that is named, as in `make test PYTHON=python3.12`, gets an environment of its own: .venv-3.12.
@@ -23,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo mixed check test test-slow test-long test-lowest test-django coverage wheel test-compiled packages browser browser-long lint format docs release bench bench-quick scale mutants documents constraints clean
+.PHONY: help venv demo mixed check test test-slow test-long test-lowest test-django coverage wheel test-compiled packages browser browser-long lint format docs release changelog bench bench-quick scale mutants documents constraints clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -154,6 +155,9 @@ lint: $(READY)  ## ruff, mypy, pyright, spelling, who may import whom, private n
 
 release: $(READY)  ## build, check and try what would be published; ARGS="fastapi redis" tries these extras only
 	$(BIN)/python -m scripts.release --python $(PYTHON) $(ARGS)
+
+changelog: $(READY)  ## what the next release would say, from the files in changes/; VERSION=0.2.0 writes it into CHANGELOG.md
+	@$(BIN)/python -m towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version Unreleased)
 
 format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix-only --exit-zero .

@@ -18,7 +18,15 @@ _FOR_TESTS = re.compile(r"<!--- invisible-code.*?--->\n?", re.DOTALL)
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 # Who searches for a word wants the page that says what to do; why it was decided so comes after it.
-_BOOSTS = {"adr/": 0.2, "reference/": 0.6, "glossary": 0.6, "laws": 0.7, "quickstart": 2.0, "frameworks/": 1.5}
+_BOOSTS = {
+    "adr/": 0.2,
+    "index": 0.5,
+    "reference/": 0.6,
+    "glossary": 0.6,
+    "laws": 0.7,
+    "frameworks/": 1.5,
+    "quickstart": 2.0,
+}
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -55,7 +55,7 @@ def before_building() -> Iterator[str]:
     version = release_checks.version_of(ROOT)
     changes = release_checks.changes(ROOT, version)
     yield from release_checks.version_problems(ROOT, version)
-    yield from release_checks.changelog_problems(version, changes)
+    yield from release_checks.changelog_problems(ROOT, version, changes)
     tag = release_checks.last_tag(ROOT)
     if tag is None:
         print("   there is no tag yet, so no earlier release to compare the public names with")

@@ -15,6 +15,7 @@ from typing import Final
 
 import griffe
 
+import hatch_metadata
 from scripts.check_tree import kept_files
 
 RELATIVE_LINK: Final = re.compile(r"\]\((?![a-z]+:|#)([^)\s]+)\)")
@@ -57,17 +58,30 @@ def version_problems(root: Path, version: str) -> Iterator[str]:
 
 
 def changes(root: Path, version: str) -> str:
-    """Return what the changelog says of a version, or else of what is unreleased."""
+    """Return what the changelog says of a version, or else of what is unreleased, with what waits in ``changes``."""
     text = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     sections = re.split(r"^## \[", text, flags=re.MULTILINE)[1:]
     by_name = {section.partition("]")[0]: section.partition("\n")[2].strip() for section in sections}
-    return by_name.get(version) or by_name.get("Unreleased", "")
+    waiting = (path.read_text(encoding="utf-8").strip() for path in fragments(root))
+    return (
+        by_name.get(version) or "\n".join([by_name.get("Unreleased", ""), *(f"- {text}" for text in waiting)]).strip()
+    )
 
 
-def changelog_problems(version: str, said: str) -> Iterator[str]:
-    """Yield a line if the changelog says nothing."""
-    if not re.search(r"^[-*] \w", said, re.MULTILINE):
-        yield f"CHANGELOG.md has no line for {version}, under [{version}] or [Unreleased]: say what a user would notice"
+def fragments(root: Path) -> list[Path]:
+    """Return the entries that wait in ``changes`` for the next release, one file each."""
+    return sorted(path for path in (root / "changes").glob("*.md") if path.name != "README.md")
+
+
+def changelog_problems(root: Path, version: str, said: str) -> Iterator[str]:
+    """Yield a line if the changelog says nothing, or does not say yet what waits in ``changes``."""
+    waiting = fragments(root)
+    if not waiting and not re.search(r"^[-*] \S", said, re.MULTILINE):
+        yield f"CHANGELOG.md has no line for {version}, and changes/ no file: say what a user would notice"
+    text = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    if waiting and f"\n## [{version}]" in text:
+        names = ", ".join(path.name for path in waiting)
+        yield f"CHANGELOG.md has [{version}] without {names}, which wait in changes/: make changelog VERSION=…"
 
 
 # --- public names -----------------------------------------------------------------------------
@@ -87,22 +101,33 @@ def api_problems(root: Path, tag: str, said: str) -> Iterator[str]:
 # --- addresses --------------------------------------------------------------------------------
 
 
-def urls_of(root: Path) -> dict[str, str]:
-    """Return ``[project.urls]``."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found: dict[str, str] = project["urls"]
+def repository_of(root: Path) -> str:
+    """Return the address of the public repository, as ``pyproject.toml`` has it; empty if it names none."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    found: str = settings["tool"]["hatch"]["metadata"]["hooks"]["custom"]["repository"]
     return found
 
 
 def address_problems(root: Path) -> Iterator[str]:
-    """Yield a line if the repository lives somewhere else than ``[project.urls]`` says."""
-    source = urls_of(root)["Source"].removeprefix("https://")
+    """Yield a line if the repository is somewhere else than ``pyproject.toml`` says, or if another file says so."""
+    said = repository_of(root)
     done = subprocess.run(["git", "remote", "get-url", "origin"], cwd=root, capture_output=True, text=True, check=False)
     place = done.stdout.strip()
     if done.returncode or place.startswith(("/", ".", "file:")):  # a clone of a clone on this machine
-        print(f"   there is no remote repository to compare [project.urls] with; it says {source}")
-    elif not place.removesuffix(".git").replace(":", "/").endswith(source):
-        yield f"[project.urls] says {source}, and the remote repository is {place}"
+        print(f"   there is no remote repository to compare addresses with; pyproject.toml names {said or 'none'}")
+    elif not said:
+        yield f"pyproject.toml names no repository, at [tool.hatch.metadata.hooks.custom], and this one is {place}"
+    elif not place.removesuffix(".git").replace(":", "/").endswith(said.removeprefix("https://")):
+        yield f"pyproject.toml says {said}, and the remote repository is {place}"
+    for path in kept_files(root):
+        if path.suffix not in {".cff", ".md", ".toml", ".yml", ".yaml"}:
+            continue
+        for found in re.findall(r"github(?:usercontent)?\.com/([\w.-]+/limpet)\b", (root / path).read_text("utf-8")):
+            if not said.endswith(f"/{found}"):
+                yield f"{path} names {found}, and pyproject.toml names {said or 'no repository'}"
+    owners = root / ".github" / "CODEOWNERS"
+    if said and owners.exists() and not re.search(r"^[^#\n]*\s@\w", owners.read_text(encoding="utf-8"), re.MULTILINE):
+        yield "there is a repository, and .github/CODEOWNERS names no account that is asked to look at a change"
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -144,8 +169,10 @@ def metadata_problems(root: Path, metadata: Message) -> Iterator[str]:
     extras = set(metadata.get_all("Provides-Extra", []))
     for name in sorted(extras ^ set(project["optional-dependencies"])):
         yield f"the extra {name} is only on one side: in pyproject.toml, or published"
-    if len(metadata.get_all("Project-URL", [])) != len(urls_of(root)):
-        yield "it does not show all of [project.urls]"
+    if sorted(metadata.get_all("Project-URL", [])) != sorted(
+        f"{label}, {url}" for label, url in hatch_metadata.urls(repository_of(root)).items()
+    ):
+        yield "its URLs are not those of the repository that pyproject.toml names"
     text = metadata.get_payload()
     if not isinstance(text, str) or len(text) < 1_000:
         yield "it has no README"

@@ -8,6 +8,7 @@ from http.cookiejar import CookieJar
 from typing import Any, cast
 from urllib.request import Request
 
+import coverage
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,7 +166,10 @@ def test_s19_eight_values_are_found_and_nine_are_none() -> None:
     ],
 )
 def test_s13_time_is_linear(pair: bytes) -> None:
-    """Ten times as many pairs take about ten times as long, and 10,000 of them under 50 ms."""
+    """Ten times as many pairs take about ten times as long, and 10,000 of them under 50 ms.
+
+    Where `make coverage` traces each line, only the first of both can be said.
+    """
 
     def measure(count: int) -> float:
         headers = sent(pair * count)
@@ -177,7 +181,7 @@ def test_s13_time_is_linear(pair: bytes) -> None:
         return best
 
     small, large = measure(1_000), measure(10_000)
-    assert large < 0.05
+    assert large < 0.05 or coverage.Coverage.current() is not None
     assert large < 40 * small + 0.001
 
 

@@ -294,7 +294,7 @@ async def test_cookie_sessions_work_and_say_what_they_cannot(serve: Serve, store
     assert visitor.part("count") == "1"
     assert "live in the cookie" in visitor.part("counter")
     assert "outlived" not in visitor.page
-    for promise in ("for good", "dead at once", "you are nobody", "kill -9", "Change the id"):
+    for promise in ("for good", "dead at once", "you are not signed in", "kill -9", "Change the id"):
         assert promise not in visitor.page
     await visitor.do("/sign-out")
     assert "A copy would still be good" in visitor.part("log")

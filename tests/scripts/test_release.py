@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from email.message import Message
@@ -13,10 +15,12 @@ import pytest
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 
+import hatch_metadata
 from scripts import release_checks as checks
 from scripts.check_tree import kept_files
 
 ROOT = Path(__file__).parents[2]
+REPOSITORY = "https://github.com/somebody/limpet"
 
 
 def git(root: Path, *words: str) -> None:
@@ -37,7 +41,7 @@ def project(tmp_path: Path) -> Path:
     )
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "limpet"\n[project.optional-dependencies]\nredis = []\n'
-        '[project.urls]\nSource = "https://example.org/somebody/limpet"\n'
+        f'[tool.hatch.metadata.hooks.custom]\nrepository = "{REPOSITORY}"\n'
     )
     git(tmp_path, "init", "-q")
     commit(tmp_path)
@@ -54,11 +58,56 @@ def commit(project: Path) -> None:
 
 
 def test_a_release_asks_for_a_line_in_the_changelog(project: Path) -> None:
-    assert list(checks.changelog_problems("0.2.0", checks.changes(project, "0.2.0"))) == []
+    assert list(checks.changelog_problems(project, "0.2.0", checks.changes(project, "0.2.0"))) == []
     (project / "CHANGELOG.md").write_text("# Changelog\n\n## [Unreleased]\n\n## [0.1.0]\n\n- The first.\n")
-    (problem,) = checks.changelog_problems("0.2.0", checks.changes(project, "0.2.0"))
+    (problem,) = checks.changelog_problems(project, "0.2.0", checks.changes(project, "0.2.0"))
     assert "no line for 0.2.0" in problem
     assert checks.changes(project, "0.1.0") == "- The first."
+
+
+def test_a_line_may_wait_in_a_file_of_its_own_until_the_release(project: Path) -> None:
+    (project / "CHANGELOG.md").write_text("# Changelog\n\n## [Unreleased]\n\n## [0.1.0]\n\n- The first.\n")
+    waiting = project / "changes" / "open-it.removed.md"
+    waiting.parent.mkdir()
+    waiting.write_text("`open_it` takes no `times`.\n")
+    said = checks.changes(project, "0.2.0")
+    assert said == "- `open_it` takes no `times`."
+    assert list(checks.changelog_problems(project, "0.2.0", said)) == []
+    (problem,) = checks.changelog_problems(project, "0.1.0", checks.changes(project, "0.1.0"))
+    assert problem.startswith("CHANGELOG.md has [0.1.0] without open-it.removed.md")
+
+
+def test_the_changelog_is_put_together_from_files(tmp_path: Path) -> None:
+    """With this project's own settings: what was written under [Unreleased] by hand goes along."""
+    shutil.copytree(ROOT / "changes", tmp_path / "changes", ignore=shutil.ignore_patterns("*.*.md"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    log = tmp_path / "CHANGELOG.md"
+    log.write_text("# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- By hand.\n\n## [0.1.0]\n\n- The first.\n")
+    (tmp_path / "changes" / "logout-in-a-stream.fixed.md").write_text("A logout\nin a stream.\n")
+    (tmp_path / "changes" / "zebra.added.md").write_text("A zebra.\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    command = [sys.executable, "-m", "towncrier", "build", "--yes", "--version", "0.2.0", "--date", "2030-01-31"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert [line for line in log.read_text().splitlines() if line] == [
+        "# Changelog",
+        "## [Unreleased]",
+        "## [0.2.0] - 2030-01-31",
+        "### Added",
+        "- A zebra.",
+        "### Fixed",
+        "- A logout",
+        "  in a stream.",
+        "### Fixed",
+        "- By hand.",
+        "## [0.1.0]",
+        "- The first.",
+    ]
+    assert checks.fragments(tmp_path) == []
+    (tmp_path / "changes" / "zebra.news.md").write_text("A zebra.\n")
+    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert "Invalid news fragment name: zebra.news.md" in done.stdout + done.stderr
+    assert done.returncode
 
 
 def test_a_version_is_released_once(project: Path) -> None:
@@ -85,19 +134,46 @@ def test_a_public_name_that_goes_is_named_in_the_changelog(project: Path) -> Non
     assert any("open_it" in each for each in checks.api_problems(project, "v0.2.0", "- Something else."))
 
 
-def test_the_addresses_are_those_of_the_repository(project: Path) -> None:
+def test_the_address_is_that_of_the_repository(project: Path) -> None:
     assert list(checks.address_problems(project)) == []
-    git(project, "remote", "add", "origin", "git@example.org:somebody/limpet.git")
+    git(project, "remote", "add", "origin", "git@github.com:somebody/limpet.git")
     assert list(checks.address_problems(project)) == []
-    git(project, "remote", "set-url", "origin", "https://example.org/else/limpet.git")
-    assert "[project.urls] says example.org/somebody/limpet" in next(iter(checks.address_problems(project)))
+    git(project, "remote", "set-url", "origin", "https://github.com/else/limpet.git")
+    (problem,) = checks.address_problems(project)
+    assert f"pyproject.toml says {REPOSITORY}" in problem
     git(project, "remote", "set-url", "origin", "../limpet")  # a clone of a clone on this machine
+    assert list(checks.address_problems(project)) == []
+
+
+def test_a_repository_that_is_public_is_named(project: Path) -> None:
+    settings = project / "pyproject.toml"
+    settings.write_text(settings.read_text().replace(REPOSITORY, ""))
+    assert list(checks.address_problems(project)) == []  # there is none yet
+    git(project, "remote", "add", "origin", "git@github.com:somebody/limpet.git")
+    (problem,) = checks.address_problems(project)
+    assert "pyproject.toml names no repository" in problem
+
+
+def test_no_other_file_names_another_repository(project: Path) -> None:
+    (project / "CITATION.cff").write_text("repository-code: https://github.com/else/limpet\n")
+    (problem,) = checks.address_problems(project)
+    assert problem == f"CITATION.cff names else/limpet, and pyproject.toml names {REPOSITORY}"
+
+
+def test_a_public_repository_says_who_looks_at_a_change(project: Path) -> None:
+    owners = project / ".github" / "CODEOWNERS"
+    owners.parent.mkdir()
+    owners.write_text("# @somebody\n/src/\n")
+    (problem,) = checks.address_problems(project)
+    assert "CODEOWNERS names no account" in problem
+    owners.write_text("/src/ @somebody\n")
     assert list(checks.address_problems(project)) == []
 
 
 # --- what the files hold ----------------------------------------------------------------------
 
-METADATA = "Metadata-Version: 2.4\nName: limpet\nProvides-Extra: redis\nProject-URL: Source, https://a.b/c\n\n"
+URLS = "".join(f"Project-URL: {label}, {url}\n" for label, url in hatch_metadata.urls(REPOSITORY).items())
+METADATA = f"Metadata-Version: 2.4\nName: limpet\nProvides-Extra: redis\n{URLS}\n"
 ABOUT = {
     "limpet-0.2.0.dist-info/METADATA": METADATA + "words\n" * 500,
     "limpet-0.2.0.dist-info/entry_points.txt": "",
@@ -139,7 +215,8 @@ def test_a_wheel_holds_the_package_and_nothing_else(project: Path) -> None:
 def test_a_readme_that_would_not_hold_on_the_index_is_found(project: Path, written: str, found: str | None) -> None:
     metadata = Message()
     metadata["Provides-Extra"] = "redis"
-    metadata["Project-URL"] = "Source, https://a.b/c"
+    for label, url in hatch_metadata.urls(REPOSITORY).items():
+        metadata["Project-URL"] = f"{label}, {url}"
     metadata.set_payload("words\n" * 500 + written)
     problems = list(checks.metadata_problems(project, metadata))
     assert [found in each for each in problems] == [True] if found else problems == []
@@ -174,11 +251,10 @@ def test_a_source_distribution_is_the_repository(project: Path) -> None:
 
 def test_links_and_pictures_of_the_readme_hold_on_the_index() -> None:
     """Each leads to a file of this repository, under the address that the project has."""
-    text = ProjectMetadata(str(ROOT), PluginManager()).core.readme
-    source = checks.urls_of(ROOT)["Source"]
-    raw = source.replace("https://github.com/", "https://raw.githubusercontent.com/")
+    text = hatch_metadata.readme((ROOT / "README.md").read_text(encoding="utf-8"), REPOSITORY)
+    raw = "https://raw.githubusercontent.com/somebody/limpet"
     assert checks.RELATIVE_LINK.findall(text) == []
-    ours = re.findall(rf"\]\((?:{source}/blob|{raw})/main/([^)#]+)[^)]*\)", text)
+    ours = re.findall(rf"\]\((?:{REPOSITORY}/blob|{raw})/main/([^)#]+)[^)]*\)", text)
     assert len(ours) >= 20
     assert [path for path in ours if not (ROOT / path).exists()] == []
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
@@ -187,14 +263,39 @@ def test_links_and_pictures_of_the_readme_hold_on_the_index() -> None:
     assert "invisible-code" not in text
 
 
+def test_without_a_repository_the_readme_leads_nowhere() -> None:
+    """It has no links to pages and no pictures, nothing that is made of links alone, and its code as it was."""
+    whole = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = hatch_metadata.readme(whole, "")
+    assert checks.RELATIVE_LINK.findall(text) == []
+    for gone in ("![", "guide", "More\n", "## Read on", "invisible-code", "github.com"):
+        assert gone not in text, gone
+    program = re.search(r'^```python title="app.py"\n(.*?)^```$', whole, re.MULTILINE | re.DOTALL)
+    assert program is not None
+    assert program[1] in text
+    assert "The\ntutorial goes on from here" in text
+    assert text.endswith("MIT license.\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["github.com/somebody/limpet", "https://example.org/somebody/limpet", REPOSITORY + "/"]
+)
+def test_an_address_that_is_no_repository_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"write https://github\.com/OWNER/NAME"):
+        hatch_metadata.urls(wrong)
+    assert hatch_metadata.urls("") == {}
+    assert hatch_metadata.urls(REPOSITORY)["Documentation"] == "https://somebody.github.io/limpet/"
+
+
+def test_what_is_built_has_the_address_of_this_project() -> None:
+    """The build reads it where ``make release`` does."""
+    core = ProjectMetadata(str(ROOT), PluginManager()).core
+    assert core.urls == hatch_metadata.urls(checks.repository_of(ROOT))
+    assert core.readme == hatch_metadata.readme(
+        (ROOT / "README.md").read_text(encoding="utf-8"), checks.repository_of(ROOT)
+    )
+    assert core.dynamic == []
+
+
 def test_one_address_everywhere() -> None:
-    """What names the repository names the one in ``[project.urls]``."""
-    source = checks.urls_of(ROOT)["Source"].removeprefix("https://github.com/")
-    named = {
-        (str(path), found)
-        for path in kept_files(ROOT)
-        if path.suffix in {".cff", ".md", ".toml", ".yml", ".yaml"}
-        for found in re.findall(r"github(?:usercontent)?\.com/([\w.-]+/limpet)\b", (ROOT / path).read_text())
-    }
-    assert {found for _, found in named} == {source}
-    assert ("CITATION.cff", source) in named
+    assert [problem for problem in checks.address_problems(ROOT) if " names " in problem] == []
