@@ -126,7 +126,7 @@ def test_starlettes_arguments_under_our_middleware() -> None:
         ({"store": "memory:"}, r"for the manager: write manager=SessionManager\(\.\.\., store=\.\.\.\)"),
         ({"secret": ONE, "policy": SessionPolicy()}, r"policy, secret: that is for the manager"),
     ],
-    ids=str,
+    ids=["starsessions", "its backend", "a cookie", "a store", "a policy"],
 )
 def test_arguments_of_others_under_our_middleware(settings: dict[str, Any], said: str) -> None:
     """Somebody who keeps starsessions' arguments, or gives the manager's to the middleware, is told where they go."""
