@@ -346,6 +346,9 @@ KNOWN: Final[Mapping[str, Known]] = {
     "an old session that is saved beside a login": Known(
         (by(0), Act(steps=("both",)), Act(steps=("login:ann",))), Rules(imports=True, max_sessions=2)
     ),
+    "an old session that is saved beside a login in it that is saved before its response": Known(
+        (by(0), Act(steps=("both",)), Act(steps=("login:ann", "save"))), Rules(imports=True)
+    ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

@@ -175,7 +175,9 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             pass
     if not final or state.flags & OVER:
         return
-    if state.leaving is not None:
+    if state.leaving is not None:  # the change of id may be that of an earlier save, whose attempt this is not
+        attempt.replaces = state.leaving.stored.key
+        attempt.flags |= 0 if state.leaving.merges else DISPLACED
         await rotation.finish(attempt)
     if state.flags & SUCCEEDS:
         await _end_others(attempt)
@@ -314,9 +316,8 @@ async def _end(engine: Context, state: SessionState) -> None:
         return
     if isinstance(state.error, StoreUnavailable) and state.error.waited:  # one time limit is enough
         raise state.error
-    ended, targets = False, list[Stored]()
-    if state.stored is not None:
-        targets = [state.stored] if state.leaving is None else [state.stored, state.leaving.stored]
+    ended, leaving = False, [] if state.leaving is None else [state.leaving.stored]
+    targets = [] if state.stored is None else [state.stored, *leaving]
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:

@@ -21,8 +21,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
 
     Returns:
-        The tombstone under the key that was read, or None if there is none, as the session was gone; and whether this
-        call ended the session, and not somebody else before it.
+        The tombstone under the key that was read, or None if there is none; and whether it was this that ended it.
 
     Raises:
         StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
