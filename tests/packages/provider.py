@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx2
 from authlib.integrations.starlette_client import OAuth
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from starlette.applications import Starlette
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -21,16 +21,20 @@ SECRET = "a secret of a test that is long enough to be one, 0123456789"
 ISSUER = "https://provider"
 
 
-def provider() -> Starlette:
-    """Return a provider that gives out codes, and for each an access token and a signed id token."""
+def provider(issuer: str = ISSUER) -> Starlette:
+    """Return a provider that gives out codes, and for each an access token and a signed id token.
+
+    Args:
+        issuer: Its name, which is the address at which it is found.
+    """
     key = RSAKey.generate_key(2048, parameters={"kid": "only"})
     codes: dict[str, str] = {}
 
     async def metadata(request: Request) -> Response:
         names = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")
         return JSONResponse(
-            {"issuer": ISSUER}
-            | {name: f"{ISSUER}/{name}" for name in names}
+            {"issuer": issuer}
+            | {name: f"{issuer}/{name}" for name in names}
             | {"id_token_signing_alg_values_supported": ["RS256"], "code_challenge_methods_supported": ["S256"]}
         )
 
@@ -38,16 +42,20 @@ def provider() -> Starlette:
         asked = request.query_params
         code = f"code-{len(codes)}"
         codes[code] = asked.get("nonce", "")
-        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}")
+        back = URL(asked["redirect_uri"]).include_query_params(code=code, state=asked["state"])
+        return RedirectResponse(back)
 
     async def token(request: Request) -> Response:
         form = await request.form()
         now = int(time.time())
         claims = {
-            "iss": ISSUER,
+            "iss": issuer,
             "aud": "client",
             "sub": "ann",
             "name": "Ann",
+            "preferred_username": "ann",
+            "profile": "",
+            "picture": "",
             "nonce": codes.pop(str(form["code"])),
             "iat": now,
             "exp": now + 3600,

@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def served(name: str, folder: Path, **environment: str) -> Iterator[str]:
     """Run ``tests.packages.<name>:app`` under uvicorn, and give its address; it ends with the block."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}"  # which the application finds in ADDRESS
     serve = ["-m", "uvicorn", "--app-dir", str(ROOT), f"tests.packages.{name}:app", "--port", str(port)]
     server = ServerProcess([sys.executable, *serve], folder)
     with pytest.MonkeyPatch.context() as patch:
-        for variable, value in environment.items():
+        for variable, value in {"ADDRESS": address, **environment}.items():
             patch.setenv(variable, value)
         server.start()
-    address = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:
         assert server.running, server.log.read_text()

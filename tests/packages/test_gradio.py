@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import httpx
 import pytest
@@ -21,11 +22,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def _greeting(visitor: httpx.Client) -> str:
-    """Press the demo's button as Gradio's own clients do: start a call, then read its events."""
-    begun = visitor.post("/gradio/gradio_api/call/greet", json={"data": ["Hello"]})
+def _pressed(visitor: httpx.Client, button: str, *given: str) -> str:
+    """Press a button of the demo as Gradio's own clients do: start a call, then read its events."""
+    begun = visitor.post(f"/gradio/gradio_api/call/{button}", json={"data": given})
     assert begun.status_code == 200, begun.text
-    with visitor.stream("GET", f"/gradio/gradio_api/call/greet/{begun.json()['event_id']}") as events:
+    with visitor.stream("GET", f"/gradio/gradio_api/call/{button}/{begun.json()['event_id']}") as events:
         lines = [line for line in events.iter_lines() if line.startswith("data: ")]
     found: list[str] = json.loads(lines[-1].removeprefix("data: "))
     return found[0]
@@ -37,7 +38,7 @@ def test_who_may_use_the_demo(address: str) -> None:
         assert ann.get("/gradio/").status_code == 401
         ann.get("/sign-in/ann")
         assert ann.get("/gradio/").status_code == 200
-        assert _greeting(ann) == "Hello, ann"
+        assert _pressed(ann, "greet", "Hello") == "Hello, ann"
         ann.get("/sign-out")
         assert ann.get("/gradio/").status_code == 401
 
@@ -49,3 +50,24 @@ def test_what_the_dependency_writes_is_kept(address: str) -> None:
         before = bob.get("/data").json()["asked"]
         bob.get("/gradio/")
         assert bob.get("/data").json()["asked"] > before
+
+
+def test_its_login_button_on_our_sessions(tmp_path: Path) -> None:
+    """Signed in with an OpenID provider, known to the demo, and signed out for every copy of the cookie."""
+    with (
+        served("gradio_oauth_site", tmp_path, GRADIO_ANALYTICS_ENABLED="False") as address,
+        httpx.Client(base_url=address, timeout=30) as ann,
+    ):
+        assert _pressed(ann, "who") == "nobody"
+        place = "/gradio/login/huggingface?_target_url=/data"
+        while place:  # its cookie is Secure, and the test's server has no certificate: so it is sent by hand
+            answer = ann.get(place)
+            assert answer.status_code in {200, 302, 307}, answer.text
+            for line in answer.headers.get_list("set-cookie"):
+                assert line.startswith("session=")
+                ann.headers["cookie"] = line.partition(";")[0]
+            place = answer.headers.get("location", "")
+        assert len(ann.headers["cookie"]) < 200, "an id, and no session"
+        assert _pressed(ann, "who") == "ann"
+        ann.get("/gradio/logout")
+        assert _pressed(ann, "who") == "nobody", "its cookie opens nothing any more"

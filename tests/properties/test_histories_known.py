@@ -349,6 +349,9 @@ KNOWN: Final[Mapping[str, Known]] = {
     "an old session that is saved beside a login in it that is saved before its response": Known(
         (by(0), Act(steps=("both",)), Act(steps=("login:ann", "save"))), Rules(imports=True)
     ),
+    "a logout of what another login has put out": Known(
+        (by(0), Act(steps=("login:ann",)), Act(steps=("login:ann", "save", "logout"))), Rules(max_sessions=1)
+    ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

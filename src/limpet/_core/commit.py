@@ -350,8 +350,8 @@ async def _end(engine: Context, state: SessionState) -> None:
         ended = await importing.forget(engine, state) or ended
     if ended:
         state.clears, state.ids = len(state.ids) > 1, ()
-        if not state.phase:
-            state.out, state.line = "", None
+    if not state.phase:
+        state.out, state.line = "" if ended else None, None
 
 
 async def _reissue(engine: Context, state: SessionState, *, written: bool) -> None:
