@@ -352,6 +352,7 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a logout of what another login has put out": Known(
         (by(0), Act(steps=("login:ann",)), Act(steps=("login:ann", "save", "logout"))), Rules(max_sessions=1)
     ),
+    "a logout, a save, and a logout again": Known((by(0, "nest"), by(0, "logout", "save", "logout"))),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

@@ -52,6 +52,8 @@ REQUESTS: Final[Sequence[tuple[str, ...]]] = (
     ("login:ann", "save", "login:bob"),
     ("login:ann", "save", "logout"),
     ("logout", "login:ann", "save"),
+    ("logout", "save", "logout"),
+    ("login:ann", "save", "logout", "login:bob"),
 )
 ENDINGS: Final = ("returns", "returns", "returns", "raises")
 RULES: Final[Mapping[str, Rules]] = {

@@ -350,7 +350,7 @@ async def _end(engine: Context, state: SessionState) -> None:
         ended = await importing.forget(engine, state) or ended
     if ended:
         state.clears, state.ids = len(state.ids) > 1, ()
-    if not state.phase:
+    if not state.phase and (ended or state.out):  # an id that was to go out opens nothing, whoever ended it
         state.out, state.line = "" if ended else None, None
 
 
