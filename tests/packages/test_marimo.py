@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import httpx
 import pytest
@@ -52,3 +53,16 @@ async def test_its_socket_knows_the_user_and_ends_with_the_session(address: str)
                 async for _ in socket:
                     pass
             assert socket.close_code == 1008
+
+
+def test_its_own_token_on_our_sessions(tmp_path: Path) -> None:
+    """Who has shown the token once is let in afterwards, by a session that limpet has encrypted."""
+    with (
+        served("marimo_token_site", tmp_path, NOTEBOOKS=str(tmp_path), TOKEN="open sesame") as address,
+        httpx.Client(base_url=address, timeout=30) as ann,
+    ):
+        assert ann.get("/own/").status_code == 303, "to the page that asks for the token"
+        assert ann.get("/own/", params={"access_token": "open sesame"}).status_code in {200, 303}
+        (session,) = ann.cookies.values()
+        assert session.startswith("A"), "a token of limpet's"
+        assert ann.get("/own/").status_code == 200
