@@ -18,10 +18,9 @@ from limpet.contract import Outcome, Record
 from limpet.errors import StoreUnavailable
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import MemoryStore, open_store
-from limpet.stores.postgres import PostgresStore
-from limpet.stores.redis import RedisStore
 from limpet.testing import FakeClock
 from tests.counts import count
+from tests.races.conftest import STORES
 from tests.site import Site
 from tests.turns import turns_of_others
 
@@ -96,15 +95,9 @@ async def test_together_finishes_before_it_fails() -> None:
 @pytest.fixture
 async def crowded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionManager]:
     """Return a manager over a store of the kind that the test names, on a loop and by the clock of servers."""
+    local = {"sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/s"}  # as durable as elsewhere
     kind: str = request.param
-    store: Any
-    if kind == "postgres":
-        name = request.getfixturevalue("postgres_schema")
-        store = PostgresStore(request.getfixturevalue("postgres_url"), schema=name)
-    elif kind == "redis":
-        store = RedisStore(request.getfixturevalue("redis_url"), prefix=request.getfixturevalue("redis_prefix"))
-    else:
-        store = open_store({"sqlite": f"sqlite:///{tmp_path}/s.db", "file": f"file:{tmp_path}/s"}[kind])
+    store: Any = open_store(local[kind]) if kind in local else STORES[kind](request)
     manager = SessionManager(store, dev=False)
     manager.use_running_loop()
     await manager.startup()
