@@ -19,7 +19,7 @@ _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 
 # Who searches for a word wants the page that says what to do; why it was decided so comes after it.
 _BOOSTS = {
-    "adr/": 0.2,
+    "adr/": 0.05,
     "index": 0.5,
     "reference/": 0.6,
     "glossary": 0.6,

@@ -161,7 +161,6 @@ async def test_diagrams_are_drawn_without_a_network(chromium: Browser, site: tup
         ("express", "coming-from/express.html"),
         ("redis", "running-on-redis.html"),
         ("redis cluster", "running-on-redis.html"),
-        ("upgrade", "operating.html"),
         ("logout everywhere", "managing-sessions.html"),
         ("csrf", "csrf.html"),
     ],
@@ -169,18 +168,16 @@ async def test_diagrams_are_drawn_without_a_network(chromium: Browser, site: tup
 async def test_a_search_finds_the_guide_first(
     chromium: Browser, site: tuple[str, list[str]], words: str, wanted: str
 ) -> None:
-    """Among the first three pages is the one that says what to do, before any record of a decision."""
+    """Among the first three pages is the one that says what to do, and none of them is a record of a decision."""
     address, _ = site
     page, _ = await opened(chromium, address, "default", 1280)
-    await page.goto(f"{address}/index.html")
     results = page.locator(".md-search-result__item > .md-search-result__link")
     for _ in range(4):  # what is typed before the page's script listens is lost
-        await page.locator(".md-search__input").fill("")
+        await page.goto(f"{address}/index.html")
         await page.locator(".md-search__input").fill(words)
         with contextlib.suppress(NotYet):
             await results.first.wait_for(timeout=15_000)
             break
     links = [await results.nth(each).get_attribute("href") or "" for each in range(min(3, await results.count()))]
-    place = next((at for at, link in enumerate(links) if wanted in link), None)
-    assert place is not None, links
-    assert not any("/adr/" in link for link in links[:place]), links
+    assert any(wanted in link for link in links), links
+    assert not any("/adr/" in link for link in links), links
