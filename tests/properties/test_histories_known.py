@@ -57,6 +57,13 @@ KNOWN: Final[Mapping[str, Known]] = {
     "two tasks of one request": Known((by(0, "set"), by(0, "both"), beside(0, "count", "append"))),
     "two tasks that begin a session": Known((by(0, "both"),)),
     # what ended stays ended
+    "two logouts of one session": Known((by(0, "login:ann"), by(0, "append", "logout"), beside(0, "logout"))),
+    "two logouts of an old session": Known((by(0, "append", "logout"), beside(0, "logout")), Rules(imports=True)),
+    "two logouts beside a renewal": Known(
+        (by(0, "login:ann"), operator("tick"), by(0, "read"), beside(0, "logout"), beside(0, "logout", worker=0)),
+        Rules(renews=True),
+        width=3,
+    ),
     "a lock in a session that is logged out": Known((by(0, "login:ann"), by(0, "exclusive"), beside(0, "logout"))),
     "a save in a session that is logged out": Known(
         (by(0, "login:ann"), by(0, "set", "save", "set"), beside(0, "logout"))

@@ -13,6 +13,7 @@ from limpet import SessionManager, SessionPolicy
 from limpet._core.session import Session
 from limpet._wire.marks import tombstone
 from limpet.contract import ABSENT, DONE, Outcome, Record
+from limpet.protocols import Header
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Finding, Plan, Rules, examine
 from tests.properties.broken_managers import BROKEN_MANAGERS, with_sessions
@@ -93,6 +94,24 @@ class _TouchesNothing(MemoryStore):
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         return DONE
+
+
+class _Leaves(Session):
+    """Knows that a handler has logged it out."""
+
+    left = False
+
+    def logout(self) -> None:
+        self.left = True
+        super().logout()
+
+
+class _TakesEveryCookieBack(with_sessions(_Leaves)):  # type: ignore[misc] # a class that a function makes
+    """Answers each logout with the deletion of the cookie, whoever ended the session."""
+
+    def header(self, session: Session) -> Header | None:
+        deletion = (b"set-cookie", f"{self.cookie_name}=; Path=/; Max-Age=0".encode())
+        return super().header(session) or (deletion if isinstance(session, _Leaves) and session.left else None)
 
 
 class _ForgetsItsLog(Session):
@@ -311,6 +330,11 @@ FAULTS: Final[Mapping[str, Fault]] = {
         (by(0, "login:ann"), by(1, "login:ann", worker=1)),
         Rules(max_sessions=1, skew=(0, 20_000)),
         make=_one_session_more,
+    ),
+    "who ended a session takes its cookie back: another tab ended it": Fault(
+        "who ended the same session",
+        (by(0, "login:ann"), Act(steps=("logout",)), Act(steps=("append", "logout"))),
+        make=_TakesEveryCookieBack,
     ),
     "what a lost session had handed out is lost with it: it is not lost": Fault(
         "does not find",

@@ -69,6 +69,16 @@ class Answers:
             elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
                 yield f"#{visit.number} logged out, and its cookie was not taken back"
 
+    def a_cookie_is_taken_back_once(self) -> Iterator[str]:
+        """Of several requests that log one session out, one ended it: the browser has logged in anew, perhaps."""
+        first = dict[str, Visit]()
+        for visit in self.families.acts:
+            met = self.families.met(visit)
+            if not visit.ok or visit.act.kind != "request" or visit.out != "" or visit.tries[0] or met is None:
+                continue
+            if not visit.faults and first.setdefault(met, visit) is not visit:
+                yield f"#{visit.number} takes a cookie back, and #{first[met].number} did, who ended the same session"
+
     def _may_be_lost(self, visit: Visit) -> bool:
         """Tell whether a session that a request began itself can have ended before its id went out."""
         return self.enders.voids(visit, visit.subject or "") or self.enders.expired_meanwhile(visit)

@@ -62,6 +62,7 @@ class _Verdict:
             yield self.what_was_saved_is_there
             yield self.a_loss_has_a_reason
             yield self.answers.cookies_have_a_reason
+            yield self.answers.a_cookie_is_taken_back_once
             yield self.answers.questions_change_nothing
             yield self.lists_show_what_browsers_have
             yield self.limits_hold
