@@ -360,6 +360,15 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0), Act(steps=("login:ann",)), Act(steps=("login:ann", "save", "logout"))), Rules(max_sessions=1)
     ),
     "a logout, a save, and a logout again": Known((by(0, "nest"), by(0, "logout", "save", "logout"))),
+    "two logins with an id that the limit had ended": Known(
+        (
+            *(by(browser, "login:ann") for browser in (0, 1, 2)),
+            by(0, "login:ann"),
+            by(0, "login:ann", stale=1),
+            by(2, "append"),
+        ),
+        Rules(max_sessions=2),
+    ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

@@ -129,16 +129,13 @@ class Enders:
             known = [other for other in makers if made.tokens and other.tokens == made.tokens]
             if self.must(session, visit.sent) is None and not any(self.are_twins(made, other) for other in known):
                 makers.append(made)
-        lost = sum(there.has_lost(subject) for there in families.acts if there is not visit)
+        others = [there for there in families.acts if there is not visit]
+        lost = sum(there.has_lost(subject) for there in others)
         lost += sum(
-            there.imports and not there.out and there.sent < visit.end and visit.sent < there.end
-            for there in families.acts
-            if there is not visit
+            there.imports and not there.out and there.sent < visit.end and visit.sent < there.end for there in others
         )  # of an old session that two requests moved here, or that was logged out meanwhile
         lost += sum(
-            self._leaves_one(there, visit, subject) or _is_ended_at_once(there, visit, subject)
-            for there in families.acts
-            if there is not visit
+            self._leaves_one(there, visit, subject) or there.counted_at_once(visit, subject) for there in others
         )
         return self.rules.max_sessions is not None and len(makers) + lost >= self.rules.max_sessions
 
@@ -241,12 +238,23 @@ class Enders:
     def _is_forgotten(self, token: str, visit: Visit, before: int) -> bool:
         """Tell whether nothing is kept any more by which a login could know whose the id was that it came with."""
         families, session = self.families, self.families.session(token)
-        if token in families.issuer and self.revoked_since(session, families.birth(session), before):
-            return True  # an operator can have ended it
+        if token in families.issuer:
+            birth = families.birth(session)
+            if self.revoked_since(session, birth, before) or self._may_have_given_way(session, birth, before):
+                return True  # an operator can have ended it, or a limit
         if visit.alive:
             return False
         enders = [there.elapsed for there in families.acts if token in there.tokens and there.leaves_its_id]
         return not self.rules.exact or max(visit.until, visit.elapsed) - min(enders) >= MINUTE
+
+    def _may_have_given_way(self, session: str, birth: Visit, before: int) -> bool:
+        """Tell whether a limit can have ended a session, each login that came later counted for itself."""
+        limit, subject = self.rules.max_sessions, self.families.subject(session)
+        if limit is None or self.rules.refuses or subject is None:
+            return False
+        later = (visit for visit in self.families.acts if visit.end > birth.sent and visit.sent < before)
+        logins = (visit.imports or any(group.login == subject for group in visit.groups) for visit in later)
+        return sum(logins) > limit  # its own is one of them
 
     def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
         """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
@@ -389,12 +397,3 @@ class Enders:
         if session in {edge.parent for edge in families.chain(met)}:
             return True
         return families.birth(session) is families.birth(met)  # another login is another lineage
-
-
-def _is_ended_at_once(there: Visit, visit: Visit, subject: str | None) -> bool:
-    """Tell whether a request at the same time wrote a login, so that it counted, which was void or ended again."""
-    meet = there.sent < visit.end and visit.sent < there.end
-    void = there.error is None and any(group.login == subject and group.state == "told" for group in there.groups)
-    saved = [at for at, group in enumerate(there.groups) if group.login == subject and group.state == "saved"]
-    ends = [at for at, group in enumerate(there.groups) if (group.ends or group.anew) and saved and at > saved[0]]
-    return meet and (void or bool(ends))

@@ -202,6 +202,14 @@ class Visit:
         moved = any(group.moves and group.state in ("saved", "told") for group in self.groups)
         return self.answered is None or (self.ok and self.sends and moved)
 
+    def counted_at_once(self, other: Visit, subject: str | None) -> bool:
+        """Tell whether it wrote a login beside another request, so that it counted, which was void or ended again."""
+        meet = self.sent < other.end and other.sent < self.end
+        void = self.error is None and any(group.login == subject and group.state == "told" for group in self.groups)
+        saved = [at for at, group in enumerate(self.groups) if group.login == subject and group.state == "saved"]
+        ends = [at for at, group in enumerate(self.groups) if (group.ends or group.anew) and saved and at > saved[0]]
+        return meet and (void or bool(ends))
+
     def has_lost(self, subject: str | None) -> bool:
         """Tell whether its login of a subject may have left a session whose id was not answered."""
         refused = isinstance(self.error, SessionLimitReached)  # then it stands only if it was saved before another one
