@@ -360,6 +360,13 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0), Act(steps=("login:ann",)), Act(steps=("login:ann", "save", "logout"))), Rules(max_sessions=1)
     ),
     "a logout, a save, and a logout again": Known((by(0, "nest"), by(0, "logout", "save", "logout"))),
+    "what was saved before two logins of others, which fail": Known(
+        (
+            by(0, "login:bob"),
+            by(0, "regenerate", "append", "save", "login:ann", "login:bob", ends="answers 500"),
+            by(0, "read"),
+        )
+    ),
     "two logins with an id that the limit had ended": Known(
         (
             *(by(browser, "login:ann") for browser in (0, 1, 2)),

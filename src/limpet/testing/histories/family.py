@@ -208,10 +208,10 @@ class Families:
     def _over_since(visit: Visit, group: Group) -> bool:
         """Tell whether what was written is in a session that the same request then ended, left, or learnt to be lost.
 
-        What was saved before a login as another, which fails, stays.
+        What was saved before a login as another, which fails, stays, however many logins followed.
         """
         later = visit.groups[visit.groups.index(group) + 1 :]
-        kept = [after for after in later if after.ends or not (visit.failed and after.state == "dropped")]
+        kept = [after for after in later if after.ends or not (visit.failed and after.state in ("dropped", "gone"))]
         lost = any(each.state == "told" and each.ended > group.ended for each in visit.groups)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 
