@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events
-from limpet._cookies import find
+from limpet._cookies import CookieWriter, find
 from limpet._core.session import Session, state_of
 from limpet._core.state import OFFERS, OVER, PENDING, UNPROVEN, SessionState
 from limpet._serving import path_patterns
@@ -40,6 +40,7 @@ _AGAIN: Final = (
     "<!doctype html><meta charset=utf-8><meta name=robots content=noindex><meta http-equiv=refresh content=0>"
     "<title>One moment</title><p>One moment. <a href=''>Continue</a>\n"
 )
+_ONCE: Final = 60  # seconds; within them no page of one browser is loaded again a second time
 
 
 class Guard:
@@ -68,6 +69,7 @@ class Guard:
         label: str | None = None,
         on_refused: OnRefused | None = None,
     ) -> None:
+        again = replace(cookie, name=f"{name}-again", domain=None)
         cookie = policy.cookie or replace(cookie, name=_derived(name))
         _check(policy, cookie)
         self.policy = policy
@@ -75,6 +77,8 @@ class Guard:
         """Of the cookie that holds the last proof."""
         self.cookie_name: str = cookie.name or _derived(name)
         self._name = self.cookie_name.encode("ascii")
+        self._again_name = f"{name}-again".encode("ascii")
+        self._again = b"set-cookie", CookieWriter(f"{name}-again", again).set("1", _ONCE)
         self._engine = engine
         self._keys = Tokens(keyring, name, lambda: engine.clock())
         self._on_refused = on_refused
@@ -205,13 +209,15 @@ class Guard:
 
         A page gets a second try where the browser could not know that a proof was needed: it proves its device for
         requests that pages of the same origin make (draft, "Identify if a request is allowed to refresh"), and while
-        it has the cookie of a proof it takes that for good.
+        it has the cookie of a proof it takes that for good. A cookie says for a minute that there was that second try.
+        Without it a browser that cannot prove its device would load the page for ever where a cookie of that name
+        stays, such as one that another host of the site has set for all of them.
         """
         if not state.flags & UNPROVEN:
             return None
         more = self.headers(state, visit.prefix)
         if more and self._resumes(visit):
-            return made(200, _AGAIN, *more, kind=b"text/html; charset=utf-8")
+            return made(200, _AGAIN, *more, self._again, kind=b"text/html; charset=utf-8")
         if not self._refuses(visit):
             return None
         usual = made(403, _TEXT, *more)
@@ -223,10 +229,11 @@ class Guard:
         return any(pattern.match(visit.path) for pattern in self._refuse)
 
     def _resumes(self, visit: Visit) -> bool:
-        """Tell whether a person opens a page by a link on another origin, or with the cookie of an earlier proof."""
-        if visit.method != "GET":
-            return False
-        if not _is_page(visit.headers):
+        """Tell whether a person opens a page by a link on another origin, or with the cookie of an earlier proof.
+
+        Not if the page was loaded again for that just now.
+        """
+        if visit.method != "GET" or not _is_page(visit.headers) or find(visit.headers, self._again_name):
             return False
         elsewhere = (b"cross-site",) if self.policy.include_site else (b"cross-site", b"same-site")
         site = next((value for name, value in visit.headers if name == b"sec-fetch-site"), b"")
