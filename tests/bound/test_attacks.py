@@ -297,9 +297,9 @@ async def test_a_page_is_loaded_again_once(build: Build, site_said: str) -> None
     assert "http-equiv=refresh" in replies[0].text
     assert [reply.text for reply in replies[1:]] == ["null", "null"]
     lines = [line for line in replies[0].all("set-cookie") if "-again=" in line]
-    assert lines == [f"{SESSION}-again=1; Max-Age=60; Path=/; HttpOnly; Secure; SameSite=Lax"]
+    assert lines == [f"{PROOF}-again=1; Max-Age=60; Path=/; HttpOnly; Secure; SameSite=Lax"]
     assert not any("-again" in line for reply in replies[1:] for line in reply.all("set-cookie"))
-    del ann.cookies[f"{SESSION}-again"]
+    del ann.cookies[f"{PROOF}-again"]
     ann.cookies[PROOF] = "planted"
     assert "http-equiv=refresh" in (await ann.get("/me", **there)).text, "when that minute is over"
     await ann.log_in()

@@ -142,6 +142,14 @@ BOUND: Final = (
         f"{ATTACKS}::test_what_the_browser_says_it_has_skipped_opens_nothing",
     ),
     Breakage(
+        "a page is loaded again for ever",
+        "bound/guard.py",
+        "Guard._resumes",
+        "find(visit.headers, self._again_name)",
+        "False",
+        f"{ATTACKS}::test_a_page_is_loaded_again_once",
+    ),
+    Breakage(
         "a registration locks out a browser that cannot follow",
         "bound/guard.py",
         "Guard._counts",

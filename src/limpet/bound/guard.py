@@ -69,16 +69,16 @@ class Guard:
         label: str | None = None,
         on_refused: OnRefused | None = None,
     ) -> None:
-        again = replace(cookie, name=f"{name}-again", domain=None)
-        cookie = policy.cookie or replace(cookie, name=_derived(name))
-        _check(policy, cookie)
+        proof = policy.cookie or replace(cookie, name=_derived(name))
+        _check(policy, proof)
         self.policy = policy
-        self.cookie: CookiePolicy = cookie
+        self.cookie: CookiePolicy = proof
         """Of the cookie that holds the last proof."""
-        self.cookie_name: str = cookie.name or _derived(name)
+        self.cookie_name: str = proof.name or _derived(name)
         self._name = self.cookie_name.encode("ascii")
-        self._again_name = f"{name}-again".encode("ascii")
-        self._again = b"set-cookie", CookieWriter(f"{name}-again", again).set("1", _ONCE)
+        again = _again(self.cookie_name, proof, cookie.path)
+        self._again_name = again.name.encode("ascii")
+        self._again = b"set-cookie", again.set("1", _ONCE)
         self._engine = engine
         self._keys = Tokens(keyring, name, lambda: engine.clock())
         self._on_refused = on_refused
@@ -86,7 +86,7 @@ class Guard:
         """Whether a record says that its session was used; an adapter may know that it does not."""
         self._refuse = path_patterns(policy.refuse, "refuse")
         path = policy.path if label is None else f"{policy.path}-{label}"
-        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, cookie, path)
+        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, proof, path)
 
     # -- what the engine asks
 
@@ -259,6 +259,13 @@ def _derived(name: str) -> str:
         if name.lower().startswith(prefix):
             name = known + name[len(prefix) :]
     return f"{name}-bound"
+
+
+def _again(proof: str, cookie: CookiePolicy, path: str) -> CookieWriter:
+    """Return what writes the cookie that says that a page was loaded again: for one host, wherever sessions are used."""
+    name = f"{proof}-again"
+    path = "/" if name.lower().startswith("__host-") else path
+    return CookieWriter(name, replace(cookie, name=name, path=path, domain=None))
 
 
 def _check(policy: BoundPolicy, cookie: CookiePolicy) -> None:
