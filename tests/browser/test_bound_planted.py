@@ -65,6 +65,8 @@ async def test_a_browser_that_has_lost_its_key(site: Opens, name: str, settings:
     await world.page.wait_for_timeout(1_500)
     assert [path for path, _ in world.answered].count("/me") == 2
     assert await world.page.inner_text("body") == "null"
+    world.happened.clear()
+    world.answered.clear()
     await world.bind(name)
     await world.page.goto(world.url("/me"))
     assert await world.page.inner_text("body") == '"ann"'

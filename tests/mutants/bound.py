@@ -94,6 +94,14 @@ BOUND: Final = (
         f"{ATTACKS}::test_a_proof_for_another_session",
     ),
     Breakage(
+        "a challenge for a proof registers another key",
+        "bound/tokens.py",
+        "Tokens.__init__",
+        '"device-registration"',
+        '"device-challenge"',
+        "bound/test_registering.py::test_a_challenge_for_a_proof_registers_no_key",
+    ),
+    Breakage(
         "a challenge does not run out",
         "bound/endpoints.py",
         "Endpoints._read",

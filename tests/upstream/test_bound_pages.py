@@ -26,10 +26,11 @@ COMMIT: Final = "f192844fa4739d0beb5f6d215c2038108c43fa58"
 PARTS: Final = (FOLDER, "/resources/testharness.js", "/common/get-host-info.sub.js")
 
 PLAIN_HTTP: Final = "not-secure-connection.html"
+MATCHING: Final = "credentials-matching.https.html"
 HOLD: Final = {
     "clear-site-data.https.html": 2,
     "create-session.https.html": 1,
-    "credentials-matching.https.html": 7,
+    MATCHING: 7,
     "include-site.https.html": 1,
     PLAIN_HTTP: 1,
     "refresh-does-not-send-challenge.https.html": 1,
@@ -37,7 +38,15 @@ HOLD: Final = {
     "refresh-with-continue-false.https.html": 1,
     "session-cookie-has-no-attributes.https.html": 1,
 }
-"""Pages of which every test passes, and how many tests they have."""
+"""Pages that ask for nothing that limpet has no setting for, and how many tests they have."""
+
+LIKE_THE_COOKIE_TOLD: Final = {
+    "Expires attribute in credentials doesn't affect matching",
+    "Max-Age attribute in credentials doesn't affect matching",
+}
+"""They fail: the page sets a cookie without SameSite and takes it for the one of the session. limpet writes SameSite
+always, and a cookie without it is another one to Chromium, which gives a proof. `test_the_cookie_is_the_one_that_was_told`
+sets one with every attribute of limpet's and another Expires."""
 
 WITHIN: Final = "A request within the scope origin refreshes"
 BEYOND: Final = {
@@ -113,9 +122,10 @@ def test_each_page_is_in_one_of_the_lists(checkout: Path) -> None:
 
 @pytest.mark.parametrize("page", HOLD)
 async def test_a_page_passes(checkout: Path, tmp_path: Path, page: str) -> None:
-    """Each of its tests, and the harness has nothing to add."""
+    """Each of its tests but those that are named above, and the harness has nothing to add."""
     found, refused = await verdict(checkout, tmp_path, page)
-    assert [test for test in found["tests"] if not test["passed"]] == []
+    failed = {test["name"]: test["message"] for test in found["tests"] if not test["passed"]}
+    assert set(failed) == (LIKE_THE_COOKIE_TOLD if page == MATCHING else set()), failed
     assert (len(found["tests"]), found["harness"], refused) == (HOLD[page], None, set())
 
 

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard"]
 
-_TEXT: Final = "This session is bound to the device that it began on, and the request does not come from there.\n"
+_TEXT: Final = (
+    "This session is bound to the device that it began on, and the request does not show that it comes from there. "
+    "Load the page again, or log in.\n"
+)
 _AGAIN: Final = (
     "<!doctype html><meta charset=utf-8><meta name=robots content=noindex><meta http-equiv=refresh content=0>"
     "<title>One moment</title><p>One moment. <a href=''>Continue</a>\n"
@@ -136,7 +139,7 @@ class Guard:
             return stray
         if not (state.flags & OFFERS or _is_page(state.headers)):  # a browser makes a key each time it is asked
             return stray
-        text = self._keys.challenge(bound["id"], bound.get("proofs", 0), now)
+        text = self._keys.challenge(bound["id"], bound.get("proofs", 0), now, registers=True)
         return [*stray, fields.registration(self.policy.algorithms, prefix + self.endpoints.registration, text)]
 
     def _has_stray(self, state: SessionState, bound: dict[str, Any], now: int) -> bool:
