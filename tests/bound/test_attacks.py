@@ -281,6 +281,32 @@ async def test_a_page_reached_from_elsewhere_gets_a_second_try(build: Build) -> 
     assert (await ann.get("/me", sec_fetch_site="cross-site", **there)).json() == "ann"
 
 
+@pytest.mark.parametrize("site_said", ["same-origin", "cross-site"])
+async def test_a_page_is_loaded_again_once(build: Build, site_said: str) -> None:
+    """Also where a cookie of the proof's name stays that is another host's, or every answer seems to be another site's.
+
+    Then it is the page of an anonymous visitor, who can log in.
+    """
+    site = build()
+    ann = await settled(site)
+    there = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document", "sec_fetch_site": site_said}
+    replies = []
+    for _ in range(3):
+        ann.cookies[PROOF] = "planted"
+        replies.append(await ann.get("/me", **there))
+    assert "http-equiv=refresh" in replies[0].text
+    assert [reply.text for reply in replies[1:]] == ["null", "null"]
+    lines = [line for line in replies[0].all("set-cookie") if "-again=" in line]
+    assert lines == [f"{PROOF}-again=1; Max-Age=60; Path=/; HttpOnly; Secure; SameSite=Lax"]
+    assert not any("-again" in line for reply in replies[1:] for line in reply.all("set-cookie"))
+    del ann.cookies[f"{PROOF}-again"]
+    ann.cookies[PROOF] = "planted"
+    assert "http-equiv=refresh" in (await ann.get("/me", **there)).text, "when that minute is over"
+    await ann.log_in()
+    site.clock.advance(60)
+    assert (await ann.get("/me", **there)).json() == "ann"
+
+
 async def test_the_instructions(build: Build) -> None:
     site = build(bound=BoundPolicy(exclude=("/static",)))
     ann = await Browser(site.send).log_in()

@@ -36,7 +36,7 @@ from tests.security.web import served
 pytestmark = pytest.mark.browser
 
 SITE, APP, BESIDE, ELSEWHERE = "one.test", "app.one.test", "www.one.test", "two.test"
-_FEATURES: Final = "DeviceBoundSessions,EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
+_SOFTWARE_KEYS: Final = "EnableBoundSessionCredentialsSoftwareKeysForManualTesting"
 SESSION, PROOF = "__Host-Http-session", "__Host-session-bound"
 
 
@@ -59,18 +59,23 @@ async def link(request: Request) -> Response:
     return HTMLResponse(f"<!doctype html><a href='https://{APP}:{request.url.port}/me'>my account</a>")
 
 
+def certified(folder: Path, *hosts: str) -> tuple[dict[str, Path], str]:
+    """Return a server's files of a new certificate, and the hash of its key, by which a browser is told to trust it."""
+    made = trustme.CA().issue_cert(*hosts)
+    made.private_key_pem.write_to_path(folder / "key.pem")
+    for blob in made.cert_chain_pems:
+        blob.write_to_path(folder / "chain.pem", append=True)
+    public = x509.load_pem_x509_certificate(made.cert_chain_pems[0].bytes()).public_key()
+    written = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pin = base64.b64encode(hashlib.sha256(written).digest()).decode()
+    return {"ssl_keyfile": folder / "key.pem", "ssl_certfile": folder / "chain.pem"}, pin
+
+
 class World:
     """An application over TLS, and what happened in it."""
 
     def __init__(self, folder: Path, *more: BaseRoute, close_sockets: float | None = None, **settings: Any) -> None:
-        made = trustme.CA().issue_cert(SITE, APP, BESIDE, ELSEWHERE)
-        made.private_key_pem.write_to_path(folder / "key.pem")
-        for blob in made.cert_chain_pems:
-            blob.write_to_path(folder / "chain.pem", append=True)
-        self.tls = {"ssl_keyfile": folder / "key.pem", "ssl_certfile": folder / "chain.pem"}
-        public = x509.load_pem_x509_certificate(made.cert_chain_pems[0].bytes()).public_key()
-        written = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        self.pin = base64.b64encode(hashlib.sha256(written).digest()).decode()
+        self.tls, self.pin = certified(folder, SITE, APP, BESIDE, ELSEWHERE)
         self.clock = FakeClock()
         self.manager = SessionManager(
             **{"store": "memory:", "secret": SECRET, "bound": True, "clock": self.clock, "dev": False, **settings}
@@ -99,10 +104,13 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield found
 
 
-async def launched(playwright: Playwright, folder: Path, pin: str, port: int | None = None) -> BrowserContext:
+async def launched(
+    playwright: Playwright, folder: Path, pin: str, port: int | None = None, *, quota: bool = True
+) -> BrowserContext:
     """Return a browser with a profile of its own, which trusts one certificate and keeps keys in software.
 
-    With a port, everything that it asks of a host below ``test`` goes there, whatever the address says.
+    With a port, everything that it asks of a host below ``test`` goes there, whatever the address says. Without a
+    quota it signs as often as it is asked to.
     """
     assert CHROMIUM.exists(), "this test needs Chromium: apt-get install -y --no-install-recommends chromium"
     return await playwright.chromium.launch_persistent_context(
@@ -113,7 +121,7 @@ async def launched(playwright: Playwright, folder: Path, pin: str, port: int | N
             "--headless=new",
             "--host-resolver-rules=MAP *.test 127.0.0.1" + (f":{port}" if port else ""),
             f"--ignore-certificate-errors-spki-list={pin}",
-            f"--enable-features={_FEATURES}",
+            f"--enable-features=DeviceBoundSessions{'' if quota else ':RefreshQuota/false'},{_SOFTWARE_KEYS}",
         ],
     )
 

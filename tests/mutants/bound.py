@@ -94,6 +94,14 @@ BOUND: Final = (
         f"{ATTACKS}::test_a_proof_for_another_session",
     ),
     Breakage(
+        "a challenge for a proof registers another key",
+        "bound/tokens.py",
+        "Tokens.__init__",
+        '"device-registration"',
+        '"device-challenge"',
+        "bound/test_registering.py::test_a_challenge_for_a_proof_registers_no_key",
+    ),
+    Breakage(
         "a challenge does not run out",
         "bound/endpoints.py",
         "Endpoints._read",
@@ -140,6 +148,14 @@ BOUND: Final = (
         "policy.skipped_ms and __X__",
         "True",
         f"{ATTACKS}::test_what_the_browser_says_it_has_skipped_opens_nothing",
+    ),
+    Breakage(
+        "a page is loaded again for ever",
+        "bound/guard.py",
+        "Guard._resumes",
+        "find(visit.headers, self._again_name)",
+        "False",
+        f"{ATTACKS}::test_a_page_is_loaded_again_once",
     ),
     Breakage(
         "a registration locks out a browser that cannot follow",

@@ -101,7 +101,8 @@ class Endpoints:
             if text is None:
                 raise Refused("no-proof")
             proof = proofs.registered(text, self._policy.algorithms)
-            challenge = self._read(proof.challenge, now, min(self._policy.challenge_ms, _REGISTRATION_LASTS))
+            lasts = min(self._policy.challenge_ms, _REGISTRATION_LASTS)
+            challenge = self._read(proof.challenge, now, lasts, registers=True)
 
             def bind(bound: dict[str, Any]) -> dict[str, Any]:
                 if "at" in bound:
@@ -137,7 +138,7 @@ class Endpoints:
                 return self._ask(bound, now)
             proof = proofs.renewed(text, bound["key"], bound["alg"])
             try:
-                challenge = self._read(proof.challenge, now, self._policy.challenge_ms)
+                challenge = self._read(proof.challenge, now, self._policy.challenge_ms, registers=False)
                 if challenge.identifier != identifier:
                     raise Refused("another-session")
 
@@ -164,8 +165,8 @@ class Endpoints:
 
     # -- steps
 
-    def _read(self, text: str, now: int, lasts: int) -> Challenge:
-        challenge = self._keys.read_challenge(text)
+    def _read(self, text: str, now: int, lasts: int, *, registers: bool) -> Challenge:
+        challenge = self._keys.read_challenge(text, registers=registers)
         if challenge is None:
             raise Refused("challenge")
         if now - challenge.at >= lasts:
@@ -248,7 +249,8 @@ class Endpoints:
 
     def challenge(self, bound: dict[str, Any], now: int) -> Header:
         """Return the header with a challenge for the next proof of a session."""
-        return fields.challenge(self._keys.challenge(bound["id"], bound["proofs"], now), bound["id"])
+        text = self._keys.challenge(bound["id"], bound["proofs"], now, registers=False)
+        return fields.challenge(text, bound["id"])
 
     def forget(self) -> Header:
         """Return the header that deletes the cookie of the last proof."""

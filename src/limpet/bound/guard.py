@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events
-from limpet._cookies import find
+from limpet._cookies import CookieWriter, find
 from limpet._core.session import Session, state_of
 from limpet._core.state import OFFERS, OVER, PENDING, UNPROVEN, SessionState
 from limpet._serving import path_patterns
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Guard"]
 
-_TEXT: Final = "This session is bound to the device that it began on, and the request does not come from there.\n"
+_TEXT: Final = (
+    "This session is bound to the device that it began on, and the request does not show that it comes from there. "
+    "Load the page again, or log in.\n"
+)
 _AGAIN: Final = (
     "<!doctype html><meta charset=utf-8><meta name=robots content=noindex><meta http-equiv=refresh content=0>"
     "<title>One moment</title><p>One moment. <a href=''>Continue</a>\n"
 )
+_ONCE: Final = 60  # seconds; within them no page of one browser is loaded again a second time
 
 
 class Guard:
@@ -68,13 +72,16 @@ class Guard:
         label: str | None = None,
         on_refused: OnRefused | None = None,
     ) -> None:
-        cookie = policy.cookie or replace(cookie, name=_derived(name))
-        _check(policy, cookie)
+        proof = policy.cookie or replace(cookie, name=_derived(name))
+        _check(policy, proof)
         self.policy = policy
-        self.cookie: CookiePolicy = cookie
+        self.cookie: CookiePolicy = proof
         """Of the cookie that holds the last proof."""
-        self.cookie_name: str = cookie.name or _derived(name)
+        self.cookie_name: str = proof.name or _derived(name)
         self._name = self.cookie_name.encode("ascii")
+        again = _again(self.cookie_name, proof, cookie.path)
+        self._again_name = again.name.encode("ascii")
+        self._again = b"set-cookie", again.set("1", _ONCE)
         self._engine = engine
         self._keys = Tokens(keyring, name, lambda: engine.clock())
         self._on_refused = on_refused
@@ -82,7 +89,7 @@ class Guard:
         """Whether a record says that its session was used; an adapter may know that it does not."""
         self._refuse = path_patterns(policy.refuse, "refuse")
         path = policy.path if label is None else f"{policy.path}-{label}"
-        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, cookie, path)
+        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, proof, path)
 
     # -- what the engine asks
 
@@ -132,7 +139,7 @@ class Guard:
             return stray
         if not (state.flags & OFFERS or _is_page(state.headers)):  # a browser makes a key each time it is asked
             return stray
-        text = self._keys.challenge(bound["id"], bound.get("proofs", 0), now)
+        text = self._keys.challenge(bound["id"], bound.get("proofs", 0), now, registers=True)
         return [*stray, fields.registration(self.policy.algorithms, prefix + self.endpoints.registration, text)]
 
     def _has_stray(self, state: SessionState, bound: dict[str, Any], now: int) -> bool:
@@ -205,13 +212,15 @@ class Guard:
 
         A page gets a second try where the browser could not know that a proof was needed: it proves its device for
         requests that pages of the same origin make (draft, "Identify if a request is allowed to refresh"), and while
-        it has the cookie of a proof it takes that for good.
+        it has the cookie of a proof it takes that for good. A cookie says for a minute that there was that second try.
+        Without it a browser that cannot prove its device would load the page for ever where a cookie of that name
+        stays, such as one that another host of the site has set for all of them.
         """
         if not state.flags & UNPROVEN:
             return None
         more = self.headers(state, visit.prefix)
         if more and self._resumes(visit):
-            return made(200, _AGAIN, *more, kind=b"text/html; charset=utf-8")
+            return made(200, _AGAIN, *more, self._again, kind=b"text/html; charset=utf-8")
         if not self._refuses(visit):
             return None
         usual = made(403, _TEXT, *more)
@@ -223,10 +232,11 @@ class Guard:
         return any(pattern.match(visit.path) for pattern in self._refuse)
 
     def _resumes(self, visit: Visit) -> bool:
-        """Tell whether a person opens a page by a link on another origin, or with the cookie of an earlier proof."""
-        if visit.method != "GET":
-            return False
-        if not _is_page(visit.headers):
+        """Tell whether a person opens a page by a link on another origin, or with the cookie of an earlier proof.
+
+        Not if the page was loaded again for that just now.
+        """
+        if visit.method != "GET" or not _is_page(visit.headers) or find(visit.headers, self._again_name):
             return False
         elsewhere = (b"cross-site",) if self.policy.include_site else (b"cross-site", b"same-site")
         site = next((value for name, value in visit.headers if name == b"sec-fetch-site"), b"")
@@ -252,6 +262,13 @@ def _derived(name: str) -> str:
         if name.lower().startswith(prefix):
             name = known + name[len(prefix) :]
     return f"{name}-bound"
+
+
+def _again(proof: str, cookie: CookiePolicy, path: str) -> CookieWriter:
+    """Return what writes the cookie that says that a page was loaded again: for one host, wherever sessions are used."""
+    name = f"{proof}-again"
+    path = "/" if name.lower().startswith("__host-") else path
+    return CookieWriter(name, replace(cookie, name=name, path=path, domain=None))
 
 
 def _check(policy: BoundPolicy, cookie: CookiePolicy) -> None:

@@ -1,7 +1,10 @@
 """What we hand out: challenges, and the value of the cookie that holds the last proof.
 
-Both are signed under keys of their own purpose and kept nowhere, so that a client that never answers costs nothing.
-Both name the session by its identifier for devices, which is in its record and stays the same when its id changes.
+A challenge is for a registration or for a proof, and good for nothing else: who is asked for a proof may be somebody
+who has copied the cookie, and would register a key of their own with it.
+
+All are signed under keys of their own purpose and kept nowhere, so that a client that never answers costs nothing.
+All name the session by its identifier for devices, which is in its record and stays the same when its id changes.
 """
 
 from __future__ import annotations
@@ -52,17 +55,18 @@ class Tokens:
     """
 
     def __init__(self, keyring: Keyring, name: str, clock: Callable[[], int]) -> None:
+        self._registrations = SignedSealer(keyring, purpose="device-registration", name=name, clock=clock)
         self._challenges = SignedSealer(keyring, purpose="device-challenge", name=name, clock=clock)
         self._cookies = SignedSealer(keyring, purpose="device-proof", name=name, clock=clock)
 
-    def challenge(self, identifier: str, proofs: int, now: int) -> str:
-        """Return a challenge for the next proof of a session."""
+    def challenge(self, identifier: str, proofs: int, now: int, *, registers: bool) -> str:
+        """Return a challenge for the registration of a session's device, or for its next proof."""
         data = _named(identifier) + proofs.to_bytes(_COUNT, "big") + now.to_bytes(_TIME, "big") + os.urandom(_NONCE)
-        return self._challenges.seal(data)
+        return (self._registrations if registers else self._challenges).seal(data)
 
-    def read_challenge(self, text: str) -> Challenge | None:
-        """Return what a challenge says; None: it is none of ours."""
-        data = self._challenges.open(text)
+    def read_challenge(self, text: str, *, registers: bool) -> Challenge | None:
+        """Return what a challenge says; None: it is none of ours, or for the other purpose."""
+        data = (self._registrations if registers else self._challenges).open(text)
         if data is None or len(data) != _IDENTIFIER + _COUNT + _TIME + _NONCE:
             return None
         rest = data[_IDENTIFIER:]

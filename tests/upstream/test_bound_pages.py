@@ -1,0 +1,138 @@
+"""The pages of the web platform tests for Device Bound Session Credentials, as they are, in Chromium, against limpet.
+
+They come from their repository, or from ``LIMPET_TEST_WPT``, a folder that has them, ``resources/testharness.js`` and
+``common/get-host-info.sub.js``. The verdict is that of their own harness. The server is `tests.upstream.bound_pages`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.async_api import async_playwright
+
+from tests.browser.test_bound import certified, launched
+from tests.security.web import served
+from tests.upstream.bound_pages import FOLDER, HOST, HOSTS, Pages
+
+pytestmark = [pytest.mark.browser, pytest.mark.long, pytest.mark.timeout(600)]
+
+REPOSITORY: Final = "https://github.com/web-platform-tests/wpt"
+COMMIT: Final = "f192844fa4739d0beb5f6d215c2038108c43fa58"
+PARTS: Final = (FOLDER, "/resources/testharness.js", "/common/get-host-info.sub.js")
+
+PLAIN_HTTP: Final = "not-secure-connection.html"
+MATCHING: Final = "credentials-matching.https.html"
+HOLD: Final = {
+    "clear-site-data.https.html": 2,
+    "create-session.https.html": 1,
+    MATCHING: 7,
+    "include-site.https.html": 1,
+    PLAIN_HTTP: 1,
+    "refresh-does-not-send-challenge.https.html": 1,
+    "refresh-replaces-config.https.html": 1,
+    "refresh-with-continue-false.https.html": 1,
+    "session-cookie-has-no-attributes.https.html": 1,
+}
+"""Pages that ask for nothing that limpet has no setting for, and how many tests they have."""
+
+LIKE_THE_COOKIE_TOLD: Final = {
+    "Expires attribute in credentials doesn't affect matching",
+    "Max-Age attribute in credentials doesn't affect matching",
+}
+"""They fail: the page sets a cookie without SameSite and takes it for the one of the session. limpet writes SameSite
+always, and a cookie without it is another one to Chromium, which gives a proof. `test_the_cookie_is_the_one_that_was_told`
+sets one with every attribute of limpet's and another Expires."""
+
+WITHIN: Final = "A request within the scope origin refreshes"
+BEYOND: Final = {
+    # limpet tells of no origin but the one that registers, or with `include_site` that of the site. The first test of
+    # the page asks for that one, and passes.
+    "set-scope-origin.https.html": ("scopeOrigin", {WITHIN}),
+    # limpet takes a registration or refuses it: its challenge is as young as the answer that asked for the key.
+    "registration-sends-challenge.https.html": ("registrationSendsChallenge", set[str]()),
+    # limpet sends no such value: the session's cookie comes with the registration, and says whose it is.
+    "set-authorization.https.html": ("authorizationValue", set[str]()),
+    # The page chooses the challenge: limpet's are signed, and name a session, a time and a proof. It sends each ahead
+    # of time, and `test_a_challenge_ahead_of_time` has Chromium sign one.
+    "set-early-challenge.https.html": ("earlyChallengeForNextRegisteredSession", set[str]()),
+    # Rules of a scope are paths to leave out, on every host: `exclude`. The page asks for paths to take in again, and
+    # for rules of one host.
+    "set-scope-specification.https.html": ("scopeSpecificationItems", set[str]()),
+}
+"""Pages that ask for what no application of limpet can be set to do: what that is, and which tests pass all the same."""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the pages and what they load."""
+    given = os.environ.get("LIMPET_TEST_WPT")
+    return Path(given) if given else _fetched(tmp_path_factory.mktemp("pages"))
+
+
+def _fetched(folder: Path) -> Path:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("needs git")
+    for words in (
+        ["init", "--quiet"],
+        ["remote", "add", "origin", REPOSITORY],
+        ["fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", COMMIT],
+        ["sparse-checkout", "set", "--no-cone", *PARTS],
+        ["checkout", "--quiet", COMMIT],
+    ):
+        done = subprocess.run(
+            [git, *words],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+        )
+        if done.returncode:
+            pytest.skip(f"{REPOSITORY} cannot be reached: {done.stderr.strip()[-200:]}")
+    return folder
+
+
+async def verdict(checkout: Path, folder: Path, page: str) -> tuple[dict[str, Any], set[str]]:
+    """Return what the harness of a page says of its tests, and what the page asked for that limpet cannot be set to."""
+    pages = Pages(checkout)
+    tls, pin = certified(folder, *HOSTS)
+    secure = page != PLAIN_HTTP
+    with served(pages, **(tls if secure else {})) as port:
+        async with async_playwright() as playwright:
+            context = await launched(playwright, folder / "profile", pin, port if secure else None, quota=False)
+            opened = await context.new_page()
+            await opened.goto(f"https://{HOST}{FOLDER}/{page}" if secure else f"http://{HOST}:{port}{FOLDER}/{page}")
+            await opened.wait_for_function("window.verdict", timeout=300_000)
+            found = await opened.evaluate("window.verdict")
+            await context.close()
+    return found, pages.refused
+
+
+def test_each_page_is_in_one_of_the_lists(checkout: Path) -> None:
+    there = {path.name for path in (checkout / FOLDER.lstrip("/")).glob("*.html")}
+    assert there == {*HOLD, *BEYOND}
+
+
+@pytest.mark.parametrize("page", HOLD)
+async def test_a_page_passes(checkout: Path, tmp_path: Path, page: str) -> None:
+    """Each of its tests but those that are named above, and the harness has nothing to add."""
+    found, refused = await verdict(checkout, tmp_path, page)
+    failed = {test["name"]: test["message"] for test in found["tests"] if not test["passed"]}
+    assert set(failed) == (LIKE_THE_COOKIE_TOLD if page == MATCHING else set()), failed
+    assert (len(found["tests"]), found["harness"], refused) == (HOLD[page], None, set())
+
+
+@pytest.mark.parametrize("page", BEYOND)
+async def test_a_page_asks_for_what_has_no_setting(checkout: Path, tmp_path: Path, page: str) -> None:
+    """As its row says; what does not ask for that passes."""
+    found, refused = await verdict(checkout, tmp_path, page)
+    what, passing = BEYOND[page]
+    assert what in refused
+    assert {test["name"] for test in found["tests"] if test["passed"]} >= passing
