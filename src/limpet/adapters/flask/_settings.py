@@ -81,8 +81,8 @@ def glance(config: Mapping[str, Any]) -> tuple[Any, ...] | None:
 
 
 def is_plain(kind: type[Flask]) -> bool:
-    """Tell whether an application of this class says of its configuration what the configuration says."""
-    return all(getattr(kind, name) is getattr(Flask, name) for name in _OF_APPS)
+    """Tell whether an application of this class, which may be a proxy, says of its configuration what that says."""
+    return all(getattr(kind, name, None) is getattr(Flask, name) for name in _OF_APPS)
 
 
 class FlaskCookie(CookieTransport):
