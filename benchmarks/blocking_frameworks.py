@@ -113,6 +113,17 @@ def django_call(kind: str | None = None) -> Call:
 
 
 def flask_call(kind: str | None = None) -> Call:
+    """Return a way to call a Flask application.
+
+    What the two sides of its rows do alike: the cookie ends with the browser and is set whenever something was written;
+    Redis is asked over one connection with hiredis, and a request that reads and writes waits twice. What they do not:
+
+    * In favour of Flask's own and Flask-Session: limpet's ids are signed, its load asks for what was revoked too, its
+      write is a script that compares a version and keeps a deadline, and `Cache-Control` goes out beside `Vary`.
+    * In favour of limpet: it looks for its own cookie, the others parse all of them, which an application may do
+      anyway; and it writes when something changed, where Flask-Session stores each session that is not empty in every
+      request (``SESSION_REFRESH_EACH_REQUEST``), one that only reads included.
+    """
     import flask
     from flask.sessions import SecureCookieSessionInterface
 

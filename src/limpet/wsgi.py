@@ -113,7 +113,7 @@ class SessionMiddleware:
         """Return the session of a request, read unless it is to be read at its first use."""
         manager = self.manager
         engine = manager.engine
-        if self._needs_all or any(name in environ for name in _PURPOSES):
+        if self._needs_all or not environ.keys().isdisjoint(_PURPOSES):
             headers = headers_of(environ)
         else:
             line = environ.get("HTTP_COOKIE")

@@ -44,6 +44,27 @@ class TestADict:
         browser.get("/append/milk")
         assert browser.get("/get/cart").json == {"value": ["tea", "milk"]}
 
+    def test_an_equal_value_of_another_type_is_a_change(self, site: Site, browser: Any) -> None:
+        """What code in C puts there, past the dict's own methods, is found by looking at which object it is."""
+
+        @site.app.route("/put")
+        def put() -> str:
+            dict.__setitem__(session._get_current_object(), "n", True)  # type: ignore[attr-defined]
+            return ""
+
+        @site.app.route("/swap")
+        def swap() -> str:
+            held = session._get_current_object()  # type: ignore[attr-defined]
+            dict.__setitem__(held, "m", dict.pop(held, "n"))
+            return ""
+
+        with browser.session_transaction() as held:
+            held["n"] = 1
+        browser.get("/put")
+        assert browser.get("/get/n").json["value"] is True
+        browser.get("/swap")
+        assert browser.get("/all").json == {"m": True}
+
     def test_two_requests_at_once_both_count(self, site: Site, browser: Any) -> None:
         """Requests that read before either has written lose nothing of each other."""
         both = threading.Barrier(2)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from limpet._wire.record import Contents, pack, same, unpack
+from limpet._wire.record import Contents, CorruptPayload, pack, same, unpack
 from limpet.contract import supports
 from limpet.errors import UnstorableValue
 from limpet.protocols import InOrder, Serializer
@@ -144,3 +144,28 @@ def test_payloads_of_two_formats_differ() -> None:
     """Payloads of two serializers are never the same, whatever they hold."""
     payload = pack(Contents(1, {}), JSONSerializer())
     assert not same(payload, b"C" + payload[1:], JSONSerializer())
+
+
+USUAL: list[dict[str, Any]] = [
+    {},
+    {"authenticated": 2},
+    {"cookie": "ac+P43HF"},
+    {"authenticated": 2, "cookie": "ac+P43HF"},
+    {"authenticated": 2, "ends": 3},
+    {"cookie": "ac+P43HF", "seen": 4},
+]
+
+
+@pytest.mark.parametrize("facts", USUAL, ids=lambda facts: "+".join(facts) or "none")
+def test_what_a_payload_says_comes_back_whichever_facts_there_are(facts: dict[str, Any]) -> None:
+    """Those that nearly every payload has are read on a way of their own, and nothing beside them is passed over."""
+    contents = unpack(pack(Contents(1, {"a": 1}, **facts), JSONSerializer()), JSONSerializer())
+    assert contents.document() == {"created": 1, "data": {"a": 1}, **facts}
+
+
+@pytest.mark.parametrize("facts", [{"cookie": 5}, {"authenticated": "2"}, {"authenticated": 2, "cookie": None}])
+def test_a_fact_of_another_type_is_no_payload(facts: dict[str, Any]) -> None:
+    """Also where it is one of those that nearly every payload has."""
+    body = JSONSerializer().encode({"created": 1, "data": {}, **facts})
+    with pytest.raises(CorruptPayload, match="of another type"):
+        unpack(b"J" + zlib.crc32(body).to_bytes(4, "big") + body, JSONSerializer())

@@ -9,6 +9,9 @@ import pytest
 
 from limpet import SessionEnded, SessionManager
 from limpet._blocking import drive, is_driven
+from limpet._caching import mark_response
+from limpet._doors import mark
+from limpet._serving import as_text
 from limpet.errors import ConfigurationError
 from limpet.events import Event
 from limpet.stores import MemoryStore, Record
@@ -164,3 +167,19 @@ def test_a_session_is_read_at_its_first_use_and_by_load() -> None:
     browser.get()
     session.blocking.refresh()
     assert session["n"] == 2
+
+
+@pytest.mark.parametrize("no_store", [False, True])
+@pytest.mark.parametrize("tokens", [[], [(b"set-cookie", b"a=1")], [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]])
+@pytest.mark.parametrize("said", [[], [("Vary", "Accept")], [("cache-control", "max-age=60")], [("X-Vary", "vary")]])
+def test_response_headers_are_marked_as_those_of_asgi(
+    said: list[tuple[str, str]], tokens: list[tuple[bytes, bytes]], no_store: bool
+) -> None:
+    """Whatever the application says of caches, blocking applications and others send the same."""
+    headers = [("Content-Type", "text/plain"), *said]
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers]
+    asgi = [*mark_response(raw, b"Cookie", tokens[0] if tokens else None, True, no_store), *tokens[1:]]
+    assert sorted(mark(headers, b"Cookie", tokens, True, no_store)) == sorted(
+        (name if (name, value) in said else name.title(), value) for name, value in as_text(asgi)
+    )
+    assert mark(headers, b"Cookie", [], False, no_store) == headers

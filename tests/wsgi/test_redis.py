@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socketserver
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import hiredis
 import pytest
 import redis
 import redis.asyncio
@@ -161,3 +164,60 @@ def test_more_connections_than_redis_pys_pools_usually_have(redis_url: str, redi
     for each in taken:
         pool.release(each)
     drive(store.close())
+
+
+def test_a_script_that_the_server_has_forgotten_goes_out_in_full(redis_url: str, redis_prefix: str) -> None:
+    """Who empties the server's cache of scripts costs nobody an error, on a connection that is in use."""
+    manager = SessionManager(RedisStore(redis_url, prefix=redis_prefix))
+    browser = site(lambda session: session.increment("n"), manager)
+    with redis.Redis.from_url(redis_url) as client:
+        for expected in ("1", "2", "3"):
+            assert browser.get().text == expected
+            client.script_flush()
+    manager.blocking.shutdown()
+
+
+def test_of_several_loads_one_can_meet_another_kind_of_key(redis_url: str, redis_prefix: str) -> None:
+    """A key of ours that holds a list is what it is to a single load, and the others are read."""
+    store = RedisStore(redis_url, prefix=redis_prefix)
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush(f"{redis_prefix}{'a' * 64}", "1")
+        assert drive(store.load_many(["a" * 64, "b" * 64])) == [drive(store.load("a" * 64)), None]
+        client.delete(f"{redis_prefix}{'a' * 64}")
+    drive(store.close())
+
+
+class Chatty(socketserver.BaseRequestHandler):
+    """A server that answers the first question to it twice, and every one with how many connections there were."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        server.connections += 1
+        reader = hiredis.Reader()
+        while piece := self.request.recv(4096):
+            reader.feed(piece)
+            while (words := reader.gets()) is not False:
+                if words[0] != b"GET":
+                    self.request.sendall(b"+OK\r\n")
+                    continue
+                replies, server.replies = server.replies, 1
+                self.request.sendall(b"$-1\r\n" * replies)
+
+
+@pytest.mark.parametrize("replies", [1, 2])
+def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again(replies: int) -> None:
+    """Else each caller would be given the reply to the one before."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Chatty) as server:
+        server.daemon_threads = True
+        server.replies, server.connections = replies, 0  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        store = RedisStore(f"redis://127.0.0.1:{server.server_address[1]}/0", timeout=10)
+        if replies == 1:
+            assert drive(store.load("0" * 64)) is None
+        else:
+            with pytest.raises(StoreUnavailable, match="more replies"):
+                drive(store.load("0" * 64))
+        assert drive(store.load("0" * 64)) is None
+        assert server.connections == replies  # type: ignore[attr-defined]
+        drive(store.close())
+        server.shutdown()

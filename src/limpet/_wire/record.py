@@ -331,11 +331,13 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     created: Any = document.get("created")
     data: Any = document.get("data")
     authenticated: Any = document.get("authenticated")
+    cookie: Any = document.get("cookie")
     if type(created) is int and type(data) is dict:
         if len(document) == 2:
             return Contents(created, data)
-        if len(document) == 3 and type(authenticated) is int:
-            return Contents(created, data, authenticated=authenticated)
+        usual = (type(authenticated) is int) + (type(cookie) is str)
+        if len(document) == 2 + usual:
+            return Contents(created, data, authenticated=authenticated, cookie=cookie)
     return _taken(document)
 
 

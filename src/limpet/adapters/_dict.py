@@ -11,6 +11,7 @@ import inspect
 from abc import ABCMeta
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from operator import is_
 from typing import Any, Final, cast
 
 from limpet._core.session import Session
@@ -57,7 +58,9 @@ class DictSession(dict[str, Any]):
         base, session = self._base, self._session
         if base is None:
             return
-        items, changed = dict.items(self), False
+        values, items, changed = dict.values(self), dict.items(self), False
+        if len(base) == len(items) and all(map(is_, values, base.values())) and [*dict.keys(self)] == [*base]:
+            return  # nothing was assigned, and the order is the same
         for key, value in items:
             if key not in base or base[key] is not value:
                 session[key], changed = value, True
@@ -100,7 +103,8 @@ class DictSession(dict[str, Any]):
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.fill()
+        if self._base is None:
+            self.pull()
         self._session[key] = value  # refused here, if it is
         dict.__setitem__(self, key, value)
         if self._base is not None:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import request as current_request
 from flask.sessions import NullSession
 from flask.sessions import SessionInterface as Contract
-from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from limpet import wsgi
 from limpet._blocking import drive
-from limpet._core.engine import Engine
 from limpet._core.session import state_of
-from limpet._core.state import ACCESSED, CLOSED, ENDED, OPEN, OVER, READY, STARTED, WRITTEN, SessionState
-from limpet._doors import mark
+from limpet._core.state import ACCESSED, CLOSED, ENDED, OPEN, OVER, READY, STARTED, WRITTEN
 from limpet._environ import mount_of
 from limpet._serving import hand_out, path_patterns
 from limpet.adapters.flask._body import LateBody
 from limpet.adapters.flask._devices import serve_devices
+from limpet.adapters.flask._messages import mark_headers, replace, this_request, token_of
 from limpet.adapters.flask._moving import old_sessions
 from limpet.adapters.flask._session import PLACE, FlaskSession, current_session
-from limpet.adapters.flask._settings import FlaskCookie, Settings, Stores, build
+from limpet.adapters.flask._settings import FlaskCookie, Settings, Stores, build, glance, is_plain
 from limpet.adapters.flask._sockets import is_over_a_socket
 from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
@@ -43,9 +40,18 @@ if TYPE_CHECKING:
 __all__ = ["SessionInterface"]
 
 log = logging.getLogger("limpet")
-_SPOKEN: Final = ("vary", "cache-control")
 _NO_COOKIE: Final = (
     "no cookie can be sent over a socket: begin the session, and log in, with a request of HTTP before it"
+)
+_ASKED: Final = (
+    "get_settings",
+    "get_cookie_name",
+    "get_cookie_domain",
+    "get_cookie_path",
+    "get_cookie_httponly",
+    "get_cookie_secure",
+    "get_cookie_samesite",
+    "get_cookie_partitioned",
 )
 _MANAGERS: Final = 64  # an application has one, unless it gives cookies names by the request
 
@@ -104,6 +110,9 @@ class SessionInterface(Contract):
         self._sweep_interval = sweep_interval
         self._options = options
         self._made: dict[Settings | None, wsgi.SessionMiddleware] = {}
+        self._last: tuple[object, wsgi.SessionMiddleware] | None = None  # what `glance` saw, and what came of it
+        own = all(getattr(type(self), name, None) is getattr(SessionInterface, name, None) for name in _ASKED)
+        self._plain: dict[type[Flask], bool] | None = {} if self._given is None and own else None
         self._told_of_sockets = False
 
     # -- settings
@@ -142,6 +151,21 @@ class SessionInterface(Contract):
         )
 
     def _middleware(self, app: Flask) -> wsgi.SessionMiddleware:
+        """Return what serves an application, as it is configured now. Equal settings share one."""
+        plain, seen = self._plain, None
+        if plain is not None:
+            kind = type(app)
+            if kind not in plain:
+                plain[kind] = is_plain(kind)
+            seen = glance(app.config) if plain[kind] else None
+            if seen is not None and (last := self._last) is not None and last[0] == seen:
+                return last[1]
+        found = self._look_up(app)
+        if seen is not None:
+            self._last = seen, found
+        return found
+
+    def _look_up(self, app: Flask) -> wsgi.SessionMiddleware:
         settings = self.get_settings(app) if self._given is None else None
         found = self._made.get(settings)
         if found is None:
@@ -192,38 +216,38 @@ class SessionInterface(Contract):
         """
         if not isinstance(session, FlaskSession):  # it could not be opened, and this answers the error that said why
             return
-        state = state_of(session.inner)
+        inner, engine, request = session.inner, session.middleware.manager.engine, this_request()
+        state = state_of(inner)
         if session.refused:  # it was answered before the application saw it
             return
         if state.phase != OPEN:  # an error page in the place of a response of which nothing was sent yet
             for name, value in session.sent:
                 response.headers.add(name, value)
             return
-        if is_over_a_socket():
-            self._save_over_a_socket(app, session)
+        if is_over_a_socket(request):
+            self._save_over_a_socket(app, session, request)
             return
         failure: LimpetError | None = None
         tokens: list[Header] = []
         session.failed = session.failed or response.status_code >= 500
         try:
-            tokens = self._save(app, session)
+            tokens = self._save(app, session, request)
         except LimpetError as error:
             if answer_to(error) is None or current_session() is not session:
                 raise
             failure = error
         if failure is not None:
             session.failed = session.refused = True
-            _replace(response, app.make_response(app.handle_user_exception(failure)))
-            tokens = hand_out(session.middleware.manager.engine, state)
-        accessed, binder = bool(state.flags & ACCESSED), session.middleware.manager.engine.binder
+            replace(response, app.make_response(app.handle_user_exception(failure)))
+            tokens = hand_out(engine, state)
+        accessed, cookies = bool(state.flags & ACCESSED), bool(tokens)
         state.phase = STARTED
-        cookies = bool(tokens)
-        if binder is not None and not session.refused:
-            tokens = [*tokens, *binder.headers(state, mount_of(current_request.environ))]
+        if engine.binder is not None and not session.refused:
+            tokens = [*tokens, *engine.binder.headers(state, mount_of(request.environ))]
         if tokens or accessed:
-            session.sent = _mark(response.headers, session.middleware.manager.engine, tokens, accessed)
+            session.sent = mark_headers(response.headers, engine, tokens, accessed)
         if cookies:
-            session.middleware.check_test_client(current_request.environ)
+            session.middleware.check_test_client(request.environ)
         if response.is_streamed and not response.direct_passthrough:
             response.response = LateBody(response.response, partial(_save_late, session))
         response.call_on_close(partial(_end, session))
@@ -235,7 +259,7 @@ class SessionInterface(Contract):
 
     # -- steps
 
-    def _save_over_a_socket(self, app: Flask, session: FlaskSession) -> None:
+    def _save_over_a_socket(self, app: Flask, session: FlaskSession, request: Request) -> None:
         """Save what needs no cookie. The rest is lost, as with Flask's own sessions, unless it is a login or a logout.
 
         Raises:
@@ -244,7 +268,7 @@ class SessionInterface(Contract):
         state_of(session.inner).phase = STARTED
         changed_hands = session.changes_hands
         try:
-            self._save(app, session)
+            self._save(app, session, request)
         except SessionClosed as error:
             if changed_hands:
                 raise SessionClosed(_NO_COOKIE) from error
@@ -257,15 +281,15 @@ class SessionInterface(Contract):
             return False
         return supports(self._stores.find(app.config, app.testing or app.debug), ClientStore)
 
-    def _save(self, app: Flask, session: FlaskSession) -> list[Header]:
+    def _save(self, app: Flask, session: FlaskSession, request: Request) -> list[Header]:
         """Save, and return the headers that hand out tokens."""
         inner, manager, failed = session.inner, session.middleware.manager, session.failed
         state, engine = state_of(inner), manager.engine
         if not failed or engine.policy.save_on_error:
             session.settle()
-        if state.loaded != READY and not state.flags & (ACCESSED | ENDED) and not self._is_to_be_read(app):
-            return []
         if state.loaded != READY and not state.flags & (ACCESSED | ENDED):
+            if not _is_to_be_read(app, request):
+                return []
             try:
                 drive(engine.load(inner))
             except StoreUnavailable:  # a route without sessions stays up
@@ -277,7 +301,7 @@ class SessionInterface(Contract):
         if failed or state.stored is None or state.flags & OVER or not isinstance(engine.transport, FlaskCookie):
             return tokens
         if not tokens and self._is_sent_again(app, session) and (state.stored is not before or _is_live(session)):
-            token = _token_of(state, session)
+            token = token_of(state, engine, request)
             tokens = [] if token is None else [engine.transport.write(token, None)]
         expires = self.get_expiration_time(app, session) if tokens else None
         state.flags &= ~untouched  # what is asked here is not the request's doing
@@ -285,14 +309,6 @@ class SessionInterface(Contract):
             return tokens
         name, value = tokens[0]
         return [(name, b"%b; Expires=%b" % (value, http_date(expires).encode())), *tokens[1:]]
-
-    def _is_to_be_read(self, app: Flask) -> bool:
-        """Tell whether a session that the request did not use is read for its deadline all the same.
-
-        Files of the application are no activity, so that a page with forty of them costs one read.
-        """
-        endpoint = current_request.endpoint or ""
-        return bool(app.config["SESSION_REFRESH_EACH_REQUEST"]) and endpoint.rpartition(".")[2] != "static"
 
     def _is_sent_again(self, app: Flask, session: FlaskSession) -> bool:
         """Tell whether the cookie of a session that keeps its id goes out all the same, as `should_set_cookie` says.
@@ -302,6 +318,15 @@ class SessionInterface(Contract):
         """
         is_server_side = session.middleware.manager.engine.is_server_side
         return (is_server_side or session.modified) and self.should_set_cookie(app, session)
+
+
+def _is_to_be_read(app: Flask, request: Request) -> bool:
+    """Tell whether a session that the request did not use is read for its deadline all the same.
+
+    Files of the application are no activity, so that a page with forty of them costs one read.
+    """
+    endpoint = request.endpoint or ""
+    return bool(app.config["SESSION_REFRESH_EACH_REQUEST"]) and endpoint.rpartition(".")[2] != "static"
 
 
 def _end(session: FlaskSession) -> None:
@@ -332,35 +357,3 @@ def _is_live(session: FlaskSession) -> bool:
 
 def _version(stored: Any) -> int | None:
     return None if stored is None else stored.record.version
-
-
-def _token_of(state: SessionState, session: FlaskSession) -> str | None:
-    """Return the token by which a client knows a session that is stored."""
-    engine = session.middleware.manager.engine
-    if state.stored is not None and state.stored.raw:
-        return engine.ids.present(state.stored.raw)
-    line = current_request.environ.get("HTTP_COOKIE")
-    found: Sequence[str] = engine.transport.read([(b"cookie", line.encode("latin-1"))]) if line else ()
-    return found[0] if found else None
-
-
-def _mark(headers: Headers, engine: Engine, tokens: Sequence[Header], accessed: bool) -> list[tuple[str, str]]:
-    """Add to the headers of a response what it needs for its session; return that."""
-    spoken = [pair for pair in headers if pair[0].lower() in _SPOKEN]
-    for name, _ in spoken:
-        headers.remove(name)
-    marked = mark(spoken, engine.vary, tokens, accessed, engine.no_store)
-    for name, value in marked:
-        headers.add(name, value)
-    return [pair for pair in marked if pair not in spoken]
-
-
-def _replace(response: Response, other: Response) -> None:
-    """Let a response be another one, which stays the object that it is."""
-    close = getattr(response.response, "close", None)
-    if close is not None:
-        close()
-    response.direct_passthrough = False
-    response.status = other.status
-    response.headers = Headers(other.headers)
-    response.response = other.response

@@ -84,8 +84,9 @@ class FlaskSession(DictSession, SessionMixin):
     @accessed.setter
     def accessed(self, value: bool) -> None:
         if value:
-            self.fill()
-            self._session.mark_accessed()
+            if self._base is None:
+                self.pull()
+            state_of(self._session).flags |= ACCESSED
 
     @property
     def permanent(self) -> bool:

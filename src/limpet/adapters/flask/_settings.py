@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import quote
+
+from flask import Flask
 
 from limpet import environment
 from limpet._assembly import store_of
@@ -18,7 +21,7 @@ from limpet.policy import CookiePolicy, SameSite, SessionPolicy
 from limpet.protocols import Header
 from limpet.transports.cookie import CookieTransport
 
-__all__ = ["FlaskCookie", "Settings", "Stores", "build", "redis_url"]
+__all__ = ["FlaskCookie", "Settings", "Stores", "build", "glance", "is_plain", "redis_url"]
 
 _WATCHED: Final = ("user_id", "user", "_user_id")
 _INSTEAD: Final = "give a store by its URL instead: sqlite:///sessions.db, redis://localhost:6379/0, postgresql://..."
@@ -47,6 +50,39 @@ class Settings(NamedTuple):
     rolling: bool
     writes_json: bool
     is_trial: bool
+
+
+_GLANCE: Final = itemgetter(
+    "SECRET_KEY",
+    "SESSION_COOKIE_NAME",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_PATH",
+    "APPLICATION_ROOT",
+    "SESSION_COOKIE_HTTPONLY",
+    "SESSION_COOKIE_SECURE",
+    "SESSION_COOKIE_SAMESITE",
+    "PERMANENT_SESSION_LIFETIME",
+    "SESSION_REFRESH_EACH_REQUEST",
+    "TESTING",
+    "DEBUG",
+)
+_BESIDE: Final = ("SESSION_COOKIE_PARTITIONED", "SESSION_SERIALIZATION_FORMAT")  # not every Flask has a default of them
+_OF_APPS: Final = ("secret_key", "permanent_session_lifetime", "testing", "debug")
+
+
+def glance(config: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """Return what a configuration says of `Settings`, unread: as long as it is equal, they are.
+
+    None: it has to be read, as there is no secret, or as there are several, which stand in a list that may change.
+    """
+    if not config["SECRET_KEY"] or config.get("SECRET_KEY_FALLBACKS"):
+        return None
+    return (*_GLANCE(config), config.get(_BESIDE[0]), config.get(_BESIDE[1]))
+
+
+def is_plain(kind: type[Flask]) -> bool:
+    """Tell whether an application of this class, which may be a proxy, says of its configuration what that says."""
+    return all(getattr(kind, name, None) is getattr(Flask, name) for name in _OF_APPS)
 
 
 class FlaskCookie(CookieTransport):

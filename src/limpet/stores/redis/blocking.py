@@ -80,6 +80,21 @@ class BlockingConnection:
         finally:
             self._places.put(None)
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether `exchange` works here: redis-py's own calls are not needed."""
+        return self._idle is not None
+
+    def exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Do what `send` does without ``wait``, in one step, where connections are spoken on directly."""
+        pool, idle = self.client.connection_pool, self._idle  # type: ignore[union-attr]
+        assert idle is not None
+        self._enter()
+        try:
+            return self._exchange_directly(pool, idle, commands)
+        finally:
+            self._places.put(None)
+
     async def scan(self, words: tuple[Any, ...], number: int) -> tuple[int, list[bytes], bool]:
         """Scan on the primary of that number; return its next cursor, the keys, and whether it is the last one."""
         with self._place():

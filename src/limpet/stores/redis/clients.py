@@ -23,6 +23,7 @@ from limpet.stores.redis.connection import AnyClient, Connection, connect
 from limpet.stores.redis.layout import Command
 from limpet.stores.redis.pipeline import Pipeline
 from limpet.stores.redis.shared import SharedConnection
+from limpet.stores.redis.straight import StraightLine
 
 __all__ = ["Clients", "Opened"]
 
@@ -35,13 +36,15 @@ class Opened(NamedTuple):
 
     Attributes:
         connection: The service.
-        shared: What commands go through on an event loop; None: there is none, or the client is asked.
-        batching: What they go through otherwise, and those that replicas have to confirm.
+        shared: The connection that all commands of an event loop share; None: there is none.
+        line: What commands go through, where they need no client of redis-py; None: they do.
+        batching: What they go through then, and those that replicas have to confirm.
         within: Bounds a call of the connection itself.
     """
 
     connection: Connection | BlockingConnection
     shared: SharedConnection | None
+    line: SharedConnection | StraightLine | None
     batching: Batching[Command, Any] | Straight[Command, Any]
     within: Callable[[float], AbstractAsyncContextManager[object]]
 
@@ -134,7 +137,7 @@ class Clients:
         batching: Batching[Command, Any] = Batching(
             pipeline.send, where=self._where, timeout=self._timeout, at_once=self._connections.loop
         )
-        return Opened(connection, connection.shared, batching, asyncio.timeout)
+        return Opened(connection, connection.shared, connection.shared, batching, asyncio.timeout)
 
     def _make_blocking(self) -> Opened:
         if self._address is not None:
@@ -152,7 +155,8 @@ class Clients:
                 "loop: give a URL, or a client of redis itself"
             )
         pipeline = Pipeline(connection, where=self._where, wait=self._wait)
-        return Opened(connection, None, Straight(pipeline.send), lambda _: contextlib.nullcontext())
+        line = StraightLine(connection, pipeline.settled) if connection.is_direct else None
+        return Opened(connection, None, line, Straight(pipeline.send), lambda _: contextlib.nullcontext())
 
 
 async def _close(opened: Opened) -> None:

@@ -44,22 +44,22 @@ class DirectConnection:
 
     def exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands and return their replies; a refused one is an exception in its place."""
-        sock, gets = self._sock, self._gets
-        packed = self._pack(commands[0]) if len(commands) == 1 else b"".join(map(self._pack, commands))
+        sock, gets, wanted = self._sock, self._gets, len(commands)
+        packed = self._pack(commands[0]) if wanted == 1 else b"".join(map(self._pack, commands))
+        replies: list[Any] = []
         try:
             sock.sendall(packed)
-            replies: list[Any] = []
-            for _ in commands:
-                reply = gets()
-                while reply is False:
-                    piece = sock.recv(_PIECE)
-                    if not piece:
-                        raise RedisConnectionError("Connection closed by server.")
-                    self._feed(piece)
-                    reply = gets()
-                replies.append(reply)
+            while len(replies) < wanted:
+                piece = sock.recv(_PIECE)
+                if not piece:
+                    raise RedisConnectionError("Connection closed by server.")
+                self._feed(piece)
+                while (reply := gets()) is not False:
+                    replies.append(reply)
         except TimeoutError:
             raise RedisTimeoutError("no reply came in time") from None
+        if len(replies) > wanted:
+            raise InvalidResponse("more replies came than there were commands")
         return replies
 
 

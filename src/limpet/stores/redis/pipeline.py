@@ -45,7 +45,7 @@ class Pipeline:
         wait = self._wait if kind == CONFIRMED else 0
         # Scripts that replicas must confirm go in full: one that the server does not know would wait in vain first.
         replies = await self._sent([command.in_full() if wait else command.words for command in commands], wait)
-        return replies if USUAL.issuperset(map(type, replies)) else await self._settled(commands, replies, wait)
+        return replies if USUAL.issuperset(map(type, replies)) else await self.settled(commands, replies, wait)
 
     async def _sent(self, words: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
         try:
@@ -53,8 +53,14 @@ class Pipeline:
         except FAILURES as error:
             return [error] * len(words)
 
-    async def _settled(self, commands: Sequence[Command], replies: list[Any], wait: int) -> list[Any]:
-        """Send again what may be sent again, and judge what came of the rest."""
+    async def settled(self, commands: Sequence[Command], replies: list[Any], wait: int) -> list[Any]:
+        """Send again what may be sent again, and judge what came of the rest.
+
+        Args:
+            commands: What was sent.
+            replies: What came of it; the exception that it ended with in the place of each.
+            wait: Replicas that have to confirm what is sent again.
+        """
         again = [at for at, reply in enumerate(replies) if not_executed(reply) or _may_be_repeated(commands[at], reply)]
         if again:
             if any(isinstance(replies[at], (ReadOnlyError, *LOST)) for at in again):

@@ -203,8 +203,8 @@ class RedisStore:
         """Return the records of these keys; one round trip, in a cluster to all its nodes at once."""
         prefix, opened = self._prefix, self._clients.here()
         asked = [("GET", prefix + key) for key in keys]
-        if opened.shared is not None:
-            replies = await opened.shared.load_all(asked)
+        if opened.line is not None:
+            replies = await opened.line.load_all(asked)
         else:
             replies = await opened.batching.ask_all(TOGETHER, [Command(words) for words in asked])
         return [None if reply is None else _found(reply) for reply in replies]
@@ -316,13 +316,13 @@ class RedisStore:
         opened = self._clients.here()
         if confirmed and self._wait:
             return opened.batching.ask(CONFIRMED, Command(words, script))
-        if opened.shared is not None:
-            return opened.shared.ask(words, script)
+        if opened.line is not None:
+            return opened.line.ask(words, script)
         return opened.batching.ask(TOGETHER, Command(words, script))
 
     def _ask(self, words: tuple[Any, ...]) -> Awaitable[Any]:
         opened = self._clients.here()
-        return opened.batching.ask(TOGETHER, Command(words)) if opened.shared is None else opened.shared.ask(words)
+        return opened.batching.ask(TOGETHER, Command(words)) if opened.line is None else opened.line.ask(words)
 
     async def _enlist(self, subject: str, key: str, life: int | str, script: layout.Script = layout.ENLIST) -> None:
         await self._run(script, [self._index(subject)], key, life)
