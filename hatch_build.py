@@ -41,6 +41,7 @@ COMPILED: Final = (
     "_emitter.py",
     "_exchange.py",
     "_middleware.py",
+    "_moments.py",
     "_serving.py",
     "sealers/_token.py",
     "sealers/encrypted.py",

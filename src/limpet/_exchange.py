@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from limpet._caching import mark_response
 from limpet._core.engine import Engine
 from limpet._core.session import Session, state_of
-from limpet._core.state import ACCESSED, ENDED, EXPOSED, LAPSED, OVER, PASSIVE, STARTED, WRITTEN
+from limpet._core.state import ACCESSED, ENDED, EXPOSED, LAPSED, OVER, PASSIVE, STARTED, WRITTEN, SessionState
+from limpet._native import mypyc_attr
 from limpet._serving import hand_out
 from limpet.errors import (
     LimpetError,
@@ -21,8 +22,9 @@ from limpet.errors import (
 from limpet.manager import SessionManager
 from limpet.protocols import Header
 from limpet.refusals import answer_error
+from limpet.runtime import AsyncioRuntime
 
-__all__ = ["ASGIApp", "Exchange", "Http", "Message", "Receive", "Scope", "Send", "Socket"]
+__all__ = ["ASGIApp", "Exchange", "Host", "Http", "Message", "Receive", "Scope", "Send", "Socket"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -38,15 +40,12 @@ _SESSION_ENDED: Final = 1008  # RFC 6455, section 7.4.1: policy violation
 _WROTE: Final = WRITTEN | EXPOSED | ENDED
 
 
-class Middleware(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Host:
     """What an exchange needs of the middleware that it belongs to."""
 
     manager: SessionManager
     close_sockets: float | None
-
-    def save(self, session: Session, failed: bool) -> Awaitable[None]:
-        """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
-        ...
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
@@ -63,19 +62,31 @@ class Exchange:
     _replaced = False
     _unsaved = False
 
-    def __init__(self, middleware: Middleware, engine: Engine, scope: Scope, session: Session, send: Send) -> None:
+    def __init__(
+        self, middleware: Host, engine: Engine, scope: Scope, session: Session, receive: Receive, send: Send
+    ) -> None:
         self._middleware = middleware
         self._engine = engine
         self._scope = scope
         self._session = session
-        self._state = state_of(session)
-        self._send = send
+        self._state: SessionState = state_of(session)
+        self._receive: Receive = receive
+        self._send: Send = send
+
+    async def _save(self, failed: bool) -> None:
+        """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
+        engine = self._engine
+        runtime = None if engine.kept is None or engine.storage.immediate else engine.runtime
+        if isinstance(runtime, AsyncioRuntime):
+            await runtime.finish(engine.commit(self._session, failed=failed))
+        else:
+            await engine.commit(self._session, failed=failed)
 
     async def _save_and_start(self, message: Message) -> bool:
         """Commit and start the response; False if an error was sent in its place."""
         refused: LimpetError | None = None
         try:
-            await self._middleware.save(self._session, self._failed)
+            await self._save(self._failed)
         except LimpetError as error:
             if answer_to(error) is None:
                 raise
@@ -102,8 +113,10 @@ class Exchange:
         if tokens or accessed:
             headers = message.get("headers") or ()
             token = tokens[0] if tokens else None
-            message["headers"] = mark_response(headers, engine.vary, token, accessed, engine.no_store)
-            message["headers"] += tokens[1:]
+            marked = mark_response(headers, engine.vary, token, accessed, engine.no_store)
+            if len(tokens) > 1:
+                marked += tokens[1:]
+            message["headers"] = marked
         if state.flags & PASSIVE:
             middleware.note_passive(self._scope)
         self._started = True
@@ -122,7 +135,7 @@ class Exchange:
     async def _save_late(self) -> None:
         state = self._state
         if state.flags & _WROTE and not state.flags & OVER and not self._engine.is_idle(state):
-            await self._middleware.save(self._session, self._failed)
+            await self._save(self._failed)
 
     async def fail(self, error: BaseException) -> bool:
         """The application raised: keep a logout, drop the rest; True if the error was answered here."""
@@ -131,7 +144,7 @@ class Exchange:
         try:
             idle = state.created is None and self._engine.is_idle(state)
             if not idle and not self._unsaved:  # one time limit is enough
-                await self._middleware.save(self._session, True)
+                await self._save(True)
         except (StoreUnavailable, SessionConflict):
             self._engine.emitter.log.warning(
                 "logout", "a logout could not be carried out: the request failed, and the store too"
@@ -171,9 +184,9 @@ class Http(Exchange):
             return self._save_and_end(message)
         return self._send(message)
 
-    async def receive_after_end(self, receive: Receive) -> Message:
-        """Return the next message; after an error was sent in place of the response, the client has gone."""
-        return {"type": "http.disconnect"} if self._replaced else await receive()
+    def receive(self) -> Awaitable[Message]:
+        """Return what waits for the next message; after an error was sent in place of the response, none comes."""
+        return _disconnected() if self._replaced else self._receive()
 
     async def _save_and_end(self, message: Message) -> None:
         await self._save_late()
@@ -200,6 +213,10 @@ async def _stop_application() -> None:
     raise OSError("an error was sent in place of this response, and the rest of it goes nowhere")
 
 
+async def _disconnected() -> Message:
+    return {"type": "http.disconnect"}
+
+
 class Socket(Exchange):
     """A WebSocket."""
 
@@ -208,12 +225,6 @@ class Socket(Exchange):
     _refused = False  # the application refused the connection, so that no cookie can be handed out
     _watch: asyncio.Task[None] | None = None
     _next: asyncio.Future[Message] | None = None
-    _receive: Receive
-
-    def receive_from(self, receive: Receive) -> Receive:
-        """Return what the application receives through."""
-        self._receive = receive
-        return self.receive
 
     async def receive(self) -> Message:
         """Return the next message."""

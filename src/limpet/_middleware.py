@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Iterable
-from functools import partial
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final
 
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING, READY
-from limpet._exchange import ASGIApp, Http, Receive, Scope, Send, Socket
+from limpet._exchange import ASGIApp, Host, Http, Receive, Scope, Send, Socket
 from limpet._inline import Inline
 from limpet._native import mypyc_attr
 from limpet._scopes import PROBE, is_session, route_path
@@ -40,13 +39,13 @@ __all__ = ["Middleware"]
 
 log: logging.Logger = logging.getLogger("limpet")
 
-_REQUESTS = frozenset({"http", "websocket"})
+_REQUESTS: Final = frozenset({"http", "websocket"})
 _DRAIN = 10.0  # seconds that a shutdown waits for saves under way
 _PASSIVE_PATHS = 1_000  # so many paths are remembered whose handlers called `Session.passive` last
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Middleware:
+class Middleware(Host):
     """`limpet.asgi.SessionMiddleware` without its type, so that it can be compiled; its arguments are said there."""
 
     make: ClassVar[Any] = Session
@@ -111,17 +110,15 @@ class Middleware:
         elif self._lazy and state.loaded == READY and engine.is_server_side:
             state.loaded = PENDING  # a forgotten `load` is an error for every visitor, not only for some
         key = self._scope_key
-        self._publish(scope, key, session)
+        _publish(scope, key, session, self._shared_state)
         exchange: Http | Socket
         if kind == "http":
-            http = Http(self, engine, scope, session, send)
-            exchange, receive = http, partial(http.receive_after_end, receive)
+            exchange = Http(self, engine, scope, session, receive, send)
         else:
-            exchange = Socket(self, engine, scope, session, send)
-            receive = exchange.receive_from(receive)
+            exchange = Socket(self, engine, scope, session, receive, send)
         failure: BaseException | None = None
         try:
-            await self.app(scope, receive, exchange.send)
+            await self.app(scope, exchange.receive, exchange.send)
         except BaseException as error:  # noqa: BLE001 - judged below, where something can be awaited
             failure = error
         if failure is not None:
@@ -144,7 +141,7 @@ class Middleware:
                     await exchange.stop()
         if scope.get(key) is not session:
             self._tell_of_a_hidden_session(scope.get(key))
-        if self._next_sweep is not None and self._sweeper is None and manager.clock() >= self._next_sweep:
+        if self._next_sweep is not None and self._sweeper is None and engine.clock() >= self._next_sweep:
             self._next_sweep = self._sweep_at()
             manager.runtime.spawn(self._sweep())
 
@@ -161,18 +158,6 @@ class Middleware:
         else:
             await send({"type": "websocket.close", "code": answer.close_code, "reason": ""})
         return True
-
-    def _publish(self, scope: Scope, key: str, session: Session) -> None:
-        """Put the session into the scope and its state, beside whatever is there."""
-        scope[key] = session
-        shared = scope.get("state")
-        if shared is None:
-            scope["state"] = {key: session}
-        elif shared is self._shared_state or is_session(shared.get(key)):
-            scope["state"] = {**shared, key: session}  # one that other requests have too
-        else:
-            shared[key] = session
-        scope["limpet"] = (*scope["limpet"], session) if "limpet" in scope else (session,)
 
     def _tell_of_a_hidden_session(self, found: object) -> None:
         """Warn, once for each kind of object, that something else took the session's place in the scope."""
@@ -226,17 +211,9 @@ class Middleware:
             self._told.add("twice")
             log.warning(TWICE, self.manager.cookie_name)
 
-    def save(self, session: Session, failed: bool) -> Awaitable[None]:
-        """Commit what is not idle; once begun, a save is finished even if the request is cancelled."""
-        engine = self.manager.engine
-        saving = engine.commit(session, failed=failed)
-        if engine.kept is None or engine.storage.immediate or not isinstance(runtime := engine.runtime, AsyncioRuntime):
-            return saving
-        return runtime.finish(saving)
-
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""
-        if not self._warned and self.manager.cookie.secure and scope.get("scheme") in {"http", "ws"}:
+        if scope.get("scheme") in ("http", "ws") and not self._warned and self.manager.cookie.secure:
             server = scope.get("server") or ("",)
             if server[0] in TEST_HOSTS:
                 self._warned = True
@@ -286,6 +263,23 @@ class Middleware:
 
     def _sweep_at(self) -> int | None:
         return None if self._sweep_interval is None else self.manager.clock() + int(self._sweep_interval * 1000)
+
+
+def _publish(scope: Scope, key: str, session: Session, all_requests: Any) -> None:
+    """Put the session into the scope and its state, beside whatever is there.
+
+    Args:
+        all_requests: The state that the lifespan of the application left; servers may hand it out as it is.
+    """
+    scope[key] = session
+    shared = scope.get("state")
+    if shared is None:
+        scope["state"] = {key: session}
+    elif shared is all_requests or is_session(shared.get(key)):
+        scope["state"] = {**shared, key: session}  # one that other requests have too
+    else:
+        shared[key] = session
+    scope["limpet"] = (*scope["limpet"], session) if "limpet" in scope else (session,)
 
 
 def _is_cross_site(scope: Scope) -> bool:

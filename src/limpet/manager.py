@@ -18,6 +18,7 @@ from limpet._core.engine import Engine
 from limpet._core.session import Session
 from limpet._doors import BlockingManager
 from limpet._inline import Inline
+from limpet._moments import system_clock
 from limpet._wire import marks
 from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
 from limpet.bound.policy import BoundPolicy
@@ -40,11 +41,6 @@ _BATCH = 500  # expired records that one step of a sweep deletes
 _SWEEP_LIFE = 300.0  # seconds after which another process may sweep, should the one that does have died
 
 log: logging.Logger = logging.getLogger("limpet")
-
-
-def system_clock() -> int:
-    """Return the time in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class SessionManager:

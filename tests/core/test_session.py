@@ -335,3 +335,24 @@ async def test_a_session_of_an_outage_can_be_read_and_not_written() -> None:
     assert dict(session) == {}
     with pytest.raises(StoreUnavailable, match="anonymous session only"):
         session["x"] = 1
+
+
+async def test_a_cookie_keeps_its_version_until_its_id_would_change() -> None:
+    """A save draws no random number for what nothing compares; after a change of id the cookie is another at once."""
+    manager = SessionManager("cookie:signed", secret="8f2c1f6a0d4b9e7c5a3e1d0f2b4c6a8e9f7d5b3c", dev=False)
+    manager.clock = lambda: 1_900_000_000_000
+    cookies: list[bytes] = [b""]
+    versions: list[int] = []
+    for value in (1, 2, None):
+        session = manager.begin([(b"cookie", cookies[-1])])
+        if value is None:
+            session.regenerate()
+        else:
+            session["x"] = value
+        await manager.commit(session)
+        cookies.append(manager.headers(session)[0][1].partition(b";")[0])
+        stored = state_of(session).stored
+        assert stored is not None
+        versions.append(stored.record.version)
+    assert versions[0] == versions[1] != versions[2]
+    assert cookies[2] != cookies[3]

@@ -142,7 +142,7 @@ HANDLERS: Final = (
         "the store is keyed by the id itself",
         "_wire/ids.py",
         "Ids.key_of",
-        "sha256(self._key_prefix + raw).hexdigest()",
+        "digest.hexdigest()",
         "raw.hex()",
         f"{SEC}s27_ids_at_rest.py::test_a_dump_holds_no_id[memory-plain]",
     ),

@@ -12,14 +12,14 @@ __all__ = ["headers"]
 
 def headers(engine: Context, state: SessionState) -> list[Header]:
     """Return the headers that this response needs for the token; once."""
-    token, line = state.out, state.line
-    clears, state.clears = state.clears, False
+    token, line, clears = state.out, state.line, state.clears
+    state.clears = False
     if token is None:
         return []
     state.out = state.line = state.created = None
     found: list[Header] = []
-    if line is not None and line[0] == token:
-        found.append(line[1])
+    if line is not None:
+        found.append(line)
     elif token:
         found.append(engine.transport.write(token, _max_age_of(engine, state)))
     else:
@@ -27,8 +27,7 @@ def headers(engine: Context, state: SessionState) -> list[Header]:
         if cleared is not None:
             found.append(cleared)
         found.extend(engine.farewell)
-    others = getattr(engine.transport, "clear_others", None) if clears else None
-    if others is not None:
+    if clears and (others := getattr(engine.transport, "clear_others", None)) is not None:
         found.extend(others())
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from limpet import _form_tokens as form_tokens
 from limpet._core import plan
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from limpet._wire.records import Obstacle
 
 __all__ = ["Attempt"]
+
+_make: Final = make_record
 
 
 class Attempt:
@@ -189,10 +191,12 @@ class Attempt:
         return self.now
 
     def record(self) -> Record:
-        """Return the encoded contents as a record, under a version of its own."""
-        used = self.used_at()
+        """Return the encoded contents as a record, under a version of its own; nothing compares that of a cookie."""
+        used, stored = self.used_at(), self.state.stored
         expires = plan.forget_at(self.draft, used, self.engine.policy)
-        return make_record((tokens.new_version(), self.payload, used, expires, self.state.subject))
+        keeps = not self.engine.is_server_side and self.plan.step is not Step.MOVE
+        version = stored.record.version if keeps and stored is not None else tokens.new_version()
+        return _make((version, self.payload, used, expires, self.state.subject))
 
     # -- what was written
 

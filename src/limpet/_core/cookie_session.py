@@ -18,15 +18,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = [
-    "Opened",
-    "adopt",
-    "end",
-    "find",
-    "is_live",
-    "open_sealed",
-    "seal",
-]
+__all__ = ["Opened", "adopt", "end", "find", "is_live", "open_sealed", "seal"]
 
 _FUTURE: Final = 60_000  # milliseconds by which a sealed cookie may be from the future
 _NOTHING_ENDED: Final = Ended()
@@ -178,7 +170,7 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     header = engine.transport.write(token, plan.max_age(draft, record.accessed, attempt.now, engine.rules))
     if len(header[1]) > engine.cookie_limit:
         raise CookieTooLarge(len(header[1]), engine.cookie_limit, attempt.largest())
-    state.out, state.line = token, (token, header)
+    state.out, state.line = token, header
     key = None if engine.revocation is None else key_of(engine, draft, state.subject)
     attempt.saved(b"", key, record)
     state.flags &= ~REISSUE

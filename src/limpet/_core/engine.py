@@ -132,6 +132,9 @@ class Engine(Context):
         self.vary: bytes = transport.vary + b", Cookie" if extra else transport.vary
         self._working: dict[int, list[Signal]] = {}  # those who wait for a session, while one has its only turn
         self._warned_of_copies = self._warned_of_rivals = False
+        self._pack: Callable[[SessionState], bytes] = self.pack  # a method is a new object each time it is taken
+        self._same: Callable[[bytes, bytes], bool] = self.same
+        self._base: Callable[[SessionState], Mapping[str, Any]] = self.base
 
     def use_serializer(self, serializer: Serializer) -> None:
         """Read and write in another format from now on, as a tool does that has looked at what a store holds."""
@@ -294,7 +297,7 @@ class Engine(Context):
 
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
         """Return what a commit would do now."""
-        return plan.decide(state, self.rules, now, self.pack, self.same, self.base, failed=failed)
+        return plan.decide(state, self.rules, now, self._pack, self._same, self._base, failed=failed)
 
     def pack(self, state: SessionState) -> bytes:
         """Return the payload of a session as it is now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self, TypeVar, cast
 
 from limpet._core import notes
 from limpet._core.locks import Renewable
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "SessionMapping", "backend_of", "state_of"]
 
 S = TypeVar("S", bound=Renewable)
-_CAREFUL = READ_ONLY | OVER | CROSS_SITE  # flags with which a write needs a closer look
+_CAREFUL: Final = READ_ONLY | OVER | CROSS_SITE  # flags with which a write needs a closer look
 _RETURNED = "the session cannot be ended any more: the application has returned"
 _SENT = "a session that lives in its cookie cannot be ended any more: the response has started"
 

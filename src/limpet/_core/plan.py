@@ -31,9 +31,9 @@ from limpet._core.state import (
     SessionState,
     View,
 )
+from limpet._moments import slack_ms
 from limpet._wire.record import Contents
 from limpet.contract import NEVER
-from limpet.policy import slack_ms
 
 if TYPE_CHECKING:
     from limpet.policy import SessionPolicy

@@ -392,6 +392,6 @@ class SessionState:
         self.position: int = 0
         self.login_at: int = 0
         self.out: str | None = None
-        self.line: tuple[str, Header] | None = None
+        self.line: Header | None = None
         self.clears: bool = False
         self.context: Mapping[str, Any] | None = None

@@ -7,7 +7,6 @@ version token shows. Else it returns what stands in its way: the record that is 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from limpet import events
@@ -167,8 +166,8 @@ class Storage:
         create = self._kept().create
         if insist and self._urgent is not None:
             create = self._urgent.create_urgently
-        step = partial(create, key, record, now=self.clock())
-        return self.write("create", step, key, record.version, insist)
+        now = self.clock()
+        return self.write("create", lambda: create(key, record, now=now), key, record.version, insist)
 
     def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version.
@@ -178,8 +177,8 @@ class Storage:
         """
         if insist and self._urgent is not None:
             return self.replace(key, record, expected)
-        step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return self.write("update", step, key, record.version, insist)
+        update, now = self._kept().update, self.clock()
+        return self.write("update", lambda: update(key, record, expected, now=now), key, record.version, insist)
 
     def replace(self, key: str, record: Record, expected: int) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version, and shorten its life where the store can.
@@ -187,15 +186,14 @@ class Storage:
         Unlike `update`, an attempt that another request was quicker than is no error, since its loss can be told: a
         record that is left behind never gives way to another session.
         """
-        if self._replaces is not None:
-            step = partial(self._replaces.replace, key, record, expected, now=self.clock())
-        else:
-            step = partial(self._kept().update, key, record, expected, now=self.clock())
-        return self.write("replace", step, key, record.version, insist=True)
+        replace = self._kept().update if self._replaces is None else self._replaces.replace
+        now = self.clock()
+        return self.write("replace", lambda: replace(key, record, expected, now=now), key, record.version, insist=True)
 
     def delete(self, key: str, version: int | None = None) -> Coroutine[Any, Any, Obstacle]:
         """Delete a record, or only that version of it; False: there was none, which is as good."""
-        return self.write("delete", partial(self._kept().delete, key, version), key)
+        delete = self._kept().delete
+        return self.write("delete", lambda: delete(key, version), key)
 
     async def touch(self, key: str, accessed: int, expires: int) -> bool:
         """Move the times forward; False: there is no record.

@@ -25,7 +25,7 @@ class Ids:
         size: Bytes of a new id.
     """
 
-    __slots__ = ("_key_prefix", "_sealer", "_size", "_unsigned_until", "_warned", "clock")
+    __slots__ = ("_digest", "_sealer", "_size", "_unsigned_until", "_warned", "clock")
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Ids:
         size: int = tokens.ID_BYTES,
     ) -> None:
         self.clock: Callable[[], int] = clock
-        self._key_prefix = tokens.key_prefix(namespace)
+        self._digest = sha256(tokens.key_prefix(namespace))
         self._sealer = sealer
         self._unsigned_until = unsigned_until
         self._warned = False
@@ -73,7 +73,9 @@ class Ids:
 
     def key_of(self, raw: bytes) -> str:
         """Return the store key of an id."""
-        return sha256(self._key_prefix + raw).hexdigest()
+        digest = self._digest.copy()
+        digest.update(raw)
+        return digest.hexdigest()
 
     def current(self, token: str) -> bool:
         """Return whether the token is signed under the newest key, if at all."""

@@ -6,10 +6,10 @@ byte, a checksum and the serialized `Contents`.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from zlib import adler32, crc32
 
 from limpet._native import caused
 from limpet._wire.facts import are_words, is_binding, is_text
@@ -34,6 +34,7 @@ __all__ = [
     "without_predecessors",
 ]
 
+_crc32: Final = crc32
 SEALED: Final = b"X"
 """The first byte of a payload that is encrypted at rest, where a session has its serializer's."""
 _ALWAYS: Final[Mapping[str, type]] = {"created": int, "data": dict}
@@ -285,7 +286,7 @@ def pack(contents: Contents, serializer: Serializer) -> bytes:
     except UnstorableValue as error:
         # The handler knows its own keys, and nothing of the document around them.
         raise caused(UnstorableValue(error.path.removeprefix("data."), error.problem), error) from error
-    return serializer.format + zlib.crc32(body).to_bytes(4, "big") + body
+    return serializer.format + _crc32(body).to_bytes(4, "big") + body
 
 
 def same(payload: bytes, base: bytes, serializer: Serializer) -> bool:
@@ -301,7 +302,7 @@ def same(payload: bytes, base: bytes, serializer: Serializer) -> bool:
     if len(payload) != len(base) or payload[:1] != base[:1]:
         return False
     body, other = payload[_HEAD:], base[_HEAD:]
-    if (zlib.adler32(body) ^ zlib.adler32(other)) & 0xFFFF:  # its lower half is the sum, as fast as it can be had
+    if (adler32(body) ^ adler32(other)) & 0xFFFF:  # its lower half is the sum, as fast as it can be had
         return False
     decode, encode = serializer.decode, serializer.encode
     return encode(decode(body)) == encode(decode(other))
@@ -320,7 +321,7 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     body = payload[_HEAD:]
     if sealed and payload[:1] == serializer.format:
         pass
-    elif payload[:_HEAD] != serializer.format + zlib.crc32(body).to_bytes(4, "big"):
+    elif payload[:_HEAD] != serializer.format + _crc32(body).to_bytes(4, "big"):
         raise _damaged(payload, serializer)
     try:
         document = serializer.decode(body)
@@ -393,7 +394,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
 def _damaged(payload: bytes, serializer: Serializer) -> CorruptPayload:
     """Tell what is wrong with the first five bytes of a payload."""
     body = payload[_HEAD:]
-    whole = bool(body) and zlib.crc32(body) == int.from_bytes(payload[1:_HEAD], "big")
+    whole = bool(body) and _crc32(body) == int.from_bytes(payload[1:_HEAD], "big")
     if payload[:1] == serializer.format:
         return CorruptPayload("checksum does not match")
     if payload[:1] == SEALED:

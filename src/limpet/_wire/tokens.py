@@ -40,6 +40,8 @@ SHORT_BYTES: Final = 30
 SHORT_CHARS: Final = 40
 """Characters of a short id as it travels."""
 
+_decode: Final = a2b_base64  # what compiled code imports it looks up in a dict at each use, unless it is Final
+_encode: Final = b2a_base64
 _KEY_TAG: Final = b"limpet:key:1"
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 # What is not of the URL alphabet becomes a byte that the strict decoder refuses.
@@ -95,7 +97,7 @@ def tag(key: str) -> str:
 
 def b64encode(data: bytes) -> str:
     """Return the bytes in base64url without padding."""
-    return b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+    return _encode(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def b64decode(text: str) -> bytes | None:
@@ -117,7 +119,7 @@ def b64read(data: bytes) -> bytes | None:
     if padding is None or (left and data[-1] not in _LAST[left]):
         return None
     try:
-        return a2b_base64(data.translate(_FROM_URL) + padding, strict_mode=True)
+        return _decode(data.translate(_FROM_URL) + padding, strict_mode=True)
     except Error:
         return None
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, cast
 
+from limpet._moments import slack_ms
 from limpet.errors import ConfigurationError
 from limpet.policy.checks import flag, one_of
 
@@ -26,15 +27,6 @@ _CENTURY_MS: Final = 36_525 * DAY * 1000
 _MAX_TOUCH_MS: Final = 60_000
 _CHANGES: Final = ("agent", "network", "agent+network")
 _ACTIONS: Final = ("event", "login", "end")
-_MAX_SLACK_MS: Final = 60_000
-
-
-def slack_ms(idle_ms: int | None) -> int:
-    """Return how long a store keeps a record beyond its deadline, in milliseconds: 60 s or a tenth of the idle timeout.
-
-    A request that met the deadline when it loaded may commit within it.
-    """
-    return _MAX_SLACK_MS if idle_ms is None else min(_MAX_SLACK_MS, idle_ms // 10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

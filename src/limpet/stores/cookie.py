@@ -26,7 +26,9 @@ _PURPOSE: Final = "session"
 # version, accessed, expires; then one more than the bytes of the subject, 0 when there is none
 _HEAD: Final = struct.Struct(">qqqI")
 _START: Final = _HEAD.size
-_pack, _unpack = _HEAD.pack, _HEAD.unpack_from
+_pack: Final = _HEAD.pack
+_unpack: Final = _HEAD.unpack_from
+_make: Final = make_record
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -149,12 +151,12 @@ def _record(token: str, data: bytes) -> tuple[str, Record] | None:
         return None
     version, accessed, expires, size = _unpack(data)
     if not size:
-        return token, make_record((version, data[_START:], accessed, expires, None))
+        return token, _make((version, data[_START:], accessed, expires, None))
     end = _START + size - 1
     if end > len(data):
         return None
     subject = data[_START:end].decode("utf-8", "surrogatepass")
-    return token, make_record((version, data[end:], accessed, expires, subject))
+    return token, _make((version, data[end:], accessed, expires, subject))
 
 
 def _server_side(store: Store | str) -> Store:
