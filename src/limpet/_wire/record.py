@@ -329,10 +329,8 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
         raise caused(CorruptPayload(f"the {type(serializer).__name__} cannot read it"), error) from error
     if type(document) is not dict:
         raise CorruptPayload("not a mapping")
-    created: Any = document.get("created")
-    data: Any = document.get("data")
-    authenticated: Any = document.get("authenticated")
-    cookie: Any = document.get("cookie")
+    created, data = document.get("created"), document.get("data")
+    authenticated, cookie = document.get("authenticated"), document.get("cookie")
     if type(created) is int and type(data) is dict:
         if len(document) == 2:
             return Contents(created, data)
