@@ -151,7 +151,7 @@ async def test_a_challenge_of_a_registration_renews_nothing(open_site: Open) -> 
     first = ann.offer[1]
     await ann.register()
     assert (await ann.refresh(ann.device.prove(first, registers=False), tries=1)).status == 403
-    assert refusals(site) == ["used"]
+    assert refusals(site) == ["challenge"]
 
 
 async def test_a_proof_for_another_session(open_site: Open) -> None:

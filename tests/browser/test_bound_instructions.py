@@ -107,7 +107,7 @@ class Site(World):
         """Log in, and wait until the session is bound."""
         await self.page.goto(self.url("/login"))
         for _ in range(100):
-            if await self.cookie(name):
+            if self.count(events.DeviceBound) and await self.cookie(name):
                 break
             await self.who()
             await self.page.wait_for_timeout(100)

@@ -47,7 +47,7 @@ SAID: Final = {
     "{{ports[https][1]}}": "444",
 }
 REPORT: Final = """
-setup({explicit_timeout: true, output: false});
+setup({timeout_multiplier: 6, output: false});
 add_completion_callback((tests, status) => {
   window.verdict = {
     harness: status.message,
@@ -93,7 +93,8 @@ class Attempt:
 
     def _start(self) -> None:
         """Begin to serve with the settings as they are now; the sessions stay."""
-        proof = CookiePolicy(name=self._name, **{"secure": False, "http_only": False, "path": FOLDER, **self._attributes})
+        attributes: dict[str, Any] = {"secure": False, "http_only": False, "path": FOLDER, **self._attributes}
+        proof = CookiePolicy(name=self._name, **attributes)
         bound = BoundPolicy(
             cookie=proof,
             path=FOLDER,
@@ -218,9 +219,10 @@ class Pages:
         self._own = Starlette(routes=[*handlers, Route("/{path:path}", self.file)])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._paths and not scope["path"].endswith((".html", ".js")):
+        path = scope.get("path", "")
+        if path.endswith(".py") or path in (f"{FOLDER}/registration", f"{FOLDER}/refresh"):
             number = Request(scope).cookies.get("test_id", "")
-            if number.isdigit() and int(number) < len(self._attempts):
+            if path not in self._paths and number.isdigit() and int(number) < len(self._attempts):
                 await self._attempts[int(number)]({**scope, "refused": self.refused}, receive, send)
                 return
         await self._own(scope, receive, send)

@@ -44,9 +44,9 @@ LIKE_THE_COOKIE_TOLD: Final = {
     "Expires attribute in credentials doesn't affect matching",
     "Max-Age attribute in credentials doesn't affect matching",
 }
-"""They fail: the page sets a cookie without SameSite and takes it for the one of the session. limpet writes SameSite
-always, and a cookie without it is another one to Chromium, which gives a proof. `test_the_cookie_is_the_one_that_was_told`
-sets one with every attribute of limpet's and another Expires."""
+"""They fail: the page sets a cookie without SameSite and takes it for the one of the session. limpet always writes
+SameSite, and to Chromium a cookie without it is another one, so that it gives a proof. In
+`test_the_cookie_is_the_one_that_was_told` a cookie has every attribute of limpet's and another Expires."""
 
 WITHIN: Final = "A request within the scope origin refreshes"
 BEYOND: Final = {
@@ -64,7 +64,7 @@ BEYOND: Final = {
     # for rules of one host.
     "set-scope-specification.https.html": ("scopeSpecificationItems", set[str]()),
 }
-"""Pages that ask for what no application of limpet can be set to do: what that is, and which tests pass all the same."""
+"""Pages that ask for what no application of limpet can be set to do: what that is, and which tests pass regardless."""
 
 
 @pytest.fixture(scope="module")

@@ -265,7 +265,7 @@ def _derived(name: str) -> str:
 
 
 def _again(proof: str, cookie: CookiePolicy, path: str) -> CookieWriter:
-    """Return what writes the cookie that says that a page was loaded again: for one host, wherever sessions are used."""
+    """Return what writes the cookie that says that a page was loaded again: for one host, where sessions are used."""
     name = f"{proof}-again"
     path = "/" if name.lower().startswith("__host-") else path
     return CookieWriter(name, replace(cookie, name=name, path=path, domain=None))
