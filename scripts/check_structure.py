@@ -33,6 +33,7 @@ FRIENDS: Final[Mapping[str, frozenset[str]]] = {
     # BlackSheep's own cookie store shows nothing else of how it signs.
     "adapters.blacksheep._application": frozenset({"_signer"}),
     # redis-py opens a connection, and what sends over it directly needs its transport or socket, and its errors.
+    "adapters.flask._messages": frozenset({"_get_current_object"}),
     "stores.redis.direct": frozenset({"_parser"}),
     "stores.redis.line": frozenset({"_parser", "_writer"}),
     # cachelib's cache of files says nowhere else where they are.

@@ -334,8 +334,7 @@ def unpack(payload: bytes, serializer: Serializer, *, sealed: bool = False) -> C
     if type(created) is int and type(data) is dict:
         if len(document) == 2:
             return Contents(created, data)
-        usual = (type(authenticated) is int) + (type(cookie) is str)
-        if len(document) == 2 + usual:
+        if len(document) == 2 + (type(authenticated) is int) + (type(cookie) is str):
             return Contents(created, data, authenticated=authenticated, cookie=cookie)
     return _taken(document)
 
