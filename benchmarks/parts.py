@@ -21,7 +21,7 @@ from benchmarks.report import pairs
 from limpet import SessionManager, _exchange
 from limpet._core import cookie_session, plan
 from limpet._core.engine import Engine
-from limpet._wire import record, tokens
+from limpet._wire import record
 from limpet._wire.record import Contents
 from limpet.asgi import SessionMiddleware
 from limpet.stores import CookieStore
@@ -66,7 +66,6 @@ def _parts(engine: Engine, cookie: bytes) -> dict[str, list[Patch]]:
             (plan, "forget_at", _always(2**53)),
             (plan, "max_age", _always(1000)),
         ],
-        "a random version": [(tokens, "new_version", _always(5))],
         "seal: structure, HMAC, base64": [(engine.client, "seal", _always(token))],
         "the `Set-Cookie` line, and a look at its characters": [(engine.transport, "write", _always(line))],
         "headers for caches": [(_exchange, "mark_response", lambda headers, vary, token, *_: [*headers, token])],
