@@ -79,6 +79,17 @@ def test_what_a_subclass_overrides_is_asked_each_time() -> None:
     assert interface.manager_for(app).cookie_name == "two"
 
 
+def test_what_is_put_in_the_place_of_a_method_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tests do it: on the interface that serves, for a while."""
+    app = Site().app
+    interface = interface_of(app)
+    first = interface.manager_for(app)
+    with monkeypatch.context() as patch:
+        patch.setattr(interface, "get_cookie_name", lambda app: "other")
+        assert interface.manager_for(app).cookie_name == "other"
+    assert interface.manager_for(app) is first
+
+
 def test_what_a_class_of_applications_overrides_is_asked_each_time() -> None:
     """Its secret may come from elsewhere than the configuration."""
 

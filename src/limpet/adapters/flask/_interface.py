@@ -43,15 +43,17 @@ log = logging.getLogger("limpet")
 _NO_COOKIE: Final = (
     "no cookie can be sent over a socket: begin the session, and log in, with a request of HTTP before it"
 )
-_ASKED: Final = (
-    "get_settings",
-    "get_cookie_name",
-    "get_cookie_domain",
-    "get_cookie_path",
-    "get_cookie_httponly",
-    "get_cookie_secure",
-    "get_cookie_samesite",
-    "get_cookie_partitioned",
+_ASKED: Final = frozenset(
+    {
+        "get_settings",
+        "get_cookie_name",
+        "get_cookie_domain",
+        "get_cookie_path",
+        "get_cookie_httponly",
+        "get_cookie_secure",
+        "get_cookie_samesite",
+        "get_cookie_partitioned",
+    }
 )
 _MANAGERS: Final = 64  # an application has one, unless it gives cookies names by the request
 
@@ -111,8 +113,7 @@ class SessionInterface(Contract):
         self._options = options
         self._made: dict[Settings | None, wsgi.SessionMiddleware] = {}
         self._last: tuple[object, wsgi.SessionMiddleware] | None = None  # what `glance` saw, and what came of it
-        own = all(getattr(type(self), name, None) is getattr(SessionInterface, name, None) for name in _ASKED)
-        self._plain: dict[type[Flask], bool] | None = {} if self._given is None and own else None
+        self._plain: dict[type[Flask], bool] | None = {} if self._given is None and _asks_as_it_is(type(self)) else None
         self._told_of_sockets = False
 
     # -- settings
@@ -153,7 +154,7 @@ class SessionInterface(Contract):
     def _middleware(self, app: Flask) -> wsgi.SessionMiddleware:
         """Return what serves an application, as it is configured now. Equal settings share one."""
         plain, seen = self._plain, None
-        if plain is not None:
+        if plain is not None and _ASKED.isdisjoint(self.__dict__):  # a test may have put another one there
             kind = type(app)
             if kind not in plain:
                 plain[kind] = is_plain(kind)
@@ -318,6 +319,11 @@ class SessionInterface(Contract):
         """
         is_server_side = session.middleware.manager.engine.is_server_side
         return (is_server_side or session.modified) and self.should_set_cookie(app, session)
+
+
+def _asks_as_it_is(kind: type[SessionInterface]) -> bool:
+    """Tell whether an interface of this class asks an application's configuration, and nothing else."""
+    return all(getattr(kind, name, None) is getattr(SessionInterface, name, None) for name in _ASKED)
 
 
 def _is_to_be_read(app: Flask, request: Request) -> bool:
