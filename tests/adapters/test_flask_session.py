@@ -49,12 +49,12 @@ class TestADict:
 
         @site.app.route("/put")
         def put() -> str:
-            dict.__setitem__(session._get_current_object(), "n", True)  # type: ignore[attr-defined]
+            dict.__setitem__(session._get_current_object(), "n", True)
             return ""
 
         @site.app.route("/swap")
         def swap() -> str:
-            held = session._get_current_object()  # type: ignore[attr-defined]
+            held = session._get_current_object()
             dict.__setitem__(held, "m", dict.pop(held, "n"))
             return ""
 
