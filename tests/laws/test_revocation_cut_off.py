@@ -12,6 +12,7 @@ import pytest
 
 from limpet import SessionManager, StoreUnavailable
 from limpet._core.positions import subject_key
+from limpet._wire import marks
 from limpet._wire.journal import JOURNAL
 from limpet.contract import Record
 from tests.laws.farm import Farm
@@ -173,6 +174,36 @@ async def test_a_login_after_a_revocation_that_was_cut_off_stays(site: Farm, spa
         if not store.met:
             return
     raise AssertionError(f"it makes {STEPS} writes or more")
+
+
+@pytest.mark.parametrize("how", ["dies before", "dies after"])
+async def test_a_revocation_that_was_cut_off_before_it_took_effect_ends_nobody(site: Farm, how: How) -> None:
+    """Its mark is there, and the journal does not know of it. A session from before looks at the mark.
+
+    It does so because another name of its group was revoked after it began.
+    """
+    for at in range(1, STEPS):
+        ann, store = f"ann {at}", Unlucky(site.connect())
+        shop, other = site.worker(store=store), site.worker()
+        mine = await site.browser().login(other, ann)
+        await other.manager.revoke_all(_other_name(ann, alike=True))
+        await shop.manager.sessions_of(ann)
+        before = await _number(other)
+        store.arm(how, at)
+        with suppress(StoreUnavailable):
+            await shop.manager.revoke_all(ann)
+        expected = ann if await _number(other) == before else None
+        assert await _whose(other, mine) == [expected], at
+        if not store.met:
+            return
+    raise AssertionError(f"it makes {STEPS} writes or more")
+
+
+async def _number(shop: Site) -> int:
+    """Return the number of the last revocation that took effect."""
+    journal = await shop.manager.engine.storage.load(JOURNAL)
+    assert journal is not None
+    return int((marks.read(journal.payload) or {})["seq"])
 
 
 async def _damage(shop: Site) -> None:

@@ -319,14 +319,6 @@ WRITES: Final = (
         known("a constant that two requests put into one session"),
     ),
     Breakage(
-        "a login as another forgets which ids its browser had",
-        "_core/places.py",
-        "of_this_browser",
-        "state.stored if state.leaving is None else state.leaving.stored",
-        "None",
-        "laws/test_refused_and_failed.py::test_a_login_as_another_and_back_is_of_one_browser",
-    ),
-    Breakage(
         "a renewed id says for ever what the new one has led to",
         "_core/places.py",
         "_has_moved",

@@ -270,7 +270,7 @@ REVOCATIONS: Final = (
         "Positions.holds",
         'journal.facts.get("everyone", 0) > seen',
         "False",
-        "subjects/test_races.py::test_new_ids_do_not_survive_revoke_everyone",
+        "subjects/test_sessions_of.py::test_revoke_everyone_in_a_store_that_cannot_be_walked_through",
     ),
     Breakage(
         "a login and a revocation of one host go by the wall clock",
@@ -281,12 +281,12 @@ REVOCATIONS: Final = (
         known("a login in the millisecond of a revocation"),
     ),
     Breakage(
-        "a revocation that failed ends later logins",
+        "a revocation that did not take effect ends a session",
         "_core/positions.py",
         "_number",
         "at if at <= in_force else __X__",
         "at",
-        known("a login after a revocation that failed"),
+        "laws/test_revocation_cut_off.py::test_a_revocation_that_was_cut_off_before_it_took_effect_ends_nobody",
     ),
     Breakage(
         "a visitor begins with a journal that was read a while ago",
