@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import flask
+import pytest
+from packaging.version import Version
 
 from limpet.adapters.flask import Limpet, session
 from limpet.keyring import generate_secret
 from limpet.stores.memory import MemoryStore
 from limpet.testing._adapter_site import WatchedStore
 
-__all__ = ["SECRET", "Site", "cookies", "token"]
+__all__ = ["SECRET", "Site", "asks_for_it", "cookies", "token"]
 
 SECRET = generate_secret()
+asks_for_it = pytest.mark.skipif(
+    Version(version("flask")) < Version("3.1.3"),
+    reason="before 3.1.3 Flask does not tell a session that it is asked for",
+)
 
 
 class Site:

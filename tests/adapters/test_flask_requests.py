@@ -12,9 +12,10 @@ from limpet import SessionConflict, SessionManager, SessionPolicy, StoreUnavaila
 from limpet.adapters.flask import Limpet, SessionInterface, fresh_login, session
 from limpet.errors import LimpetWarning, WeakSecret
 from limpet.testing import FakeClock
-from tests.adapters.flask_site import SECRET, Site, cookies, token
+from tests.adapters.flask_site import SECRET, Site, asks_for_it, cookies, token
 
 
+@asks_for_it
 def test_the_session_itself_is_an_answer(site: Site, browser: Any) -> None:
     """A view may return the session object, or hand it to JSON, before anything has read it."""
 

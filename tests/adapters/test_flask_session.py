@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from limpet import Session
 from limpet.adapters.flask import FlaskSession, session
-from tests.adapters.flask_site import Site, cookies, token
+from tests.adapters.flask_site import Site, asks_for_it, cookies, token
 
 
 class TestADict:
@@ -44,6 +44,7 @@ class TestADict:
         browser.get("/append/milk")
         assert browser.get("/get/cart").json == {"value": ["tea", "milk"]}
 
+    @asks_for_it
     def test_an_equal_value_of_another_type_is_a_change(self, site: Site, browser: Any) -> None:
         """What code in C puts there, past the dict's own methods, is found by looking at which object it is."""
 

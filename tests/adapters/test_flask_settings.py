@@ -30,6 +30,8 @@ CHANGES: dict[str, Any] = {
     "DEBUG": True,
 }
 """Every setting that a manager is made of, and another value of it."""
+if not hasattr(flask.sessions.SessionInterface, "get_cookie_partitioned"):  # Flask 3.1 and later
+    del CHANGES["SESSION_COOKIE_PARTITIONED"]
 
 
 def interface_of(app: flask.Flask) -> SessionInterface:
