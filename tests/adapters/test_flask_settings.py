@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 import pytest
+from flask.sessions import SessionInterface as Contract
 
 from limpet.adapters.flask import Limpet, SessionInterface
 from limpet.keyring import generate_secret
@@ -30,7 +31,7 @@ CHANGES: dict[str, Any] = {
     "DEBUG": True,
 }
 """Every setting that a manager is made of, and another value of it."""
-if not hasattr(flask.sessions.SessionInterface, "get_cookie_partitioned"):  # Flask 3.1 and later
+if not hasattr(Contract, "get_cookie_partitioned"):  # Flask 3.1 and later
     del CHANGES["SESSION_COOKIE_PARTITIONED"]
 
 
