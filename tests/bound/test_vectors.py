@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from limpet.bound import fields, proofs
+from tests.checkout import checkout
 
 pytestmark = pytest.mark.long
 
@@ -30,27 +29,10 @@ Vector = Callable[[str], dict[str, Any]]
 def vector(tmp_path_factory: pytest.TempPathFactory) -> Vector:
     """Return what reads a vector by its name."""
     given = os.environ.get("LIMPET_TEST_DBSC_VECTORS")
-    folder = Path(given) if given else _fetched(tmp_path_factory.mktemp("vectors"))
+    folder = (
+        Path(given) if given else checkout(tmp_path_factory.mktemp("vectors"), REPOSITORY, COMMIT) / "spec" / "vectors"
+    )
     return lambda name: json.loads((folder / f"{name}.json").read_text())
-
-
-def _fetched(folder: Path) -> Path:
-    git = shutil.which("git")
-    if git is None:
-        pytest.skip("needs git")
-    for words in (["init", "--quiet"], ["fetch", "--quiet", "--depth=1", REPOSITORY, COMMIT], ["checkout", COMMIT]):
-        done = subprocess.run(
-            [git, *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        )
-        if done.returncode:
-            pytest.skip(f"{REPOSITORY} cannot be reached: {done.stderr.strip()[-200:]}")
-    return folder / "spec" / "vectors"
 
 
 def test_the_headers(vector: Vector) -> None:

@@ -7,8 +7,6 @@ They come from their repository, or from ``LIMPET_TEST_WPT``, a folder that has 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +14,7 @@ import pytest
 from playwright.async_api import async_playwright
 
 from tests.browser.test_bound import certified, launched
+from tests.checkout import checkout
 from tests.security.web import served
 from tests.upstream.bound_pages import FOLDER, HOST, HOSTS, Pages
 
@@ -68,43 +67,18 @@ BEYOND: Final = {
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the pages and what they load."""
     given = os.environ.get("LIMPET_TEST_WPT")
-    return Path(given) if given else _fetched(tmp_path_factory.mktemp("pages"))
+    return Path(given) if given else checkout(tmp_path_factory.mktemp("pages"), REPOSITORY, COMMIT, *PARTS)
 
 
-def _fetched(folder: Path) -> Path:
-    git = shutil.which("git")
-    if git is None:
-        pytest.skip("needs git")
-    for words in (
-        ["init", "--quiet"],
-        ["remote", "add", "origin", REPOSITORY],
-        ["fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", COMMIT],
-        ["sparse-checkout", "set", "--no-cone", *PARTS],
-        ["checkout", "--quiet", COMMIT],
-    ):
-        done = subprocess.run(
-            [git, *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-        )
-        if done.returncode:
-            pytest.skip(f"{REPOSITORY} cannot be reached: {done.stderr.strip()[-200:]}")
-    return folder
-
-
-async def verdict(checkout: Path, folder: Path, page: str) -> tuple[dict[str, Any], set[str]]:
+async def verdict(published: Path, folder: Path, page: str) -> tuple[dict[str, Any], set[str]]:
     """Return what the harness of a page says of its tests, and what the page asked for that limpet cannot be set to."""
-    pages = Pages(checkout)
+    server = Pages(published)
     tls, pin = certified(folder, *HOSTS)
     secure = page != PLAIN_HTTP
-    with served(pages, **(tls if secure else {})) as port:
+    with served(server, **(tls if secure else {})) as port:
         async with async_playwright() as playwright:
             context = await launched(playwright, folder / "profile", pin, port if secure else None, quota=False)
             opened = await context.new_page()
@@ -112,27 +86,27 @@ async def verdict(checkout: Path, folder: Path, page: str) -> tuple[dict[str, An
             await opened.wait_for_function("window.verdict", timeout=300_000)
             found = await opened.evaluate("window.verdict")
             await context.close()
-    return found, pages.refused
+    return found, server.refused
 
 
-def test_each_page_is_in_one_of_the_lists(checkout: Path) -> None:
-    there = {path.name for path in (checkout / FOLDER.lstrip("/")).glob("*.html")}
+def test_each_page_is_in_one_of_the_lists(pages: Path) -> None:
+    there = {path.name for path in (pages / FOLDER.lstrip("/")).glob("*.html")}
     assert there == {*HOLD, *BEYOND}
 
 
 @pytest.mark.parametrize("page", HOLD)
-async def test_a_page_passes(checkout: Path, tmp_path: Path, page: str) -> None:
+async def test_a_page_passes(pages: Path, tmp_path: Path, page: str) -> None:
     """Each of its tests but those that are named above, and the harness has nothing to add."""
-    found, refused = await verdict(checkout, tmp_path, page)
+    found, refused = await verdict(pages, tmp_path, page)
     failed = {test["name"]: test["message"] for test in found["tests"] if not test["passed"]}
     assert set(failed) == (LIKE_THE_COOKIE_TOLD if page == MATCHING else set()), failed
     assert (len(found["tests"]), found["harness"], refused) == (HOLD[page], None, set())
 
 
 @pytest.mark.parametrize("page", BEYOND)
-async def test_a_page_asks_for_what_has_no_setting(checkout: Path, tmp_path: Path, page: str) -> None:
+async def test_a_page_asks_for_what_has_no_setting(pages: Path, tmp_path: Path, page: str) -> None:
     """As its row says; what does not ask for that passes."""
-    found, refused = await verdict(checkout, tmp_path, page)
+    found, refused = await verdict(pages, tmp_path, page)
     what, passing = BEYOND[page]
     assert what in refused
     assert {test["name"] for test in found["tests"] if test["passed"]} >= passing
