@@ -46,9 +46,6 @@ log = logging.getLogger("limpet")
 
 _WROTE = WRITTEN | EXPOSED | ENDED
 _SPOKEN = frozenset({"vary", "cache-control"})
-_LENGTHS = frozenset(map(len, _SPOKEN))
-_PRIVATE = ("Cache-Control", "private")
-_NO_STORE = ("Cache-Control", "no-store")
 
 
 class BlockingSession(Session):
@@ -279,15 +276,9 @@ def mark(
     marked = list(headers)
     if not tokens and not accessed:
         return marked
-    for name, _ in marked:
-        if len(name) in _LENGTHS and name.lower() in _SPOKEN:
-            break
-    else:  # the application says nothing of caches
-        marked.append(("Vary", vary.decode("latin-1")))
-        marked.append(_NO_STORE if tokens or no_store else _PRIVATE)
-        return marked + as_text(tokens) if tokens else marked
     spoken = [pair for pair in marked if pair[0].lower() in _SPOKEN]
-    marked = [pair for pair in marked if pair[0].lower() not in _SPOKEN]
+    if spoken:
+        marked = [pair for pair in marked if pair[0].lower() not in _SPOKEN]
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in spoken]
     found = mark_response(raw, vary, tokens[0] if tokens else None, accessed, no_store)
     return [*marked, *as_text((*found, *tokens[1:]))]
