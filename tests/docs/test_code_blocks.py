@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from blacksheep.server import routing
 from sybil import Document, Example, Region
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import DirectiveInHTMLCommentLexer, RawFencedCodeBlockLexer
@@ -65,9 +66,13 @@ def run_commands(example: Example) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """What a page tells its reader to type works, in the order in which it is told."""
     monkeypatch.chdir(tmp_path)
+    # A page's BlackSheep application takes the router that a process has, as if its process had no other.
+    monkeypatch.setattr(routing, "_apps_by_router_id", {})
     for variable in ("LIMPET_STORE", "LIMPET_SECRET", "LIMPET_DEV"):
         monkeypatch.delenv(variable, raising=False)
     # A module of its own, so that classes and annotations of the page can be looked up by name.
@@ -75,6 +80,7 @@ def test_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, module.__name__, module)
     document = examples(page)
     document.namespace = module.__dict__
+    request.addfinalizer(routing.router.reset)
     seen = None
     for example in document:
         example.evaluate()

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+from blacksheep import Router
 from essentials.secrets import Secret as EssentialsSecret
 from itsdangerous import TimestampSigner
 from pydantic import SecretBytes, SecretStr
@@ -97,7 +98,7 @@ PLACES: dict[str, Callable[[str], Any]] = {
     "drop-in": lambda text: DropIn(Starlette(), text),
     "FastMVC": lambda text: fastmvc.SessionConfig(secret_key=text).keyring(),
     "Nexios": lambda text: _nexios(text),
-    "BlackSheep": lambda text: Application().use_sessions(text),
+    "BlackSheep": lambda text: Application(router=Router()).use_sessions(text),
     "Starlette's cookies": lambda text: StarletteCookies(text, until=END),
     "Flask's cookies": lambda text: FlaskCookies([GOOD, text], until=END),
     "Django's cookies": lambda text: DjangoCookies(text, until=END),
