@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from limpet._core.state import LOGIN
 from limpet._listing import Kept, decoded, live
 from limpet._wire import forward, marks
-from limpet._wire.record import unpack
 from limpet.contract import Record
 from limpet.errors import ConfigurationError
 
@@ -155,8 +154,6 @@ async def of_this_browser(attempt: Attempt) -> Places:
     own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
     came = [key for key in own if key is not None]
     before = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
-    for each in (state.ended, state.stored if state.leaving is None else state.leaving.stored):
-        before += [] if each is None else ids_of(unpack(each.record.payload, engine.serializer).lineage)
     now = engine.clock()  # once: what leads on is named, so that what it leads to is ended
     there = await reached(engine, [*came, *before], now, [key for key in before if key not in came])
     alive = (decoded(engine, key, record) for key, record in there.items() if record and record.subject is not None)
