@@ -233,6 +233,11 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0, "nest"), by(0, "login:ann"), Act(steps=("tagged:ann",)), Act("half"), Act("sweep")),
         Rules(max_sessions=1),
     ),
+    "a login beside one that is refused after hours": Known(
+        (by(0, "login:bob"), *(Act(steps=(*long, "login:bob")) for long in ((), ("long",), ())), Act("sweep")),
+        Rules(max_sessions=1, refuses=True, queues=False),
+        width=3,
+    ),
     "a login with a renewed id after its grace": Known(
         (by(0, "login:ann"), operator("tick"), by(0), by(0), operator("tick"), by(0, "login:ann", stale=1)),
         Rules(max_sessions=1, refuses=True, renews=True),
@@ -322,6 +327,9 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "an old session that is saved by a request whose store then fails": Known(
         (by(0, "set"), Act(steps=("append", "save", "twin"), faults={5: "fails twice"})), Rules(imports=True)
+    ),
+    "what is saved under a new id by a request that fails, and whose store then fails": Known(
+        (by(0, "nest"), Act(steps=("regenerate", "append", "save"), ends="answers 500", faults={3: "fails twice"}))
     ),
     "an old session after a revocation": Known((operator("revoke_all:ann"), by(0, "set")), Rules(imports=True)),
     "an old session that is moved twice": Known((by(0, "set"), by(0, "logout"), by(0, "set")), Rules(imports=True)),

@@ -136,7 +136,8 @@ class Enders:
         )  # of an old session that two requests moved here, or that was logged out meanwhile
         lost += sum(
             self._leaves_one(there, visit, subject) or there.counted_at_once(visit, subject) for there in others
-        )
+        )  # and with a lock whose time was over, a login is written before it is refused
+        lost += sum(there.refused_beside(visit, subject) and self.clock_moved(there) for there in others)
         return self.rules.max_sessions is not None and len(makers) + lost >= self.rules.max_sessions
 
     def grace_is_over(self, token: str, visit: Visit) -> bool:

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from limpet.errors import SessionLimitReached
+from limpet.errors import SessionLimitReached, StoreUnavailable
 from limpet.testing.histories.plans import Act, Rules
 from limpet.testing.histories.watched import Kind
 
@@ -188,6 +188,12 @@ class Visit:
         return self.failed and any(name == "WriteAfterEnd" for _, name in self.events)
 
     @property
+    def fails_at_its_last_call(self) -> bool:
+        """It failed because its store did not take what it wrote last."""
+        last = len(self.calls) - 1
+        return isinstance(self.error, StoreUnavailable) and any(at <= last <= at + 1 for at in self.faults)
+
+    @property
     def noted_its_use(self) -> bool:
         """Its use of the session is written down: its store worked, and no hours passed while it was asked."""
         wrote = any(group.atoms and group.state == "saved" for group in self.groups)
@@ -209,6 +215,12 @@ class Visit:
         saved = [at for at, group in enumerate(self.groups) if group.login == subject and group.state == "saved"]
         ends = [at for at, group in enumerate(self.groups) if (group.ends or group.anew) and saved and at > saved[0]]
         return meet and (void or bool(ends))
+
+    def refused_beside(self, other: Visit, subject: str | None) -> bool:
+        """Tell whether its login of a subject was refused while another request was under way."""
+        meet = self.sent < other.end and other.sent < self.end
+        logs_in = any(group.login == subject for group in self.groups)
+        return meet and logs_in and isinstance(self.error, SessionLimitReached)
 
     def has_lost(self, subject: str | None) -> bool:
         """Tell whether its login of a subject may have left a session whose id was not answered."""

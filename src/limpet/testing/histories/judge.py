@@ -176,6 +176,8 @@ class _Verdict:
             return False  # what it was saved in first can have been ended before it went out
         if (writer.imports or (moved and writer.told_too_late)) and self._was_told(writer, group):
             return False  # what it was saved in ended before its id went out: an import counts as a login
+        if moved and writer.fails_at_its_last_call:
+            return False  # its id did not go out, and the store did not take it back into the session before
         before = moves_later and not moved and not group.fresh and not writer.imports  # it was saved under the old id
         home = self.families.met(writer) if before else self.families.home(writer, group)
         if home is None or (writer.imports and writer.error is not None):
