@@ -107,7 +107,7 @@ def test_cookie_sessions_of_a_subject(shell: Shell) -> None:
     url = "cookie:?revocation=epoch&store=sqlite:///ended.db"
     cookies = signed_in(url)
     done = shell.run("revoke", "--subject", "ann", "--store", url)
-    assert (done.exit_code, done.output) == (0, "It is noted: the next request with such a cookie is anonymous.\n")
+    assert (done.exit_code, done.output) == (0, "Recorded: the next request with such a cookie is anonymous.\n")
     assert alive(url, cookies) == {"bob"}
     again = shell.run("revoke", "--subject", "ann", "--store", url, "--json")
     assert json.loads(again.stdout) == {"revoked": None, "unknown": []}
