@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from limpet import ConfigurationError, CookiePolicy, Keyring, SessionManager, SessionPolicy
 from limpet.adapters.fastapi import SessionMiddleware
 from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as DropIn
+from limpet.bound import BoundPolicy
 from limpet.keyring import Key, generate_secret
 from limpet.serializers.json import JSONSerializer
 from limpet.stores import CookieStore, MemoryStore, RedisStore, open_store
@@ -107,6 +108,12 @@ def test_a_date_for_ids_that_are_not_signed(settings: dict[str, Any], monkeypatc
     monkeypatch.setenv("LIMPET_UNSIGNED_UNTIL", "2030-01-31")
     SessionManager("memory:", dev=False, **settings)
     SessionManager("cookie:", dev=False, secret=ONE)
+
+
+def test_origins_that_register_for_no_site() -> None:
+    """`registering_origins` lists subdomains, which only a session of the whole site has."""
+    with pytest.raises(ConfigurationError, match="set include_site=True"):
+        BoundPolicy(registering_origins=("https://login.shop.test",))
 
 
 def test_a_cache_of_revocations_without_revocation() -> None:
