@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from starlette.middleware import Middleware
 from limpet import ConfigurationError, CookiePolicy, Keyring, SessionManager, SessionPolicy
 from limpet.adapters.fastapi import SessionMiddleware
 from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as DropIn
+from limpet.bound import BoundPolicy
 from limpet.keyring import Key, generate_secret
 from limpet.serializers.json import JSONSerializer
-from limpet.stores import MemoryStore, RedisStore
+from limpet.stores import CookieStore, MemoryStore, RedisStore, open_store
 from limpet.testing import client
 from limpet.transports import HeaderTransport
 
@@ -59,6 +61,67 @@ def test_a_setting_of_another_kind(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as caught:
         SessionManager(given.pop("store"), **given)
     assert ONE not in str(caught.value)
+
+
+IN_COOKIE: list[tuple[dict[str, Any], str]] = [
+    ({"policy": SessionPolicy(merge={"cart": "strict"})}, "merge has no effect .* not merged: the last response wins"),
+    ({"policy": SessionPolicy(strict_merge=True)}, "strict_merge has no effect .* the last response wins"),
+    ({"policy": SessionPolicy(renewal_interval=600)}, "renewal_interval has no effect .* no id to renew"),
+    ({"policy": SessionPolicy(on_ended="raise")}, r"on_ended='raise' has no effect .* CookieStore\(revocation"),
+    ({"policy": SessionPolicy(max_sessions=3)}, "max_sessions needs a store that finds sessions by subject"),
+    ({"policy": SessionPolicy(on_client_change={"agent": "end"}), "devices": True}, "use a store on the server"),
+    ({"short_ids": True}, "short_ids has no effect .* there is no id"),
+    ({"unsigned_until": date(2030, 1, 31)}, "unsigned_until has no effect .* every cookie is signed or encrypted"),
+    ({"encrypt": True}, "a cookie session is encrypted with store='cookie:'"),
+    ({"bound": True}, "is for sessions in a store"),
+]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), IN_COOKIE, ids=[f"{number}-{next(iter(each))}" for number, (each, _) in enumerate(IN_COOKIE)]
+)
+@pytest.mark.parametrize("store", ["cookie:", "cookie:signed"])
+def test_what_a_session_in_its_cookie_cannot_do(store: str, settings: dict[str, Any], said: str) -> None:
+    """A setting that promises what only a store on the server can keep is refused, not left without effect."""
+    with pytest.raises(ConfigurationError, match=said):
+        SessionManager(store, secret=ONE, dev=False, **settings)
+    SessionManager("memory:", secret=ONE, dev=False, **{k: v for k, v in settings.items() if k != "short_ids"})
+
+
+@pytest.mark.parametrize("revocation", ["epoch", "denylist"])
+def test_what_ended_sessions_in_cookies_can_do(revocation: Any) -> None:
+    """Where a store says which cookie sessions have ended, a write to one of them can be told; a merge it cannot."""
+
+    def store() -> CookieStore:
+        return CookieStore(revocation=revocation, revocation_store=MemoryStore())
+
+    SessionManager(store(), secret=ONE, policy=SessionPolicy(on_ended="raise"), dev=False)
+    with pytest.raises(ConfigurationError, match="strict_merge has no effect"):
+        SessionManager(store(), secret=ONE, policy=SessionPolicy(strict_merge=True), dev=False)
+
+
+@pytest.mark.parametrize("settings", [{}, {"secret": ONE, "short_ids": True}])
+def test_a_date_for_ids_that_are_not_signed(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`unsigned_until` without a signature says nothing: a secret was forgotten. The variable is for all managers."""
+    with pytest.raises(ConfigurationError, match="ids are not signed"):
+        SessionManager("memory:", unsigned_until=date(2030, 1, 31), dev=False, **settings)
+    monkeypatch.setenv("LIMPET_UNSIGNED_UNTIL", "2030-01-31")
+    SessionManager("memory:", dev=False, **settings)
+    SessionManager("cookie:", dev=False, secret=ONE)
+
+
+def test_origins_that_register_for_no_site() -> None:
+    """`registering_origins` lists subdomains, which only a session of the whole site has."""
+    with pytest.raises(ConfigurationError, match="set include_site=True"):
+        BoundPolicy(registering_origins=("https://login.shop.test",))
+
+
+def test_a_cache_of_revocations_without_revocation() -> None:
+    """It would look as if sessions could be ended."""
+    with pytest.raises(ConfigurationError, match="without revocation remembers nothing"):
+        CookieStore(revocation_cache=5)
+    with pytest.raises(ConfigurationError, match="without revocation remembers nothing"):
+        open_store("cookie:?cache=5")
 
 
 @pytest.mark.parametrize("joined", [f"{ONE},{TWO}", f"{ONE}, {TWO}"])

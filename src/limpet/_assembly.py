@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from limpet.bound.guard import Guard
     from limpet.refusals import OnRefused
 
-__all__ = ["check_flags", "check_settings", "encrypted", "guard_of", "importers_of", "keyring_of", "store_of"]
+__all__ = [
+    "check_flags",
+    "check_settings",
+    "check_together",
+    "encrypted",
+    "guard_of",
+    "importers_of",
+    "keyring_of",
+    "store_of",
+]
 
 
 class Manager(Protocol):
@@ -64,22 +73,65 @@ def check_flags(**given: Any) -> None:
             flag(name, value)
 
 
-def check_policy(policy: SessionPolicy, store: Store | ClientStore, devices: object) -> None:
-    """Refuse a policy that needs what the other settings do not give.
+def check_together(
+    policy: SessionPolicy,
+    store: Store | ClientStore,
+    *,
+    devices: object,
+    short_ids: bool,
+    unsigned_until: date | None,
+    signs: bool,
+) -> None:
+    """Refuse settings that promise what the others cannot give. A bound of what never happens promises nothing.
+
+    Args:
+        signs: Ids are signed.
 
     Raises:
-        ConfigurationError: It does; the message names the cure.
+        ConfigurationError: There is one; the message names the cure.
     """
     if policy.max_sessions is not None and not (supports(store, Finds) or supports(store, Pages)):
         raise ConfigurationError(
             f"max_sessions needs a store that finds sessions by subject, and {type(store).__name__} does not: use "
             "one on the server, such as sqlite:///sessions.db"
         )
-    if policy.on_client_change and (not devices or supports(store, ClientStore)):
+    in_cookie = supports(store, ClientStore)
+    if policy.on_client_change and (not devices or in_cookie):
         raise ConfigurationError(
             "on_client_change compares what is noted of clients: set devices=True, and use a store on the server, such "
             "as sqlite:///sessions.db"
         )
+    if in_cookie:
+        _check_cookie_session(policy, store, short_ids=short_ids, unsigned_until=unsigned_until)
+    elif unsigned_until is not None and not signs:
+        raise ConfigurationError(
+            "unsigned_until is for ids from before they were signed, and here ids are not signed: leave it out, or "
+            "sign them (a secret, and no short_ids=True)"
+        )
+
+
+def _check_cookie_session(
+    policy: SessionPolicy, store: object, *, short_ids: bool, unsigned_until: date | None
+) -> None:
+    """Refuse what a session in its cookie cannot do."""
+    ends = getattr(store, "revocation", None) is not None
+    for name, given, why in (
+        ("merge", policy.merge, "two requests at once are not merged: the last response wins"),
+        ("strict_merge", policy.strict_merge, "two requests at once are not compared: the last response wins"),
+        ("renewal_interval", policy.renewal_interval is not None, "there is no id to renew"),
+        ("short_ids", short_ids, "there is no id"),
+        ("unsigned_until", unsigned_until is not None, "there is no id, and every cookie is signed or encrypted"),
+        (
+            "on_ended='raise'",
+            policy.on_ended == "raise" and not ends,
+            "nothing says that another request has ended the session, unless CookieStore(revocation=...) does",
+        ),
+    ):
+        if given:
+            raise ConfigurationError(
+                f"{name} has no effect on sessions in the cookie, where {why}. Leave it out, or use a store on the "
+                "server, such as sqlite:///sessions.db"
+            )
 
 
 def importers_of(given: Iterable[Importer]) -> tuple[Importer, ...]:

@@ -257,7 +257,7 @@ class Checks(Protocol):
     """A store that can say whether it works and what about its configuration is dangerous."""
 
     async def check(self) -> Sequence[str]:
-        """Talk to the service; return one sentence for each thing an operator should mend.
+        """Talk to the service; return one sentence for each thing an operator should fix.
 
         Raises:
             StoreUnavailable: It does not work at all.

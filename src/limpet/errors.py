@@ -19,7 +19,7 @@
         ├── InvalidSessionData (ValueError)  stored data does not fit the model asked for
         └── CookieTooLarge                   a cookie session over 4,096 bytes
 
-    LimpetWarning (UserWarning)            something works and should still be mended
+    LimpetWarning (UserWarning)            something works and should still be fixed
 """
 
 from __future__ import annotations

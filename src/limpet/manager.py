@@ -177,7 +177,10 @@ class SessionManager:
         self.guard: Guard | None = assembly.guard_of(self, bound, label)
         self.directory: Directory = Directory(self.engine)
         self.blocking: BlockingManager = BlockingManager(self)
-        assembly.check_policy(self.policy, kept, devices)
+        signs = id_sealer is not None
+        assembly.check_together(
+            self.policy, kept, devices=devices, short_ids=short_ids, unsigned_until=unsigned_until, signs=signs
+        )
         if self.dev:
             environment.announce(named if isinstance(named, str) else type(named).__name__)
 
@@ -335,7 +338,7 @@ class SessionManager:
             await self.kept.close()
 
     async def check(self) -> list[str]:
-        """Ask the store whether it works, as a readiness probe does; return what an operator should mend.
+        """Ask the store whether it works, as a readiness probe does; return what an operator should fix.
 
         Raises:
             StoreUnavailable: It does not work.

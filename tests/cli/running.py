@@ -64,9 +64,9 @@ class Diagnosis:
         return "\n".join(finding["says"] for finding in found)
 
     @property
-    def mends(self) -> list[str]:
-        """What is to be mended."""
-        return [finding["says"] for finding in self.findings if finding["level"] == "mend"]
+    def fixes(self) -> list[str]:
+        """What is to be fixed."""
+        return [finding["says"] for finding in self.findings if finding["level"] == "fix"]
 
 
 def in_process_of_its_own(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:

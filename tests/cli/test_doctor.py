@@ -31,22 +31,22 @@ def make_database(shell: Shell) -> Path:
 
 
 def test_a_good_configuration_is_fine(shell: Shell) -> None:
-    """A private database that answers and a strong secret: exit code 0, nothing to mend."""
+    """A private database that answers and a strong secret: exit code 0, nothing to fix."""
     make_database(shell)
     shell.set(LIMPET_STORE="sqlite:///data/s.db", LIMPET_SECRET=generate_secret())
     found = shell.diagnose("--url", "https://shop.example.com/")
-    assert found.mends == []
+    assert found.fixes == []
     assert "written, read back and deleted" in found.says("fine", "store")
     assert found.says("fine", "cookie") == "__Host-Http-session; Secure; HttpOnly; SameSite=Lax; Path=/"
     assert "sends it back" in found.says("fine", "browser")
 
 
 def test_a_shell_reads_sentences_and_the_exit_code(tmp_path: Path) -> None:
-    """Run as a program: one line for each finding, a summary, 1 because something is to be mended, no traceback."""
+    """Run as a program: one line for each finding, a summary, 1 because something is to be fixed, no traceback."""
     done = in_process_of_its_own("doctor", folder=tmp_path, LIMPET_SECRET=WEAK)
     assert done.returncode == 1
     assert "sqlite:///sessions.db" in done.stdout
-    assert done.stdout.splitlines()[-1] == "2 things to mend."
+    assert done.stdout.splitlines()[-1] == "2 problems to fix."
     assert WEAK not in done.stdout
     assert done.stderr == ""
 
@@ -65,8 +65,8 @@ def test_a_store_that_is_not_there_is_said_to_be_absent(shell: Shell, store: str
     """Not all is well with a mistyped path: the last line says that there is no store, and the path is named."""
     said = shell.run("doctor", "--store", store).output
     assert "typo" in said.partition("files ")[2]
-    assert "does not exist, so nothing was looked into" in said
-    assert said.splitlines()[-1] == "All is well, as far as can be seen: there is no store yet."
+    assert "does not exist, so it was not checked" in said
+    assert said.splitlines()[-1] == "No problems found. The store was not checked: it does not exist yet."
     assert list(shell.folder.iterdir()) == []
 
 
@@ -103,23 +103,23 @@ def test_a_folder_of_files_is_looked_at_too(shell: Shell) -> None:
     (shell.folder / "sessions").mkdir(mode=0o755)
     (shell.folder / "sessions").chmod(0o755)
     found = shell.diagnose("--store", "file:sessions")
-    assert found.mends == [found.says("mend", "store")]
-    assert f"chmod 700 {shell.folder / 'sessions'}" in found.mends[0]
+    assert found.fixes == [found.says("fix", "store")]
+    assert f"chmod 700 {shell.folder / 'sessions'}" in found.fixes[0]
 
 
 def test_a_database_that_others_can_read_is_named(shell: Shell) -> None:
-    """The sentence holds the command that mends it."""
+    """The sentence holds the command that fixes it."""
     database = make_database(shell)
     database.chmod(0o644)
-    assert f"chmod 600 {database}" in shell.diagnose("--store", "sqlite:///data/s.db").says("mend", "store")
+    assert f"chmod 600 {database}" in shell.diagnose("--store", "sqlite:///data/s.db").says("fix", "store")
 
 
 def test_a_damaged_database_is_named(shell: Shell) -> None:
     """A file that is no database is reported as such, not as a traceback."""
     database = make_database(shell)
     database.write_bytes(b"This is not a database, it only has the name of one." * 100)
-    (mend,) = shell.diagnose("--store", "sqlite:///data/s.db").mends
-    assert "not an SQLite database" in mend
+    (fix,) = shell.diagnose("--store", "sqlite:///data/s.db").fixes
+    assert "not an SQLite database" in fix
 
 
 def test_a_page_of_a_database_that_was_overwritten_is_noticed(shell: Shell) -> None:
@@ -129,14 +129,14 @@ def test_a_page_of_a_database_that_was_overwritten_is_noticed(shell: Shell) -> N
     content[4096:8192] = os.urandom(4096)
     database.write_bytes(content)
     found = shell.diagnose("--store", "sqlite:///data/s.db")
-    assert any("damaged" in mend for mend in found.mends)
+    assert any("damaged" in fix for fix in found.fixes)
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(shell: Shell) -> None:
     """Where the folder cannot be made, the sentence says what stands there."""
     (shell.folder / "data").write_text("a file")
-    (mend,) = shell.diagnose("--store", "sqlite:///data/s.db").mends
-    assert f"{shell.folder / 'data'} is not a folder" in mend
+    (fix,) = shell.diagnose("--store", "sqlite:///data/s.db").fixes
+    assert f"{shell.folder / 'data'} is not a folder" in fix
 
 
 @pytest.mark.parametrize("exists", [False, True])
@@ -172,7 +172,7 @@ def test_a_redis_that_refuses_is_named_without_its_password(shell: Shell) -> Non
     port = free_port()
     shell.set(LIMPET_STORE=f"redis://ann:open-sesame@127.0.0.1:{port}/0")
     found = shell.diagnose()
-    assert f"127.0.0.1:{port}" in found.says("mend", "store")
+    assert f"127.0.0.1:{port}" in found.says("fix", "store")
     assert "open-sesame" not in str(found.findings)
 
 
@@ -181,21 +181,21 @@ def test_what_a_service_says_of_itself_is_to_be_mended(shell: Shell) -> None:
     with ValkeyServer() as server:
         found = shell.diagnose("--store", server.url)
     assert "written, read back and deleted" in found.says("fine", "store")
-    assert "appendonly is off" in found.says("mend", "store")
+    assert "appendonly is off" in found.says("fix", "store")
 
 
 def test_a_server_that_never_answers_is_given_up(shell: Shell) -> None:
     """A port that takes connections and says nothing ends in a sentence, within the limit for one call."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        (mend,) = shell.diagnose("--store", f"redis://127.0.0.1:{silent.getsockname()[1]}/0").mends
-    assert "Redis" in mend or "did not answer" in mend
+        (fix,) = shell.diagnose("--store", f"redis://127.0.0.1:{silent.getsockname()[1]}/0").fixes
+    assert "Redis" in fix or "did not answer" in fix
 
 
 def test_an_unknown_scheme_lists_those_that_exist(shell: Shell) -> None:
     """A typing error is answered with the list."""
-    (mend,) = shell.diagnose("--store", "sqllite:///s.db").mends
-    assert "'sqllite'" in mend
-    assert "sqlite" in mend.replace("sqllite", "")
+    (fix,) = shell.diagnose("--store", "sqllite:///s.db").fixes
+    assert "'sqllite'" in fix
+    assert "sqlite" in fix.replace("sqllite", "")
 
 
 def test_a_driver_that_is_not_installed_is_named_with_its_extra(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,8 +204,8 @@ def test_a_driver_that_is_not_installed_is_named_with_its_extra(shell: Shell, mo
     for name in [name for name in sys.modules if name.startswith(driver)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis", None)
-    (mend,) = shell.diagnose("--store", "redis://localhost").mends
-    assert "pip install 'limpet[redis]'" in mend
+    (fix,) = shell.diagnose("--store", "redis://localhost").fixes
+    assert "pip install 'limpet[redis]'" in fix
 
 
 def test_a_secret_in_the_stores_place_is_not_shown(shell: Shell) -> None:
@@ -221,13 +221,13 @@ def test_a_weak_secret_is_to_be_mended_and_not_shown(shell: Shell) -> None:
     """The sentence says what is wrong with it, and how to make a good one."""
     shell.set(LIMPET_STORE="memory:", LIMPET_SECRET=WEAK)
     found = shell.diagnose()
-    assert "limpet keygen" in found.says("mend", "secret")
+    assert "limpet keygen" in found.says("fix", "secret")
     assert WEAK not in str(found.findings)
 
 
 def test_cookie_sessions_need_a_secret(shell: Shell) -> None:
-    """Without one there is something to mend; with one there is nothing."""
-    assert "limpet keygen" in shell.diagnose("--store", "cookie:").says("mend", "secret")
+    """Without one there is something to fix; with one there is nothing."""
+    assert "limpet keygen" in shell.diagnose("--store", "cookie:").says("fix", "secret")
     shell.set(LIMPET_SECRET=f"{generate_secret()} {generate_secret()}")
     found = shell.diagnose("--store", "cookie:")
     assert found.ok
@@ -247,13 +247,13 @@ def test_memory_is_never_used_in_silence(shell: Shell) -> None:
 
 
 def test_the_secret_of_development_is_private(shell: Shell) -> None:
-    """One that others may read is to be mended, with the command."""
+    """One that others may read is to be fixed, with the command."""
     shell.set(LIMPET_DEV="1")
     (shell.folder / ".limpet").mkdir()
     secret = shell.folder / ".limpet" / "secret"
     secret.write_text(generate_secret())
     secret.chmod(0o644)
-    assert "chmod 600" in shell.diagnose().says("mend", "secret")
+    assert "chmod 600" in shell.diagnose().says("fix", "secret")
     secret.chmod(0o600)
     assert shell.diagnose().ok
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
@@ -262,7 +262,7 @@ def test_the_secret_of_development_is_private(shell: Shell) -> None:
 def test_a_switch_that_is_neither_yes_nor_no_is_named(shell: Shell) -> None:
     """The value is quoted, for it is no secret."""
     shell.set(LIMPET_DEV="maybe", LIMPET_STORE="memory:")
-    assert "'maybe'" in shell.diagnose().says("mend", "mode")
+    assert "'maybe'" in shell.diagnose().says("fix", "mode")
 
 
 @pytest.mark.parametrize(

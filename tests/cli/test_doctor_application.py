@@ -65,7 +65,7 @@ manager = SessionManager(
 
 def test_sessions_that_are_bound_to_devices(shell: Shell) -> None:
     found = shell.diagnose("--app", f"{written(shell, BOUND)}:manager")
-    assert found.mends == []
+    assert found.fixes == []
     assert found.says("fine", "device").startswith("some logins are bound to their device")
     notes = " ".join(each["says"] for each in found.findings if each["level"] == "note" and each["about"] == "device")
     for word in ("required=True", "proof_lasts is 1 min", "skipped_grace", "/shop"):
@@ -73,12 +73,12 @@ def test_sessions_that_are_bound_to_devices(shell: Shell) -> None:
 
 
 def test_a_good_application(shell: Shell) -> None:
-    """Secret, store, deadlines and cookie of the manager itself; nothing to mend, and the environment has no say."""
+    """Secret, store, deadlines and cookie of the manager itself; nothing to fix, and the environment has no say."""
     module = written(shell, GOOD.format(secret="q8ZJ4m1xYb7Lr2Tn9Vc5Kd3Wf6Hs0Pg4"))
     shell.set(LIMPET_STORE="redis://127.0.0.1:1", LIMPET_SECRET="weak")
     shell.run("migrate", "--store", "sqlite:///data/s.db")
     found = shell.diagnose("--app", f"{module}:manager")
-    assert found.mends == []
+    assert found.fixes == []
     assert found.says("fine", "store").startswith(f"a SQLiteStore, from {module}:manager")
     assert "written, read back and deleted" in found.says("fine", "store")
     assert "the application has a secret" in found.says("fine", "secret")
@@ -92,9 +92,9 @@ def test_a_careless_one(shell: Shell) -> None:
     for name in ("manager", "app"):
         found = shell.diagnose("--app", f"{module}:{name}")
         assert found.code == 1
-        mends = "\n".join(found.mends)
+        fixes = "\n".join(found.fixes)
         for words in ("idle_timeout and absolute_timeout are None", "secure=False", "http_only=False"):
-            assert words in mends
+            assert words in fixes
         notes = found.says("note", "policy")
         for words in ("remember is 1,000 d", "on_load_error", "up to 181 records"):
             assert words in notes
@@ -135,9 +135,9 @@ def test_clocks_of_servers(shell: Shell, own_valkey: ValkeyServer, own_postgres:
 
 
 def test_a_clock_that_is_wrong(shell: Shell, monkeypatch: pytest.MonkeyPatch, own_valkey: ValkeyServer) -> None:
-    """Ten seconds are a note, two minutes are to be mended."""
+    """Ten seconds are a note, two minutes are to be fixed."""
     real = time.time_ns
-    for seconds, level in ((10, "note"), (-120, "mend")):
+    for seconds, level in ((10, "note"), (-120, "fix")):
         monkeypatch.setattr("limpet.cli._clocks._now", lambda by=seconds: real() // 1_000_000 + by * 1000)
         found = shell.diagnose("--store", own_valkey.url)
         said = found.says(level, "clock")
@@ -157,7 +157,7 @@ def test_a_host_that_is_ahead(shell: Shell) -> None:
 
     using("sqlite:///s.db", write)
     found = shell.diagnose("--store", "sqlite:///s.db")
-    said = found.says("mend", "clock")  # some seconds have passed since it was written
+    said = found.says("fix", "clock")  # some seconds have passed since it was written
     assert re.search(
         r"^the clock of a host that has written to the store is (90\.0|8\d\.\d) s ahead of this host's", said
     )
@@ -194,9 +194,9 @@ def test_the_cookie_of_django(shell: Shell) -> None:
     ours = {"store": "memory:"}
     with override_settings(LIMPET=ours, **careless):
         found = shell.diagnose("--app", "limpet.adapters.django:manager", "--url", "https://example.com/")
-    mends = "\n".join(found.mends)
+    fixes = "\n".join(found.fixes)
     for words in ("set SESSION_COOKIE_SECURE=True", "set SESSION_COOKIE_HTTPONLY=True"):
-        assert words in mends
+        assert words in fixes
     assert "SESSION_COOKIE_DOMAIN='example.com'" in found.says("note", "cookie")
     assert found.says("fine", "cookie") == "shop; SameSite=Lax; Domain=example.com; Path=/"
     assert found.says("fine", "mode") == "production"
@@ -204,7 +204,7 @@ def test_the_cookie_of_django(shell: Shell) -> None:
         found = shell.diagnose("--app", "limpet.adapters.django:manager", "--url", "https://example.com/")
     assert found.says("fine", "cookie") == "sessionid; Secure; HttpOnly; SameSite=Strict; Path=/shop"
     assert found.says("fine", "mode") == "production: cookies are Secure"
-    assert "is not sent to /" in "\n".join(found.mends)
+    assert "is not sent to /" in "\n".join(found.fixes)
     with override_settings(LIMPET={**ours, "label": "x"}):
         done = shell.run("doctor", "--app", "limpet.adapters.django:manager")
     assert done.exit_code == 1

@@ -33,8 +33,8 @@ def judge(shell: Shell, line: str | None, *arguments: str) -> Diagnosis:
 )
 def test_a_line_that_browsers_drop(shell: Shell, line: str, said: str) -> None:
     """The reason is said, whatever the address."""
-    (mend,) = judge(shell, line).mends
-    assert said in mend
+    (fix,) = judge(shell, line).fixes
+    assert said in fix
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_line_that_browsers_drop(shell: Shell, line: str, said: str) -> None:
 )
 def test_an_address_that_the_cookie_does_not_fit(shell: Shell, line: str | None, url: str, said: str) -> None:
     """The reason names the address."""
-    (mend,) = judge(shell, line, "--url", url).mends
-    assert said in mend
+    (fix,) = judge(shell, line, "--url", url).fixes
+    assert said in fix
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_an_address_that_the_cookie_does_not_fit(shell: Shell, line: str | None,
     ],
 )
 def test_a_cookie_that_comes_back(shell: Shell, line: str, url: str) -> None:
-    """Nothing is to be mended, and one sentence says that it works."""
+    """Nothing is to be fixed, and one sentence says that it works."""
     found = judge(shell, line, "--url", url)
-    assert found.mends == []
+    assert found.fixes == []
     assert "sends it back" in found.says("fine", "browser")
 
 
@@ -78,9 +78,9 @@ def test_the_exception_for_localhost_is_mentioned(shell: Shell) -> None:
 
 
 def test_development_mode_is_for_this_machine_alone(shell: Shell) -> None:
-    """On another host it is to be mended; on this one it is fine, with an unprefixed cookie."""
+    """On another host it is to be fixed; on this one it is fine, with an unprefixed cookie."""
     shell.set(LIMPET_DEV="1")
-    assert "unset LIMPET_DEV" in judge(shell, None, "--url", "http://shop.example.com/").says("mend", "browser")
+    assert "unset LIMPET_DEV" in judge(shell, None, "--url", "http://shop.example.com/").says("fix", "browser")
     found = judge(shell, None, "--url", "http://127.0.0.1:8000/")
     assert found.ok
     assert found.says("fine", "cookie") == "limpet-session; HttpOnly; SameSite=Lax; Path=/"
@@ -98,9 +98,9 @@ def test_development_mode_is_for_this_machine_alone(shell: Shell) -> None:
 @pytest.mark.parametrize("same_site", ["SameSite=Lax", "SameSite=Strict", ""])
 def test_a_page_of_another_site(shell: Shell, page: str, url: str, said: str, same_site: str) -> None:
     """SameSite keeps the cookie back, also when the line does not say; the page and the address are named."""
-    (mend,) = judge(shell, f"session=x; HttpOnly; Path=/; {same_site}", "--url", url, "--page", page).mends
-    assert said in mend
-    assert (same_site or "no SameSite") in mend
+    (fix,) = judge(shell, f"session=x; HttpOnly; Path=/; {same_site}", "--url", url, "--page", page).fixes
+    assert said in fix
+    assert (same_site or "no SameSite") in fix
 
 
 def test_a_page_of_another_site_may_send_samesite_none(shell: Shell) -> None:

@@ -17,7 +17,7 @@ from tests.servers.valkey import ValkeyServer
 
 
 def test_a_redis_server_with_room(shell: Shell, own_valkey: ValkeyServer) -> None:
-    """The sum, its parts and the limit are printed, and nothing is to be mended because of them."""
+    """The sum, its parts and the limit are printed, and nothing is to be fixed because of them."""
     own_valkey.say("CONFIG", "SET", "maxclients", "1000")
     found = shell.diagnose("--store", own_valkey.url, "--pods", "3", "--workers", "4")
     said = found.says("fine", "scale")
@@ -30,7 +30,7 @@ def test_a_redis_server_that_is_too_small(shell: Shell, own_valkey: ValkeyServer
     own_valkey.say("CONFIG", "SET", "maxclients", "100")
     found = shell.diagnose("--store", own_valkey.url, "--pods", "40", "--workers", "4")
     assert found.code == 1
-    said = found.says("mend", "scale")
+    said = found.says("fix", "scale")
     assert "40 pods x 4 workers x 1 connection = 160" in said
     assert said.endswith("raise maxclients, or run fewer workers")
     assert "= 80," in shell.diagnose("--store", own_valkey.url, "--pods", "20", "--workers", "4").says("fine", "scale")
@@ -38,7 +38,7 @@ def test_a_redis_server_that_is_too_small(shell: Shell, own_valkey: ValkeyServer
 
 def test_the_largest_number_that_fits() -> None:
     found = judged(Connections(pool=4, limit=97, used=1, setting="max_connections"), Scale(pods=10, workers=4))
-    assert (found.level, found.about) == ("mend", "scale")
+    assert (found.level, found.about) == ("fix", "scale")
     assert "put ?max_connections=2 into" in found.says
 
 
@@ -66,7 +66,7 @@ def test_a_postgresql_server(shell: Shell, postgres_url: str) -> None:
     found = shell.diagnose("--store", store, "--workers", "2")
     assert "1 pod x 2 workers x 4 connections = 8, and max_connections leaves " in found.says("fine", "scale")
     found = shell.diagnose("--store", store, "--pods", "50", "--workers", "8")
-    assert "PgBouncer" in found.says("mend", "scale")
+    assert "PgBouncer" in found.says("fix", "scale")
 
 
 def test_nobody_asked(shell: Shell, own_valkey: ValkeyServer) -> None:
@@ -92,4 +92,4 @@ def test_room_that_may_be_taken() -> None:
 )
 def test_stores_that_are_not_shared(shell: Shell, store: str, options: tuple[str, str], word: str) -> None:
     """Memory has one worker and a file one machine, be it there already or not."""
-    assert word in shell.diagnose("--store", store, *options).says("mend", "scale")
+    assert word in shell.diagnose("--store", store, *options).says("fix", "scale")

@@ -28,7 +28,7 @@ def test_list_shows_no_secret(capsys: pytest.CaptureFixture[str], monkeypatch: p
     monkeypatch.setenv("LIMPET_SECRET", f"{ONE} {TWO}")
     assert main(["keys", "list"]) == 0
     out = capsys.readouterr().out
-    assert [line.split("  ")[1] for line in out.splitlines()] == ["seals and opens", "opens"]
+    assert [line.split("  ")[1] for line in out.splitlines()] == ["signs and encrypts", "is still accepted"]
     assert ONE[:8] not in out
 
 

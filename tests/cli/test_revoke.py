@@ -76,7 +76,7 @@ def test_a_dry_run_by_public_id(shell: Shell) -> None:
     assert json.loads(looked.stdout) == {"would_revoke": 1, "unknown": ["0" * 64]}
 
 
-@pytest.mark.parametrize(("answer", "says"), [("n\n", "nobody was logged out\n"), ("", "give --yes\n")])
+@pytest.mark.parametrize(("answer", "says"), [("n\n", "no session was ended\n"), ("", "(--yes leaves it out)\n")])
 def test_everyone_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, says: str) -> None:
     """A no ends nobody, and so does a script without an answer: exit code 1, and a sentence that names the store."""
     monkeypatch.chdir(tmp_path)
@@ -107,7 +107,7 @@ def test_cookie_sessions_of_a_subject(shell: Shell) -> None:
     url = "cookie:?revocation=epoch&store=sqlite:///ended.db"
     cookies = signed_in(url)
     done = shell.run("revoke", "--subject", "ann", "--store", url)
-    assert (done.exit_code, done.output) == (0, "It is noted: the next request with such a cookie is anonymous.\n")
+    assert (done.exit_code, done.output) == (0, "Recorded: the next request with such a cookie is anonymous.\n")
     assert alive(url, cookies) == {"bob"}
     again = shell.run("revoke", "--subject", "ann", "--store", url, "--json")
     assert json.loads(again.stdout) == {"revoked": None, "unknown": []}

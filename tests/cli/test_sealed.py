@@ -88,16 +88,16 @@ def test_nothing_is_altered(tmp_path: Path, cookies: dict[str, str]) -> None:
 def test_it_says_that_they_are_sealed(tmp_path: Path, cookies: dict[str, str]) -> None:
     """`list`, `show` and `stats` name what they cannot know, and call nothing of it damaged."""
     listed = in_process_of_its_own("list", "--store", URL, folder=tmp_path)
-    assert listed.stdout.count("(sealed)") == 3
+    assert listed.stdout.count("(encrypted)") == 3
     assert "encrypt=True" in listed.stderr
     found = json.loads(in_process_of_its_own("list", "--json", "--store", URL, folder=tmp_path).stdout)
     assert {one["subject"] for one in found} == {"ann", "bob", None}
-    assert all(one["sealed"] is True and "keys" not in one for one in found)
+    assert all(one["encrypted"] is True and "keys" not in one for one in found)
     shown = in_process_of_its_own("show", found[0]["public_id"], "--values", "--store", URL, folder=tmp_path)
     assert shown.returncode == 0
     assert "encrypt=True" in shown.stdout
     counted = in_process_of_its_own("stats", "--store", URL, "--json", folder=tmp_path)
-    wanted = {"sessions": 3, "logged_in": 2, "sealed": 3, "unreadable": 0}
+    wanted = {"sessions": 3, "logged_in": 2, "encrypted": 3, "unreadable": 0}
     assert {name: json.loads(counted.stdout)[name] for name in wanted} == wanted
     assert "encrypt=True" in in_process_of_its_own("stats", "--store", URL, folder=tmp_path).stderr
 

@@ -29,7 +29,7 @@ def test_it_prints_its_address_and_ends_with_control_c(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert out.startswith("Ended.")
+    assert out.startswith("Stopped.")
     assert "Traceback" not in errors
 
 

@@ -112,6 +112,11 @@ class BoundPolicy:
             raise ConfigurationError(f"algorithms={self.algorithms!r}: give 'ES256', 'RS256' or both")
         for name in ("exclude", "registering_origins", "allowed_refresh_initiators"):
             put(self, name, _texts(name, getattr(self, name)))
+        if self.registering_origins and not self.include_site:
+            raise ConfigurationError(
+                "registering_origins says which subdomains may bind a session of the whole site: set "
+                "include_site=True, or leave it out"
+            )
         for path in (self.path, *self.exclude):
             if not re.fullmatch(r"/[!#-\[\]-~]+", path) or path.endswith("/"):
                 raise ConfigurationError(

@@ -1,7 +1,7 @@
 """The command ``limpet``.
 
 Each subcommand is one file of this package and is imported when it is used: see `limpet.cli.group`.
-Exit codes: 0 all is well, 1 something is to be mended, 2 the command was given wrongly, 130 interrupted.
+Exit codes: 0 no problems, 1 something has to be fixed, 2 the command was given wrongly, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from limpet import SessionManager
 from limpet._wire.marks import TOMBSTONE_LIFE
 from limpet.asgi import PROBE
 from limpet.cli._browser import Attributes, of_policy, parse_set_cookie
-from limpet.cli._findings import Finding, fine, mend, note
+from limpet.cli._findings import Finding, fine, fix, note
 from limpet.cli.group import Failure
 from limpet.contract import ClientStore, supports
 from limpet.errors import LimpetError
@@ -99,15 +99,15 @@ def check_settings(manager: SessionManager) -> Iterator[Finding]:
 def _secret(manager: SessionManager) -> Iterator[Finding]:
     if manager.keyring is not None:
         count = len(manager.keyring)
-        more = "" if count == 1 else f"; {count} are listed, the first one seals and all of them open"
+        more = "" if count == 1 else f"; {count} are listed, the first one signs and encrypts, all of them are accepted"
         yield fine("secret", f"the application has a secret{more}")
     elif hasattr(manager.engine.transport, "example"):
-        yield fine("secret", "none is given, and none is needed: ids are the framework's, and not signed")
+        yield fine("secret", "none is set, and none is needed: ids are the framework's, and not signed")
     else:
         yield note(
             "secret",
-            "the application has no secret: ids are not signed, so a made-up cookie costs a read. Set "
-            "LIMPET_UNSIGNED_UNTIL with one, and who is logged in stays so until that day",
+            "the application has no secret: ids are not signed, so a made-up cookie costs a read. Give "
+            "it one and set LIMPET_UNSIGNED_UNTIL with it, and users stay logged in until that day",
         )
 
 
@@ -129,7 +129,7 @@ def _deadlines(manager: SessionManager) -> Iterator[Finding]:
     spans = {"idle_timeout": policy.idle_ms, "absolute_timeout": policy.absolute_ms}
     endless = [name for name, span in spans.items() if span is None]
     if len(endless) == len(spans):
-        yield mend("policy", "idle_timeout and absolute_timeout are None: a stolen cookie is good for ever; set one")
+        yield fix("policy", "idle_timeout and absolute_timeout are None: a stolen cookie works for ever; set one")
     elif endless:
         yield note("policy", f"{endless[0]} is None: OWASP asks for both an idle and an absolute timeout")
     else:
@@ -152,9 +152,9 @@ def _cookie(manager: SessionManager, cookie: Attributes) -> Iterator[Finding]:
     names = getattr(manager.engine.transport, "settings", {})
     secure, http_only, domain = (names.get(each, each) for each in ("secure", "http_only", "domain"))
     if not manager.dev and not cookie.secure:
-        yield mend("cookie", f"{secure}=False in production: the cookie travels in the clear; set {secure}=True")
+        yield fix("cookie", f"{secure}=False in production: the cookie travels in the clear; set {secure}=True")
     if not cookie.http_only:
-        yield mend(
+        yield fix(
             "cookie", f"{http_only}=False: a script that got into a page can read the cookie; set {http_only}=True"
         )
     if cookie.domain is not None:
@@ -178,7 +178,10 @@ def _device(manager: SessionManager, cookie: Attributes) -> Iterator[Finding]:
             "each page, and stops after some six signatures; five minutes or more are better",
         )
     if policy.skipped_ms:
-        yield note("device", f"skipped_grace: who says to have skipped a proof has {_said(policy.skipped_ms)} more")
+        yield note(
+            "device",
+            f"skipped_grace: a browser that says it skipped a proof is served for {_said(policy.skipped_ms)} more",
+        )
     path = (cookie.path or "/").rstrip("/")
     if path and not policy.path.startswith(f"{path}/"):
         yield note(

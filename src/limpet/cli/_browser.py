@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from limpet._cookies import MAX_COOKIE
-from limpet.cli._findings import Finding, fine, mend, note
+from limpet.cli._findings import Finding, fine, fix, note
 from limpet.policy import TOKEN, CookiePolicy
 
 __all__ = ["Attributes", "explain", "of_policy", "parse_set_cookie"]
@@ -127,7 +127,7 @@ def explain(cookie: Attributes, url: str | None, page: str | None, *, dev: bool)
         found += _refused(cookie, target, dev)
         found += _withheld(cookie, target, urlsplit(page) if page else None)
     yield from found
-    if url is not None and all(finding.level != "mend" for finding in found):
+    if url is not None and all(finding.level != "fix" for finding in found):
         yield fine("browser", f"a browser keeps {cookie.name} from {_origin(urlsplit(url))} and sends it back")
 
 
@@ -142,29 +142,29 @@ def _dropped(cookie: Attributes) -> Iterator[Finding]:
             "it is Partitioned" if cookie.partitioned else "",
         ):
             if reason:
-                yield mend(
+                yield fix(
                     "cookie",
                     f"browsers drop {cookie.name}: {reason}, and it is not Secure; add Secure and serve it over https",
                 )
     if lower.startswith("__host-"):
         if cookie.domain:
-            yield mend(
+            yield fix(
                 "cookie",
                 f"browsers drop {cookie.name}: a {prefix} name has no Domain, and this one has {cookie.domain}; leave "
                 "Domain out, or use a __Secure- name to share it with subdomains",
             )
         if cookie.path != "/":
-            yield mend("cookie", f"browsers drop {cookie.name}: a {prefix} name needs Path=/; say so")
+            yield fix("cookie", f"browsers drop {cookie.name}: a {prefix} name needs Path=/; say so")
     if lower.startswith(("__http-", "__host-http-")) and not cookie.http_only:
-        yield mend("cookie", f"browsers drop {cookie.name}: its prefix needs HttpOnly; add it")
+        yield fix("cookie", f"browsers drop {cookie.name}: its prefix needs HttpOnly; add it")
     if cookie.size > MAX_COOKIE:
-        yield mend(
+        yield fix(
             "cookie",
             f"browsers drop {cookie.name} in silence: name and value have {cookie.size:,} bytes and the limit is "
             f"{MAX_COOKIE:,}; keep less in it, or keep the session in a server-side store",
         )
     if cookie.ended:
-        yield mend(
+        yield fix(
             "cookie", f"this line deletes {cookie.name}: its Max-Age or Expires is over; it is what a logout sends"
         )
     if not cookie.http_only:
@@ -183,7 +183,7 @@ def _refused(cookie: Attributes, target: SplitResult, dev: bool) -> Iterator[Fin
                 "this host, Safari, curl and test clients do not; LIMPET_DEV=1 works with all of them",
             )
         else:
-            yield mend(
+            yield fix(
                 "browser",
                 f"{cookie.name} is Secure and {_origin(target)} is plain http, so browsers drop it: serve the "
                 "application "
@@ -191,20 +191,20 @@ def _refused(cookie: Attributes, target: SplitResult, dev: bool) -> Iterator[Fin
                 "LIMPET_DEV=1 while developing",
             )
     if dev and not _is_local(host):
-        yield mend(
+        yield fix(
             "browser",
             f"development mode is on and {host} is not this machine: anybody on the way can read the cookie; "
             "unset LIMPET_DEV",
         )
     if cookie.domain and cookie.domain != host:
         if _is_address(host) or not host.endswith(f".{cookie.domain}"):
-            yield mend(
+            yield fix(
                 "browser",
                 f"{cookie.name} has Domain={cookie.domain}, which {host} does not belong to, so browsers drop it: "
                 "leave Domain out",
             )
         elif "." not in cookie.domain:
-            yield mend(
+            yield fix(
                 "browser",
                 f"browsers drop {cookie.name}: Domain={cookie.domain} is a whole top-level domain; leave Domain out",
             )
@@ -214,7 +214,7 @@ def _withheld(cookie: Attributes, target: SplitResult, page: SplitResult | None)
     """What browsers keep and do not send with a request from this page to this address."""
     path, asked = cookie.path or "/", target.path or "/"
     if asked != path and not asked.startswith(path.rstrip("/") + "/"):
-        yield mend(
+        yield fix(
             "browser",
             f"{cookie.name} has Path={path} and is not sent to {asked}: set Path=/ (a mounted application sees "
             "another path than the browser)",
@@ -245,7 +245,7 @@ def _withheld(cookie: Attributes, target: SplitResult, page: SplitResult | None)
             )
         return
     said = f"SameSite={cookie.same_site.title()}" if cookie.same_site else "no SameSite, which counts as Lax"
-    yield mend(
+    yield fix(
         "browser",
         f"{reason}; {cookie.name} has {said}, so it is not sent with fetches, frames and forms from that page: "
         "serve both from "

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from limpet.cli._findings import Finding, fine, mend, note
+from limpet.cli._findings import Finding, fine, fix, note
 from limpet.contract import Scans, Store, supports
 from limpet.manager import SessionManager
 from limpet.stores._connections import Clocked
@@ -49,9 +49,9 @@ def apart(whose: str, ahead: int, doubt: int) -> Finding:
     said = f"{whose} is {off / 1000:,.1f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
     if off < _REFUSED:
         return note("clock", f"{said}: deadlines are off by that much; let an NTP client run on both")
-    return mend(
+    return fix(
         "clock",
-        f"{said}: sessions end too early or too late, and cookies that are sealed there are refused here; let an NTP "
+        f"{said}: sessions end too early or too late, and cookies that are made there are refused here; let an NTP "
         "client run on both",
     )
 

@@ -15,7 +15,7 @@ from limpet import environment
 from limpet._wire.tokens import new_version
 from limpet.cli._clocks import check_clocks
 from limpet.cli._files import missing_file, missing_folder, path_of, path_problems
-from limpet.cli._findings import Finding, fine, mend, note
+from limpet.cli._findings import Finding, fine, fix, note
 from limpet.cli._scale import Scale, check_connections, check_sharing
 from limpet.cli.options import operator
 from limpet.contract import DONE, ClientStore, Immediate, Record, Store, supports
@@ -40,12 +40,12 @@ def check_mode() -> tuple[bool, Finding]:
     try:
         dev = environment.is_development(None)
     except ConfigurationError as error:
-        return False, mend("mode", str(error))
+        return False, fix("mode", str(error))
     if dev:
         return True, note(
             "mode", "development (LIMPET_DEV): cookies without Secure, a generated secret. Never set it in production"
         )
-    return False, fine("mode", "production: cookies are Secure, nothing is made up")
+    return False, fine("mode", "production: cookies are Secure, and no secret or store is generated")
 
 
 def check_secret(dev: bool, *, needed: bool) -> Iterator[Finding]:
@@ -62,21 +62,21 @@ def check_secret(dev: bool, *, needed: bool) -> Iterator[Finding]:
         try:
             count = len(Keyring(given))
         except ConfigurationError as error:
-            yield mend("secret", f"LIMPET_SECRET: {error}")
+            yield fix("secret", f"LIMPET_SECRET: {error}")
             return
-        more = "" if count == 1 else f"; {count} are listed, the first one seals and all of them open"
+        more = "" if count == 1 else f"; {count} are listed, the first one signs and encrypts, all of them are accepted"
         yield fine("secret", f"LIMPET_SECRET is set and strong{more}")
     elif needed:
-        yield mend(
+        yield fix(
             "secret",
             "LIMPET_SECRET is not set, and cookie sessions need it: make one with `limpet keygen` and set it",
         )
     else:
         yield note(
             "secret",
-            "LIMPET_SECRET is not set. The store does without; with one (`limpet keygen`), ids are signed and "
-            "a made-up cookie never costs a read. Set LIMPET_UNSIGNED_UNTIL=2030-01-31 with it, and who is logged in "
-            "stays so until that day",
+            "LIMPET_SECRET is not set, and this store works without it. With one (`limpet keygen`), ids are signed, "
+            "and made-up cookies are refused without asking the store. Set LIMPET_UNSIGNED_UNTIL=2030-01-31 with it, "
+            "and users stay logged in until that day",
         )
 
 
@@ -87,13 +87,13 @@ def _development_secret() -> Iterator[Finding]:
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if os.name == "posix" and mode & 0o077:
-        yield mend("secret", f"other users may read {path} (mode {mode:o}): chmod 600 {path}")
+        yield fix("secret", f"other users may read {path} (mode {mode:o}): chmod 600 {path}")
     try:
         Keyring(path.read_text().strip())
     except OSError as error:
-        yield mend("secret", f"{path} cannot be read: {error.strerror}")
+        yield fix("secret", f"{path} cannot be read: {error.strerror}")
     except ConfigurationError as error:
-        yield mend("secret", f"{path}: {error}")
+        yield fix("secret", f"{path}: {error}")
     else:
         yield fine("secret", f"development's own, from {path}")
 
@@ -127,7 +127,7 @@ async def check_store(url: str | None, dev: bool, *, write: bool, scale: Scale |
         url = named_store(url, dev)
         store = open_store(url)
     except ConfigurationError as error:  # MissingDependency is one too
-        yield mend("store", str(error))
+        yield fix("store", str(error))
         return
     yield fine("store", f"{shown(url)}, by {type(store).__name__}")
     async for finding in check_kept(store, write=write, scale=scale):
@@ -148,7 +148,7 @@ async def check_kept(store: Store | ClientStore, *, write: bool, scale: Scale | 
             yield finding
     path = path_of(store)
     if path is not None:
-        problems = [mend("files", problem) for problem in path_problems(path)]
+        problems = [fix("files", problem) for problem in path_problems(path)]
         for problem in problems:
             yield problem
         if problems:
@@ -158,8 +158,8 @@ async def check_kept(store: Store | ClientStore, *, write: bool, scale: Scale | 
             both = f", nor does its folder {folder}" if folder is not None else ""
             yield note(
                 "files",
-                f"{path} does not exist{both}, so nothing was looked into. The application makes it at first use, for "
-                "its user alone; if it has run already, this is not the path that it uses",
+                f"{path} does not exist{both}, so it was not checked. The application creates it at first use, "
+                "readable by its own user only; if it has run already, this is not the path that it uses",
             )
             return
     manager = operator(store)
@@ -172,7 +172,7 @@ async def check_kept(store: Store | ClientStore, *, write: bool, scale: Scale | 
             async for finding in check_connections(manager, store, scale):
                 yield finding
     except StoreError as error:
-        yield mend("store", str(error))
+        yield fix("store", str(error))
     finally:
         await manager.shutdown()
 
@@ -182,7 +182,7 @@ async def _ask(manager: SessionManager, store: Store, write: bool) -> AsyncItera
     problems = await manager.check()
     yield fine("store", f"it answered in {_ms(began)}")
     for problem in problems:
-        yield mend("store", problem)
+        yield fix("store", problem)
     if write:
         began = time.perf_counter()
         await _probe(manager, store)

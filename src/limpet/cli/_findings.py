@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["Finding", "Level", "fine", "mend", "note"]
+__all__ = ["Finding", "Level", "fine", "fix", "note"]
 
-Level: TypeAlias = Literal["fine", "note", "mend"]
+Level: TypeAlias = Literal["fine", "note", "fix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Finding:
     """A sentence about one part of the configuration.
 
     Attributes:
-        level: ``fine``; ``note``: works, and good to know; ``mend``: does not work, or is dangerous.
+        level: ``fine``; ``note``: works, and good to know; ``fix``: does not work, or is dangerous.
         about: The part: limpet, mode, secret, store, files, policy, cookie, device or browser.
         says: What was found and what to do. Never a secret, a password or a session's value.
     """
@@ -35,6 +35,6 @@ def note(about: str, says: str) -> Finding:
     return Finding("note", about, says)
 
 
-def mend(about: str, says: str) -> Finding:
+def fix(about: str, says: str) -> Finding:
     """Return a finding that somebody should act on."""
-    return Finding("mend", about, says)
+    return Finding("fix", about, says)

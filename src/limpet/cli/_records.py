@@ -52,12 +52,12 @@ __all__ = [
     "stands",
 ]
 
-Kind: TypeAlias = Literal["session", "renewed", "mark", "sealed", "unreadable"]
+Kind: TypeAlias = Literal["session", "renewed", "mark", "encrypted", "unreadable"]
 
 PAGE: Final = 500
 """Records that one step of a long walk takes."""
 
-SEALED_NOTE: Final = "sealed by encrypt=True: this command has no key, so it knows neither keys, tags nor device"
+SEALED_NOTE: Final = "encrypted by encrypt=True: this command has no key, and cannot read keys, tags and device"
 """What is said of sessions that only the application can open."""
 
 _SHORT: Final = re.compile("[0-9a-f]{8,63}")  # the beginning of a public id: logs and audit lines show eight digits
@@ -210,7 +210,7 @@ def kind_of(record: Record) -> Kind:
     if marks.is_mark(record.payload):
         return "mark"
     if is_sealed(record):
-        return "sealed"
+        return "encrypted"
     if forward.is_forward(record.payload):
         return "renewed"
     return "unreadable" if contents_of(record) is None else "session"
@@ -228,7 +228,7 @@ def facts(key: str, record: Record) -> dict[str, Any]:
         "bytes": len(record.payload),
     }
     if is_sealed(record):
-        known["sealed"] = True
+        known["encrypted"] = True
     if contents is not None:
         proof = proven(contents.bound)
         known |= {

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from limpet.cli._files import path_of
-from limpet.cli._findings import Finding, fine, mend, note
+from limpet.cli._findings import Finding, fine, fix, note
 from limpet.contract import Immediate, Store, supports
 from limpet.manager import SessionManager
 from limpet.stores._connections import Connections, Pooled
@@ -30,13 +30,13 @@ class Scale:
 def check_sharing(store: Store, scale: Scale) -> Iterator[Finding]:
     """Yield what keeps so many workers from having one store."""
     if supports(store, Immediate) and scale.pods * scale.workers > 1:
-        yield mend(
+        yield fix(
             "scale",
             f"{scale.pods * scale.workers} workers would each have sessions of their own in memory: "
             "use sqlite:/// on one machine, redis:// or postgresql:// on several",
         )
     elif path_of(store) is not None and scale.pods > 1:
-        yield mend(
+        yield fix(
             "scale",
             f"{scale.pods} pods do not share a file of one machine (and a network file system does not lock it "
             "reliably): use redis:// or postgresql://",
@@ -63,7 +63,7 @@ def judged(found: Connections, scale: Scale) -> Finding:
         cures.append(f"put ?max_connections={fitting} into the store's URL" if fitting else "run fewer workers")
         if found.setting == "max_connections":
             cures.append("put a pooler such as PgBouncer in front")
-        return mend("scale", f"{total}: {', or '.join(cures)}")
+        return fix("scale", f"{total}: {', or '.join(cures)}")
     if needed + found.used > found.limit:
         return note("scale", f"{total}: there is room only if these are workers of this application")
     if found.process > found.pool:

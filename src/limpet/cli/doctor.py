@@ -1,4 +1,4 @@
-"""``limpet doctor``: check the configuration that the environment names, and say what to mend."""
+"""``limpet doctor``: check the configuration that the environment names, and say what to fix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["command"]
 
 _BUILDS: Final = {"compiled": "the compiled build", "pure": "the pure build: a wheel for this platform is faster"}
 _INDENT: Final = 15  # columns in front of a sentence
-_COLOURS: Final[dict[Level, str]] = {"fine": "green", "note": "yellow", "mend": "red"}
+_COLOURS: Final[dict[Level, str]] = {"fine": "green", "note": "yellow", "fix": "red"}
 
 
 def _address(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -109,7 +109,7 @@ def command(
     Run it as the user that runs the application, in the folder where the application runs. What an application gives
     SessionManager in its code is seen with --app alone, which imports it.
 
-    Exit code 0: fine; 1: there is something to mend; 2: usage.
+    Exit code 0: no problems; 1: there is something to fix; 2: usage.
     """
     if page is not None and url is None:
         raise click.UsageError("--page says where a request comes from: give --url, where it goes to, as well")
@@ -119,13 +119,13 @@ def command(
     findings = run(_diagnose(store, app, url, page, cookie, write=not read_only, scale=scale))
     count = Counter(finding.level for finding in findings)
     if as_json:
-        print_json({"ok": not count["mend"], "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": not count["fix"], "findings": [asdict(finding) for finding in findings]})
     else:
         for line in _lines(findings):
             click.echo(line)
         click.echo()
-        click.echo(_summary(count["mend"], any("does not exist" in finding.says for finding in findings)))
-    if count["mend"]:
+        click.echo(_summary(count["fix"], any("does not exist" in finding.says for finding in findings)))
+    if count["fix"]:
         raise click.exceptions.Exit(1)
 
 
@@ -165,11 +165,13 @@ def _lives_in_cookie(store: str | None, dev: bool) -> bool:
         return False  # the store's own check says so
 
 
-def _summary(mends: int, unseen: bool) -> str:
+def _summary(problems: int, unseen: bool) -> str:
     """Return the last line; ``unseen``: there is no store at its path, mistyped or not made yet."""
-    if not mends:
-        return "All is well, as far as can be seen: there is no store yet." if unseen else "All is well."
-    return "1 thing to mend." if mends == 1 else f"{mends} things to mend."
+    if not problems:
+        return (
+            "No problems found. The store was not checked: it does not exist yet." if unseen else "No problems found."
+        )
+    return "1 problem to fix." if problems == 1 else f"{problems} problems to fix."
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:

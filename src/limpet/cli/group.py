@@ -29,7 +29,7 @@ NAMES: Final = (
 
 
 class Failure(click.ClickException):
-    """Something that the operator has to mend; exit code 1."""
+    """Something that the operator has to fix; exit code 1."""
 
     def show(self, file: Any = None) -> None:
         """Print it the way the errors of other commands look."""

@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
     """Print a new secret for LIMPET_SECRET.
 
     It is 32 random bytes in 43 characters. To replace a secret without logging anybody out, put the new one in
-    front of the old one, separated by a space, and drop the old one when the sessions that it sealed have ended.
+    front of the old one, separated by a space, and drop the old one when the sessions of that one have ended.
     """
     secret = generate_secret()
     if as_json:

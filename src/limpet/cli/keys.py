@@ -28,7 +28,10 @@ def list_keys(as_json: bool) -> None:
     """
     secrets = _given()
     names = [key.key_id.hex() for key in Keyring(secrets).derive("list", "keys")]
-    rows = [{"name": name, "use": "seals and opens" if not place else "opens"} for place, name in enumerate(names)]
+    rows = [
+        {"name": name, "use": "signs and encrypts" if not place else "is still accepted"}
+        for place, name in enumerate(names)
+    ]
     if as_json:
         print_json(rows)
         return
@@ -37,20 +40,21 @@ def list_keys(as_json: bool) -> None:
 
 
 @command.command("rotate")
-@click.option("--keep", type=click.IntRange(0), default=1, show_default=True, help="Older secrets that still open.")
+@click.option("--keep", type=click.IntRange(0), default=1, show_default=True, help="Older secrets to go on accepting.")
 @json_option
 def rotate(keep: int, as_json: bool) -> None:
     """Print a value for LIMPET_SECRET with a new secret in front; no user is logged out.
 
     Give it to every process. The next request of each browser gets a cookie of the new secret. When the
-    sessions that the old one sealed have ended, drop it from the value, or rotate again: that leaves out what is older.
+    sessions of the old one have ended, drop it from the value, or rotate again: that leaves out what is older.
     With --keep 0 everybody is logged out at once, for a secret that has leaked.
     """
     secrets = [generate_secret(), *_given()[:keep]]
     Keyring(secrets)
     if not keep:
         click.echo(
-            "Only the new secret is left: what the old ones sealed is worthless, everybody logs in again.", err=True
+            "Only the new secret is left: cookies of the old ones are refused, and everybody has to log in.",
+            err=True,
         )
     if as_json:
         print_json({"secrets": secrets})

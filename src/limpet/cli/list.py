@@ -64,8 +64,8 @@ def command(store: str | None, subject: str | None, limit: int, sort: str, rever
     else:
         for line in _table(found.shown):
             click.echo(line)
-        if any(one.get("sealed") for one in found.shown):
-            click.echo(f"(sealed): {SEALED_NOTE}.", err=True)
+        if any(one.get("encrypted") for one in found.shown):
+            click.echo(f"(encrypted): {SEALED_NOTE}.", err=True)
         if not found.shown:
             click.echo("No sessions." if subject is None else f"No sessions of {subject}.", err=True)
     if found.more:
@@ -77,7 +77,7 @@ def _table(sessions: list[dict[str, Any]]) -> list[str]:
     rows = [("PUBLIC ID", "LAST USED", "SUBJECT", "DEVICE")] if sessions else []
     for one in sessions:
         who = one["subject"] if one["subject"] is not None else "(nobody)"
-        device = "(sealed)" if one.get("sealed") else one.get("device", "")
+        device = "(encrypted)" if one.get("encrypted") else one.get("device", "")
         shown = f"{device} (bound)" if one.get("bound") else device
         rows.append((one["public_id"], one["last_seen"], printable(who), printable(shown)))
     widths = [max((len(row[at]) for row in rows), default=0) for at in range(4)]
@@ -111,7 +111,7 @@ async def _sessions(manager: SessionManager, subject: str | None) -> AsyncIterat
         return
     async for page in pages(manager):
         for key, record in page:
-            if kind_of(record) in ("session", "sealed", "unreadable"):
+            if kind_of(record) in ("session", "encrypted", "unreadable"):
                 yield key, record
 
 

@@ -50,7 +50,7 @@ def command(
     It takes effect at once, for the next request in every process, and a login under way at the same time does not
     survive. The records are deleted after that, page by page: if that is interrupted, the sessions have ended all the
     same. Where sessions live in their cookies, it notes what was ended where the application looks for that
-    (revocation=epoch or denylist); how many there were nobody knows. Exit code 1: a public id that was given names no
+    (revocation=epoch or denylist); they cannot be counted. Exit code 1: a public id that was given names no
     session, or --everyone was not confirmed.
 
     Who called it, where and --why are in the log and the audit lines of the applications that use the store.
@@ -68,7 +68,7 @@ def command(
         _confirm(url)
     if isinstance(kept, CookieStore):
         if dry_run:
-            raise click.UsageError("how many cookie sessions there are nobody knows: leave out --dry-run")
+            raise click.UsageError("cookie sessions cannot be counted: leave out --dry-run")
         with acting(_who(), why=why):
             run(end_cookies(kept, whose))
         ended, unknown, sealed = None, list[str](), 0
@@ -79,13 +79,13 @@ def command(
         uncounted = {"uncounted": sealed} if sealed else {}
         print_json({"would_revoke" if dry_run else "revoked": ended, "unknown": unknown, **uncounted})
     elif ended is None:
-        click.echo("It is noted: the next request with such a cookie is anonymous.")
+        click.echo("Recorded: the next request with such a cookie is anonymous.")
     else:
         click.echo(f"{_sessions(ended)} {'would end' if dry_run else 'ended'}.")
         if sealed:
             click.echo(
                 f"Not counted: those with {tag} among {_sessions(sealed)} encrypted at rest. They "
-                f"{'would end' if dry_run else 'have ended'} too; which they are only the application can read."
+                f"{'would end' if dry_run else 'have ended'} too; only the application can read which ones."
             )
     if unknown:
         raise Failure(f"no such session: {', '.join(unknown)}")
@@ -110,10 +110,10 @@ def _confirm(url: str) -> None:
         agreed = click.confirm(f"This logs everybody out of {shown(url)}. Go on?", err=True)
     except click.Abort as abort:
         if isinstance(abort.__context__, EOFError):  # and not Ctrl-C
-            raise Failure("nobody was logged out: nobody answered, so give --yes") from None
+            raise Failure("no session was ended: the question was not answered (--yes leaves it out)") from None
         raise
     if not agreed:
-        raise Failure("nobody was logged out")
+        raise Failure("no session was ended")
 
 
 def _sessions(number: int) -> str:

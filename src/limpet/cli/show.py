@@ -40,7 +40,7 @@ def command(public_id: str, store: str | None, values: bool, as_json: bool) -> N
         print_json(known)
         return
     if is_sealed(record):
-        known["sealed"] = SEALED_NOTE
+        known["encrypted"] = SEALED_NOTE
     for name, value in known.items():
         shown = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else value
         click.echo(f"{name:<14} {printable(str(shown))}")

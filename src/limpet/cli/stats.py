@@ -42,15 +42,15 @@ def command(store: str | None, as_json: bool) -> None:
     for name, value in counted.items():
         shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else value
         click.echo(f"{name.replace('_', ' '):<18} {shown:>20}")
-    if counted["sealed"]:
-        click.echo(f"sealed: {SEALED_NOTE}.", err=True)
+    if counted["encrypted"]:
+        click.echo(f"encrypted: {SEALED_NOTE}.", err=True)
 
 
 async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
     now = milliseconds()
     total = dict.fromkeys(("sessions", "logged_in", "anonymous", "used_in_last_day"), 0)
     total |= dict.fromkeys(
-        ("expired", "revoked", "renewed_ids", "marks", "sealed", "unreadable", "bytes", "largest"), 0
+        ("expired", "revoked", "renewed_ids", "marks", "encrypted", "unreadable", "bytes", "largest"), 0
     )
     subjects: set[str] = set()
     oldest: int | None = None
@@ -71,7 +71,7 @@ async def _count(store: str | None, *, show: bool) -> dict[str, Any]:
                         continue
                     contents = contents_of(record)
                     total["sessions"] += 1
-                    total["sealed"] += kind == "sealed"
+                    total["encrypted"] += kind == "encrypted"
                     total["unreadable"] += kind == "unreadable"
                     total["used_in_last_day"] += now - record.accessed < _DAY
                     total["bytes"] += len(record.payload)

@@ -84,7 +84,7 @@ def serve(
             say("Without development mode the cookie is Secure: Safari keeps it over https only.")
         with suppress(KeyboardInterrupt):  # uvicorn has shut down by then, and passes the signal on
             server.run(sockets=[listener])
-    say("Ended. Start it again: who was signed in still is." if not url.startswith("memory:") else "Ended.")
+    say("Stopped. Start it again, and everybody is still signed in." if not url.startswith("memory:") else "Stopped.")
 
 
 def _bound(url: str, dev: bool) -> bool | BoundPolicy:

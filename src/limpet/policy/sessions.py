@@ -34,6 +34,9 @@ class SessionPolicy:
     """How long sessions live, when their id changes, and what happens when two requests meet.
 
     A duration is seconds or a `timedelta`. The attributes that end in ``_ms`` are the same in whole milliseconds.
+    `limpet.SessionManager` refuses a policy that asks of sessions in the cookie what they cannot do: ``merge``,
+    ``strict_merge``, ``renewal_interval``, ``max_sessions``, ``on_client_change``, and ``on_ended="raise"`` without
+    ``CookieStore(revocation=...)``.
 
     Attributes:
         idle_timeout: A session ends so long after its last use. None: never for that reason.

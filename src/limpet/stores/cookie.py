@@ -74,6 +74,11 @@ class CookieStore:
                 f"revocation_cache={revocation_cache!r}: give seconds from 0 to {_LONGEST_CACHE}, for which a session "
                 "that was ended may still be served"
             )
+        if revocation_cache and revocation_store is None:
+            raise ConfigurationError(
+                f"revocation_cache={revocation_cache!r} without revocation remembers nothing: give "
+                "revocation='denylist' or 'epoch', and revocation_store='sqlite:///ended.db', or leave it out"
+            )
         if revocation_store is not None:
             self.revocation_store = _server_side(revocation_store)
             self.revocation = Revocation(revocation, self.revocation_store, round(revocation_cache * 1000))

@@ -137,7 +137,7 @@ class WrappingStore:
         return self._pairs(page), following
 
     async def check(self) -> Sequence[str]:
-        """Ask the store behind what an operator should mend."""
+        """Ask the store behind what an operator should fix."""
         return await cast("Checks", self.store).check()
 
     async def clocks(self) -> Sequence[tuple[str, int]]:

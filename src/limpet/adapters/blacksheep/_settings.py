@@ -98,7 +98,7 @@ def cookie_manager(
         secret = Keyring(generate_secret())  # the signer has its own; this one seals nothing
     if policy is None and session_max_age is None:
         log.warning(
-            "cookie sessions without session_max_age never end, and a copied cookie is good for ever: "
+            "cookie sessions without session_max_age never end, and a copied cookie works for ever: "
             "use_sessions(..., session_max_age=86400) ends them a day after their last change"
         )
     if serializer is None:

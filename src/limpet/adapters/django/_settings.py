@@ -12,7 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from limpet._assembly import store_of
+from limpet import environment
+from limpet._assembly import check_settings, store_of
 from limpet.adapters.django._logins import KeyOf, key_of
 from limpet.adapters.django._serializer import SettingsSerializer
 from limpet.adapters.django._transport import KeyTransport
@@ -114,10 +115,14 @@ def _put_together() -> SessionManager:
     source = options.pop("store", None)
     if _made.store is None or _made.source is not source:
         _made.store, _made.source = None if source is None else store_of(source), source
+    _check_store(_made.store)
     _made.logins = key_of(options.pop("shared_logins", None))
     policy = options.pop("policy", None)
     if isinstance(policy, Mapping):
         policy = SessionPolicy(**policy)
+    check_settings(policy=policy)
+    if policy is not None and policy.rotate_on not in ((), SessionPolicy().rotate_on):
+        raise ConfigurationError("rotate_on has no effect in Django, where login() changes the id: leave it out")
     if "serializer" not in options and settings.SESSION_SERIALIZER != SettingsSerializer.DEFAULT:
         options["serializer"] = SettingsSerializer(import_string(settings.SESSION_SERIALIZER)())
     options.setdefault("namespace", settings.SESSION_COOKIE_NAME)
@@ -135,12 +140,17 @@ def _put_together() -> SessionManager:
     )
     if made.guard is not None and policy is None:
         made.guard.notes_use = False  # by Django's settings, only a save is noted
-    if supports(made.store, ClientStore):
+    return made
+
+
+def _check_store(store: Store | ClientStore | None) -> None:
+    """Refuse sessions in the cookie; without a store in the settings the environment names it."""
+    kept = store_of(environment.store_from_environment(environment.is_development(None))) if store is None else store
+    if supports(kept, ClientStore):
         raise ConfigurationError(
             "in Django the cookie holds the session key, so that the store is one on the server, such as "
             "sqlite:///sessions.db; for sessions in the cookie Django has signed_cookies"
         )
-    return made
 
 
 def _bound_by_settings(given: Any) -> Any:

@@ -207,7 +207,7 @@ class PostgresStore:
         return int(rows[0]["n"])
 
     async def check(self) -> Sequence[str]:
-        """Ask the server about itself; return what an operator should mend.
+        """Ask the server about itself; return what an operator should fix.
 
         Raises:
             StoreUnavailable: It does not answer, or the table is missing.

@@ -1,4 +1,4 @@
-"""What a Redis or Valkey server says of itself that an operator of sessions should mend."""
+"""What a Redis or Valkey server says of itself that an operator of sessions should fix."""
 
 from __future__ import annotations
 

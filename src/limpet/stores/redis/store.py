@@ -268,7 +268,7 @@ class RedisStore:
         return sum(int(number) for number in keys)
 
     async def check(self) -> Sequence[str]:
-        """Ask the server about itself; return what an operator should mend.
+        """Ask the server about itself; return what an operator should fix.
 
         Raises:
             StoreUnavailable: It does not answer.
