@@ -70,6 +70,25 @@ async def test_a_save_that_a_handler_gave_up_counts_once(late: Late, change: Cal
     assert await site.read(token) == {"cart": ["tea", "milk"], "n": 1 if change is buy else 0}
 
 
+async def test_a_save_that_was_given_up_and_overtaken_is_an_error(late: Late) -> None:
+    """Whether it had landed cannot be told once another request has written: it is neither lost nor counted twice."""
+    site = CountedSite(late)
+    other = CountedSite(late, clock=site.clock)
+    token = await site.session(cart=["tea"], n=0)
+
+    async def handler(session: Session) -> None:
+        buy(session)
+        late.late = True
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(SOON):
+                await session.save()
+        late.late = False
+        await other.ask(lambda session: session.increment("n"), token)
+
+    assert (await site.ask(handler, token)).status == 503
+    assert await site.read(token) == {"cart": ["tea", "milk"], "n": 2}
+
+
 @pytest.mark.parametrize("change", [buy, put_in_cart])
 async def test_a_limit_inside_the_middleware_counts_once(late: Late, change: Callable[[Session], None]) -> None:
     """A time limit of the application ends the response while it is being saved, and sends another one."""
