@@ -11,11 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from limpet.errors import ConfigurationError, LimpetError
+from limpet.errors import ConfigurationError, LimpetError, StoreUnavailable
 
 __all__ = ["Driven", "ThreadRuntime", "drive", "is_driven"]
 
@@ -131,11 +131,15 @@ class ThreadRuntime:
         return [await step() for step in steps]
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
-        """Refuse: nothing would wait for it.
+        """Run it now, unless it is an event listener, which may wait for what only an event loop has.
 
         Raises:
-            LimpetError: Always.
+            LimpetError: It is one.
         """
+        if event is None:
+            with suppress(StoreUnavailable):  # said as an event
+                drive(cast("Coroutine[Any, Any, Any]", call))
+            return
         close = getattr(call, "close", None)
         if close is not None:
             close()

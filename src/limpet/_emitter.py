@@ -87,7 +87,7 @@ class Emitter:
             try:
                 waiting = listener(event)
                 if waiting is not None:
-                    self.runtime.spawn(waiting)
+                    self.runtime.spawn(waiting, facts)
             except Exception:
                 log.exception("a listener for %s failed", kind.__name__)
 

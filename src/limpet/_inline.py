@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from typing import Any, TypeVar, cast
 
-from limpet.errors import LimpetError
+from limpet.errors import LimpetError, StoreUnavailable
 
 __all__ = ["Inline", "YieldingSignal"]
 
@@ -64,5 +64,9 @@ class Inline:
         return [await step() for step in steps]
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
-        """Refuse: nothing could wait for it."""
+        """Run it now, unless it is an event listener, which may wait for what only an event loop has."""
+        if event is None:
+            with suppress(StopIteration, StoreUnavailable):
+                cast("Coroutine[Any, Any, Any]", call).send(None)
+            return
         raise LimpetError("an asynchronous event listener needs an event loop: use a plain function here")

@@ -295,7 +295,7 @@ def _refusal(value: Any) -> str:
     base = next((base for base in kind.__mro__ if base in STORABLE), None)
     if base is not None:
         return f"{name} is a subclass of {base.__name__} and would come back as that: store a {base.__name__}"
-    if is_dataclass(value):
+    if is_dataclass(kind):  # and not a class that is one
         return f"{name} is a dataclass: store dataclasses.asdict(...) of it"
     return f"{name} has no stored form: store its parts, or an id to find it by"
 

@@ -196,7 +196,11 @@ class Runtime(Protocol):
         ...
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
-        """Run to the end what nobody waits for, such as an asynchronous event listener."""
+        """Run to the end what nobody waits for.
+
+        Args:
+            event: What an asynchronous event listener is told, if the call is one.
+        """
         ...
 
 

@@ -127,6 +127,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "memoryview": (memoryview(b"x"), "come back as bytes"),
     "strided memoryview": (memoryview(b"abcd")[::2], "come back as bytes"),
     "dataclass": (Item(), "dataclasses.asdict"),
+    "class of dataclasses": (Item, "type has no stored form"),
     "complex": (1j, "complex has no stored form"),
     "object": (object(), "object has no stored form"),
     "function": (len, "has no stored form"),

@@ -1,8 +1,8 @@
 """One at a time, over any server-side store: a lock is a record that only one can create.
 
-It holds until its owner gives it back. If the owner died, its record never changes: a process that has seen the same
-version for the whole life of the lock, on its own monotonic clock, takes it over by that version, so that of several
-only one does. The clocks of two hosts are never compared, but for a lock that is over by more than hosts may disagree.
+It holds until its owner gives it back or gives up. If the owner died, its record never changes: a process that has
+seen the same version for the whole life of the lock, on its own monotonic clock, takes it over by that version, so that
+of several only one does. Clocks of two hosts are compared only for a lock that is over by more than they may disagree.
 """
 
 from __future__ import annotations
@@ -56,15 +56,7 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
         now = engine.clock()
         until = now + round(life * 1000)
         mine = Record(tokens.new_version(), marks.write({"until": until, "life": life}), now, until + marks.SKEW)
-        obstacle = await engine.storage.create(key, mine, insist=True)
-        if obstacle is None:
-            engine.watch.forget(key)
-            return mine.version
-        if (
-            isinstance(obstacle, Record)
-            and _is_abandoned(engine, key, obstacle, now, life)
-            and await engine.storage.update(key, mine, obstacle.version, insist=True) is None
-        ):
+        if await _take(engine, key, mine, now, life):
             engine.watch.forget(key)
             return mine.version
         if waited >= wait:
@@ -73,12 +65,24 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
         waited, pause = waited + pause, min(pause * 1.5, _LONGEST)
 
 
+async def _take(engine: Context, key: str, mine: Record, now: int, life: float) -> bool:
+    try:
+        obstacle = await engine.storage.create(key, mine, insist=True)
+        return obstacle is None or (
+            isinstance(obstacle, Record)
+            and _is_abandoned(engine, key, obstacle, now, life)
+            and await engine.storage.update(key, mine, obstacle.version, insist=True) is None
+        )
+    except BaseException:  # it may have landed, and nobody would give it back
+        engine.emitter.runtime.spawn(engine.storage.delete(key, mine.version))
+        raise
+
+
 def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: float) -> bool:
     facts = marks.read(there.payload) or {}
-    held_for = facts.get("life", life)
-    if not isinstance(held_for, (int, float)):
-        held_for = life
-    if engine.watch.unchanged_for(key, there.version) >= held_for:
+    held_for = facts.get("life")
+    unchanged_for = engine.watch.unchanged_for(key, there.version)
+    if unchanged_for >= (held_for if isinstance(held_for, (int, float)) else life):
         return True
     return now >= int(facts.get("until", 0)) + marks.SKEW
 
@@ -89,6 +93,9 @@ async def release(engine: Context, key: str, version: int) -> bool:
         obstacle = await engine.storage.delete(key, version)
     except StoreUnavailable:
         return True  # said as an event
+    except BaseException:  # whoever held it does not wait for the store any more
+        engine.emitter.runtime.spawn(engine.storage.delete(key, version))
+        raise
     if isinstance(obstacle, Record):
         engine.storage.emitter.log.warning(
             "lock", "a lock was held for longer than its life, and another may have held it too: give it a longer life"
@@ -153,9 +160,7 @@ class SessionLock(Generic[S]):
     """A lock of one session: what its last holder saved is there to be read, and what this one writes is saved.
 
     A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
-    what is written to it goes nowhere.
-
-    Every request names it by the id that others know: a new one has to go out first.
+    what is written to it goes nowhere. Every request names it by the id that others know: a new one goes out first.
     """
 
     __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_state", "_wait")

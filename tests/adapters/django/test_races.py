@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import login
+from django.contrib.messages import INFO
+from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.backends.base import UpdateError
+from django.http import HttpResponse
 
+from limpet import SessionPolicy
 from limpet.adapters.django import SessionStore
 from limpet.events import WriteAfterEnd
 from limpet.manager import SessionManager
@@ -42,6 +46,52 @@ def test_different_keys_of_two_requests_are_both_kept(engine: SessionManager) ->
     one.save()
     other.save()
     assert dict(SessionStore(key).items()) == {"cart": ["tea", "milk", "bread"], "a": 1}
+
+
+def rendered(key: str, leaves: str = "", *, shows: bool = False) -> tuple[SessionStore, list[str]]:
+    """Return the session of a page that shows and leaves messages of Django's, not saved yet, and what it shows."""
+    request = asked()
+    request.session = SessionStore(key)
+    storage = SessionStorage(request)
+    shown = [message.message for message in storage] if shows else []
+    if leaves:
+        storage.add(INFO, leaves)
+    storage.update(HttpResponse())
+    return request.session, shown
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "left"),
+    [
+        ({"leaves": "a"}, {"leaves": "b"}, ["old", "a", "b"]),
+        ({"leaves": "a"}, {"shows": True}, ["a"]),
+        ({"shows": True}, {"leaves": "b"}, ["b"]),
+        ({"shows": True, "leaves": "a"}, {"shows": True, "leaves": "b"}, ["a", "b"]),
+        ({"shows": True}, {"shows": True}, []),
+    ],
+)
+@pytest.mark.parametrize("policy", [None, SessionPolicy(merge={"draft": "strict"})])
+def test_messages_of_two_requests_are_both_kept(
+    configure: Configure, policy: SessionPolicy | None, one: Any, other: Any, left: list[str]
+) -> None:
+    """Django keeps its messages as one text; what was shown is not shown again, and what was left is not lost."""
+    configure({"store": "memory:", **({} if policy is None else {"policy": policy})})
+    key = begun(a=1)
+    rendered(key, "old")[0].save()
+    pages = [rendered(key, **one)[0], rendered(key, **other)[0]]
+    for page in pages:
+        page.save()
+    assert rendered(key, shows=True)[1] == left
+
+
+def test_a_key_of_that_name_that_is_no_message_is_merged_as_any_other(engine: SessionManager) -> None:
+    """The later one stays."""
+    key = begun(_messages="hello")
+    one, other = SessionStore(key), SessionStore(key)
+    one["_messages"], other["_messages"] = "a", {"b": 1}
+    one.save()
+    other.save()
+    assert SessionStore(key)["_messages"] == {"b": 1}
 
 
 def test_a_change_of_what_another_request_took_away_is_a_conflict(

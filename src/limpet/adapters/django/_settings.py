@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from limpet import environment
 from limpet._assembly import check_settings, store_of
+from limpet.adapters.django import _messages
 from limpet.adapters.django._logins import KeyOf, key_of
 from limpet.adapters.django._serializer import SettingsSerializer
 from limpet.adapters.django._transport import KeyTransport
@@ -130,7 +131,7 @@ def _put_together() -> SessionManager:
         options["bound"] = _bound_by_settings(options["bound"])
     made = SessionManager(
         _made.store,
-        policy=_policy_of_settings() if policy is None else replace(policy, rotate_on=()),
+        policy=_policy_of_settings() if policy is None else _adapted(policy),
         cookie=CookiePolicy(
             persistent=not settings.SESSION_EXPIRE_AT_BROWSER_CLOSE, no_store=options.pop("no_store", False)
         ),
@@ -169,14 +170,17 @@ def _bound_by_settings(given: Any) -> Any:
     return replace(policy, cookie=cookie)
 
 
+def _adapted(policy: SessionPolicy) -> SessionPolicy:
+    """Return the application's policy: the key changes when Django says so, and its messages are merged."""
+    return replace(policy, rotate_on=(), merge={_messages.KEY: _messages.merged, **policy.merge})
+
+
 def _policy_of_settings() -> SessionPolicy:
     """Return what Django's settings say: a session ends SESSION_COOKIE_AGE after its last save."""
-    return SessionPolicy(
-        idle_timeout=settings.SESSION_COOKIE_AGE,
-        absolute_timeout=None,
-        anonymous_timeout=None,
-        remember=None,
-        rotate_on=(),
+    return _adapted(
+        SessionPolicy(
+            idle_timeout=settings.SESSION_COOKIE_AGE, absolute_timeout=None, anonymous_timeout=None, remember=None
+        )
     )
 
 
