@@ -142,6 +142,22 @@ BOUND: Final = (
         f"{LIFE}::test_a_login_is_bound_and_a_copied_cookie_opens_nothing",
     ),
     Breakage(
+        "a neighbour who sets nine cookies of the proof's name hides the one that counts",
+        "bound/guard.py",
+        "Guard._wrong",
+        "values(headers, self._name)",
+        "find(headers, self._name)",
+        "bound/test_planted.py::test_the_right_one_is_found_among_any_number",
+    ),
+    Breakage(
+        "a neighbour can set a cookie of the proof's name though its attributes allow a prefix against that",
+        "bound/guard.py",
+        "protected",
+        'f"__Host-{name}" if (cookie.path, cookie.domain) == ("/", None) else f"__Secure-{name}"',
+        "name",
+        "bound/test_planted.py::test_no_neighbour_can_set_one_where_the_attributes_allow_that",
+    ),
+    Breakage(
         "who says that a proof was skipped is let in",
         "bound/guard.py",
         "Guard._wrong",

@@ -65,8 +65,9 @@ class BoundPolicy:
             ``/.well-known/device-bound-sessions``.
         allowed_refresh_initiators: Hosts of other sites whose pages may make the browser prove its device, such as
             ``"*.example.org"``; needs ``CookiePolicy(same_site="none")``.
-        cookie: The cookie that holds the last proof. None: like the session's own, its name with ``-bound`` behind it
-            (``__Host-session-bound``, since browsers bind no cookie with the prefix ``__Host-Http-``).
+        cookie: The cookie that holds the last proof. None: like the session's own. Its name, unless you give one, is
+            that of the session's cookie with ``-bound`` behind it and the strongest prefix before it that these
+            attributes allow: ``__Host-session-bound`` (browsers bind no cookie with the prefix ``__Host-Http-``).
 
     Raises:
         ConfigurationError: A value cannot work; the message says which would.

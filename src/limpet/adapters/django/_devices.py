@@ -8,7 +8,7 @@ from urllib.parse import quote
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
-from limpet._cookies import find
+from limpet._cookies import values
 from limpet._core.session import state_of
 from limpet._environ import headers_of
 from limpet._serving import as_text
@@ -27,7 +27,7 @@ def note_device(request: Any, session: SessionStore) -> None:
         headers = headers_of(request.META)
         name = guard.cookie_name.encode()
         session.device = [
-            *((b"cookie", name + b"=" + value.encode()) for value in find(headers, name)),
+            *((b"cookie", name + b"=" + value.encode()) for value in values(headers, name)),
             *((each, value) for each, value in headers if each.endswith(b"-session-skipped")),
             *((each, value) for each, value in headers if each.startswith(b"sec-fetch-")),
         ]

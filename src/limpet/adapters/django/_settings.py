@@ -148,15 +148,16 @@ def _bound_by_settings(given: Any) -> Any:
     policy = BoundPolicy() if given is True else given
     if not isinstance(policy, BoundPolicy) or policy.cookie is not None:
         return policy
+    from limpet.bound.guard import protected
+
     cookie = CookiePolicy(
-        name=f"{settings.SESSION_COOKIE_NAME}-bound",
         path=settings.SESSION_COOKIE_PATH,
         domain=settings.SESSION_COOKIE_DOMAIN,
         secure=bool(settings.SESSION_COOKIE_SECURE),
         http_only=bool(settings.SESSION_COOKIE_HTTPONLY),
         same_site=settings.SESSION_COOKIE_SAMESITE or "none",
     )
-    return replace(policy, cookie=cookie)
+    return replace(policy, cookie=replace(cookie, name=protected(f"{settings.SESSION_COOKIE_NAME}-bound", cookie)))
 
 
 def _policy_of_settings() -> SessionPolicy:
