@@ -22,6 +22,7 @@ from limpet._serving import (
     SAFE,
     TEST_HOSTS,
     TWICE,
+    as_mount,
     comes_from_elsewhere,
     path_patterns,
     share_a_cookie,
@@ -148,7 +149,8 @@ class Middleware(Host):
     async def _is_about_the_device(self, kind: str, scope: Scope, send: Send, session: Session) -> bool:
         """Answer what is about the device of a session, and not for the application; tell whether it was."""
         guard: Any = self.manager.guard
-        visit = Visit(scope.get("method", ""), route_path(scope), scope.get("root_path") or "", scope["headers"], scope)
+        mount = as_mount(scope.get("root_path"))
+        visit = Visit(scope.get("method", ""), route_path(scope), mount, scope["headers"], scope)
         answer = await guard.answer(visit, session)
         if answer is None:
             return False

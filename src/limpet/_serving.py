@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from limpet import _importing as importing
 from limpet._core import answer
@@ -21,6 +22,7 @@ __all__ = [
     "SAFE",
     "TEST_HOSTS",
     "TWICE",
+    "as_mount",
     "as_text",
     "comes_from_elsewhere",
     "hand_out",
@@ -38,6 +40,15 @@ TWICE: Final = (
     "was added last serves, this one steps aside. To have both, give one of them a label, such as "
     "SessionManager(..., label='admin')"
 )
+
+
+def as_mount(path: str | None) -> str:
+    """Return the path under which an application is mounted as a URL has it; empty: it is not mounted.
+
+    Args:
+        path: As a server says it, decoded: ``root_path`` of ASGI, or ``SCRIPT_NAME`` of WSGI as text.
+    """
+    return quote(path.rstrip("/")) if path else ""
 
 
 def as_text(headers: Iterable[Header]) -> list[tuple[str, str]]:

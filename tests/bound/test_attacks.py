@@ -15,6 +15,7 @@ from tests.bound.device import Browser, Device
 from tests.bound.sites import Site
 
 SESSION, PROOF = "__Host-Http-session", "__Host-session-bound"
+PAGE = {"sec_fetch_site": "same-origin", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
 Open = Callable[..., Site]
 
 
@@ -262,6 +263,20 @@ async def test_requests_under_way_while_it_is_bound_are_served(build: Build) -> 
     assert await late.whose() == "ann"
     site.clock.advance(1)
     assert await late.whose() is None
+
+
+async def test_a_clock_that_was_set_back_makes_no_proof_needless(build: Build) -> None:
+    """Nor is a browser asked to register anew: somebody else may have the cookie by now."""
+    site = build()
+    ann, bob = await settled(site), Browser(site.send)
+    await bob.get("/login/bob")
+    thief = ann.thief()
+    del thief.cookies[PROOF]
+    site.clock.advance(-3600)
+    assert await thief.whose() is None
+    assert (await bob.get("/me", **PAGE)).all("secure-session-registration") == []
+    site.clock.advance(3600 - 70)
+    assert await ann.whose() == "ann", "the proof counts for as long as before"
 
 
 async def test_a_page_reached_from_elsewhere_gets_a_second_try(build: Build) -> None:

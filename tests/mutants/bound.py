@@ -158,6 +158,22 @@ BOUND: Final = (
         "bound/test_planted.py::test_no_neighbour_can_set_one_where_the_attributes_allow_that",
     ),
     Breakage(
+        "a clock that is set back makes proofs needless",
+        "bound/guard.py",
+        "Guard._wrong",
+        'abs(now - bound["at"])',
+        'now - bound["at"]',
+        f"{ATTACKS}::test_a_clock_that_was_set_back_makes_no_proof_needless",
+    ),
+    Breakage(
+        "a mount is told as it is called, not as a URL has it",
+        "_serving.py",
+        "as_mount",
+        'quote(path.rstrip("/"))',
+        "path",
+        "bound/test_mounted.py::test_what_a_browser_is_told_leads_below_the_mount",
+    ),
+    Breakage(
         "who says that a proof was skipped is let in",
         "bound/guard.py",
         "Guard._wrong",

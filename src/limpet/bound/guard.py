@@ -135,7 +135,7 @@ class Guard:
         if bound is None:
             return []
         stray = [self.endpoints.forget()] if self._has_stray(state, bound, now) else []
-        if "at" in bound or now - bound["since"] >= self.policy.offer_ms:
+        if "at" in bound or abs(now - bound["since"]) >= self.policy.offer_ms:
             return stray
         if not (state.flags & OFFERS or _is_page(state.headers)):  # a browser makes a key each time it is asked
             return stray
@@ -148,7 +148,7 @@ class Guard:
         The answer to a proof of the session before may arrive after the new one was registered. The browser would take
         that cookie for the new session's until it runs out.
         """
-        if "key" not in bound or ("at" in bound and now - bound["at"] >= self.policy.settle_ms):
+        if "key" not in bound or ("at" in bound and abs(now - bound["at"]) >= self.policy.settle_ms):
             return False
         if not self._has_one(state.headers):
             return False
@@ -192,7 +192,7 @@ class Guard:
                 return None
             if reason != "expired":
                 reason = "foreign" if until is None else "expired"
-        if "at" in bound and now - bound["at"] < policy.settle_ms:
+        if "at" in bound and abs(now - bound["at"]) < policy.settle_ms:  # a clock that was set back lengthens nothing
             return None
         skipped = fields.skipped_in(headers, bound["id"])
         if skipped is None:
