@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -73,18 +74,24 @@ def over_wsgi(mount: str) -> Send:
     return wsgi(script(limpet_wsgi.SessionMiddleware(app, manager), mount))
 
 
-PLACES = {
+PLACES: dict[str, Callable[[str], Send]] = {
     "asgi": over_asgi,
     "behind a proxy": of_a_proxy,
     "wsgi": over_wsgi,
-    "django": lambda mount: wsgi(script(WSGIHandler(), mount)),
+    "django": lambda mount: wsgi(script(django_over_wsgi(), mount)),
     "django-async": lambda mount: django_over_asgi(mount),
 }
 
 
+def django_over_wsgi() -> Any:
+    """Return Django as an application of WSGI."""
+    return WSGIHandler()
+
+
 def django_over_asgi(mount: str) -> Send:
     """Return what sends requests to Django over ASGI below a mount."""
-    handler = ASGIHandler()
+    handler: Any = ASGIHandler
+    handler = handler()
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
         await handler({**scope, "root_path": mount}, receive, send)

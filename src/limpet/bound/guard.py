@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from limpet.policy import CookiePolicy
     from limpet.protocols import Header
 
-__all__ = ["Guard", "protected"]
+__all__ = ["Guard", "check_names", "protected"]
 
 _TEXT: Final = (
     "This session is bound to the device that it began on, and the request does not show that it comes from there. "
@@ -77,6 +77,7 @@ class Guard:
         self.cookie_name: str = given.name or protected(f"{name}-bound", given)
         self.cookie: CookiePolicy = replace(given, name=self.cookie_name)
         """Of the cookie that holds the last proof."""
+        check_names(name, self.cookie_name)
         _check(policy, self.cookie)
         self._name = self.cookie_name.encode("ascii")
         again = _again(self.cookie, cookie.path)
@@ -284,6 +285,18 @@ def _again(proof: CookiePolicy, path: str) -> CookieWriter:
     """Return what writes the cookie that says that a page was loaded again: for one host, where sessions are used."""
     cookie = replace(proof, name=None, path=path, domain=None)
     return CookieWriter(protected(f"{proof.name}-again", cookie), cookie)
+
+
+def check_names(session: str, proof: str | None) -> None:
+    """Refuse a cookie of the proof's that would overwrite the session's.
+
+    Raises:
+        ConfigurationError: It would.
+    """
+    if proof == session:
+        raise ConfigurationError(
+            f"the session's cookie is called {session!r}: give BoundPolicy(cookie=...) another name, or none"
+        )
 
 
 def _check(policy: BoundPolicy, cookie: CookiePolicy) -> None:

@@ -121,7 +121,7 @@ def _put_together() -> SessionManager:
     if "serializer" not in options and settings.SESSION_SERIALIZER != SettingsSerializer.DEFAULT:
         options["serializer"] = SettingsSerializer(import_string(settings.SESSION_SERIALIZER)())
     options.setdefault("namespace", settings.SESSION_COOKIE_NAME)
-    if options.get("bound", False) is not False:
+    if options.get("bound"):
         options["bound"] = _bound_by_settings(options["bound"])
     made = SessionManager(
         _made.store,
@@ -145,11 +145,14 @@ def _put_together() -> SessionManager:
 
 def _bound_by_settings(given: Any) -> Any:
     """Return a policy whose cookie is like the session's, as Django's settings say."""
-    policy = BoundPolicy() if given is True else given
-    if not isinstance(policy, BoundPolicy) or policy.cookie is not None:
-        return policy
-    from limpet.bound.guard import protected
+    from limpet.bound.guard import check_names, protected
 
+    policy = BoundPolicy() if given is True else given
+    if not isinstance(policy, BoundPolicy):
+        return policy
+    if policy.cookie is not None:
+        check_names(settings.SESSION_COOKIE_NAME, policy.cookie.name)
+        return policy
     cookie = CookiePolicy(
         path=settings.SESSION_COOKIE_PATH,
         domain=settings.SESSION_COOKIE_DOMAIN,
