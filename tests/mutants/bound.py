@@ -129,7 +129,7 @@ BOUND: Final = (
         "the proof of one session counts for another",
         "bound/tokens.py",
         "Tokens.until",
-        "data[:-_TIME] != whose",
+        'data[:-_TIME] != _named(identifier) + (b64decode(thumbprint) or b"")',
         "False",
         f"{ATTACKS}::test_the_proof_of_one_session_beside_the_cookie_of_another",
     ),
