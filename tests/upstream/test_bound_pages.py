@@ -48,6 +48,7 @@ SameSite, and to Chromium a cookie without it is another one, so that it gives a
 `test_the_cookie_is_the_one_that_was_told` a cookie has every attribute of limpet's and another Expires."""
 
 OURS: Final = "tests/browser/test_bound_instructions.py"
+OTHER_SITES: Final = "tests/browser/test_bound_other_sites.py"
 ROOT: Final = Path(__file__).resolve().parents[2]
 WITHIN: Final = "A request within the scope origin refreshes"
 BEYOND: Final = {
@@ -69,19 +70,19 @@ BEYOND: Final = {
 
 
 NEWER: Final = {
-    "allowed-refresh-initiators.https.html": f"{OURS}::test_a_page_of_another_site",
+    "allowed-refresh-initiators.https.html": f"{OTHER_SITES}::test_a_page_of_another_site",
     "clear-cookies-site-data.https.html": f"{OURS}::test_cookies_that_the_site_clears",
     "debug-header.https.html": f"{OURS}::test_a_proof_that_cannot_be_given",
     "empty-response.https.html": "no setting: each answer to a proof says all that there is to say",
     "federated-session.https.html": "no setting: keys are not shared between sites",
-    "fetch-no-credentials.https.html": f"{OURS}::test_a_page_of_another_site",
+    "fetch-no-credentials.https.html": f"{OTHER_SITES}::test_a_page_of_another_site",
     "fetch-verify-authenticated.https.html": "a frame of the page before",
     "multiple-credentials.https.html": "no setting: a session has one cookie that is bound",
     "multiple-registrations.https.html": f"{OURS}::test_two_sessions_of_one_origin",
     "registration-no-challenge.https.html": "no setting: each registration has a challenge",
     "requests-have-query-params.https.html": "no setting: addresses have no query",
     "resolving-urls.https.html": "no setting: addresses are paths from the root, below a mount too",
-    "subdomain-registration.https.html": f"{OURS}::test_a_login_on_a_subdomain_that_the_site_does_not_list",
+    "subdomain-registration.https.html": f"{OTHER_SITES}::test_a_login_on_a_subdomain_that_the_site_does_not_list",
     "third-party-registration.https.html": "no setting: a session has one cookie that is bound",
     "url_fetcher.html": "a frame of other pages",
     "websockets.https.html": (
