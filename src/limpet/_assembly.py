@@ -215,7 +215,7 @@ def guard_of(manager: Manager, bound: bool | BoundPolicy, label: str | None) -> 
     Raises:
         ConfigurationError: Its sessions cannot be bound.
     """
-    if bound is False:
+    if not bound:
         return None
     engine, policy = manager.engine, BoundPolicy() if bound is True else bound
     if not engine.is_server_side:

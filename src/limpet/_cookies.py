@@ -9,7 +9,7 @@ Sources: RFC 6265, section 4 (syntax); draft-ietf-httpbis-rfc6265bis, sections 4
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from limpet.errors import ConfigurationError
@@ -29,6 +29,7 @@ __all__ = [
     "is_value",
     "set_cookie",
     "stays_at_home",
+    "values",
 ]
 
 MAX_COOKIE: Final = 4096
@@ -96,6 +97,22 @@ def _collect(header: bytes, name: bytes, found: list[str]) -> None:
                         return
         if not start:
             return
+
+
+def values(headers: Sequence[Header], name: bytes) -> Iterator[str]:
+    """Yield every value of the cookie with exactly this name, by the rules of `find` but without its limit.
+
+    For what is signed about one session, so that it can be told apart however many others there are: neither their
+    number nor their order says anything. Takes linear time; each of them costs at most a signature.
+    """
+    for key, header in headers:
+        if key != b"cookie" or name not in header:
+            continue
+        for pair in header.split(b";"):
+            left, equals, value = pair.partition(b"=")
+            value = value.strip(b" \t")
+            if equals and left.strip(b" \t") == name and is_value(value):
+                yield value.decode("ascii")
 
 
 class CookieWriter:

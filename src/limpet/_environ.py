@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
-from limpet._serving import comes_from_elsewhere
+from limpet._serving import as_mount, comes_from_elsewhere
 from limpet.bound.visit import Visit
 from limpet.protocols import Header
 
@@ -31,7 +30,8 @@ def visit_of(environ: Environ) -> Visit:
 
 def mount_of(environ: Environ) -> str:
     """Return the path under which the application is mounted, as a URL has it."""
-    return quote(environ.get("SCRIPT_NAME", "").encode("latin-1"))
+    mount: str = environ.get("SCRIPT_NAME", "")
+    return as_mount(mount.encode("latin-1").decode("utf-8", "replace"))
 
 
 def is_cross_site(environ: Environ) -> bool:

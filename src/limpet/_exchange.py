@@ -11,7 +11,7 @@ from limpet._core.engine import Engine
 from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, ENDED, EXPOSED, LAPSED, OVER, PASSIVE, STARTED, WRITTEN, SessionState
 from limpet._native import mypyc_attr
-from limpet._serving import hand_out
+from limpet._serving import as_mount, hand_out
 from limpet.errors import (
     LimpetError,
     SessionClosed,
@@ -108,7 +108,7 @@ class Exchange:
             if tokens:
                 middleware.check_test_client(self._scope)
         if engine.binder is not None:
-            tokens += engine.binder.headers(state, self._scope.get("root_path") or "")
+            tokens += engine.binder.headers(state, as_mount(self._scope.get("root_path")))
         accessed = bool(state.flags & ACCESSED)
         if tokens or accessed:
             headers = message.get("headers") or ()

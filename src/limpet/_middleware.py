@@ -20,11 +20,15 @@ from limpet._native import mypyc_attr
 from limpet._scopes import PROBE, is_session, route_path
 from limpet._serving import (
     SAFE,
+    SAME_PATHS,
     TEST_HOSTS,
     TWICE,
+    as_mount,
     comes_from_elsewhere,
     path_patterns,
     share_a_cookie,
+    share_device_paths,
+    spare_device_paths,
     warn_about_http,
 )
 from limpet._startup import fit, refuse_to_start, run_lifespan
@@ -68,6 +72,8 @@ class Middleware(Host):
         if isinstance(self.manager.runtime, Inline):
             self.manager.runtime = AsyncioRuntime()
         self._exclude = path_patterns(exclude, "exclude")
+        if self.manager.guard is not None:
+            spare_device_paths(self._exclude, self.manager.guard.endpoints.paths)
         self._passive = path_patterns(passive, "passive")
         self._passive_paths: dict[str, None] = {}  # the one that was asked for last stands last
         self._shared_state: Any = None
@@ -148,7 +154,8 @@ class Middleware(Host):
     async def _is_about_the_device(self, kind: str, scope: Scope, send: Send, session: Session) -> bool:
         """Answer what is about the device of a session, and not for the application; tell whether it was."""
         guard: Any = self.manager.guard
-        visit = Visit(scope.get("method", ""), route_path(scope), scope.get("root_path") or "", scope["headers"], scope)
+        mount = as_mount(scope.get("root_path"))
+        visit = Visit(scope.get("method", ""), route_path(scope), mount, scope["headers"], scope)
         answer = await guard.answer(visit, session)
         if answer is None:
             return False
@@ -201,15 +208,17 @@ class Middleware(Host):
             if other is self.manager.engine:
                 return True  # the middleware was added twice
             if share_a_cookie(self.manager.engine, other):
-                self._step_aside()
+                self._say_once("twice", TWICE, self.manager.cookie_name)
                 return True
+            if share_device_paths(self.manager.engine, other, scope.get("root_path")):
+                self._say_once("paths", SAME_PATHS, self.manager.guard and self.manager.guard.endpoints.registration)
         path = route_path(scope)
         return any(pattern.match(path) for pattern in self._exclude)
 
-    def _step_aside(self) -> None:
-        if "twice" not in self._told:
-            self._told.add("twice")
-            log.warning(TWICE, self.manager.cookie_name)
+    def _say_once(self, word: str, text: str, about: object) -> None:
+        if word not in self._told:
+            self._told.add(word)
+            log.warning(text, about)
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from limpet import _importing as importing
 from limpet._core import answer
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 __all__ = [
     "SAFE",
     "TEST_HOSTS",
+    "SAME_PATHS",
     "TWICE",
+    "as_mount",
     "as_text",
     "comes_from_elsewhere",
     "hand_out",
     "path_patterns",
     "share_a_cookie",
+    "share_device_paths",
+    "spare_device_paths",
     "warn_about_http",
 ]
 
@@ -38,6 +43,19 @@ TWICE: Final = (
     "was added last serves, this one steps aside. To have both, give one of them a label, such as "
     "SessionManager(..., label='admin')"
 )
+SAME_PATHS: Final = (
+    "two session managers of one application bind sessions to devices at %s, and browsers reach there only the one "
+    "whose middleware was added last: give one of them a label, such as SessionManager(..., label='admin')"
+)
+
+
+def as_mount(path: str | None) -> str:
+    """Return the path under which an application is mounted as a URL has it; empty: it is not mounted.
+
+    Args:
+        path: As a server says it, decoded: ``root_path`` of ASGI, or ``SCRIPT_NAME`` of WSGI as text.
+    """
+    return quote(path.rstrip("/")) if path else ""
 
 
 def as_text(headers: Iterable[Header]) -> list[tuple[str, str]]:
@@ -112,6 +130,32 @@ def share_a_cookie(one: Engine, other: Engine) -> bool:
     if not (isinstance(mine, CookieTransport) and isinstance(theirs, CookieTransport)):
         return False
     return (mine.name, mine.policy.path, mine.policy.domain) == (theirs.name, theirs.policy.path, theirs.policy.domain)
+
+
+def share_device_paths(one: Engine, other: Engine, mount: str | None) -> bool:
+    """Tell whether browsers that bind sessions of one manager are answered by another, around it, at the same paths.
+
+    Args:
+        one: The engine of the inner one.
+        other: That of the one around it.
+        mount: Where the inner one is mounted; below a mount its paths are others.
+    """
+    mine: Any = one.binder
+    theirs: Any = other.binder
+    if mount or mine is None or theirs is None:
+        return False
+    return mine.endpoints.registration in theirs.endpoints.paths
+
+
+def spare_device_paths(patterns: Iterable[re.Pattern[str]], needed: Iterable[str]) -> None:
+    """Refuse ``exclude=`` where it covers a path at which browsers bind sessions.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    for path in sorted(needed):
+        if any(pattern.match(path) for pattern in patterns):
+            raise ConfigurationError(f"exclude covers {path!r}, where browsers bind sessions: leave that path out")
 
 
 def warn_about_http(cookie_name: str) -> None:

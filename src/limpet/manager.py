@@ -127,7 +127,7 @@ class SessionManager:
         self.cookie_name: str = self.cookie.derive_name(label, self.dev)
         self.cookie.check_name(self.cookie_name)
         client_side = supports(kept, ClientStore)
-        needs = encrypt or client_side or bound is not False
+        needs = encrypt or client_side or bool(bound)
         self.keyring: Keyring | None = assembly.keyring_of(
             secret, needs_one=needs, dev=self.dev, given_store=store is not None
         )

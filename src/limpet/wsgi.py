@@ -19,7 +19,18 @@ from limpet._core.session import backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
 from limpet._doors import BlockingSession, Pairs
 from limpet._environ import Environ, headers_of, is_cross_site, mount_of, path_of, visit_of
-from limpet._serving import SAFE, TEST_HOSTS, TWICE, as_text, path_patterns, share_a_cookie, warn_about_http
+from limpet._serving import (
+    SAFE,
+    SAME_PATHS,
+    TEST_HOSTS,
+    TWICE,
+    as_text,
+    path_patterns,
+    share_a_cookie,
+    share_device_paths,
+    spare_device_paths,
+    warn_about_http,
+)
 from limpet._sweeper import Sweeper
 from limpet.contract import ClientStore, Store
 from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
@@ -72,6 +83,8 @@ class SessionMiddleware:
         self.app = app
         self.manager: SessionManager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
         self._exclude = path_patterns(exclude, "exclude")
+        if self.manager.guard is not None:
+            spare_device_paths(self._exclude, self.manager.guard.endpoints.paths)
         self._passive = path_patterns(passive, "passive")
         self._lazy = lazy
         self._environ_key = environ_key
@@ -145,16 +158,21 @@ class SessionMiddleware:
             self._told.add("http")
             warn_about_http(self.manager.cookie_name)
 
+    def _say_once(self, word: str, text: str, about: object) -> None:
+        if word not in self._told:
+            self._told.add(word)
+            log.warning(text, about)
+
     def _is_excluded(self, environ: Environ) -> bool:
         for session in environ.get(_ALL, ()):
             other = backend_of(session)
             if other is self.manager.engine:
                 return True  # the middleware was added twice
             if share_a_cookie(self.manager.engine, other):
-                if "twice" not in self._told:
-                    self._told.add("twice")
-                    log.warning(TWICE, self.manager.cookie_name)
+                self._say_once("twice", TWICE, self.manager.cookie_name)
                 return True
+            if share_device_paths(self.manager.engine, other, environ.get("SCRIPT_NAME")):
+                self._say_once("paths", SAME_PATHS, self.manager.guard and self.manager.guard.endpoints.registration)
         path = path_of(environ) if self._exclude else ""
         return any(pattern.match(path) for pattern in self._exclude)
 

@@ -152,6 +152,40 @@ def _litestar(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
 
 
 @contextmanager
+def _blacksheep(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
+    from blacksheep import Router, json
+
+    from limpet.adapters.blacksheep import Application, get_session
+
+    router, manager = Router(), _manager(**settings)
+    app: Any = Application(router=router)
+    app.use_sessions(manager)
+
+    async def page(request: Any) -> Any:
+        return json(act(get_session(request), request.path))
+
+    router.add_get("/*", page)
+    starts = threading.Thread(target=lambda: asyncio.run(app.start()))  # a test may have a loop that runs
+    starts.start()
+    starts.join(30)
+    yield asgi(app), manager
+
+
+@contextmanager
+def _nexios(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
+    from limpet.adapters.nexios import NexiosApp, SessionMiddleware, get_session
+
+    app, manager = NexiosApp(), _manager(**settings)
+    app.add_middleware(SessionMiddleware(manager=manager))
+
+    async def page(request: Any, response: Any, path: str) -> Any:
+        return response.json(act(get_session(request), path))
+
+    app.get("/{path:path}")(page)
+    yield asgi(app), manager
+
+
+@contextmanager
 def _quart(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
     from quart import Quart, jsonify
 
@@ -234,6 +268,8 @@ SITES: Final[dict[str, Callable[..., Any]]] = {
     "django": _django(_django_wsgi, wsgi, "tests.bound.django_urls"),
     "django-async": _django(_django_asgi, asgi, "tests.bound.django_aurls"),
     "litestar": _litestar,
+    "blacksheep": _blacksheep,
+    "nexios": _nexios,
     "quart": _quart,
     "aiohttp": _aiohttp,
 }

@@ -36,6 +36,19 @@ ROWS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "wsgi": ("wsgi", {}, "__Host-session-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
     "path": ("asgi", session(path="/shop"), "__Secure-session-bound", f"{SHOP}; HttpOnly; Secure; SameSite=Lax"),
     "path of its own": ("asgi", own(path="/shop", name="proof"), "proof", f"{SHOP}; HttpOnly; Secure; SameSite=Lax"),
+    "path of its own, and no name": (
+        "asgi",
+        own(path="/shop"),
+        "__Secure-session-bound",
+        f"{SHOP}; HttpOnly; Secure; SameSite=Lax",
+    ),
+    "fewest, and no name": ("asgi", own(secure=False, http_only=False), "session-bound", "Path=/; SameSite=Lax"),
+    "a name without a prefix": (
+        "asgi",
+        session(name="sid"),
+        "__Host-sid-bound",
+        "Path=/; HttpOnly; Secure; SameSite=Lax",
+    ),
     "domain": (
         "asgi",
         session(domain="shop.test"),
@@ -52,8 +65,8 @@ ROWS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "scripts": ("asgi", session(http_only=False), "__Host-session-bound", "Path=/; Secure; SameSite=Lax"),
     "plain": ("asgi", session(secure=False), "limpet-session-bound", "Path=/; HttpOnly; SameSite=Lax"),
     "fewest": ("asgi", own(name="p", secure=False, http_only=False), "p", "Path=/; SameSite=Lax"),
-    "__Http-": ("asgi", session(name="__Http-s"), "__Secure-s-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
-    "__Secure-": ("asgi", session(name="__Secure-s"), "__Secure-s-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
+    "__Http-": ("asgi", session(name="__Http-s"), "__Host-s-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
+    "__Secure-": ("asgi", session(name="__Secure-s"), "__Host-s-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
     "closed with the browser": (
         "asgi",
         session(persistent=False),
@@ -68,11 +81,11 @@ ROWS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
         f"{SHOP}; HttpOnly; SameSite=Lax",
     ),
     "label": ("asgi", {"label": "staff"}, "__Host-session-staff-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
-    "django": ("django", {}, "sessionid-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
+    "django": ("django", {}, "__Host-sessionid-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
     "django, by its settings": (
         "django",
         {"SESSION_COOKIE_PATH": "/shop", "SESSION_COOKIE_HTTPONLY": False, "SESSION_COOKIE_SAMESITE": "Strict"},
-        "sessionid-bound",
+        "__Secure-sessionid-bound",
         f"{SHOP}; Secure; SameSite=Strict",
     ),
     "django, over http": (
@@ -87,7 +100,7 @@ ROWS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
         "proof",
         f"{SHOP}; HttpOnly; Secure; SameSite=None",
     ),
-    "flask": ("flask", {}, "session-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
+    "flask": ("flask", {}, "__Host-session-bound", "Path=/; HttpOnly; Secure; SameSite=Lax"),
     "flask, a cookie of its own": (
         "flask",
         own(name="proof", path="/shop"),

@@ -210,6 +210,25 @@ async def test_another_origin(site: Opens) -> None:
     assert world.proofs() == [200]
 
 
+@pytest.mark.parametrize("grace", [0, 120])
+async def test_a_proof_that_cannot_be_given(site: Opens, grace: int) -> None:
+    """The browser says why it has skipped it, and is served regardless for as long as the policy bears that."""
+    world = await site(bound=BoundPolicy(skipped_grace=grace))
+
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == REFRESH:
+            await PlainTextResponse("down", 503)(scope, receive, send)
+        else:
+            await world.app(scope, receive, send)
+
+    world.behind = fails
+    await world.drop()
+    assert await world.who() == ("ann" if grace else "None")
+    assert set(world.proofs()) == {503}
+    reasons = [event.reason for event in world.happened if type(event) is events.DeviceUnproven]
+    assert reasons == ([] if grace else ["server_error"])
+
+
 async def test_paths_that_are_left_out(site: Opens) -> None:
     """They get no proof, and what is beside them does."""
     world = await site(bound=BoundPolicy(exclude=("/static",)))

@@ -327,8 +327,19 @@ async def test_a_copied_cookie_opens_a_session_that_no_device_has_bound(serve: S
     assert "Sign in, and a browser that can" in visitor.part("device")
     await visitor.do("/sign-in", name="Ann")
     assert visitor.part("unbound") != ""
+    assert "limpet demo --tls" in visitor.part("device")
     visitor.page = (await visitor.send("/copy")).text
     assert visitor.part("copied") == "Somebody with a copy of your session cookie is signed in as Ann."
+
+
+async def test_over_https_the_page_says_how_to_see_that_the_session_is_bound(serve: Serve) -> None:
+    visitor = Visitor(serve(bound=True))
+    await visitor.look()
+    await visitor.do("/sign-in", name="Ann")
+    visitor.http.base_url = httpx.URL("https://demo.example")
+    await visitor.look()
+    assert "load this page again" in visitor.part("device")
+    assert "limpet demo --tls" not in visitor.part("device")
 
 
 async def test_a_copied_cookie_opens_nothing_once_a_device_has_bound_the_session(serve: Serve, clock: Clock) -> None:
@@ -345,7 +356,7 @@ async def test_a_copied_cookie_opens_nothing_once_a_device_has_bound_the_session
     await visitor.look()
     assert "bound to this device" in visitor.part("bound")
     visitor.page = (await visitor.send("/copy")).text
-    assert visitor.part("copied") == "Somebody with a copy of your session cookie is nobody here."
+    assert visitor.part("copied") == "Somebody with a copy of your session cookie is not signed in."
     assert visitor.part("device") != ""
 
 

@@ -46,20 +46,18 @@ class Endpoints:
         engine: Loads and saves.
         policy: How sessions are bound.
         keys: Makes and reads challenges and cookies.
-        name: The name of the cookie that holds the last proof.
-        cookie: Its attributes.
+        cookie: The one that holds the last proof; it has a name.
         path: Below which it answers.
     """
 
-    def __init__(
-        self, engine: Engine, policy: BoundPolicy, keys: Tokens, name: str, cookie: CookiePolicy, path: str
-    ) -> None:
+    def __init__(self, engine: Engine, policy: BoundPolicy, keys: Tokens, cookie: CookiePolicy, path: str) -> None:
         self._engine = engine
         self._policy = policy
         self._keys = keys
-        self._name = name
+        assert cookie.name is not None
+        self._name = cookie.name
         self._cookie = cookie
-        self._writer = CookieWriter(name, cookie)
+        self._writer = CookieWriter(cookie.name, cookie)
         self._attributes = self._writer.set("x", None).decode("ascii").partition("; ")[2]
         self.registration: str = f"{path}/registration"
         self.refresh: str = f"{path}/refresh"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events
-from limpet._cookies import CookieWriter, find
+from limpet._cookies import CookieWriter, find, values
 from limpet._core.session import Session, state_of
 from limpet._core.state import OFFERS, OVER, PENDING, UNPROVEN, SessionState
 from limpet._serving import path_patterns
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from limpet.policy import CookiePolicy
     from limpet.protocols import Header
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "check_names", "protected"]
 
 _TEXT: Final = (
     "This session is bound to the device that it began on, and the request does not show that it comes from there. "
@@ -72,14 +72,15 @@ class Guard:
         label: str | None = None,
         on_refused: OnRefused | None = None,
     ) -> None:
-        proof = policy.cookie or replace(cookie, name=_derived(name))
-        _check(policy, proof)
+        given = policy.cookie or replace(cookie, name=None)
         self.policy = policy
-        self.cookie: CookiePolicy = proof
+        self.cookie_name: str = given.name or protected(f"{name}-bound", given)
+        self.cookie: CookiePolicy = replace(given, name=self.cookie_name)
         """Of the cookie that holds the last proof."""
-        self.cookie_name: str = proof.name or _derived(name)
+        check_names(name, self.cookie_name)
+        _check(policy, self.cookie)
         self._name = self.cookie_name.encode("ascii")
-        again = _again(self.cookie_name, proof, cookie.path)
+        again = _again(self.cookie, cookie.path)
         self._again_name = again.name.encode("ascii")
         self._again = b"set-cookie", again.set("1", _ONCE)
         self._engine = engine
@@ -89,7 +90,7 @@ class Guard:
         """Whether a record says that its session was used; an adapter may know that it does not."""
         self._refuse = path_patterns(policy.refuse, "refuse")
         path = policy.path if label is None else f"{policy.path}-{label}"
-        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie_name, proof, path)
+        self.endpoints: Endpoints = Endpoints(engine, policy, self._keys, self.cookie, path)
 
     # -- what the engine asks
 
@@ -129,13 +130,13 @@ class Guard:
                 return []
             asks = self.endpoints.challenge(asked, now)
             # Without the cookie of the old proof the browser asks for one.
-            return [self.endpoints.forget(), asks] if find(state.headers, self._name) else [asks]
+            return [self.endpoints.forget(), asks] if self._has_one(state.headers) else [asks]
         draft = state.draft
         bound = None if draft is None or state.stored is None or state.flags & OVER else draft.bound
         if bound is None:
             return []
         stray = [self.endpoints.forget()] if self._has_stray(state, bound, now) else []
-        if "at" in bound or now - bound["since"] >= self.policy.offer_ms:
+        if "at" in bound or abs(now - bound["since"]) >= self.policy.offer_ms:
             return stray
         if not (state.flags & OFFERS or _is_page(state.headers)):  # a browser makes a key each time it is asked
             return stray
@@ -148,10 +149,18 @@ class Guard:
         The answer to a proof of the session before may arrive after the new one was registered. The browser would take
         that cookie for the new session's until it runs out.
         """
-        if "key" not in bound or ("at" in bound and now - bound["at"] >= self.policy.settle_ms):
+        if "key" not in bound or ("at" in bound and abs(now - bound["at"]) >= self.policy.settle_ms):
             return False
-        found = find(state.headers, self._name)
-        return bool(found) and all(self._keys.until(each, bound["id"], bound["thumb"]) is None for each in found)
+        if not self._has_one(state.headers):
+            return False
+        return not any(
+            self._keys.until(each, bound["id"], bound["thumb"]) is not None
+            for each in values(state.headers, self._name)
+        )
+
+    def _has_one(self, headers: Sequence[Header]) -> bool:
+        """Tell whether a request brings a cookie under the name of the proof's, whoever has set it."""
+        return any(True for _ in values(headers, self._name))
 
     def _counts(self, bound: dict[str, Any], found: Found) -> bool:
         """Tell whether a session needs a proof: its browser has given one, or has not been there since it registered.
@@ -173,14 +182,18 @@ class Guard:
         return policy.wants(Login(found.record.subject, contents.remember, contents.tags))
 
     def _wrong(self, bound: dict[str, Any], headers: Sequence[Header]) -> str | None:
-        """Return what is wrong with the proof that a request brings for a bound session; None: nothing."""
+        """Return what is wrong with the proof that a request brings for a bound session; None: nothing.
+
+        One that holds is enough, whatever stands beside it and before it.
+        """
         now, policy, reason = self._engine.clock(), self.policy, "missing"
-        for value in find(headers, self._name):
+        for value in values(headers, self._name):
             until = self._keys.until(value, bound["id"], bound["thumb"])
             if until is not None and now < until:
                 return None
-            reason = "foreign" if until is None else "expired"
-        if "at" in bound and now - bound["at"] < policy.settle_ms:
+            if reason != "expired":
+                reason = "foreign" if until is None else "expired"
+        if "at" in bound and abs(now - bound["at"]) < policy.settle_ms:  # a clock that was set back lengthens nothing
             return None
         skipped = fields.skipped_in(headers, bound["id"])
         if skipped is None:
@@ -240,7 +253,7 @@ class Guard:
             return False
         elsewhere = (b"cross-site",) if self.policy.include_site else (b"cross-site", b"same-site")
         site = next((value for name, value in visit.headers if name == b"sec-fetch-site"), b"")
-        return site in elsewhere or bool(find(visit.headers, self._name))
+        return site in elsewhere or self._has_one(visit.headers)
 
 
 def _is_page(headers: Sequence[Header]) -> bool:
@@ -252,23 +265,38 @@ def _is_page(headers: Sequence[Header]) -> bool:
     return sorted(said) == [b"document", b"navigate"]
 
 
-def _derived(name: str) -> str:
-    """Return what the cookie of the last proof is called beside a session cookie.
+def protected(name: str, cookie: CookiePolicy) -> str:
+    """Return a name with the strongest prefix that these attributes allow, and that browsers bind.
 
-    Chromium (156) knows the prefix ``__Http-`` for cookies, and refuses to bind one. It protects nothing here: what the
-    cookie holds is signed, so that a script that plants one gains nothing.
+    With ``__Host-`` no other host of the site can set a cookie of that name. Chromium (156) knows the prefix
+    ``__Http-`` for cookies, and refuses to bind one. It protects nothing here: what the cookie holds is signed, so that
+    a script that plants one gains nothing.
     """
-    for prefix, known in (("__host-http-", "__Host-"), ("__http-", "__Secure-")):
+    for prefix in ("__host-http-", "__http-", "__host-", "__secure-"):
         if name.lower().startswith(prefix):
-            name = known + name[len(prefix) :]
-    return f"{name}-bound"
+            name = name[len(prefix) :]
+            break
+    if not cookie.secure:
+        return name
+    return f"__Host-{name}" if (cookie.path, cookie.domain) == ("/", None) else f"__Secure-{name}"
 
 
-def _again(proof: str, cookie: CookiePolicy, path: str) -> CookieWriter:
+def _again(proof: CookiePolicy, path: str) -> CookieWriter:
     """Return what writes the cookie that says that a page was loaded again: for one host, where sessions are used."""
-    name = f"{proof}-again"
-    path = "/" if name.lower().startswith("__host-") else path
-    return CookieWriter(name, replace(cookie, name=name, path=path, domain=None))
+    cookie = replace(proof, name=None, path=path, domain=None)
+    return CookieWriter(protected(f"{proof.name}-again", cookie), cookie)
+
+
+def check_names(session: str, proof: str | None) -> None:
+    """Refuse a cookie of the proof's that would overwrite the session's.
+
+    Raises:
+        ConfigurationError: It would.
+    """
+    if proof == session:
+        raise ConfigurationError(
+            f"the session's cookie is called {session!r}: give BoundPolicy(cookie=...) another name, or none"
+        )
 
 
 def _check(policy: BoundPolicy, cookie: CookiePolicy) -> None:

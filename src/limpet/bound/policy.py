@@ -18,6 +18,11 @@ ALGORITHMS: Final = ("ES256", "RS256")
 """What a browser may sign with. The draft (section 9.10) names a third, ``none``, which proves nothing."""
 
 
+_HOST: Final = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+_ORIGIN: Final = re.compile(rf"https://{_HOST}(:[0-9]{{1,5}})?")
+_HOSTS: Final = re.compile(rf"\*|(\*\.)?{_HOST}")  # a host pattern of the draft, section 9.6
+
+
 class Login(NamedTuple):
     """A login, for a function that decides whether it is to be bound to its device.
 
@@ -65,8 +70,9 @@ class BoundPolicy:
             ``/.well-known/device-bound-sessions``.
         allowed_refresh_initiators: Hosts of other sites whose pages may make the browser prove its device, such as
             ``"*.example.org"``; needs ``CookiePolicy(same_site="none")``.
-        cookie: The cookie that holds the last proof. None: like the session's own, its name with ``-bound`` behind it
-            (``__Host-session-bound``, since browsers bind no cookie with the prefix ``__Host-Http-``).
+        cookie: The cookie that holds the last proof. None: like the session's own. Its name, unless you give one, is
+            that of the session's cookie with ``-bound`` behind it and the strongest prefix before it that these
+            attributes allow: ``__Host-session-bound`` (browsers bind no cookie with the prefix ``__Host-Http-``).
 
     Raises:
         ConfigurationError: A value cannot work; the message says which would.
@@ -112,12 +118,23 @@ class BoundPolicy:
             raise ConfigurationError(f"algorithms={self.algorithms!r}: give 'ES256', 'RS256' or both")
         for name in ("exclude", "registering_origins", "allowed_refresh_initiators"):
             put(self, name, _texts(name, getattr(self, name)))
+        for origin in self.registering_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigurationError(
+                    f"registering_origins has {origin!r}: write an origin as in 'https://login.example.org'"
+                )
         if self.registering_origins and not self.include_site:
             raise ConfigurationError(
-                "registering_origins says which subdomains may bind a session of the whole site: set "
-                "include_site=True, or leave it out"
+                "registering_origins says who may register sessions of the whole site: set include_site=True as well"
             )
-        for path in (self.path, *self.exclude):
+        for host in self.allowed_refresh_initiators:
+            if not _HOSTS.fullmatch(host):
+                raise ConfigurationError(
+                    f"allowed_refresh_initiators has {host!r}: write a host as in 'pay.example.com' or '*.example.org'"
+                )
+        if self.cookie is not None and not isinstance(self.cookie, CookiePolicy):
+            raise ConfigurationError(f"cookie={self.cookie!r}: give a limpet.CookiePolicy, or None")
+        for path in (*_texts("path", (self.path,)), *self.exclude):
             if not re.fullmatch(r"/[!#-\[\]-~]+", path) or path.endswith("/"):
                 raise ConfigurationError(
                     f"{path!r} is no path: write it as in '/static', without spaces, quotes or a slash at the end"

@@ -80,8 +80,9 @@ class Tokens:
     def until(self, text: str, identifier: str, thumbprint: str) -> int | None:
         """Return until when such a cookie proves the device of this session and key; None: it is not about them."""
         data = self._cookies.open(text)
-        whose = _named(identifier) + (b64decode(thumbprint) or b"")
-        if data is None or len(data) != _IDENTIFIER + _THUMBPRINT + _TIME or data[:-_TIME] != whose:
+        if data is None or len(data) != _IDENTIFIER + _THUMBPRINT + _TIME:
+            return None
+        if data[:-_TIME] != _named(identifier) + (b64decode(thumbprint) or b""):
             return None
         return int.from_bytes(data[-_TIME:], "big")
 

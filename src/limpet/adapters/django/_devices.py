@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 
-from limpet._cookies import find
+from limpet._cookies import values
 from limpet._core.session import state_of
 from limpet._environ import headers_of
-from limpet._serving import as_text
+from limpet._serving import as_mount, as_text
 from limpet.adapters.django._settings import manager
 from limpet.adapters.django._store import SessionStore
 from limpet.bound.visit import Visit
@@ -27,7 +26,7 @@ def note_device(request: Any, session: SessionStore) -> None:
         headers = headers_of(request.META)
         name = guard.cookie_name.encode()
         session.device = [
-            *((b"cookie", name + b"=" + value.encode()) for value in find(headers, name)),
+            *((b"cookie", name + b"=" + value.encode()) for value in values(headers, name)),
             *((each, value) for each, value in headers if each.endswith(b"-session-skipped")),
             *((each, value) for each, value in headers if each.startswith(b"sec-fetch-")),
         ]
@@ -39,7 +38,7 @@ async def answer_about_device(request: Any) -> HttpResponse | None:
     if guard is None or not isinstance(session, SessionStore):
         return None
     meta = request.META
-    visit = Visit(request.method, request.path_info, quote(meta.get("SCRIPT_NAME", "")), headers_of(meta), meta)
+    visit = Visit(request.method, request.path_info, as_mount(meta.get("SCRIPT_NAME")), headers_of(meta), meta)
     keys = session.presented_keys()
     if visit.path in guard.endpoints.paths:
         answer = await guard.endpoints.serve(visit, keys)

@@ -127,7 +127,7 @@ def _put_together() -> SessionManager:
     if "serializer" not in options and settings.SESSION_SERIALIZER != SettingsSerializer.DEFAULT:
         options["serializer"] = SettingsSerializer(import_string(settings.SESSION_SERIALIZER)())
     options.setdefault("namespace", settings.SESSION_COOKIE_NAME)
-    if options.get("bound", False) is not False:
+    if options.get("bound"):
         options["bound"] = _bound_by_settings(options["bound"])
     made = SessionManager(
         _made.store,
@@ -156,18 +156,22 @@ def _check_store(store: Store | ClientStore | None) -> None:
 
 def _bound_by_settings(given: Any) -> Any:
     """Return a policy whose cookie is like the session's, as Django's settings say."""
+    from limpet.bound.guard import check_names, protected
+
     policy = BoundPolicy() if given is True else given
-    if not isinstance(policy, BoundPolicy) or policy.cookie is not None:
+    if not isinstance(policy, BoundPolicy):
+        return policy
+    if policy.cookie is not None:
+        check_names(settings.SESSION_COOKIE_NAME, policy.cookie.name)
         return policy
     cookie = CookiePolicy(
-        name=f"{settings.SESSION_COOKIE_NAME}-bound",
         path=settings.SESSION_COOKIE_PATH,
         domain=settings.SESSION_COOKIE_DOMAIN,
         secure=bool(settings.SESSION_COOKIE_SECURE),
         http_only=bool(settings.SESSION_COOKIE_HTTPONLY),
         same_site=settings.SESSION_COOKIE_SAMESITE or "none",
     )
-    return replace(policy, cookie=cookie)
+    return replace(policy, cookie=replace(cookie, name=protected(f"{settings.SESSION_COOKIE_NAME}-bound", cookie)))
 
 
 def _adapted(policy: SessionPolicy) -> SessionPolicy:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import time
 from typing import Any, Final
-from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
@@ -29,7 +28,7 @@ from limpet._blocking import drive
 from limpet._cookies import find
 from limpet._environ import is_cross_site
 from limpet._moments import CENTURY
-from limpet._serving import SAFE, as_text
+from limpet._serving import SAFE, as_mount, as_text
 from limpet.adapters.django._devices import answer_about_device, forget_device, note_device
 from limpet.adapters.django._settings import manager, slides
 from limpet.adapters.django._store import SessionStore
@@ -153,7 +152,7 @@ def _finish(
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
         forget_device(response)
-    for header, value in as_text(session.device_headers(quote(request.META.get("SCRIPT_NAME", "")))):
+    for header, value in as_text(session.device_headers(as_mount(request.META.get("SCRIPT_NAME")))):
         spoken = True
         response.headers[header] = value
     if spoken:

@@ -176,7 +176,7 @@ class SessionInterface(Contract):
             if len(self._made) >= _MANAGERS:
                 self._made.clear()
             found = self._made[settings] = wsgi.SessionMiddleware(
-                app, manager, passive=self._passive, sweep_interval=self._sweep_interval
+                app, manager, exclude=self._exclude, passive=self._passive, sweep_interval=self._sweep_interval
             )
             serve_devices(app, found.manager)
         return found
