@@ -17,7 +17,9 @@ from limpet import SessionManager, SessionPolicy
 from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.csrf import CSRFMiddleware, csrf_token
 from limpet.keyring import generate_secret
+from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock, SessionClient, async_client, client
+from limpet.testing._adapter_site import WatchedStore
 from tests.csrf_app import HEADER, build, change, form, plain, post, token_of
 
 
@@ -193,6 +195,17 @@ def test_lazy_sessions() -> None:
     with client(app) as browser:
         assert post(browser, "/plain", token_of(browser)) == 200
         assert browser.post("/plain").status_code == 403
+
+
+def test_a_store_that_is_down_is_asked_once() -> None:
+    """For the session and for the check of the token together: one that hangs costs one time limit, and not two."""
+    store = WatchedStore(MemoryStore())
+    with client(build(SessionManager(store, dev=False))) as browser:
+        token = token_of(browser)
+        store.down = True
+        store.calls.clear()
+        assert post(browser, "/change", token) == 503
+        assert store.calls == ["load"]
 
 
 def test_token_of_a_session_or_a_scope(browser: SessionClient) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from limpet._core.session import Session, backend_of
+from limpet._core.session import Session, backend_of, state_of
+from limpet._core.state import FAILED
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
 
 if TYPE_CHECKING:
     from limpet._exchange import Scope
 
-__all__ = ["PROBE", "is_session", "route_path", "session_in"]
+__all__ = ["PROBE", "is_session", "loaded", "route_path", "session_in"]
+
+S = TypeVar("S", bound=Session)
 
 PROBE = "limpet.managers"
 """The scope type by which `limpet.testing.client` asks an application for its managers."""
@@ -44,6 +47,21 @@ def session_in(scope: Scope, manager: SessionManager | None = None, scope_key: s
     raise ConfigurationError(
         "this request has no session: add SessionMiddleware to the application, and take this path out of exclude=..."
     )
+
+
+async def loaded(session: S) -> S:
+    """Return a session that has been read, now or before.
+
+    What could not be read before is not asked for again: a store that hangs costs a request one time limit, and not
+    one for the middleware and one for each part of the application that wants the session.
+
+    Raises:
+        StoreUnavailable: The store does not answer, or did not when the middleware asked it.
+    """
+    state = state_of(session)
+    if state.loaded == FAILED and state.error is not None:
+        raise state.error
+    return await session.load()
 
 
 def route_path(scope: Scope) -> str:

@@ -26,6 +26,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from limpet import _form_tokens as form_tokens
 from limpet._bounded_log import BoundedLog
 from limpet._core.session import Session, backend_of, state_of
+from limpet._scopes import loaded
 from limpet._serving import path_patterns
 from limpet._wire import tokens
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, route_path, session_in
@@ -205,7 +206,7 @@ class CSRFMiddleware:
 
     async def _check(self, scope: Scope, receive: Receive, session: Session) -> tuple[_Problem | None, Receive]:
         """Return what is wrong with the token, if anything, and a ``receive`` that has the body for the application."""
-        await session.load()
+        await loaded(session)
         secrets = form_tokens.accepted(session)
         if not secrets:
             return _UNKNOWN, receive

@@ -23,7 +23,9 @@ from limpet.adapters import fastapi as on_fastapi
 from limpet.adapters import flask as on_flask
 from limpet.adapters import litestar as on_litestar
 from limpet.adapters import nexios as on_nexios
+from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock, client
+from limpet.testing._adapter_site import WatchedStore
 
 
 def blacksheep_site(manager: SessionManager) -> Any:
@@ -223,3 +225,15 @@ def test_a_blacksheep_handler_that_streams_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match=r"stream, which yields: ask session\.is_fresh"):
         on_blacksheep.fresh_login()(stream)
+
+
+@pytest.mark.parametrize("make", SITES.values(), ids=SITES.keys())
+def test_a_store_that_is_down_is_asked_once(make: Callable[[SessionManager], Any]) -> None:
+    """What the middleware could not read is not asked for again: a store that hangs costs one time limit, not two."""
+    store = WatchedStore(MemoryStore())
+    with browser_of(make(SessionManager(store, dev=False))) as browser:
+        browser.post("/login")
+        store.down = True
+        store.calls.clear()
+        assert browser.post("/delete/all").status_code == 503
+        assert store.calls == ["load"]

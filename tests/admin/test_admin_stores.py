@@ -75,6 +75,7 @@ class Outer:
     def __init__(self) -> None:
         self.inner = MemoryStore()
         self.fails = False
+        self.asked = 0
 
     async def open(self) -> None:
         await self.inner.open()
@@ -99,6 +100,7 @@ class Outer:
         return await self.inner.delete(key, version)
 
     def check(self) -> None:
+        self.asked += 1
         if self.fails:
             raise StoreUnavailable("the disk is on fire")
 
@@ -143,8 +145,9 @@ async def test_a_store_that_does_not_answer() -> None:
     store.fails = True
     refused = await operator.send()
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    store.asked = 0
     overview = await operator.look()
-    assert overview.status_code == 503
+    assert (overview.status_code, store.asked) == (503, 1), "one that hangs costs the page one time limit"
     assert "The session store does not answer" in operator.text
     assert operator.part("total-logins") == "1"
     assert operator.part("total-failures") != "0"

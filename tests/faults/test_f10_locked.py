@@ -54,6 +54,34 @@ async def test_f10_a_held_lock_is_named_in_time(kind: str, tmp_path: Path) -> No
     await store.close()
 
 
+async def test_f10_reading_needs_no_lock(tmp_path: Path) -> None:
+    """While another program holds SQLite's write lock, sessions are loaded, counted and listed; the check says why."""
+    store = SQLiteStore(tmp_path / "sessions.db", busy_timeout=5)
+    await store.create(key(1), record(1), now=NOW)
+    with running("hold-database", store.path, "60") as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        async with asyncio.timeout(2):
+            assert await store.load(key(1)) == record(1)
+            assert await store.scan(None, 10) == ([(key(1), record(1))], None)
+            assert await store.count() == 1
+    await store.close()
+
+
+async def test_f10_a_file_that_is_gone_is_not_looked_into(tmp_path: Path) -> None:
+    """Another file that has taken the name is no store of these sessions: it is not counted, and the error says so."""
+    store = SQLiteStore(tmp_path / "sessions.db")
+    await store.create(key(1), record(1), now=NOW)
+    (tmp_path / "sessions.db").rename(tmp_path / "elsewhere.db")
+    other = SQLiteStore(tmp_path / "sessions.db")
+    await other.open()
+    for call in (store.count, lambda: store.scan(None, 10), store.check):
+        with pytest.raises(StoreUnavailable, match="moved, deleted or replaced"):
+            await call()
+    await other.close()
+    await store.close()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_f10_a_short_lock_is_waited_for(kind: str, tmp_path: Path) -> None:
     """A lock that is let go within the budget only delays the write."""

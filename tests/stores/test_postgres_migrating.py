@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -14,6 +16,8 @@ from limpet.stores.postgres import PostgresStore
 from limpet.stores.postgres.clients import _again_after_deadlock
 from limpet.stores.postgres.sql import Table
 from tests.faults.records import NOW, a_key, a_record
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "running-on-postgresql.md"
 
 
 async def test_many_workers_create_the_table_at_once(postgres_url: str, postgres_schema: str) -> None:
@@ -86,6 +90,27 @@ async def test_a_user_who_may_not_create_schemas(
     assert await store.create(a_key(), a_record(), now=NOW) is DONE
     await store.close()
     await sql.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_user_who_may_only_use_the_table(postgres_url: str, sql: asyncpg.Connection) -> None:
+    """An administrator migrated; what the page says to grant is enough, and without it the error says what to grant."""
+    role, schema = f"role_{secrets.token_hex(4)}", f"schema_{secrets.token_hex(4)}"
+    url = postgres_url.replace("postgres@", f"{role}@")
+    store = PostgresStore(url, schema=schema, create=False)
+    await sql.execute(f"CREATE ROLE {role} LOGIN; {store.migrations_sql()}")
+    with pytest.raises(StoreUnavailable, match="USAGE on the schema and SELECT, INSERT, UPDATE and DELETE on its"):
+        await store.load(a_key())
+    (grants,) = re.findall(r"```sql\n(GRANT .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    await sql.execute(grants.replace("limpet", schema).replace("shop", role))
+    key, record = a_key(), a_record()
+    assert await store.create(key, record, now=NOW) is DONE
+    assert await store.update(key, record._replace(version=2), record.version, now=NOW) is DONE
+    assert await store.touch(key, NOW + 1, NOW + 2, now=NOW + 1) is DONE
+    assert await store.delete(key) is DONE
+    assert await store.sweep(NOW, 10) == 0
+    assert [said for said in await store.check() if "fsync" not in said] == []
+    await store.close()
+    await sql.execute(f"DROP SCHEMA {schema} CASCADE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 class Deadlock(Exception):

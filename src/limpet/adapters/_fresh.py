@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException
 from fastapi.requests import HTTPConnection
 
 from limpet._core.session import Session
+from limpet._scopes import loaded
 from limpet.adapters._challenge import HEADER, REFUSAL, challenge
 from limpet.adapters.starlette import get_session
 from limpet.manager import SessionManager
@@ -35,7 +36,7 @@ def fresh_login(minutes: float | None = 5, *, level: str | None = None, manager:
     headers = {HEADER: challenge(minutes, level)}
 
     async def session(connection: HTTPConnection) -> Session:
-        found = await get_session(connection, manager).load()
+        found = await loaded(get_session(connection, manager))
         if not found.is_fresh(minutes, level=level):
             raise HTTPException(401, REFUSAL, headers)
         return found

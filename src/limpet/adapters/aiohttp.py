@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from limpet import asgi
 from limpet._core.session import Session, backend_of, state_of
+from limpet._scopes import loaded
 from limpet._serving import as_text
 from limpet.adapters._answers import AnsweredInside, refuse
 from limpet.csrf import CSRFMiddleware
@@ -361,8 +362,7 @@ async def get_session(request: web.Request, manager: SessionManager | None = Non
     for session in reversed(request.get(_SCOPE, {}).get("limpet", ())):
         if manager is None or backend_of(session) is manager.engine:
             found: AiohttpSession = session
-            await found.load()
-            return found
+            return await loaded(found)
     raise ConfigurationError("this request has no session: call setup(app), and take this path out of exclude=...")
 
 

@@ -32,6 +32,7 @@ except ModuleNotFoundError as _error:
     raise MissingDependency("limpet.adapters.fastapi", "fastapi") from _error
 
 from limpet._core.session import Session
+from limpet._scopes import loaded
 from limpet.adapters._fresh import fresh_login
 from limpet.adapters._model import Model
 from limpet.adapters.starlette import SessionMiddleware, get_session
@@ -44,7 +45,7 @@ _UNSET: Final[Any] = object()
 
 
 async def _session(connection: HTTPConnection) -> Session:
-    return await get_session(connection).load()
+    return await loaded(get_session(connection))
 
 
 SessionDep = Annotated[Session, Depends(_session)]
@@ -60,7 +61,7 @@ def session_of(manager: SessionManager) -> Any:
     """
 
     async def session(connection: HTTPConnection) -> Session:
-        return await get_session(connection, manager).load()
+        return await loaded(get_session(connection, manager))
 
     return Depends(session)
 
@@ -121,7 +122,7 @@ class _Provider:
 
     async def provide(self, connection: HTTPConnection) -> Any:
         wanted, model = self._wanted, self._model
-        session = await get_session(connection, wanted.manager).load()
+        session = await loaded(get_session(connection, wanted.manager))
         value = session.viewed(wanted.key)
         if value is None:
             value = self._value(session)

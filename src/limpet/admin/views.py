@@ -140,7 +140,7 @@ class Views:
         if found.following is not None and not wanted:
             following = visit.url(after=found.following, seal=visit.seal.token("after", found.following))
         view = {
-            **({} if wanted else await self._figures(visit)),
+            **({} if wanted else await self._figures(visit, lost=failed)),
             "wanted": wanted,
             "found": found,
             "failed": failed,
@@ -164,12 +164,13 @@ class Views:
         """Answer with the figures alone, for the page's script."""
         return self._render(visit, "figures.html", await self._figures(visit))
 
-    async def _figures(self, visit: Visit) -> dict[str, Any]:
+    async def _figures(self, visit: Visit, *, lost: bool = False) -> dict[str, Any]:
+        """Return what the figures show; ``lost``: the store has just failed to answer, and is not asked again."""
         span = visit.query.get("range", "hour")
         span = span if span in _RANGES else "hour"
         spans = self._history.spans(*_RANGES[span])
-        count, lost = None, False
-        if self._book.scans:
+        count = None
+        if self._book.scans and not lost:
             try:
                 count = await self._census.look()
             except StoreUnavailable:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, Self, runtime_checkable
+from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from limpet.stores._aio.threads import running_loop
 
-__all__ = ["Clocked", "Connections", "Pooled", "Sizes"]
+__all__ = ["SILENCE", "Clocked", "Connections", "Pooled", "Sizes"]
+
+SILENCE: Final = "it hangs or is overloaded, or something on the way drops what is sent to it"
+"""What an operator is told of a server that did not answer in time."""
 
 
 class Connections(NamedTuple):

@@ -332,12 +332,17 @@ class ResponseRules:
         assert (await site.first.get("/no/such/page")).status_code == 404
 
     async def test_an_outage_is_a_503(self, server: Opener) -> None:
-        """While the store is down, a route that reads the session is a 503 with ``Retry-After``; then all is well."""
+        """While the store is down, a route that reads the session is a 503 with ``Retry-After``; then all is well.
+
+        The store is asked once for each request: one that hangs costs one time limit, and not two.
+        """
         site = await server()
         await site.get("/write", key="a", value="1")
         site.store.down = True
+        site.store.calls.clear()
         response = await site.first.get("/keys")
         assert response.status_code == 503
+        assert site.store.calls == ["load"]
         assert int(response.headers["retry-after"]) > 0
         assert site.cookies(response) == []
         site.store.down = False

@@ -10,6 +10,7 @@ from typing import Any, Final
 from blacksheep.contents import TextContent
 from blacksheep.messages import Request, Response
 
+from limpet._scopes import loaded
 from limpet.adapters._challenge import HEADER, REFUSAL, challenge
 from limpet.adapters.blacksheep._application import get_session
 from limpet.errors import ConfigurationError
@@ -54,7 +55,7 @@ def fresh_login(
 
         @wraps(handler)
         async def guarded(*args: Any) -> Any:
-            session = await get_session(args[-1]).load()
+            session = await loaded(get_session(args[-1]))
             if not session.is_fresh(minutes, level=level):
                 return Response(401, [(HEADER.encode(), value)], TextContent(REFUSAL))
             result = handler(*args[:-1])

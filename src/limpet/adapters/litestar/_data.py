@@ -13,6 +13,7 @@ from litestar.types import Empty
 
 from limpet import _form_tokens as form_tokens
 from limpet._core.session import Session
+from limpet._scopes import loaded
 
 __all__ = ["replace"]
 
@@ -29,7 +30,7 @@ async def replace(session: Session, value: Any) -> None:
         session.clear()
         return
     data = _plain(value)
-    await session.load()
+    await loaded(session)
     for key in [key for key in session if key not in data and key != form_tokens.KEY]:
         del session[key]
     session.update(data)

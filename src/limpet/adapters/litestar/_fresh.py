@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from litestar.exceptions import NotAuthorizedException
 
+from limpet._scopes import loaded
 from limpet.adapters._challenge import HEADER, REFUSAL, challenge
 from limpet.adapters.litestar._held import get_session
 
@@ -42,7 +43,7 @@ def fresh_login(minutes: float | None = 5, *, level: str | None = None, manager:
     headers = {HEADER: challenge(minutes, level)}
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        session = await get_session(connection, manager).load()
+        session = await loaded(get_session(connection, manager))
         if not session.is_fresh(minutes, level=level):
             raise NotAuthorizedException(REFUSAL, headers=headers)
 

@@ -17,6 +17,7 @@ from litestar.types import Scope
 
 from limpet import asgi
 from limpet._core.session import Session
+from limpet._scopes import loaded
 from limpet.adapters._answers import AnsweredInside
 from limpet.adapters._sockets import HandlerFailed, note_failure, run_socket
 from limpet.adapters.litestar._config import Around, SessionConfig
@@ -102,7 +103,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         manager = self.manager
 
         async def session(scope: Scope) -> Session:
-            return await asgi.session_in(cast("asgi.Scope", scope), manager).load()
+            return await loaded(asgi.session_in(cast("asgi.Scope", scope), manager))
 
         if self._everywhere:
             app_config.middleware.insert(0, self.middleware)

@@ -10,6 +10,7 @@ from typing import Any
 from nexios.exceptions import HTTPException
 from nexios.http.request import HTTPConnection
 
+from limpet._scopes import loaded
 from limpet.adapters._challenge import HEADER, REFUSAL, challenge
 from limpet.adapters.nexios._requests import get_session
 
@@ -42,7 +43,7 @@ def fresh_login(
         @wraps(handler)
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             connection = next(each for each in (*args, *kwargs.values()) if isinstance(each, HTTPConnection))
-            session = await get_session(connection).load()
+            session = await loaded(get_session(connection))
             if not session.is_fresh(minutes, level=level):
                 raise HTTPException(401, REFUSAL, headers)
             result = handler(*args, **kwargs)

@@ -192,7 +192,8 @@ class Folder:
                 if time.monotonic() >= deadline:
                     raise StoreUnavailable(
                         f"a session file in {self.path} is unavailable: "
-                        f"another process kept it locked for more than {self._wait:g} s"
+                        f"another process kept it locked for more than {self._wait:g} s",
+                        waited=True,
                     ) from None
             time.sleep(pause)
             pause = min(pause * 2, 0.02)

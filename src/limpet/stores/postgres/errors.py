@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from limpet.errors import StoreUnavailable
+from limpet.stores._connections import SILENCE
 
 __all__ = ["Explains", "TurnedReadOnly", "failures", "is_answer", "is_lost", "is_refused", "is_told", "lacks_table"]
 
@@ -36,7 +37,8 @@ _CURES: Final = {
     "28000": "the server does not let this user in: see pg_hba.conf",
     "28P01": "user name and password are missing or wrong",
     "3D000": "there is no such database: create it",
-    "42501": "this user lacks a right: an administrator can run what `limpet migrate --sql` prints",
+    "42501": "this user lacks a right: let an administrator run what `limpet migrate --sql` prints, and grant this "
+    "user USAGE on the schema and SELECT, INSERT, UPDATE and DELETE on its tables",
     "53100": "the server's disk is full",
     "53300": "raise max_connections of the server, lower that of the store, or put PgBouncer in front",
     "55P03": "another session holds a lock: pg_locks and pg_stat_activity say which",
@@ -102,10 +104,11 @@ class Explains:
             step = "run `limpet migrate`, or let PostgresStore(create=True) do it"
             said = f"{self.where} has no table {self._table}: {step}"
         else:
-            words = _said(error) or type(error).__name__
+            silent = isinstance(error, TimeoutError)
+            words = _said(error) or ("no answer came in time" if silent else type(error).__name__)
             for secret in self._secrets:
                 words = words.replace(secret, "***")
-            cure = _CURES.get(getattr(error, "sqlstate", None) or "")
+            cure = SILENCE if silent else _CURES.get(getattr(error, "sqlstate", None) or "")
             said = f"{self.where} failed: {words[:_SHOWN]}" + (f" ({cure})" if cure else "")
         failure = StoreUnavailable(said)
         failure.__cause__ = self._bare(error)

@@ -188,10 +188,10 @@ class PostgresStore:
         self, subject: str, cursor: str | None, limit: int
     ) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys of that subject, and the last of these keys or None."""
-        after, limit = bytes.fromhex(cursor or ""), max(limit, 1)
-        rows = await self._ask(ALONE, "fetch", self._sql.find_page, _encoded(subject), after, limit)
-        found = [(row["key"].hex(), record_of(row)) for row in rows]
-        return found, found[-1][0] if len(found) == limit else None
+        wanted, after, limit = _encoded(subject), bytes.fromhex(cursor or ""), max(limit, 1)
+        rows = await self._ask(ALONE, "fetch", self._sql.find_page, wanted, after, limit)
+        found = [(row["key"].hex(), record_of(row)) for row in rows if row["subject"] == wanted]  # not its digest alone
+        return found, rows[-1]["key"].hex() if len(rows) == limit else None
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Walk through all records in the order of their keys."""

@@ -36,8 +36,14 @@ def _memory(info: Mapping[str, Any]) -> Iterator[str]:
         yield f"maxmemory-policy is {policy or 'not said'}: {_evicted(policy)}; set noeviction"
     if not most:
         yield "maxmemory is 0: the kernel ends the server when the machine runs out of memory; set a limit below that"
+    elif used >= most:
+        yield f"{used:,} of {most:,} bytes of maxmemory are used: {_when_full(policy)}; give it more"
     elif used > 0.9 * most:
-        yield f"{used:,} of {most:,} bytes of maxmemory are used: soon no session can be saved; give it more"
+        yield f"{used:,} of {most:,} bytes of maxmemory are used: soon {_when_full(policy)}; give it more"
+
+
+def _when_full(policy: str) -> str:
+    return "no session can be saved" if policy == "noeviction" else "keys are evicted"
 
 
 def _evicted(policy: str) -> str:

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisClusterException, RedisError, ResponseError
 
 from limpet.errors import StoreUnavailable
+from limpet.stores._connections import SILENCE
 
 __all__ = ["FAILURES", "LOST", "USUAL", "judged", "not_executed", "unavailable"]
 
@@ -42,6 +43,7 @@ _CURES: Final = {
     "NoPermissionError": "its access list forbids this user a command that sessions need",
     "NOREPLICAS": "too few of its replicas are connected (min-replicas-to-write)",
     "MaxConnectionsError": "the client's pool is used up",
+    "TimeoutError": SILENCE,
 }
 
 
@@ -64,6 +66,8 @@ def unavailable(error: BaseException, where: str) -> StoreUnavailable:
     said = re.split(r", with args beginning| : <", str(error), maxsplit=1)[0][:300]
     name = "MasterNotFoundError" if isinstance(error, MasterNotFoundError) else type(error).__name__
     cure = _CURES.get(said.partition(" ")[0]) or _CURES.get(name)
+    if isinstance(error, TimeoutError):
+        said = said or "no answer came in time"
     failure = StoreUnavailable(f"{where} failed: {said or name}" + (f" ({cure})" if cure else ""))
     failure.__cause__ = error
     return failure

@@ -158,15 +158,17 @@ class Database:
         self._drain()  # no thread can be had any more, as the interpreter is about to exit
 
     async def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do long reading on a thread and a connection of its own, so that no writer waits for it.
+        """Do long reading on a thread and a connection of its own: no writer waits for it, and it waits for none.
 
         Raises:
             StoreUnavailable: The file cannot be read.
         """
-        await self.open()
+        if not self._connections:
+            await self.open()
 
         def call() -> T:
             with self._looking:
+                self._check_identity()
                 try:
                     connection = self.file.connect(self.busy_timeout)
                     try:
@@ -259,19 +261,24 @@ class Database:
             return StoreUnavailable(f"the session database {self.path} cannot be opened: {error.strerror or error}")
         cause = _CAUSES.get(_code(error), str(error)).format(wait=self.busy_timeout)
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        return StoreUnavailable(f"the session database {self.path} is unavailable: {cause} ({name})")
+        held = _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        return StoreUnavailable(f"the session database {self.path} is unavailable: {cause} ({name})", waited=held)
 
     def _writer(self) -> sqlite3.Connection:
         if not self._connections:
             self.file.prepare()
             self._swap(self._open())
             self._hook()
-        elif _identity(self.path) != self._identity:
+        else:
+            self._check_identity()
+        return self._connections[0]
+
+    def _check_identity(self) -> None:
+        if _identity(self.path) != self._identity:
             # Closing here is no cure: SQLite would delete the -wal file of whatever has taken this name.
             raise StoreUnavailable(
                 f"the session database {self.path} was moved, deleted or replaced while in use: put it back, or restart"
             )
-        return self._connections[0]
 
     def _open(self) -> list[sqlite3.Connection]:
         deadline = time.monotonic() + self.busy_timeout

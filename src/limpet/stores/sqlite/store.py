@@ -202,7 +202,7 @@ class SQLiteStore:
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
         after = bytes.fromhex(cursor or "")
-        page = await self._database.run(lambda db: _pairs(db, _SCAN, (after, limit)))
+        page = await self._database.look(lambda db: _pairs(db, _SCAN, (after, limit)))
         return page, page[-1][0] if len(page) == limit else None
 
     async def count(self) -> int:
@@ -215,6 +215,7 @@ class SQLiteStore:
         The pages of a file up to 20 MB are verified too. A readiness probe has no time for those of a larger one:
         ``sqlite3 sessions.db 'PRAGMA integrity_check'`` has.
         """
+        await self._database.open()  # a file that another program keeps locked is not ready, though it can be read
         found = await self._database.look(_verify)
         for path in (self.path, os.path.dirname(self.path)):
             mode = stat.S_IMODE(os.stat(path).st_mode)
