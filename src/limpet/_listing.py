@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from limpet._core import plan
@@ -14,9 +12,8 @@ from limpet.contract import Record
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
-    from limpet._session_info import SessionInfo
 
-__all__ = ["Kept", "decoded", "every", "last_used_first", "live", "pages_of"]
+__all__ = ["Kept", "decoded", "every", "live", "pages_of"]
 
 _PAGE: Final = 500  # records that one call of the store takes
 
@@ -99,26 +96,3 @@ async def every(engine: Context, subject: str) -> list[Kept]:
         StoreUnavailable: The store does not answer.
     """
     return [kept async for page in pages_of(engine, subject) for kept in page]
-
-
-async def last_used_first(engine: Context, infos: AsyncIterator[SessionInfo]) -> list[SessionInfo]:
-    """Return them in the order of their last use. Other tasks run after each page: a crowd takes long to sort."""
-    runs: list[list[SessionInfo]] = [[]]
-    async for info in infos:
-        if len(runs[-1]) == _PAGE:
-            runs.append([])
-        runs[-1].append(info)
-    for run in runs:
-        run.sort(key=_used, reverse=True)
-    if len(runs) == 1:
-        return runs[0]
-    found: list[SessionInfo] = []
-    for info in heapq.merge(*runs, key=_used, reverse=True):
-        found.append(info)
-        if not len(found) % _PAGE:
-            await engine.emitter.runtime.sleep(0)
-    return found
-
-
-def _used(info: SessionInfo) -> tuple[datetime, str]:
-    return info.last_seen, info.public_id

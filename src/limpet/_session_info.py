@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["SessionInfo"]
+if TYPE_CHECKING:
+    from limpet._core.context import Context
+
+__all__ = ["SessionInfo", "last_used_first"]
+
+_AT_ONCE: Final = 500  # that are sorted before other tasks run again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,3 +58,26 @@ class SessionInfo:
     algorithm: str | None = None
     proven_at: datetime | None = None
     current: bool = False
+
+
+async def last_used_first(engine: Context, infos: AsyncIterator[SessionInfo]) -> list[SessionInfo]:
+    """Return them in the order of their last use. Other tasks run after each part: a crowd takes long to sort."""
+    runs: list[list[SessionInfo]] = [[]]
+    async for info in infos:
+        if len(runs[-1]) == _AT_ONCE:
+            runs.append([])
+        runs[-1].append(info)
+    for run in runs:
+        run.sort(key=_used, reverse=True)
+    if len(runs) == 1:
+        return runs[0]
+    found: list[SessionInfo] = []
+    for info in heapq.merge(*runs, key=_used, reverse=True):
+        found.append(info)
+        if not len(found) % _AT_ONCE:
+            await engine.emitter.runtime.sleep(0)
+    return found
+
+
+def _used(info: SessionInfo) -> tuple[datetime, str]:
+    return info.last_seen, info.public_id

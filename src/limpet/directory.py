@@ -23,7 +23,7 @@ from limpet._core.state import LOGIN, PASSIVE, Stored
 from limpet._detached import is_key, open_session
 from limpet._listing import Kept
 from limpet._moments import moment
-from limpet._session_info import SessionInfo
+from limpet._session_info import SessionInfo, last_used_first
 from limpet._wire import marks, tokens
 from limpet._wire.facts import proven
 from limpet._wire.record import Contents, Found, pack
@@ -64,7 +64,7 @@ class Directory:
         if isinstance(current, Session) and not state_of(current).flags & PASSIVE:
             used = self._engine.clock()
         infos = (self.info(kept, own, used) async for kept in self._live(subject))
-        return await listing.last_used_first(self._engine, infos)
+        return await last_used_first(self._engine, infos)
 
     async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
         """End one session, or all that were logged in with a tag; return how many.

@@ -73,8 +73,9 @@ async def _take(engine: Context, key: str, mine: Record, now: int, life: float) 
             and _is_abandoned(engine, key, obstacle, now, life)
             and await engine.storage.update(key, mine, obstacle.version, insist=True) is None
         )
-    except BaseException:  # it may have landed, and nobody would give it back
-        engine.emitter.runtime.spawn(engine.storage.delete(key, mine.version))
+    except BaseException as error:  # it may have landed, and nobody would give it back
+        if not isinstance(error, GeneratorExit):  # then nothing runs any more
+            engine.emitter.runtime.spawn(engine.storage.delete(key, mine.version))
         raise
 
 
@@ -93,8 +94,9 @@ async def release(engine: Context, key: str, version: int) -> bool:
         obstacle = await engine.storage.delete(key, version)
     except StoreUnavailable:
         return True  # said as an event
-    except BaseException:  # whoever held it does not wait for the store any more
-        engine.emitter.runtime.spawn(engine.storage.delete(key, version))
+    except BaseException as error:  # whoever held it does not wait for the store any more
+        if not isinstance(error, GeneratorExit):
+            engine.emitter.runtime.spawn(engine.storage.delete(key, version))
         raise
     if isinstance(obstacle, Record):
         engine.storage.emitter.log.warning(

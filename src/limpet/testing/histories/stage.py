@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar, copy_context
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from limpet.errors import StoreUnavailable
 
@@ -294,10 +294,14 @@ class SteppedRuntime:
         return [await step() for step in steps]
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
-        """Put it on the stage."""
+        """Put it on the stage; a process that has died runs nothing any more."""
+        if self.dead or self.stage.closed:
+            cast("Coroutine[Any, Any, Any]", call).close()
+            return
 
         async def run() -> None:
-            await call
+            with suppress(StoreUnavailable):  # said as an event
+                await call
 
         self.stage.add("background", run())
 
