@@ -1,11 +1,13 @@
 """Messages for the next page: kept in the session until somebody shows them.
 
-Each has a number of its own, so that requests at the same time can add and show without losing one another's.
+Each has a number of its own, so that requests at the same time can add and show without losing one another's. Flask
+and Quart keep theirs, pairs without a number, under the same key: they are merged too, and are never dropped.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +31,7 @@ class Flash(NamedTuple):
 
 def add(session: MutableMapping[str, Any], message: str, category: str) -> None:
     """Keep a message for the next page."""
-    session[KEY] = [*_held(session.get(KEY)), [os.urandom(6).hex(), message, category]]
+    session[KEY] = [*(_listed(session.get(KEY)) or ()), [os.urandom(6).hex(), message, category]]
 
 
 def take(session: MutableMapping[str, Any], *, forget: bool = True) -> list[Flash]:
@@ -40,7 +42,10 @@ def take(session: MutableMapping[str, Any], *, forget: bool = True) -> list[Flas
     """
     held = _held(session.get(KEY))
     if held and forget:
-        del session[KEY]
+        if others := [entry for entry in session[KEY] if entry not in held]:
+            session[KEY] = others
+        else:
+            del session[KEY]
     return [Flash(message, category) for _, message, category in held]
 
 
@@ -57,9 +62,26 @@ def is_prefetch(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 def combine(base: Any, mine: Any, theirs: Any) -> Any:
     """Merge two requests: what either has shown is gone, what either has added is there."""
-    before, here, there = ({entry[0]: entry for entry in _held(side)} for side in (base, mine, theirs))
-    kept = [entry for number, entry in there.items() if number in here or number not in before]
-    return [*kept, *(entry for number, entry in here.items() if number not in before)] or MISSING
+    before, here, there = _listed(base), _listed(mine), _listed(theirs)
+    if before is None or here is None or there is None:
+        return mine  # no messages: the later one, as without a rule
+    return [*_without(there, _without(before, here)), *_without(here, before)] or MISSING
+
+
+def _without(entries: list[Any], others: list[Any]) -> list[Any]:
+    """Return the entries but for as many equal ones as the others have."""
+    left = Counter(map(repr, others))
+    found = []
+    for entry in entries:
+        if left[repr(entry)] > 0:
+            left[repr(entry)] -= 1
+        else:
+            found.append(entry)
+    return found
+
+
+def _listed(value: Any) -> list[Any] | None:
+    return [] if value is MISSING or value is None else value if isinstance(value, list) else None
 
 
 def _held(value: Any) -> list[list[str]]:
