@@ -103,6 +103,7 @@ class Stage(Moments):
         self._choose = choose
         self._alive: list[Actor] = []
         self._actors: list[Actor] = []
+        self._spawned: list[Coroutine[Any, Any, Any]] = []
         self.closed = False
 
     def add(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Actor:
@@ -111,6 +112,16 @@ class Stage(Moments):
         self._alive.append(actor)
         self._actors.append(actor)
         return actor
+
+    def spawn(self, call: Coroutine[Any, Any, Any]) -> None:
+        """Put on the stage what nobody waits for, and what may never begin, as its process dies before."""
+
+        async def run() -> None:
+            with suppress(StoreUnavailable):  # said as an event
+                await call
+
+        self._spawned.append(call)
+        self.add("background", run())
 
     def ready(self) -> list[Actor]:
         """Return who could go on.
@@ -152,9 +163,13 @@ class Stage(Moments):
     def clear(self) -> None:
         """Drop what the dead left unfinished."""
         self.closed = True
+        self._close()
+
+    def _close(self) -> None:
         for actor in self._actors:
-            if not actor.done:
-                actor.coroutine.close()
+            actor.coroutine.close()
+        for call in self._spawned:
+            call.close()
 
 
 class LoopStage(Stage):
@@ -203,6 +218,7 @@ class LoopStage(Stage):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._close()
 
 
 class Flag:
@@ -295,15 +311,11 @@ class SteppedRuntime:
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Put it on the stage; a process that has died runs nothing any more."""
+        task = cast("Coroutine[Any, Any, Any]", call)
         if self.dead or self.stage.closed:
-            cast("Coroutine[Any, Any, Any]", call).close()
-            return
-
-        async def run() -> None:
-            with suppress(StoreUnavailable):  # said as an event
-                await call
-
-        self.stage.add("background", run())
+            task.close()
+        else:
+            self.stage.spawn(task)
 
     def signal(self) -> Flag:
         """Return what tasks of one request wait for and set."""
