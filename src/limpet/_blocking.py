@@ -11,11 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-from limpet.errors import ConfigurationError, LimpetError, StoreUnavailable
+from limpet.errors import ConfigurationError, LimpetError
 
 __all__ = ["Driven", "ThreadRuntime", "drive", "is_driven"]
 
@@ -137,8 +137,7 @@ class ThreadRuntime:
             LimpetError: It is one.
         """
         if event is None:
-            with suppress(StoreUnavailable):  # said as an event
-                drive(cast("Coroutine[Any, Any, Any]", call))
+            drive(cast("Coroutine[Any, Any, Any]", call))
             return
         close = getattr(call, "close", None)
         if close is not None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, TypeVar, cast
 
-from limpet.errors import LimpetError, StoreUnavailable
+from limpet.errors import LimpetError
 
 __all__ = ["Inline", "YieldingSignal"]
 
@@ -66,7 +66,7 @@ class Inline:
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Run it now, unless it is an event listener, which may wait for what only an event loop has."""
         if event is None:
-            with suppress(StopIteration, StoreUnavailable):
+            with suppress(StopIteration):
                 cast("Coroutine[Any, Any, Any]", call).send(None)
             return
         raise LimpetError("an asynchronous event listener needs an event loop: use a plain function here")

@@ -100,7 +100,7 @@ class AsyncioRuntime:
         return cast("list[T]", found)
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
-        """Run in the background to its end; what it raises is logged, unless the store has failed: that is an event."""
+        """Run in the background to its end; what it raises is logged."""
         tasks = self._here().tasks
         task = asyncio.ensure_future(call)
         tasks.add(task)
@@ -210,6 +210,5 @@ class _Loop:
 
 
 def _report(task: asyncio.Future[Any]) -> None:
-    failure = None if task.cancelled() else task.exception()
-    if failure is not None and not isinstance(failure, StoreUnavailable):
-        log.error("a background task of the session manager failed", exc_info=failure)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a background task of the session manager failed", exc_info=task.exception())

@@ -75,7 +75,7 @@ async def _take(engine: Context, key: str, mine: Record, now: int, life: float) 
         )
     except BaseException as error:  # it may have landed, and nobody would give it back
         if not isinstance(error, GeneratorExit):  # then nothing runs any more
-            engine.emitter.runtime.spawn(engine.storage.delete(key, mine.version))
+            engine.emitter.runtime.spawn(engine.storage.try_to_drop(key, mine.version))
         raise
 
 
@@ -96,7 +96,7 @@ async def release(engine: Context, key: str, version: int) -> bool:
         return True  # said as an event
     except BaseException as error:  # whoever held it does not wait for the store any more
         if not isinstance(error, GeneratorExit):
-            engine.emitter.runtime.spawn(engine.storage.delete(key, version))
+            engine.emitter.runtime.spawn(engine.storage.try_to_drop(key, version))
         raise
     if isinstance(obstacle, Record):
         engine.storage.emitter.log.warning(

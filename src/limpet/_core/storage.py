@@ -329,10 +329,10 @@ class Storage:
         except StoreUnavailable:
             self._warn("dead", "session %s is dead and its record could not be deleted now", key)
 
-    async def try_to_drop(self, key: str) -> None:
-        """Delete a record whose id went out to nobody, if the store still answers; else it expires."""
+    async def try_to_drop(self, key: str, version: int | None = None) -> None:
+        """Delete a record that nobody knows of, or only that version, if the store still answers; else it expires."""
         try:
-            await self.delete(key)
+            await self.delete(key, version)
         except StoreUnavailable:
             return  # said as an event
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
@@ -117,8 +117,7 @@ class Stage(Moments):
         """Put on the stage what nobody waits for, and what may never begin, as its process dies before."""
 
         async def run() -> None:
-            with suppress(StoreUnavailable):  # said as an event
-                await call
+            await call
 
         self._spawned.append(call)
         self.add("background", run())
