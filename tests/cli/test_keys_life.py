@@ -76,4 +76,4 @@ def test_keeping_none_is_said(tmp_path: Path) -> None:
     secret = printed("keygen", folder=tmp_path)
     done = in_process_of_its_own("keys", "rotate", "--keep", "0", folder=tmp_path, LIMPET_SECRET=secret)
     assert len(done.stdout.split()) == 1
-    assert "everybody logs in again" in done.stderr
+    assert "everybody has to log in" in done.stderr

@@ -81,6 +81,7 @@ def test_in_and_out(kind: str, tmp_path: Path) -> None:
 
 
 @KINDS
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # Flask-Login's own, from 3.12 on
 def test_remembered(kind: str, tmp_path: Path) -> None:
     """Its own long-lived cookie begins a session anew, which is not fresh."""
     browser = site(kind, tmp_path, "basic").test_client()
