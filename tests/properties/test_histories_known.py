@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Plan, Rules, examine
+from tests.properties.acts import Known, beside, by, operator
+from tests.properties.known_kept_elsewhere import KEPT_ELSEWHERE
 
 ORDERS: Final = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Acts, most of them one after the other, and the settings.
-
-    Attributes:
-        width: How many are under way at once, if not as elsewhere.
-        first: The first of the orders that are tried, where few go wrong.
-    """
-
-    acts: tuple[Act, ...]
-    rules: Rules = field(default_factory=Rules)
-    width: int | None = None
-    first: int = 0
-
-
-def by(actor: int, *steps: str, worker: int = 0, ends: str = "returns", stale: int = 0, also: int | None = None) -> Act:
-    """A request after everything before it."""
-    return Act(actor=actor, worker=worker, steps=steps, ends=ends, alone=True, stale=stale, also=also)
-
-
-def beside(actor: int, *steps: str, worker: int = 1, stale: int = 0) -> Act:
-    """A request at the same time as the one before."""
-    return Act(actor=actor, worker=worker, steps=steps, stale=stale)
-
-
-def operator(kind: str, actor: int = 0, worker: int = 0) -> Act:
-    """What an operator does, after everything before it."""
-    return Act(kind, actor, worker, alone=True)
 
 
 KNOWN: Final[Mapping[str, Known]] = {
@@ -238,6 +210,16 @@ KNOWN: Final[Mapping[str, Known]] = {
         Rules(max_sessions=1, refuses=True, queues=False),
         width=3,
     ),
+    "a logout beside one that took long and failed": Known(
+        (
+            by(0, "login:ann"),
+            by(0, "logout", ends="raises"),
+            Act("tick"),
+            Act(steps=("logout",)),
+            by(0, "single"),
+        ),
+        Rules(renews=True),
+    ),
     "a login with a renewed id after its grace": Known(
         (by(0, "login:ann"), operator("tick"), by(0), by(0), operator("tick"), by(0, "login:ann", stale=1)),
         Rules(max_sessions=1, refuses=True, renews=True),
@@ -296,97 +278,7 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "a handler that takes long": Known((by(0, "login:ann"), operator("half"), by(0, "long", "append"))),
     "a handler that reads, and takes long": Known((by(0, "login:ann"), operator("half"), by(0, "read", "long"))),
-    # sessions in cookies
-    "a copy of a cookie whose life was shortened": Known(
-        (by(0, "login:ann"), by(0, "expire"), by(0, "logout"), operator("wait"), operator("sweep")),
-        Rules(mode="denylist"),
-    ),
-    "a new id beside a logout, in cookies": Known(
-        (by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout")), Rules(mode="denylist")
-    ),
-    "a cookie login after a revocation": Known(
-        (operator("revoke_all:ann", worker=1), by(0, "login:ann")), Rules(mode="epoch", skew=(0, 20_000))
-    ),
-    "an expired cookie beside another one of its subject": Known(
-        (
-            by(0, "login:ann"),
-            operator("expiry"),
-            by(1, "login:ann"),
-            by(1, "read", also=0),
-            operator("revoke_all:ann"),
-        ),
-        Rules(mode="epoch"),
-    ),
-    "a cookie that is saved by a request that logs in as others and fails, beside a logout": Known(
-        (by(0, "login:bob"), by(0, "exclusive", "login:ann", "login:bob", ends="answers 500"), Act(steps=("logout",))),
-        Rules(mode="epoch"),
-    ),
-    # sessions of another library
-    "an old session that is saved by a request that fails": Known(
-        (by(0, "set"), Act(steps=("both", "login:ann"), ends="raises"), by(0, "count")), Rules(imports=True)
-    ),
-    "an old session that is saved by a request whose store then fails": Known(
-        (by(0, "set"), Act(steps=("append", "save", "twin"), faults={5: "fails twice"})), Rules(imports=True)
-    ),
-    "what is saved under a new id by a request that fails, and whose store then fails": Known(
-        (by(0, "nest"), Act(steps=("regenerate", "append", "save"), ends="answers 500", faults={3: "fails twice"}))
-    ),
-    "an old session after a revocation": Known((operator("revoke_all:ann"), by(0, "set")), Rules(imports=True)),
-    "an old session that is moved twice": Known((by(0, "set"), by(0, "logout"), by(0, "set")), Rules(imports=True)),
-    "a copy of an old cookie after a login": Known(
-        (by(0, "login:bob", "set"), Act(actor=1, steps=("read",), old=True, alone=True)), Rules(imports=True)
-    ),
-    "a copy of an old cookie after a logout": Known(
-        (by(0, "set"), by(0, "logout"), Act(actor=1, steps=("read",), old=True, alone=True)), Rules(imports=True)
-    ),
-    "an old session that two requests move": Known((by(0, "set"), beside(0, "append")), Rules(imports=True)),
-    "a login beside a request with the same old cookie": Known(
-        (by(0, "read"), beside(0, "login:ann")), Rules(imports=True)
-    ),
-    "a login again beside another device": Known(
-        (by(0, "login:ann"), by(1, "login:ann"), by(1, "login:ann")), Rules(max_sessions=2)
-    ),
-    "a visitor after everybody was ended": Known(
-        (by(0, "set"), operator("everyone", worker=1), by(1, "append")), Rules(skew=(0, 20_000))
-    ),
-    "what was written before a login with a replaced id": Known(
-        (by(0, "set"), by(0, "login:ann"), by(0, "append", "login:ann", stale=1))
-    ),
-    "a renewal by a request that fails": Known(
-        (by(0, "set"), operator("tick"), by(0, "both", ends="answers 500"), beside(0, "read")), Rules(renews=True)
-    ),
-    "a login over the limit beside a new id": Known(
-        (by(0, "login:ann"), Act(steps=("tagged:ann",)), Act(steps=("regenerate",))), Rules(max_sessions=1)
-    ),
-    "an old session that is saved beside a login": Known(
-        (by(0), Act(steps=("both",)), Act(steps=("login:ann",))), Rules(imports=True, max_sessions=2)
-    ),
-    "an old session that is saved beside a login in it that is saved before its response": Known(
-        (by(0), Act(steps=("both",)), Act(steps=("login:ann", "save"))), Rules(imports=True)
-    ),
-    "a logout of what another login has put out": Known(
-        (by(0), Act(steps=("login:ann",)), Act(steps=("login:ann", "save", "logout"))), Rules(max_sessions=1)
-    ),
-    "a logout, a save, and a logout again": Known((by(0, "nest"), by(0, "logout", "save", "logout"))),
-    "what was saved before two logins of others, which fail": Known(
-        (
-            by(0, "login:bob"),
-            by(0, "regenerate", "append", "save", "login:ann", "login:bob", ends="answers 500"),
-            by(0, "read"),
-        )
-    ),
-    "two logins with an id that the limit had ended": Known(
-        (
-            *(by(browser, "login:ann") for browser in (0, 1, 2)),
-            by(0, "login:ann"),
-            by(0, "login:ann", stale=1),
-            by(2, "append"),
-        ),
-        Rules(max_sessions=2),
-    ),
-    "an old session over the limit": Known(
-        (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
-    ),
+    **KEPT_ELSEWHERE,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Plan, Rules, examine
-from tests.properties.test_histories_known import Known, beside, by, operator
+from tests.properties.acts import Known, beside, by, operator
 
 ORDERS: Final = 40
 ONE: Final = Rules(max_sessions=1)

@@ -16,8 +16,8 @@ from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.protocols import Header
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Finding, Plan, Rules, examine
+from tests.properties.acts import by, operator
 from tests.properties.broken_managers import BROKEN_MANAGERS, with_sessions
-from tests.properties.test_histories_known import by, operator
 
 ORDERS: Final = 20
 

@@ -12,7 +12,7 @@ import pytest
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Plan, Rules, examine
 from tests.counts import count
-from tests.properties.test_histories_known import by, operator
+from tests.properties.acts import by, operator
 
 SEED: Final = int(os.environ.get("LIMPET_SEED", "0"))
 

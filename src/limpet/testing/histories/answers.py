@@ -79,6 +79,11 @@ class Answers:
             if not visit.faults and first.setdefault(met, visit) is not visit:
                 yield f"#{visit.number} takes a cookie back, and #{first[met].number} did, who ended the same session"
 
+    def _was_ended_long_ago(self, session: str, visit: Visit, now: int) -> bool:
+        """Tell whether a request that began more than a minute before another may have ended a session."""
+        before = (each for each in self.families.acts if each.sent < visit.loaded and now - each.elapsed >= MINUTE)
+        return any(each.leaves_its_id and self.families.met(each) == session for each in before)
+
     def _may_be_lost(self, visit: Visit) -> bool:
         """Tell whether a session that a request began itself can have ended before its id went out."""
         return self.enders.voids(visit, visit.subject or "") or self.enders.expired_meanwhile(visit)
@@ -105,6 +110,8 @@ class Answers:
                     continue  # nothing is kept of what an operator ended, or of what a limit did
                 if session == self.history.imported and any(name == "LimitReached" for _, name in visit.events):
                     continue  # an old session for which there is no room is none
+                if recent and self._was_ended_long_ago(session, visit, now):
+                    continue  # by a request that took long: its mark is as old as that
                 if recent and self.families.met(other) == session and (other.moved or other.over):
                     just = f"#{visit.number} came with an id that #{other.number} had just replaced or ended"
                     yield f"{just}, and was given a cookie of a session of its own, which overwrites the other"
