@@ -133,6 +133,7 @@ def test_sqlalchemy_with_sqlite(tmp_path: Path) -> None:
     with app.app_context():
         Limpet(app)
         assert counted(app) == ["1", "2", "3"]
+        app.config["SESSION_SQLALCHEMY"].engine.dispose()
     assert isinstance(store_of(app), SQLiteStore)
     assert (tmp_path / "app.db.sessions").exists()
 

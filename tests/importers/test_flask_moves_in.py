@@ -81,13 +81,19 @@ def configure(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Config
     elif kind == "cachelib":
         config["SESSION_CACHELIB"] = FileSystemCache(str(tmp_path / "cache"))
 
+    opened: list[tuple[flask.Flask, SQLAlchemy]] = []
+
     def configure(app: flask.Flask) -> None:
         app.config.update({} if kind == "flask" else config)
         if kind == "sqlalchemy":
             app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path}/app.db"
             app.config["SESSION_SQLALCHEMY"] = SQLAlchemy(app)
+            opened.append((app, app.config["SESSION_SQLALCHEMY"]))
 
     yield configure
+    for app, database in opened:
+        with app.app_context():
+            database.engine.dispose()
     if "SESSION_REDIS" in config:
         config["SESSION_REDIS"].close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from sqladmin import Admin, ModelView
 from sqladmin.authentication import AuthenticationBackend
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.pool import StaticPool
 
@@ -53,9 +53,21 @@ class Passwords(AuthenticationBackend):
         return bool(request.session.get("token"))
 
 
+OPENED: list[Engine] = []
+
+
+@pytest.fixture(autouse=True)
+def _databases() -> Iterator[None]:
+    """Close what an application has opened."""
+    yield
+    while OPENED:
+        OPENED.pop().dispose()
+
+
 def site(manager: SessionManager, backend: AuthenticationBackend) -> FastAPI:
     """Return an application with sessions and an admin at ``/admin``."""
     engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    OPENED.append(engine)
     Base.metadata.create_all(engine)
     app = FastAPI()
     app.add_middleware(SessionMiddleware, manager=manager)
