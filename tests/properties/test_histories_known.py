@@ -241,6 +241,16 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0, "login:bob"), by(0), Act(actor=2, steps=("long",)), by(0), Act(), Act(actor=1, steps=("long",))),
         width=3,
     ),
+    "one of two cookies that is being renewed": Known(
+        (
+            by(0, "nest"),
+            by(1, "nest"),
+            operator("revoke", actor=1),
+            by(0, "long", "both"),
+            Act(steps=("tagged:ann",), also=1),
+        ),
+        Rules(renews=True),
+    ),
     "a use that is under way when the session is idle": Known(
         (by(0, "nest"), Act("half"), by(0, "push"), Act(), Act("half")), width=3
     ),
