@@ -28,7 +28,7 @@ from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, CLOSED, ENDED, EXPOSED, OVER, PENDING, STARTED, WRITTEN, SessionState
 from limpet._detached import open_session
 from limpet._serving import as_text, hand_out
-from limpet.errors import SessionConflict, StoreUnavailable
+from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
 from limpet.events import CLIENT
 from limpet.protocols import Header
 
@@ -198,8 +198,8 @@ class BlockingManager:
             state = state_of(session)
             if state.created is not None or not self._engine.is_idle(state):
                 drive(self._engine.commit(session, failed=True))
-        except (StoreUnavailable, SessionConflict):
-            log.warning("a logout could not be carried out: the request failed, and the store too")
+        except (StoreUnavailable, SessionConflict, SessionEnded):
+            log.warning("a request failed, and its logout, or what it had saved under a new id, could not be kept")
 
     def save_late(self, session: Session, *, failed: bool = False) -> None:
         """Save what was written after the response had started."""

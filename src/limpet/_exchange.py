@@ -16,6 +16,7 @@ from limpet.errors import (
     LimpetError,
     SessionClosed,
     SessionConflict,
+    SessionEnded,
     StoreUnavailable,
     answer_to,
 )
@@ -145,9 +146,9 @@ class Exchange:
             idle = state.created is None and self._engine.is_idle(state)
             if not idle and not self._unsaved:  # one time limit is enough
                 await self._save(True)
-        except (StoreUnavailable, SessionConflict):
+        except (StoreUnavailable, SessionConflict, SessionEnded):
             self._engine.emitter.log.warning(
-                "logout", "a logout could not be carried out: the request failed, and the store too"
+                "failed", "a request failed, and its logout, or what it had saved under a new id, could not be kept"
             )
         if isinstance(error, LimpetError) and answer_to(error) is not None and not self._started:
             await self._refuse(error)

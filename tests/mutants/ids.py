@@ -94,8 +94,8 @@ IDS: Final = (
     ),
     Breakage(
         "numbers that are carried back overwrite those of another tab",
-        "_core/rotation.py",
-        "abandon",
+        "_core/withdrawal.py",
+        "_save_back",
         "state.increments = __X__",
         "",
         "laws/test_changed_ids.py::test_numbers_that_were_saved_under_an_id_that_is_taken_back_add_up",
@@ -230,7 +230,7 @@ IDS: Final = (
     ),
     Breakage(
         "a request that fails leaves the session that it began",
-        "_core/rotation.py",
+        "_core/withdrawal.py",
         "abandon",
         "leaving is not None and leaving.fresh",
         "False",

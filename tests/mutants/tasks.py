@@ -9,6 +9,7 @@ from tests.mutants.breakage import Breakage, known
 __all__ = ["TASKS"]
 
 OWN: Final = "laws/test_own_objects.py::test_"
+IN: Final = "laws/test_new_ids_that_stay_in.py::test_"
 ENDED: Final = "laws/test_ended_sessions.py::test_"
 
 TASKS: Final = (
@@ -70,7 +71,7 @@ TASKS: Final = (
     ),
     Breakage(
         "a request that fails leaves the new id alive that it had saved",
-        "_core/rotation.py",
+        "_core/withdrawal.py",
         "abandon",
         "await engine.storage.try_to_drop(created)",
         "",
@@ -78,8 +79,8 @@ TASKS: Final = (
     ),
     Breakage(
         "what was saved under a new id is lost when the request fails",
-        "_core/rotation.py",
-        "abandon",
+        "_core/withdrawal.py",
+        "_save_back",
         "await conflict.save_back(__X__)",
         "",
         "laws/test_predecessors.py::test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id",
@@ -179,6 +180,38 @@ TASKS: Final = (
         "lineage_of(*came, *known, longest=_AT_LOGIN)",
         "lineage_of(*came, *known)",
         known("an old session that two requests move, and one after the other logs in"),
+    ),
+    Breakage(
+        "an error hands out a new id whose old one is alive",
+        "_core/commit.py",
+        "_carry_out",
+        "await withdrawal.withdraw(__X__, __Y__, __Z__)",
+        "pass",
+        f"{IN}a_logout_beside_a_new_id_that_was_saved_stays",
+    ),
+    Breakage(
+        "a new id outlives a logout that came before its old one could end",
+        "_core/predecessors.py",
+        "end",
+        "if isinstance(there, Gone):\n    __MORE__",
+        "if isinstance(there, Gone):\n    return found",
+        f"{IN}a_logout_beside_a_new_id_whose_old_one_cannot_be_looked_at_stays",
+    ),
+    Breakage(
+        "a logout with the id before a new one ends nothing",
+        "_core/mapping.py",
+        "SessionMapping.clear",
+        "state.gone is not None",
+        "False",
+        f"{IN}a_logout_with_the_id_before_ends_the_session",
+    ),
+    Breakage(
+        "two cookies of which a login was to end one are ambiguous",
+        "_core/reading.py",
+        "find",
+        "each.key not in named",
+        "True",
+        f"{IN}a_login_ends_with_its_next_request_what_it_could_not_end",
     ),
     Breakage(
         "a lock is given back by a task that its program does not wait for",

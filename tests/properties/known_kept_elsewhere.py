@@ -36,6 +36,15 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         (by(0, "login:bob"), by(0, "exclusive", "login:ann", "login:bob", ends="answers 500"), Act(steps=("logout",))),
         Rules(mode="epoch"),
     ),
+    "a logout in a cookie that is saved by a request that logs in as others and fails": Known(
+        (
+            by(0, "nest"),
+            by(1, "login:ann"),
+            by(0, "login:bob", "exclusive", "tagged:ann", ends="answers 500"),
+            by(0, "restart"),
+        ),
+        Rules(mode="epoch"),
+    ),
     # sessions of another library
     "an old session that is saved by a request that fails": Known(
         (by(0, "set"), Act(steps=("both", "login:ann"), ends="raises"), by(0, "count")), Rules(imports=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet import _importing as importing
+from limpet import _tags as tags
 from limpet import events
-from limpet._core import conflict, cookie_session, ending, logins, plan, rotation, tags
+from limpet._core import conflict, cookie_session, ending, logins, plan, rotation, withdrawal
 from limpet._core.attempt import Attempt
 from limpet._core.places import ids_of, lineage_of
 from limpet._core.plan import Plan, Step
@@ -59,7 +60,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         if todo.end:
             await _end(engine, state)
         state.flags &= ~SUCCEEDS
-        await rotation.abandon(engine, state)
+        await withdrawal.abandon(engine, state)
         return
     if todo.step is Step.NOTHING and not todo.end and not (final and _owes(state)):
         state.flags &= ~(WRITTEN | ENDED | WATCHED)
@@ -97,17 +98,23 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
     attempt = None if state.draft is None else Attempt(engine, state, todo, now)
     taken = state.flags & conflict.NOTED
     state.flags &= ~taken
+    failure: BaseException | None = None
     try:
         if engine.is_server_side or attempt is None or todo.step is Step.DROP:
             await _steps(engine, state, todo, attempt, final, taken)
         else:
             await cookie_session.seal(attempt, todo)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
         if not state.flags & OVER and not isinstance(error, SessionLimitReached):
             state.flags |= taken
         if attempt is not None and not state.flags & OVER:
             attempt.give_increments_back()
-        raise
+    if failure is None:
+        return
+    if final and isinstance(failure, Exception) and not isinstance(failure, SessionLimitReached):
+        await withdrawal.withdraw(engine, state, failure)
+    raise failure
 
 
 async def _steps(

@@ -10,8 +10,8 @@ from limpet._core.binding import Binder
 from limpet._core.plan import Plan, Rules
 from limpet._core.state import SessionState
 from limpet._core.storage import Storage
-from limpet._core.watch import Watch
 from limpet._emitter import Emitter
+from limpet._watch import Watch
 from limpet._wire.ids import Ids
 from limpet._wire.record import Contents
 from limpet.contract import ClientStore

@@ -38,10 +38,10 @@ from limpet._core.state import (
     SessionState,
 )
 from limpet._core.storage import Storage
-from limpet._core.watch import Watch
 from limpet._emitter import Emitter
 from limpet._inline import Inline
 from limpet._redact import redact
+from limpet._watch import Watch
 from limpet._wire import record, tokens
 from limpet._wire.ids import Ids
 from limpet._wire.record import Contents

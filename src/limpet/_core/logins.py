@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from limpet import _tags as tags
 from limpet import events
-from limpet._core import conflict, ending, locks, places, plan, tags
+from limpet._core import conflict, ending, locks, places, plan
 from limpet._core.state import DISPLACED, EXPOSED, LOGIN, SessionState, Stored
 from limpet._listing import live
 from limpet._wire import marks

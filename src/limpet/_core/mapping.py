@@ -256,6 +256,8 @@ class SessionMapping(MutableMapping[str, Any]):
             state.flags |= ENDED
         if state.stored is not None or state.flags & (AMBIGUOUS | READ_ONLY | UNPROVEN) or state.met_alive:
             state.flags |= ENDED
+        elif state.gone is not None:
+            state.flags |= ENDED  # the session may go on under another id
         elif state.loaded == PENDING or state.loaded == FAILED:
             state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
         state.flags = (state.flags & ~(READ_ONLY | LOGIN | REGENERATE)) | WRITTEN

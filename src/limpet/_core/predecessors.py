@@ -43,6 +43,8 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         if living is None:
             return found
         named, there = living
+        if isinstance(there, Gone):  # a logout was first
+            return (await ending.end(engine, Stored(found.raw, found.key, found.record), "logout", None))[0]
         now = engine.clock()
         if named.base is None or there.record.version == named.version:
             grave = marks.tombstone(named.how, now, found.key, heir=named.base is not None)
@@ -70,14 +72,17 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
     raise StoreUnavailable("the session was written to so often meanwhile that its change of id could not be finished")
 
 
-async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple[Predecessor, Found] | None:
-    """Return the first of these predecessors that has not ended; one that is over by this host's clock alone ends."""
+async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple[Predecessor, Found | Gone] | None:
+    """Return the first of these predecessors that has not ended; one that is over by this host's clock alone ends.
+
+    Or that a logout has ended before its id could be changed: then that goes for the new one.
+    """
     named = [Predecessor.of(row) for row in rows]
     if not named:
         return None
     for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
         there = await engine.storage.judge_if_any(b"", each.key, record)
-        if isinstance(there, Found):
+        if isinstance(there, Found) or (there is not None and there.how == "logout" and each.how == "regenerate"):
             return each, there
         if record is not None and there is None and not marks.is_mark(record.payload):
             await ending.end(engine, Stored(b"", each.key, record), each.how, own)

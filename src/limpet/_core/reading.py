@@ -56,6 +56,9 @@ async def find(engine: Context, state: SessionState) -> None:
                 live.append(each)
                 if not engine.ids.current(token):
                     state.flags |= REISSUE
+        if len(live) > 1:  # those that a login was to end, and could not, end now
+            named = {row[0] for each in live for row in each.contents.predecessors}
+            live = [each for each in live if each.key not in named]
         if len(live) == 1:
             found = live[0]
         elif live:

@@ -14,11 +14,10 @@ from limpet import events
 from limpet._core import conflict, ending, logins, places
 from limpet._core.attempt import Attempt
 from limpet._core.conflict import end_state
-from limpet._core.plan import NO_PLAN
-from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, SessionState, Stored
+from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Stored
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
-from limpet._wire.record import Found, unpack, without_predecessors
+from limpet._wire.record import Found, unpack
 from limpet._wire.records import Obstacle
 from limpet.contract import Record
 from limpet.errors import SessionLimitReached, StoreUnavailable
@@ -26,7 +25,7 @@ from limpet.errors import SessionLimitReached, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["abandon", "begin_grace", "finish", "move", "renew"]
+__all__ = ["begin_grace", "finish", "move", "renew"]
 
 
 class _Standing:
@@ -133,31 +132,6 @@ async def finish(attempt: Attempt) -> None:
     await _end_old(attempt, None)
 
 
-async def abandon(engine: Context, state: SessionState) -> None:
-    """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
-    leaving, created, made = state.leaving, state.created, state.stored
-    state.leaving = state.created = None
-    if created is None or not state.out:
-        return
-    state.out = state.line = None
-    await engine.storage.try_to_drop(created)
-    state.stored = None if leaving is None or leaving.fresh else leaving.stored
-    if leaving is not None and leaving.fresh:
-        return await engine.storage.try_to_drop(leaving.stored.key or "")
-    if leaving is None or leaving.how != "regenerate" or made is None or leaving.stored.key is None:
-        return
-    saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.stored))
-    if not engine.same(saved, kept):
-        # What was saved under the new id was acknowledged: it goes back to the session that the browser keeps.
-        draft = unpack(saved, engine.serializer)
-        state.draft, state.data, state.subject = draft, draft.data, made.record.subject
-        state.flags &= ~conflict.NOTED
-        state.increments = dict(leaving.increments) or None  # numbers add up with what others added to them
-        attempt = Attempt(engine, state, NO_PLAN, engine.clock())
-        attempt.patient = True
-        await conflict.save_back(attempt)
-
-
 async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     """Replace the old record by a tombstone; what others saved into it meanwhile is merged into the new one.
 
@@ -187,8 +161,6 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             if fate is _Fate.UNKNOWN:
                 break  # the new record is there for good, and the old one may be dead
             if fate is _Fate.UNTOUCHED:
-                if standing is None:
-                    await abandon(engine, state)
                 raise failure
             obstacle = fate
         if obstacle is None:
@@ -233,7 +205,6 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                     return
             break
         if leaving.merges:
-            attempt.count()
             seen = attempt.draft.seen
             conflict.merge_in(attempt, found, base)
             base, old = found.record.payload, Stored(found.raw, found.key, found.record, found.contents.ends)
@@ -348,7 +319,6 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
             if not engine.same(attempt.payload, attempt.stored().record.payload):
                 await conflict.update(attempt)
             return
-        attempt.count()
         seen = attempt.draft.seen
         conflict.merge_in(attempt, found, base)
         base, version = found.record.payload, found.record.version

@@ -182,18 +182,18 @@ class Families:
 
     def _born(self, session: str) -> str:
         """Return the session that a last login made, or with which it all began."""
-        if self._logs_in(self.made.get(session, _BEFORE)):
+        if self._logged_in(self.made.get(session, _BEFORE)):
             return session
         for edge in self.chain(session):
             session = edge.parent
-            if self._logs_in(self.made.get(session, _BEFORE)):
+            if self._logged_in(self.made.get(session, _BEFORE)):
                 break
         return session
 
     def subject(self, session: str) -> str | None:
         """Return whose a session is."""
         maker = self.birth(session)
-        return self.history.names.get("ann") if maker is _BEFORE else maker.subject if self._logs_in(maker) else None
+        return self.history.names.get("ann") if maker is _BEFORE else self._logged_in(maker)
 
     def home(self, visit: Visit, group: Group) -> str | None:
         """Return the session that what was written belongs to."""
@@ -220,8 +220,10 @@ class Families:
         lost = any(each.state == "told" and each.ended > group.ended for each in visit.groups)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 
-    def _logs_in(self, visit: Visit) -> bool:
-        return visit.subject is not None and any(group.login and self._stands(visit, group) for group in visit.groups)
+    def _logged_in(self, visit: Visit) -> str | None:
+        """Return whom a request logged in and not out again; of one that failed, by the last login that stands."""
+        stands = [group.login for group in visit.groups if group.login and self._stands(visit, group)]
+        return None if not stands or visit.subject is None else stands[-1] if visit.failed else visit.subject
 
     def _stands(self, visit: Visit, group: Group) -> bool:
         """Tell whether a login or new id stands though the request failed: a cookie that was made goes out."""

@@ -141,7 +141,7 @@ class Play:
             visit.answered = self.stage.tick()
         visit.until = self.elapsed
         worker.visits.remove(visit)
-        if visit.act.kind == "request" and not visit.settled and visit.sends and visit.ok:
+        if visit.act.kind == "request" and not visit.settled and visit.sends and (visit.ok or visit.out is not None):
             await pause()  # answers arrive in any order
             self.browsers[visit.act.actor].keep(visit.out)
         self.running -= 1
@@ -189,7 +189,7 @@ class Play:
         else:
             await handler.saving(lambda: manager.commit(session), group, last=True)
         token = cookie_of(manager.header(session), manager.cookie_name)
-        visit.sends = visit.error is None and visit.act.ends != "raises"
+        visit.sends = visit.act.ends != "raises" and (visit.error is None or token is not None)
         visit.out = token if visit.sends else None
         visit.pid = session.public_id
         if token and self.plan.rules.mode != "server" and not visit.failed:

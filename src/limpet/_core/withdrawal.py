@@ -1,0 +1,65 @@
+"""Taking back a new id that has not gone out: the browser keeps the session that it had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from limpet._core import conflict
+from limpet._core.attempt import Attempt
+from limpet._core.plan import NO_PLAN
+from limpet._core.state import Leaving, SessionState, Stored
+from limpet._wire.record import unpack, without_predecessors
+from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
+
+if TYPE_CHECKING:
+    from limpet._core.context import Context
+
+__all__ = ["abandon", "withdraw"]
+
+
+async def abandon(engine: Context, state: SessionState) -> None:
+    """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
+    leaving, created, made = state.leaving, state.created, state.stored
+    state.leaving = state.created = None
+    if created is None or not state.out:
+        return
+    state.out = state.line = None
+    state.stored = None if leaving is None or leaving.fresh else leaving.stored
+    failure: Exception | None = None
+    try:
+        if leaving is not None and leaving.how == "regenerate" and state.stored is not None and made is not None:
+            await _save_back(engine, state, leaving, made)
+    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    await engine.storage.try_to_drop(created)
+    if leaving is not None and leaving.fresh:
+        await engine.storage.try_to_drop(leaving.stored.key or "")
+    if failure is not None:
+        raise failure
+
+
+async def _save_back(engine: Context, state: SessionState, leaving: Leaving, made: Stored) -> None:
+    """What was saved under the new id was acknowledged: it goes back to the session that the browser keeps."""
+    saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.stored))
+    if engine.same(saved, kept):
+        return
+    draft = unpack(saved, engine.serializer)
+    state.draft, state.data, state.subject = draft, draft.data, made.record.subject
+    state.flags &= ~conflict.NOTED
+    state.increments = dict(leaving.increments) or None  # numbers add up with what others added to them
+    attempt = Attempt(engine, state, NO_PLAN, engine.clock())
+    attempt.patient = True
+    await conflict.save_back(attempt)
+
+
+async def withdraw(engine: Context, state: SessionState, failure: Exception) -> None:
+    """Take back a new id, as `abandon` does, if the old one could not be ended: the browser keeps that."""
+    if state.leaving is None:
+        return
+    if isinstance(failure, StoreUnavailable) and failure.waited:  # a store that hangs is not waited for twice
+        state.leaving = state.created = state.out = state.line = None
+        return
+    try:
+        await abandon(engine, state)
+    except (StoreUnavailable, SessionConflict, SessionEnded):
+        engine.storage.emitter.log.warning("new id", "what was saved under an id that did not go out is lost")
