@@ -18,6 +18,7 @@ from limpet.stores.postgres.sql import MIGRATIONS, Table
 from limpet.testing.driven import driven
 from tests.faults.records import NOW, a_key, a_record
 from tests.races.counted import CountedSite
+from tests.servers.postgres import PostgresServer
 
 Opens = Callable[..., PostgresStore]
 
@@ -207,3 +208,43 @@ async def test_requests_meet_a_table_that_is_made_later(
     assert (await site.ask(lambda session: session.update(x=1))).status == 200
     await store.close()
     await sql.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.mark.parametrize("threads", [False, True], ids=["loop", "threads"])
+async def test_a_lock_that_was_waited_for_is_the_reason(
+    threads: bool, postgres_url: str, schema: str, sql: asyncpg.Connection
+) -> None:
+    """The error names the lock and says that its time is used up, so that the same request does not wait again."""
+    store: Any = PostgresStore(postgres_url, schema=schema, timeout=0.4)
+    store = driven(store) if threads else store
+    key, record = a_key(), a_record()
+    assert await store.create(key, record, now=NOW) is DONE
+    async with sql.transaction():
+        await sql.execute(f"LOCK {schema}.sessions IN ACCESS EXCLUSIVE MODE")
+        for call in (store.load(key), store.touch(key, NOW + 1, NOW + 2, now=NOW)):
+            with pytest.raises(StoreUnavailable, match="another session holds a lock") as raised:
+                await call
+            assert raised.value.waited
+    assert await store.load(key) == record
+    await store.close()
+    await sql.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.mark.parametrize("threads", [False, True], ids=["loop", "threads"])
+async def test_a_server_that_hangs_is_waited_for_once(threads: bool, own_postgres: PostgresServer, schema: str) -> None:
+    """Over a connection that is open and over one that is to be opened, the error says that its time is used up."""
+    store: Any = PostgresStore(own_postgres.url, schema=schema, timeout=0.4, connect_timeout=0.3)
+    fresh: Any = PostgresStore(own_postgres.url, schema=schema, timeout=0.4, connect_timeout=0.3)
+    if threads:
+        store, fresh = driven(store), driven(fresh)
+    await store.open()
+    own_postgres.freeze()
+    try:
+        for each in (store, fresh):
+            with pytest.raises(StoreUnavailable) as raised:
+                await each.load(a_key())
+            assert raised.value.waited, raised.value
+    finally:
+        own_postgres.thaw()
+    for each in (store, fresh):
+        await each.close()

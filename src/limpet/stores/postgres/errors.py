@@ -51,6 +51,7 @@ _CURES: Final = {
     "55P03": "another session holds a lock: pg_locks and pg_stat_activity say which",
     "57014": "the server did not get it done in the time that the store may take",
 }
+_WAITED: Final = ("55P03", "57014")  # lock_not_available, query_canceled: by a time limit that the store has set
 _NO_TABLE: Final = ("42P01", "3F000")  # undefined_table, invalid_schema_name
 _SHOWN: Final = 300
 
@@ -107,6 +108,7 @@ class Explains:
         """Return the error for callers."""
         if isinstance(error, StoreUnavailable):
             return error
+        waited = isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in _WAITED
         if lacks_table(error):
             table, migrations = self._tables  # named whatever the language is in which the server says so
             said = self._lacks(migrations if migrations.plain in _said(error) else table)
@@ -117,7 +119,7 @@ class Explains:
                 words = words.replace(secret, "***")
             cure = SILENCE if silent else _CURES.get(getattr(error, "sqlstate", None) or "")
             said = f"{self.where} failed: {words[:_SHOWN]}" + (f" ({cure})" if cure else "")
-        failure = StoreUnavailable(said)
+        failure = StoreUnavailable(said, waited=waited)
         failure.__cause__ = self._bare(error)
         return failure
 
