@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from limpet import SessionManager, SessionPolicy, StoreUnavailable
+from limpet import Session, SessionManager, StoreUnavailable
 from limpet.admin import Admin
 from limpet.otel import instrument
 from limpet.stores.redis import RedisStore
@@ -24,7 +24,7 @@ from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import async_client
 from tests.core.test_events import FailingStore
 from tests.servers.valkey import ValkeyServer
-from tests.site import Site, opened
+from tests.site import Site, look, opened
 
 
 class Telemetry:
@@ -120,24 +120,28 @@ async def test_failures_are_told_apart(telemetry: Telemetry) -> None:
 async def test_a_server_that_hangs_is_no_client_that_went_away(telemetry: Telemetry, own_valkey: ValkeyServer) -> None:
     """Calls that ran out of time are told as `StoreUnavailable`, whoever's limit it was; what a client that went away
     took back is a cancellation."""
-    site = Site(SessionManager(RedisStore(own_valkey.url), dev=False, policy=SessionPolicy(store_timeout=0.3)))
+    site = Site(RedisStore(own_valkey.url), store_timeout=0.3)
+    site.manager.use_running_loop()
     telemetry.watch(site.manager)
     cookie = await site.login("ann")
-    own_valkey.freeze()
+
+    def write(session: Session) -> None:
+        own_valkey.freeze()
+        session["n"] = 1
+
     try:
-        for step in (lambda session: session.update(n=1), lambda session: session.login("eve")):
+        for handler in (write, look):  # a write that hangs, and a read
             with pytest.raises(StoreUnavailable):
-                await site.run(step, cookie)
+                await site.run(handler, cookie)
         late = failed(telemetry)
-        gone = asyncio.create_task(site.run(lambda session: None, cookie))
+        gone = asyncio.create_task(site.run(look, cookie))
         await asyncio.sleep(0.1)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
     finally:
         own_valkey.thaw()
-    assert late
-    assert {error for _, error in late} == {"StoreUnavailable"}
+    assert late == {("update", "StoreUnavailable"), ("load", "StoreUnavailable")}
     assert failed(telemetry) - late == {("load", "CancelledError")}
     await site.manager.shutdown()
 
