@@ -191,6 +191,7 @@ class Engine(Context):
             cookie_session.open_sealed(self, state)
         if state.loaded == READY:
             return
+        questions.refuse_to_wait_again(state)
         try:
             if self.emitter.tracer is None:
                 await reading.find(self, state)
@@ -256,12 +257,15 @@ class Engine(Context):
         if not waited and self._working.setdefault(id(state), mine) is not mine:
             await self._wait(state, mine)
         try:
+            if not failed:
+                questions.refuse_to_wait_again(state)
             if self.emitter.tracer is None:
                 await commits.commit(self, state, failed=failed, final=final)
             else:
                 await self.emitter.traced("commit", commits.commit(self, state, failed=failed, final=final))
         except LimpetError as error:
             redact(error)
+            state.error = error
             raise
         finally:
             self._leave(state)
@@ -338,9 +342,11 @@ class Engine(Context):
         if self._working.setdefault(id(state), mine) is not mine:
             await self._wait(state, mine)
         try:
+            questions.refuse_to_wait_again(state)
             await reading.refresh(self, state)
         except LimpetError as error:
             redact(error)
+            state.error = error
             raise
         finally:
             self._leave(state)
