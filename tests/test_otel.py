@@ -16,13 +16,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from limpet import SessionManager, StoreUnavailable
+from limpet import Session, SessionManager, StoreUnavailable
 from limpet.admin import Admin
 from limpet.otel import instrument
+from limpet.stores.redis import RedisStore
 from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import async_client
 from tests.core.test_events import FailingStore
-from tests.site import Site, opened
+from tests.servers.valkey import ValkeyServer
+from tests.site import Site, look, opened
 
 
 class Telemetry:
@@ -113,6 +115,41 @@ async def test_failures_are_told_apart(telemetry: Telemetry) -> None:
     [span] = [span for span in telemetry.exporter.get_finished_spans() if span.name == "limpet.store.load"][-1:]
     assert span.status.status_code is StatusCode.ERROR
     assert span.events == ()
+
+
+async def test_a_server_that_hangs_is_no_client_that_went_away(telemetry: Telemetry, own_valkey: ValkeyServer) -> None:
+    """Calls that ran out of time are told as `StoreUnavailable`, whoever's limit it was; what a client that went away
+    took back is a cancellation."""
+    site = Site(RedisStore(own_valkey.url), store_timeout=0.3)
+    site.manager.use_running_loop()
+    telemetry.watch(site.manager)
+    cookie = await site.login("ann")
+
+    def write(session: Session) -> None:
+        own_valkey.freeze()
+        session["n"] = 1
+
+    try:
+        for handler in (write, look):  # a write that hangs, and a read
+            with pytest.raises(StoreUnavailable):
+                await site.run(handler, cookie)
+        late = failed(telemetry)
+        gone = asyncio.create_task(site.run(look, cookie))
+        await asyncio.sleep(0.1)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+    finally:
+        own_valkey.thaw()
+    assert late == {("update", "StoreUnavailable"), ("load", "StoreUnavailable")}
+    assert failed(telemetry) - late == {("load", "CancelledError")}
+    await site.manager.shutdown()
+
+
+def failed(telemetry: Telemetry) -> set[tuple[str, str]]:
+    """Return the operations that failed, with their errors."""
+    points = telemetry.points("limpet.store.duration")
+    return {(point.attributes["operation"], point.attributes["error"]) for point in points if point.attributes["error"]}
 
 
 async def test_labels_hold_no_ids(telemetry: Telemetry, tmp_path: Path) -> None:

@@ -111,4 +111,4 @@ async def test_f25_a_table_of_a_later_version(service: Service) -> None:
     older = CountedSite(service.store())
     assert (await older.ask(add, token)).status == 200
     assert await older.read(token) == {"n": 2}
-    assert "upgrade the other workers" in " ".join(await SessionManager(service.store()).check())
+    assert "upgrade the workers that run this one" in " ".join(await SessionManager(service.store()).check())

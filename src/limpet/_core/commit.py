@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from limpet import _importing as importing
 from limpet import _tags as tags
 from limpet import events
-from limpet._core import conflict, cookie_session, ending, logins, plan, rotation, withdrawal
+from limpet._core import conflict, cookie_session, ending, logins, plan, questions, rotation, withdrawal
 from limpet._core.attempt import Attempt
 from limpet._core.places import ids_of, lineage_of
 from limpet._core.plan import Plan, Step
@@ -100,6 +100,7 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
     state.flags &= ~taken
     failure: BaseException | None = None
     try:
+        questions.refuse_to_wait_again(state)
         if engine.is_server_side or attempt is None or todo.step is Step.DROP:
             await _steps(engine, state, todo, attempt, final, taken)
         else:
@@ -326,8 +327,7 @@ async def _end(engine: Context, state: SessionState) -> None:
     if not engine.is_server_side:
         await cookie_session.end(engine, state)
         return
-    if isinstance(state.error, StoreUnavailable) and state.error.waited:  # one time limit is enough
-        raise state.error
+    questions.refuse_to_wait_again(state)
     ended, leaving = False, [] if state.leaving is None else [state.leaving.stored]
     targets = [] if state.stored is None else [state.stored, *leaving]
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)

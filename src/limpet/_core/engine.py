@@ -191,6 +191,7 @@ class Engine(Context):
             cookie_session.open_sealed(self, state)
         if state.loaded == READY:
             return
+        questions.refuse_to_wait_again(state)
         try:
             if self.emitter.tracer is None:
                 await reading.find(self, state)
@@ -262,6 +263,7 @@ class Engine(Context):
                 await self.emitter.traced("commit", commits.commit(self, state, failed=failed, final=final))
         except LimpetError as error:
             redact(error)
+            state.error = error
             raise
         finally:
             self._leave(state)
@@ -338,9 +340,11 @@ class Engine(Context):
         if self._working.setdefault(id(state), mine) is not mine:
             await self._wait(state, mine)
         try:
+            questions.refuse_to_wait_again(state)
             await reading.refresh(self, state)
         except LimpetError as error:
             redact(error)
+            state.error = error
             raise
         finally:
             self._leave(state)

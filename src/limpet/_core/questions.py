@@ -7,9 +7,9 @@ from limpet._core.plan import Step
 from limpet._core.settle import settle_views
 from limpet._core.state import SessionState
 from limpet._wire.record import pack
-from limpet.errors import SessionConflict
+from limpet.errors import SessionConflict, StoreUnavailable
 
-__all__ = ["differs", "pack_as_it_will_be"]
+__all__ = ["differs", "pack_as_it_will_be", "refuse_to_wait_again"]
 
 
 def differs(engine: Context, state: SessionState) -> bool:
@@ -35,3 +35,13 @@ def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:
     copied.loans = None if state.loans is None else [(key, loan.copy()) for key, loan in state.loans]
     settle_views(engine, copied, asked=True)
     return pack(draft, engine.serializer)
+
+
+def refuse_to_wait_again(state: SessionState) -> None:
+    """Raise what a store that hangs has cost this request already: until its response starts, one time limit is enough.
+
+    Raises:
+        StoreUnavailable: The request has waited for the store as long as it may.
+    """
+    if isinstance(state.error, StoreUnavailable) and state.error.waited and not state.phase:
+        raise state.error

@@ -91,12 +91,12 @@ class Storage:
             StoreUnavailable: It failed, or took longer.
         """
         emitter = self.emitter
-        if emitter.tracer is not None:
+        if not (self.immediate or (self._settles and name in _SETTLED)):
+            call = emitter.runtime.limit(call, self.policy.store_timeout)
+        if emitter.tracer is not None:  # around the limit: what ran out of time is no call that its caller took back
             call = emitter.traced(f"store.{name}", call)
         try:
-            if self.immediate or (self._settles and name in _SETTLED):
-                return await call
-            return await emitter.runtime.limit(call, self.policy.store_timeout)
+            return await call
         except StoreUnavailable as error:
             self._note_failure(name, error, key)
             raise
@@ -137,7 +137,7 @@ class Storage:
         try:
             return _obstacle(await attempt(), version)
         except StoreUnavailable as error:
-            if self.immediate:
+            if self.immediate or error.waited:  # else the second attempt's end would hide why the first one waited
                 raise
             failure = error
         obstacle = _obstacle(await attempt(), version)

@@ -48,7 +48,7 @@ class _Limited(psycopg.Connection[Any]):
             if limit is None or error.sqlstate is not None or time.monotonic() - began < limit:
                 raise
         self.pgconn.finish()
-        raise StoreUnavailable(f"{self.where} did not answer within {limit:g} s")
+        raise StoreUnavailable(f"{self.where} did not answer within {limit:g} s", waited=True)
 
 
 class Statement:
@@ -142,7 +142,7 @@ class BlockingConnector:
                 self._url, autocommit=True, prepare_threshold=self._threshold, **self._settings, **options
             )
         except psycopg.errors.ConnectionTimeout as error:  # once is enough
-            raise StoreUnavailable(f"PostgreSQL at {self._place} cannot be reached in time") from error
+            raise StoreUnavailable(f"PostgreSQL at {self._place} cannot be reached in time", waited=True) from error
         connection.limit = self._limit * 1.2  # the server says sooner what kept it
         connection.where = f"PostgreSQL at {self._place}"
         return connection
@@ -182,7 +182,8 @@ class BlockingConnections:
             return
         if not self._places.acquire(timeout=self._timeout):
             raise StoreUnavailable(
-                f"all connections to {self._where} were in use for {self._timeout:g} s: raise max_connections"
+                f"all connections to {self._where} were in use for {self._timeout:g} s: raise max_connections",
+                waited=True,
             )
         try:
             lent = self._borrow()

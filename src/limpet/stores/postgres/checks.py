@@ -19,7 +19,8 @@ QUESTION: Final = """
            current_setting('max_connections')::int AS max_connections,
            (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL) AS connected,
            pg_is_in_recovery() AS in_recovery,
-           (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass($1)) AS persistence
+           (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass($1)) AS persistence,
+           row_security_active(to_regclass($1)) AS row_security
 """
 
 CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now"
@@ -51,10 +52,18 @@ def complaints(state: Mapping[str, Any], *, version: int, connections: int) -> I
         yield "autovacuum is off: the table of sessions grows without end; set it to on"
     if state["persistence"] == "u":
         yield "the table is unlogged: a crash empties it and logs everybody out; use ALTER TABLE ... SET LOGGED"
+    if state["row_security"]:
+        yield (
+            "row-level security hides sessions from this user: use ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or a "
+            "policy that lets this user read and write all rows"
+        )
     if version < len(MIGRATIONS):
         yield f"the schema's version is {version} and this library's {len(MIGRATIONS)}: run `limpet migrate`"
     if version > len(MIGRATIONS):
-        yield f"the schema's version is {version} and this library's {len(MIGRATIONS)}: upgrade the other workers too"
+        yield (
+            f"the schema's version is {version} and this library's {len(MIGRATIONS)}: a later version of limpet has "
+            "migrated it; upgrade the workers that run this one"
+        )
     if state["connected"] + connections > state["max_connections"]:
         yield (
             f"max_connections is {state['max_connections']}, {state['connected']} are in use, and each worker may open "

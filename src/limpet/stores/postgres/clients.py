@@ -51,7 +51,7 @@ class Opened(Protocol):
         """Wait until the table is there."""
 
     async def migrate(self, script: str) -> None:
-        """Run a script, under time limits of its own."""
+        """Run a script, under time limits of its own, unless the table is up to date."""
 
 
 class _OfLoop:
@@ -83,14 +83,16 @@ class _OfLoop:
             await _explained(asyncio.shield(task), self._explain)
 
     async def migrate(self, script: str) -> None:
-        await _explained(self._run(script), self._explain)
+        await _explained(self._bring_up_to_date(script), self._explain)
 
     async def _get_ready(self) -> None:
-        if self._script is None:
-            return
+        if self._script is not None:
+            await self._bring_up_to_date(self._script)
+
+    async def _bring_up_to_date(self, script: str) -> None:
         async with asyncio.timeout(_MIGRATING):
             if not await _is_current(self.connections, self._sql):
-                await self._run(self._script)
+                await self._run(script)
 
     async def _run(self, script: str) -> None:
         await _again_after_deadlock(lambda: self._run_once(script))
@@ -126,12 +128,15 @@ class _OfProcess:
     async def _get_ready(self) -> None:
         if not self._is_ready:
             assert self._script is not None
-            if not await _explained(_is_current(self.connections, self._sql), self._explain):
-                await self.migrate(self._script)
+            await self.migrate(self._script)
             self._is_ready = True
 
     async def migrate(self, script: str) -> None:
-        await _explained(self._run(script), self._explain)
+        await _explained(self._bring_up_to_date(script), self._explain)
+
+    async def _bring_up_to_date(self, script: str) -> None:
+        if not await _is_current(self.connections, self._sql):
+            await self._run(script)
 
     async def _run(self, script: str) -> None:
         await _again_after_deadlock(lambda: self._run_once(script))
@@ -284,7 +289,7 @@ async def _is_current(connections: Lends, sql: Statements) -> bool:
     """Tell whether the schema is that of this version, or a later one."""
     try:
         async with connections.one() as connection:
-            version: int = await connection.fetchval(sql.version)
+            version: int = await connection.fetchval(sql.current)
     except failures() as error:
         if not lacks_table(error):
             raise

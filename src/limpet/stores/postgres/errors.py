@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from limpet.errors import StoreUnavailable
 from limpet.stores._connections import SILENCE
+from limpet.stores.postgres.sql import Named
 
 __all__ = ["Explains", "TurnedReadOnly", "failures", "is_answer", "is_lost", "is_refused", "is_told", "lacks_table"]
 
@@ -32,18 +33,25 @@ def failures() -> tuple[type[BaseException], ...]:
 _READ_ONLY: Final = "25006"
 _ENDED: Final = ("08", "57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04")
 """Beginnings of the codes that say that a connection has ended: connection exceptions, shutdowns, and time limits."""
+_FOREIGN: Final = (
+    "limpet has not made this table, or somebody has changed it since: give the sessions another schema or table, or "
+    "make it as `limpet migrate --sql` prints"
+)
 _CURES: Final = {
     "25006": "the server is read-only: name the primary, or several hosts",
     "28000": "the server does not let this user in: see pg_hba.conf",
     "28P01": "user name and password are missing or wrong",
     "3D000": "there is no such database: create it",
     "42501": "this user lacks a right: let an administrator run what `limpet migrate --sql` prints, and grant this "
-    "user USAGE on the schema and SELECT, INSERT, UPDATE and DELETE on its tables",
+    "user CONNECT on the database, USAGE on the schema and SELECT, INSERT, UPDATE and DELETE on its tables",
+    "42939": "PostgreSQL keeps names that begin with pg_ for itself: choose another one",
+    **dict.fromkeys(("42703", "42804", "42809", "42883", "42P10"), _FOREIGN),
     "53100": "the server's disk is full",
     "53300": "raise max_connections of the server, lower that of the store, or put PgBouncer in front",
     "55P03": "another session holds a lock: pg_locks and pg_stat_activity say which",
     "57014": "the server did not get it done in the time that the store may take",
 }
+_WAITED: Final = ("55P03", "57014")  # lock_not_available, query_canceled: by a time limit that the store has set
 _NO_TABLE: Final = ("42P01", "3F000")  # undefined_table, invalid_schema_name
 _SHOWN: Final = 300
 
@@ -87,22 +95,23 @@ class Explains:
 
     Args:
         where: The place.
-        table: The table.
+        tables: The table, and the one of its migrations.
         secrets: What must not be shown.
     """
 
-    def __init__(self, where: str, table: str, secrets: Sequence[str]) -> None:
+    def __init__(self, where: str, tables: tuple[Named, Named], secrets: Sequence[str]) -> None:
         self.where = where
-        self._table = table
+        self._tables = tables
         self._secrets = secrets
 
     def __call__(self, error: BaseException) -> StoreUnavailable:
         """Return the error for callers."""
         if isinstance(error, StoreUnavailable):
             return error
+        waited = isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) in _WAITED
         if lacks_table(error):
-            step = "run `limpet migrate`, or let PostgresStore(create=True) do it"
-            said = f"{self.where} has no table {self._table}: {step}"
+            table, migrations = self._tables  # named whatever the language is in which the server says so
+            said = self._lacks(migrations if migrations.plain in _said(error) else table)
         else:
             silent = isinstance(error, TimeoutError)
             words = _said(error) or ("no answer came in time" if silent else type(error).__name__)
@@ -110,9 +119,17 @@ class Explains:
                 words = words.replace(secret, "***")
             cure = SILENCE if silent else _CURES.get(getattr(error, "sqlstate", None) or "")
             said = f"{self.where} failed: {words[:_SHOWN]}" + (f" ({cure})" if cure else "")
-        failure = StoreUnavailable(said)
+        failure = StoreUnavailable(said, waited=waited)
         failure.__cause__ = self._bare(error)
         return failure
+
+    def missing(self) -> StoreUnavailable:
+        """Return the error for callers where there is no table of sessions."""
+        return StoreUnavailable(self._lacks(self._tables[0]))
+
+    def _lacks(self, table: Named) -> str:
+        step = "run `limpet migrate`, or let PostgresStore(create=True) do it"
+        return f"{self.where} has no table {table.quoted}: {step}"
 
     def _bare(self, error: BaseException) -> BaseException | None:
         """Return an error without its frames, whose variables hold the password; None: it holds that itself."""

@@ -20,11 +20,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from limpet.errors import ConfigurationError
 
-__all__ = ["MIGRATIONS", "Statements", "Table"]
+__all__ = ["MIGRATIONS", "Named", "Statements", "Table"]
 
 MIGRATIONS: Final = (
     """CREATE TABLE IF NOT EXISTS {table} (
@@ -59,6 +59,18 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+class Named(NamedTuple):
+    """A table's name.
+
+    Attributes:
+        quoted: As statements have it.
+        plain: As the server's messages have it.
+    """
+
+    quoted: str
+    plain: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Where the sessions are: a table in a schema, and beside it ``<table>_migrations``."""
@@ -80,6 +92,12 @@ class Table:
     @property
     def migrations(self) -> str:
         return self._named("_migrations")
+
+    @property
+    def names(self) -> tuple[Named, Named]:
+        """The table, and the one that says which migrations it has had."""
+        plain = f"{self.schema}.{self.table}"
+        return Named(self.name, plain), Named(self.migrations, f"{plain}_migrations")
 
     def migrations_sql(self) -> str:
         """Return the script that creates what is missing and changes nothing else; run twice, it does nothing.
@@ -157,6 +175,8 @@ class Statements:
     def __init__(self, table: Table) -> None:
         name = self._name = table.name
         self.version: str = f"SELECT coalesce(max(version), 0) FROM {table.migrations}"
+        # 0 where the table is gone and that of its migrations is not, so that the one is made again.
+        self.current: str = f"SELECT CASE WHEN to_regclass({_literal(name)}) IS NULL THEN 0 ELSE ({self.version}) END"
         self.find: str = f"SELECT {_FIELDS} FROM {name} WHERE {_SUBJECT}"
         self.find_page: str = f"SELECT {_FIELDS} FROM {name} {_PAGE}"
         self.scan: str = f"SELECT {_FIELDS} FROM {name} WHERE key > $1 ORDER BY key LIMIT $2"

@@ -92,7 +92,7 @@ class PostgresStore:
         require_driver()
         dsn = None if url is None else read(url)
         place, secrets = ("", ()) if dsn is None else (f" at {dsn.place}", dsn.secrets)
-        self._explain = Explains(f"PostgreSQL{place}", self._table.name, secrets)
+        self._explain = Explains(f"PostgreSQL{place}", self._table.names, secrets)
         self._clients = Clients(
             url,
             dsn,
@@ -121,7 +121,7 @@ class PostgresStore:
         return self._table.migrations_sql()
 
     async def migrate(self) -> None:
-        """Run `migrations_sql`, whatever ``create`` says."""
+        """Run `migrations_sql`, whatever ``create`` says; a table that is up to date takes no right to change it."""
         await self._clients.here().migrate(self.migrations_sql())
 
     async def open(self) -> None:
@@ -213,6 +213,8 @@ class PostgresStore:
             StoreUnavailable: It does not answer, or the table is missing.
         """
         state = (await self._ask(ALONE, "fetch", checks.QUESTION, self._table.name))[0]
+        if state["persistence"] is None:
+            raise self._explain.missing()
         (version,) = (await self._ask(ALONE, "fetch", self._sql.version))[0].values()
         return list(checks.complaints(state, version=version, connections=self._connections.here))
 

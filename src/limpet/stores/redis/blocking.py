@@ -142,7 +142,8 @@ class BlockingConnection:
             self._places.get(timeout=self._timeout)
         except queue.Empty:
             raise StoreUnavailable(
-                f"all connections to Redis were in use for {self._timeout:g} s: raise max_connections, or the timeout"
+                f"all connections to Redis were in use for {self._timeout:g} s: raise max_connections, or the timeout",
+                waited=True,
             ) from None
 
     def _send(self, client: Redis, commands: Sequence[tuple[Any, ...]], wait: int) -> list[Any]:
@@ -290,7 +291,7 @@ def connect_blocking(
     room = {"max_connections": connections + 1}  # one for what is asked of the client itself
     if address.way == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        cluster = RedisCluster(startup_nodes=nodes, reinitialize_steps=0, **{**settings, **tls})
+        cluster = _Cluster(startup_nodes=nodes, reinitialize_steps=0, **{**settings, **tls})
         return BlockingConnection(cluster, **words)
     if address.way == "sentinel":
         asking = {**limits, **tls, **address.sentinel_settings(timeout)}
@@ -300,6 +301,17 @@ def connect_blocking(
     kind: Any = UnixDomainSocketConnection if address.way == "unix" else SSLConnection if address.tls else TCPConnection
     pool = ConnectionPool(connection_class=kind, **{**settings, **room, **address.place()})
     return BlockingConnection(Redis.from_pool(pool), **words)
+
+
+class _Cluster(RedisCluster):
+    """A client that does not ask the primary of the first slot for the table of all commands before anything else.
+
+    That node may be the one that hangs or is gone. To which node a command goes is said with it.
+    """
+
+    def command(self, **kwargs: Any) -> Any:
+        """Return no commands."""
+        return {}
 
 
 def _waits(wait: int, milliseconds: int) -> list[tuple[Any, ...]]:

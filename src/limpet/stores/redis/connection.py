@@ -187,7 +187,9 @@ def connect(address: Address, *, timeout: float, connect_timeout: float, connect
         # so fails whatever is under way to other nodes. Without, it notes where the slot is now.
         own: dict[str, Any] = {"socket_timeout": timeout * 0.8, "max_connections": connections}
         own["reinitialize_steps"] = 0
-        return Connection(RedisCluster(startup_nodes=nodes, **{**settings, **tls, **own}), **words)
+        cluster: Any = RedisCluster(startup_nodes=nodes, **{**settings, **tls, **own})
+        cluster.commands_parser = _NoCommands()
+        return Connection(cluster, **words)
     if address.way == "sentinel":
         asking = {**limits, **tls, **address.sentinel_settings(timeout)}
         sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asking)
@@ -212,6 +214,14 @@ def confirmed(replies: Sequence[Any], count: Any, wanted: int) -> list[Any]:
     if count >= wanted:
         return list(replies)
     return [reply if isinstance(reply, Exception) else _Unconfirmed(count, wanted) for reply in replies]
+
+
+class _NoCommands:
+    """Is there in place of the table of all commands, which redis-py asks the primary of the first slot for before
+    anything else. That node may be the one that hangs or is gone. To which node a command goes is said with it."""
+
+    async def initialize(self, node: ClusterNode) -> None:
+        """Ask for nothing."""
 
 
 class _Unconfirmed(ResponseError):

@@ -8,6 +8,7 @@ from typing import Any, Final
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from limpet.errors import StoreUnavailable
 from limpet.stores._connections import SILENCE
@@ -68,6 +69,7 @@ def unavailable(error: BaseException, where: str) -> StoreUnavailable:
     cure = _CURES.get(said.partition(" ")[0]) or _CURES.get(name)
     if isinstance(error, TimeoutError):
         said = said or "no answer came in time"
-    failure = StoreUnavailable(f"{where} failed: {said or name}" + (f" ({cure})" if cure else ""))
+    waited = isinstance(error, (TimeoutError, RedisTimeoutError))
+    failure = StoreUnavailable(f"{where} failed: {said or name}" + (f" ({cure})" if cure else ""), waited=waited)
     failure.__cause__ = error
     return failure

@@ -1,0 +1,54 @@
+"""A blocking application, too, waits for a server that hangs for one time limit a request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from limpet import SessionManager
+from limpet.wsgi import BlockingSession, SessionMiddleware
+from tests.servers.postgres import PostgresServer
+from tests.servers.valkey import ValkeyServer
+from tests.wsgi.client import Browser, application
+
+LIMIT = 1.0  # seconds, the stores' timeout; psycopg is given a fifth more, as the server says sooner what kept it
+ALLOWANCE = 0.8  # far below a second limit, and room for a busy machine
+
+STEPS: dict[str, Callable[[BlockingSession], object]] = {
+    "write": lambda session: session.update(n=2),
+    "log in": lambda session: session.login("eve"),
+    "log out": lambda session: session.logout(),
+    "new id": lambda session: session.regenerate(),
+}
+
+
+@pytest.fixture(params=["valkey", "postgres"])
+def server(request: pytest.FixtureRequest) -> ValkeyServer | PostgresServer:
+    """Return a server that this test may freeze."""
+    found: ValkeyServer | PostgresServer = request.getfixturevalue(f"own_{request.param}")
+    return found
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_server_that_hangs_while_the_handler_runs(server: ValkeyServer | PostgresServer, step: str) -> None:
+    """What is to be saved then is a 503 after one limit, however many steps saving has."""
+    manager = SessionManager(server.url, dev=False)
+    steps: list[Callable[[BlockingSession], object]] = [lambda session: session.login("ada")]
+    browser = Browser(SessionMiddleware(application(lambda session: steps[-1](session)), manager))
+    assert browser.get().status == 200
+
+    def hangs(session: BlockingSession) -> None:
+        assert session.subject == "ada"
+        server.freeze()
+        STEPS[step](session)
+
+    steps.append(hangs)
+    begun = time.monotonic()
+    try:
+        assert browser.get().status == 503
+        seconds = time.monotonic() - begun
+    finally:
+        server.thaw()
+    assert seconds < LIMIT + ALLOWANCE, f"{step} took {seconds:.2f} s"
