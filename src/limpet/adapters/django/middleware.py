@@ -58,7 +58,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
         if line:  # Django's parser takes the last of several, and white space of all kinds around a name
             scope = getattr(request, "scope", None)
             raw = scope["headers"] if scope else [(b"cookie", line.encode("latin-1", "replace"))]
-            values = find(raw, name.encode())
+            values = find(raw, name.encode(), manager().engine.ids.verify)
             key = values[0] if len(values) == 1 else None
         else:
             key = request.COOKIES.get(name)
