@@ -30,6 +30,7 @@ __all__ = [
     "guard_of",
     "importers_of",
     "keyring_of",
+    "let_tell_apart",
     "store_of",
 ]
 
@@ -207,6 +208,13 @@ def encrypted(
         clock=clock,
         plain_until=None if plain_until is None else milliseconds("plain_until", plain_until),
     )
+
+
+def let_tell_apart(engine: Engine) -> None:
+    """Let the transport know the cookies of this engine's from those that somebody else has set under their name."""
+    transport = engine.transport
+    if isinstance(transport, CookieTransport) and transport.is_ours is None:
+        transport.is_ours = engine.ids.verify if engine.is_server_side else engine.client.unseal
 
 
 def guard_of(manager: Manager, bound: bool | BoundPolicy, label: str | None) -> Guard | None:

@@ -9,7 +9,7 @@ Sources: RFC 6265, section 4 (syntax); draft-ietf-httpbis-rfc6265bis, sections 4
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from limpet.errors import ConfigurationError
@@ -23,6 +23,7 @@ __all__ = [
     "MAX_AGE",
     "MAX_CANDIDATES",
     "MAX_COOKIE",
+    "MAX_SEEN",
     "CookieWriter",
     "delete_cookie",
     "find",
@@ -37,7 +38,10 @@ MAX_COOKIE: Final = 4096
 MAX_AGE: Final = 400 * 86_400
 """Seconds that a cookie lives at most (RFC 6265bis, section 5.5)."""
 MAX_CANDIDATES: Final = 8
-"""Distinct values of one name that are looked at; with more of them there is no telling which is ours."""
+"""Distinct values of one name that a session is looked for by; with more of them there is no telling which is ours."""
+MAX_SEEN: Final = 1000
+"""Values of one name that are looked at; browsers keep at least 50 cookies for a site (RFC 6265bis, section 6.1), and
+Chromium and Firefox 180."""
 
 COOKIE_OCTETS: Final = bytes(sorted(set(range(0x21, 0x7F)) - set(b'",;\\')))
 """The bytes of a cookie's value (RFC 6265, section 4.1.1): no controls, space, quote, comma, semicolon, backslash."""
@@ -52,67 +56,67 @@ def is_value(value: bytes) -> bool:
     return 0 < len(value) <= MAX_COOKIE and 1 not in value.translate(_OTHERS)
 
 
-def find(headers: Sequence[Header], name: bytes) -> list[str]:
+def find(headers: Sequence[Header], name: bytes, is_ours: Callable[[str], object] | None = None) -> list[str]:
     """Return the distinct values of the cookie with exactly this name, in the order they came.
 
-    A pair runs to the next semicolon; its name ends at the first ``=``; space and tab around both are dropped. What
-    is not a value (see `is_value`) is ignored, quoted values among it. With more than eight distinct values the
-    answer is none at all, so that it does not depend on their order.
+    What is a value, and how many are looked at, is as for `values`. With more than eight distinct ones they are only
+    those that were handed out here; with more than eight of these, or where nothing tells them apart, there are none:
+    each may cost a call of the store, and the answer does not depend on their order.
 
-    Takes time linear in the size of the headers: every pair is looked at once.
+    Args:
+        is_ours: Returns None for a value that was not handed out here, and asks no store.
     """
-    found: list[str] = []
+    only = ""
     for key, header in headers:
         if key != b"cookie" or (at := header.find(name)) < 0:
             continue
         rest = header[at + len(name) :]
-        if not found and rest[:1] == b"=" and (not at or header.startswith(b"; ", at - 2)) and rest.find(name) < 0:
-            # There is one, spelled as browsers do: what `_collect` would find, without its loop.
+        if not only and rest[:1] == b"=" and (not at or header.startswith(b"; ", at - 2)) and rest.find(name) < 0:
+            # There is one, spelled as browsers do: what `values` would find, without its loop.
             value = rest.partition(b";")[0][1:]
             if is_value(value):
-                found.append(value.decode("ascii"))
+                only = value.decode("ascii")
                 continue
-        _collect(header, name, found)
-        if len(found) > MAX_CANDIDATES:
-            return []
-    return found
+        return _distinct(headers, name, is_ours)
+    return [only] if only else []
 
 
-def _collect(header: bytes, name: bytes, found: list[str]) -> None:
-    """Add the values in one ``Cookie`` header, until there are more than will be looked at."""
-    start = 0
-    while (at := header.find(name, start)) >= 0:
-        end = header.find(b";", at)
-        before = header.rfind(b";", start, at) + 1 or start
-        start = end + 1
-        pair = header[at + len(name) : end] if start else header[at + len(name) :]
-        if before == at or not header[before:at].strip(b" \t"):
-            left, equals, value = pair.partition(b"=")
-            if equals and not (left and left.strip(b" \t")):
-                value = value.strip(b" \t")
-                text = value.decode("ascii") if is_value(value) else ""
-                if text and text not in found:
-                    found.append(text)
-                    if len(found) > MAX_CANDIDATES:
-                        return
-        if not start:
-            return
+def _distinct(headers: Sequence[Header], name: bytes, is_ours: Callable[[str], object] | None) -> list[str]:
+    found = values(headers, name)
+    if len(found) < 2:
+        return found
+    found = list(dict.fromkeys(found))
+    if len(found) > MAX_CANDIDATES:
+        found = [] if is_ours is None else [value for value in found if is_ours(value) is not None]
+    return found if len(found) <= MAX_CANDIDATES else []
 
 
-def values(headers: Sequence[Header], name: bytes) -> Iterator[str]:
-    """Yield every value of the cookie with exactly this name, by the rules of `find` but without its limit.
+def values(headers: Sequence[Header], name: bytes) -> list[str]:
+    """Return every value of the cookie with exactly this name, in the order they came; `find` reads them here too.
+
+    A pair runs to the next semicolon; its name ends at the first ``=``; space and tab around both are dropped. What
+    is not a value (see `is_value`) is ignored, quoted values among it. The first thousand are looked at, which is more
+    than a browser keeps for a site.
 
     For what is signed about one session, so that it can be told apart however many others there are: neither their
-    number nor their order says anything. Takes linear time; each of them costs at most a signature.
+    number nor their order says anything. Takes time linear in the size of the headers, and what is then verified are
+    no more than a thousand signatures.
     """
+    found: list[str] = []
     for key, header in headers:
-        if key != b"cookie" or name not in header:
+        if key != b"cookie" or (first := header.find(name)) < 0:
             continue
-        for pair in header.split(b";"):
+        end = header.find(b";", header.rfind(name))  # what stands before the first and behind the last is not split
+        near = header[header.rfind(b";", 0, first) + 1 : end if end >= 0 else len(header)]
+        for pair in near.split(b";"):
             left, equals, value = pair.partition(b"=")
-            value = value.strip(b" \t")
-            if equals and left.strip(b" \t") == name and is_value(value):
-                yield value.decode("ascii")
+            if equals and left.strip(b" \t") == name:
+                value = value.strip(b" \t")
+                if is_value(value):
+                    found.append(value.decode("ascii"))
+                    if len(found) == MAX_SEEN:
+                        return found
+    return found
 
 
 class CookieWriter:

@@ -13,9 +13,10 @@ from limpet.contract import Record
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["Kept", "decoded", "every", "live", "pages_of"]
+__all__ = ["PAGE", "Kept", "decoded", "every", "live", "pages_of"]
 
-_PAGE: Final = 500  # records that one call of the store takes
+PAGE: Final = 500
+"""Records that one call of the store takes, and that are looked at or sorted before other tasks run again."""
 
 
 class Kept(NamedTuple):
@@ -53,7 +54,7 @@ async def pages_of(engine: Context, subject: str) -> AsyncIterator[list[Kept]]:
     """
     cursor: str | None = None
     while True:
-        page, cursor = await engine.storage.page_of(subject, cursor, _PAGE)
+        page, cursor = await engine.storage.page_of(subject, cursor, PAGE)
         yield [decoded(engine, key, record) for key, record in page if not marks.is_mark(record.payload)]
         if cursor is None:
             return

@@ -6,14 +6,14 @@ import heapq
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from limpet._listing import PAGE
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
 __all__ = ["SessionInfo", "last_used_first"]
-
-_AT_ONCE: Final = 500  # that are sorted before other tasks run again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,7 @@ async def last_used_first(engine: Context, infos: AsyncIterator[SessionInfo]) ->
     """Return them in the order of their last use. Other tasks run after each part: a crowd takes long to sort."""
     runs: list[list[SessionInfo]] = [[]]
     async for info in infos:
-        if len(runs[-1]) == _AT_ONCE:
+        if len(runs[-1]) == PAGE:
             runs.append([])
         runs[-1].append(info)
     for run in runs:
@@ -74,7 +74,7 @@ async def last_used_first(engine: Context, infos: AsyncIterator[SessionInfo]) ->
     found: list[SessionInfo] = []
     for info in heapq.merge(*runs, key=_used, reverse=True):
         found.append(info)
-        if not len(found) % _AT_ONCE:
+        if not len(found) % PAGE:
             await engine.emitter.runtime.sleep(0)
     return found
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from limpet import _listing as listing
 from limpet import events
@@ -34,8 +34,6 @@ from limpet.errors import LimpetError
 __all__ = ["Directory", "SessionInfo"]
 
 log: logging.Logger = logging.getLogger("limpet")
-
-_PAGE: Final = 500  # records that one step of a walk through the store takes
 
 
 class Directory:
@@ -249,7 +247,7 @@ class Directory:
         found.reverse()
         while found:  # each is let go of by itself: to free hundreds of thousands at once would take half a second
             yield found.pop()
-            if not len(found) % _PAGE:
+            if not len(found) % listing.PAGE:
                 await self._engine.runtime.sleep(0)
 
     async def _revoke_tag(self, name: str, value: str) -> int:
@@ -285,7 +283,7 @@ class Directory:
         """Delete what a revocation of everyone, or of a tag with very many subjects, ended."""
         engine, ended, cursor = self._engine, 0, None
         while True:
-            page, cursor = await engine.storage.call("scan", store.scan(cursor, _PAGE))
+            page, cursor = await engine.storage.call("scan", store.scan(cursor, listing.PAGE))
             kept = [listing.decoded(engine, key, record) for key, record in page if not marks.is_mark(record.payload)]
             ended += await self._end_page(kept, number, tag)
             if progress is not None:

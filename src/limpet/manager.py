@@ -174,6 +174,7 @@ class SessionManager:
             describe=(DevicePolicy() if devices is True else devices).describe if devices else None,
         )
         self.engine.owner, self.engine.no_store = self, self.cookie.no_store
+        assembly.let_tell_apart(self.engine)
         self.guard: Guard | None = assembly.guard_of(self, bound, label)
         self.directory: Directory = Directory(self.engine)
         self.blocking: BlockingManager = BlockingManager(self)

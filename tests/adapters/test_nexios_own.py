@@ -145,6 +145,27 @@ def test_routers_are_mounted_with_everything() -> None:
     assert [browser.get(f"/inner/{name}").json() for name in ("a", "a", "b")] == [[1, "none"], [2, "a"], [1, "a"]]
 
 
+def test_planted_cookies_hide_no_signed_one() -> None:
+    """However many another host of the site has set under its name: what was signed here is read, and nothing else."""
+    app = in_memory(secret_key=SECRET)
+
+    @app.get("/put")
+    async def put(req: Request, res: Response) -> Response:
+        res.set_cookie("last", "tea", signed=True)
+        return res.text("")
+
+    @app.get("/look")
+    async def look(req: Request, res: Response) -> Response:
+        return res.text(req.get_cookie("last", signed=True))
+
+    signed = client(app).get("/put").headers["set-cookie"].partition(";")[0]
+    planted = [f"last=planted{number}" for number in range(20)]
+    for place in (0, 10, 20):
+        line = "; ".join([*planted[:place], signed, *planted[place:]])
+        assert client(app).get("/look", headers={"cookie": line}).text == "tea"
+    assert client(app).get("/look", headers={"cookie": "; ".join(planted)}).status_code == 500
+
+
 def test_a_route_class_of_ones_own_is_kept() -> None:
     """An application's own class of routes works on, with the adapter's in front."""
     calls: list[str] = []

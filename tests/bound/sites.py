@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from fastapi import FastAPI
+from fastapi import Request as FastAPIRequest
 from litestar import Litestar, Request, Response, get
 
 from limpet import Session, SessionManager
@@ -116,6 +117,37 @@ def _fastapi(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
 
     app.get("/{path:path}")(page)
     yield asgi(app), manager
+
+
+@contextmanager
+def _fastmvc(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
+    from limpet.adapters.fastmvc import SessionMiddleware
+
+    app, manager = FastAPI(), _manager(**settings)
+    app.add_middleware(SessionMiddleware, manager=manager)
+
+    async def page(path: str, request: FastAPIRequest) -> Any:
+        return act(request.state.session, path)
+
+    app.get("/{path:path}")(page)
+    yield asgi(app), manager
+
+
+@contextmanager
+def _starlette(**settings: Any) -> Iterator[tuple[Send, SessionManager]]:
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    from limpet.adapters.starlette import SessionMiddleware, get_session
+
+    async def page(request: Any) -> Any:
+        return JSONResponse(act(get_session(request), request.path_params["path"]))
+
+    manager = _manager(**settings)
+    routes = [Route("/{path:path}", page)]
+    yield asgi(Starlette(routes=routes, middleware=[Middleware(SessionMiddleware, manager=manager)])), manager
 
 
 @contextmanager
@@ -263,7 +295,9 @@ def _manager(**settings: Any) -> SessionManager:
 SITES: Final[dict[str, Callable[..., Any]]] = {
     "asgi": _asgi,
     "wsgi": _wsgi,
+    "starlette": _starlette,
     "fastapi": _fastapi,
+    "fastmvc": _fastmvc,
     "flask": _flask,
     "django": _django(_django_wsgi, wsgi, "tests.bound.django_urls"),
     "django-async": _django(_django_asgi, asgi, "tests.bound.django_aurls"),

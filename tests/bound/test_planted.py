@@ -98,3 +98,19 @@ async def test_no_neighbour_can_set_one_where_the_attributes_allow_that(anywhere
     reply = await ann.get("/me", **{**there, "sec_fetch_site": "cross-site"})
     [again] = [line for line in reply.all("set-cookie") if "-again=1" in line]
     assert again.lstrip().startswith(f"{site.manager.guard.cookie_name}-again=1")
+
+
+@pytest.mark.parametrize("planted", [1, 9, 40])
+async def test_a_page_is_not_loaded_again_for_ever(anywhere: Build, planted: int) -> None:
+    """Where a neighbour can set the cookie that says that it was, however many it sets."""
+    site = anywhere(**settings("proof", "shop.test"))
+    ann = await Browser(site.send).log_in()
+    site.clock.advance(700)
+    del ann.cookies["proof"]
+    elsewhere = {**PAGE, "sec-fetch-site": "cross-site"}
+    line = "; ".join(f"{name}={value}" for name, value in ann.cookies.items())
+    first = await site.send("GET", "/me", [("cookie", line), *elsewhere.items()])
+    assert "http-equiv=refresh" in first.text
+    [again] = [each.partition("=")[0].strip() for each in first.all("set-cookie") if "-again=" in each]
+    line += "".join(f"; {again}=x{number}" for number in range(planted))
+    assert (await site.send("GET", "/me", [("cookie", line), *elsewhere.items()])).json() is None

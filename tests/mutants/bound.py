@@ -185,7 +185,7 @@ BOUND: Final = (
         "a page is loaded again for ever",
         "bound/guard.py",
         "Guard._resumes",
-        "find(visit.headers, self._again_name)",
+        "_has(visit.headers, self._again_name)",
         "False",
         f"{ATTACKS}::test_a_page_is_loaded_again_once",
     ),

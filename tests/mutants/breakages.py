@@ -168,9 +168,9 @@ RESPONSES: Final = (
     Breakage(
         "white space of any kind is dropped around a cookie's name",
         "_cookies.py",
-        "_collect",
-        'header[before:at].strip(b" \\t")',
-        'header[before:at].decode("latin-1").strip()',
+        "values",
+        'left.strip(b" \\t")',
+        "left.strip()",
         f"{SEC}s20_disguised_names.py",
     ),
     Breakage(

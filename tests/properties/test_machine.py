@@ -32,6 +32,8 @@ from tests.properties.broken import BROKEN
 Prepare: TypeAlias = Callable[[pytest.FixtureRequest], Place]
 
 ADAPTERS: Final = (Starlette, FastAPI, FastMVC, BlackSheep, Nexios, Litestar)
+"""Those whose handlers run in the machine's own loop and task. aiohttp, Flask and Django run them elsewhere, and a
+request of Quart's has to end in the context in which it began: those have the races of their suites."""
 
 
 def memory() -> Callable[[], Store]:
@@ -106,7 +108,7 @@ def test_every_store_equals_the_model_through_http(kind: str, request: pytest.Fi
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.__name__[4:])
 def test_every_adapter_equals_the_model(adapter: type[AdapterSuite]) -> None:
-    """So they are through an application of every framework."""
+    """So they are through an application of each of these frameworks."""
     run_state_machine_as_test(session_machine(memory, adapter().build), settings=lives(6, 300))
 
 

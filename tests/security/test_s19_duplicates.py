@@ -46,3 +46,12 @@ async def test_the_same_one_twice_is_one(signed: WatchedSite) -> None:
     token = (await signed.ask("/write")).given
     for cookies in ways(token, token):
         assert (await signed.ask("/read", cookies=cookies)).text == "1"
+
+
+async def test_nine_valid_ones_are_none(signed: WatchedSite) -> None:
+    """They would cost a call of the store each: anonymous without one, in any order, and a login is one session."""
+    tokens = [(await signed.ask("/write")).given for _ in range(9)]
+    for order in (tokens, tokens[::-1]):
+        signed.watched.calls.clear()
+        answer = await signed.ask("/read", cookies=["; ".join(f"{NAME}={each}" for each in order).encode()])
+        assert (answer.status, answer.text, answer.cookies, signed.watched.calls) == (200, "null", [], {})

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from limpet import events
-from limpet._cookies import CookieWriter, find, values
+from limpet._cookies import CookieWriter, values
 from limpet._core.session import Session, state_of
 from limpet._core.state import OFFERS, OVER, PENDING, UNPROVEN, SessionState
 from limpet._serving import path_patterns
@@ -160,7 +160,7 @@ class Guard:
 
     def _has_one(self, headers: Sequence[Header]) -> bool:
         """Tell whether a request brings a cookie under the name of the proof's, whoever has set it."""
-        return any(True for _ in values(headers, self._name))
+        return _has(headers, self._name)
 
     def _counts(self, bound: dict[str, Any], found: Found) -> bool:
         """Tell whether a session needs a proof: its browser has given one, or has not been there since it registered.
@@ -249,11 +249,16 @@ class Guard:
 
         Not if the page was loaded again for that just now.
         """
-        if visit.method != "GET" or not _is_page(visit.headers) or find(visit.headers, self._again_name):
+        if visit.method != "GET" or not _is_page(visit.headers) or _has(visit.headers, self._again_name):
             return False
         elsewhere = (b"cross-site",) if self.policy.include_site else (b"cross-site", b"same-site")
         site = next((value for name, value in visit.headers if name == b"sec-fetch-site"), b"")
         return site in elsewhere or self._has_one(visit.headers)
+
+
+def _has(headers: Sequence[Header], name: bytes) -> bool:
+    """Tell whether a request brings a cookie of this name, whoever has set it, and however many there are."""
+    return bool(values(headers, name))
 
 
 def _is_page(headers: Sequence[Header]) -> bool:

@@ -185,6 +185,15 @@ class SecurityRules:
             for headers in ([(b"cookie", one + b"; " + other)], [(b"cookie", one), (b"cookie", other)]):
                 assert (await site.browser().get("/keys", headers=headers)).json() == ["a"]
 
+    async def test_s19_one_among_very_many_is_found(self, anywhere: Opener) -> None:
+        """Twenty planted ones that cannot be tokens hide nothing, wherever they stand, and cost no store call."""
+        await _among(await anywhere(signed=True), [f"planted{number}" for number in range(20)])
+
+    async def test_s19_one_among_very_many_forged_ones_is_found(self, anywhere: Opener) -> None:
+        """Nor do twenty that look like tokens and have no signature of ours."""
+        site = await anywhere(signed=True)
+        await _among(site, [encode_id(new_id()) for _ in range(20)])
+
     async def test_s20_a_disguised_name_is_another_name(self, anywhere: Opener) -> None:
         """Whatever stands before the name belongs to it, and case counts."""
         site = await anywhere()
@@ -290,3 +299,17 @@ async def _is_kept(site: Site, token: str) -> bool:
     """Tell whether the store has a session under an id; what is left for a minute under one that ended is none."""
     record = await site.store.store.load(_key(site, token))
     return record is not None and not is_mark(record.payload)
+
+
+async def _among(site: Site, planted: list[str]) -> None:
+    await site.get("/write", key="a", value="1")
+    browser, good = site.browser(), site.token()
+    for place in (0, 10, len(planted)):
+        site.calls()
+        line = "; ".join(f"{site.name}={value}" for value in [*planted[:place], good, *planted[place:]])
+        response = await browser.get("/keys", headers={"cookie": line})
+        assert (response.status_code, response.json()) == (200, ["a"]), place
+        assert site.calls() in ([], ["load"])
+    response = await browser.get("/keys", headers={"cookie": "; ".join(f"{site.name}={value}" for value in planted)})
+    assert (response.status_code, response.json(), site.cookies(response)) == (200, [], [])
+    assert site.calls() == []

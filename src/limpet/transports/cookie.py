@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from limpet._cookies import CookieWriter, find
@@ -17,6 +17,10 @@ __all__ = ["CookieTransport"]
 class CookieTransport:
     """Reads ``Cookie``, writes ``Set-Cookie``.
 
+    Attributes:
+        is_ours: Returns None for a value that was not handed out here; of very many it says which to look at. A manager
+            sets it.
+
     Args:
         name: The cookie's name, see `CookiePolicy.derive_name`.
         policy: Its attributes.
@@ -30,13 +34,14 @@ class CookieTransport:
     def __init__(self, name: str, policy: CookiePolicy) -> None:
         self.name = name
         self.policy = policy
+        self.is_ours: Callable[[str], object] | None = None
         self._bytes = name.encode("ascii", "replace")  # CookieWriter refuses a name that is not ASCII
         self._writer = CookieWriter(name, policy)
         self._clear = (b"set-cookie", self._writer.delete())
 
     def read(self, headers: Sequence[Header]) -> Sequence[str]:
         """Return the distinct values that the client sent under this name."""
-        return find(headers, self._bytes)
+        return find(headers, self._bytes, self.is_ours)
 
     def write(self, token: str, max_age: int | None) -> Header:
         """Return the ``Set-Cookie`` header; ``max_age`` in seconds, None: until the browser is closed."""

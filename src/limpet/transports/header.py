@@ -44,7 +44,7 @@ class HeaderTransport:
     def read(self, headers: Sequence[Header]) -> Sequence[str]:
         """Return the distinct values of the header, over several headers and comma lists (RFC 9110, section 5.3).
 
-        What is not a value is ignored; with more than eight distinct ones the answer is none at all, as for cookies.
+        What is not a value is ignored; with more than eight distinct ones the answer is none at all.
         """
         found: dict[str, None] = {}
         for key, line in headers:

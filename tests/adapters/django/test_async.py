@@ -12,7 +12,7 @@ from django.test import AsyncClient
 
 from limpet.adapters.django import SessionStore, manager
 from limpet.contract import Record
-from limpet.errors import StoreUnavailable
+from limpet.errors import Answer, StoreUnavailable
 from limpet.events import SessionLoggedIn
 from limpet.manager import SessionManager
 from limpet.stores import MemoryStore, WrappingStore
@@ -198,3 +198,18 @@ async def test_the_site_has_its_own_page_for_it(waiting: Waiting, visitor_on_a_l
     answer = await visitor_on_a_loop.get("/ado/read")
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
     assert answer.json() == {"reason": "store-unavailable", "path": "/ado/read"}
+
+
+async def test_the_cookies_of_that_page_arrive(waiting: Waiting, visitor_on_a_loop: Browser) -> None:
+    """All of them, with their attributes, although a response of Django's has one header of each name."""
+    lines = [b"a=1; Path=/x; HttpOnly; SameSite=Lax", b"b=; Max-Age=0; Path=/", b"c=3; Secure; Partitioned; Path=/"]
+    page = Answer(503, tuple((b"set-cookie", line) for line in lines), b"later", 1013)
+    await visitor_on_a_loop.get("/ado/set?a=1")
+    manager().on_refused = lambda refusal: page
+    waiting.is_down = True
+    answer = await visitor_on_a_loop.get("/ado/read")
+    sent = [cookie.OutputString() for cookie in answer.cookies.values()]
+    sent += [answer["Set-Cookie"]] if answer.has_header("Set-Cookie") else []
+    assert sorted(sorted(line.split("; ")) for line in sent) == sorted(
+        sorted(line.decode().split("; ")) for line in lines
+    )

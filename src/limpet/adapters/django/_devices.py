@@ -10,7 +10,8 @@ from django.http.response import HttpResponseBase
 from limpet._cookies import values
 from limpet._core.session import state_of
 from limpet._environ import headers_of
-from limpet._serving import as_mount, as_text
+from limpet._serving import as_mount
+from limpet.adapters.django._headers import add_headers
 from limpet.adapters.django._settings import manager
 from limpet.adapters.django._store import SessionStore
 from limpet.bound.visit import Visit
@@ -54,8 +55,7 @@ async def answer_about_device(request: Any) -> HttpResponse | None:
     else:
         return None
     response = HttpResponse(answer.body, status=answer.status)
-    for name, value in as_text(answer.headers):
-        response.headers[name] = value
+    add_headers(response, answer.headers)
     return response
 
 

@@ -28,8 +28,9 @@ from limpet._blocking import drive
 from limpet._cookies import find
 from limpet._environ import is_cross_site
 from limpet._moments import CENTURY
-from limpet._serving import SAFE, as_mount, as_text
+from limpet._serving import SAFE, as_mount
 from limpet.adapters.django._devices import answer_about_device, forget_device, note_device
+from limpet.adapters.django._headers import add_headers
 from limpet.adapters.django._settings import manager, slides
 from limpet.adapters.django._store import SessionStore
 from limpet.errors import LimpetError, SessionEnded
@@ -58,7 +59,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
         if line:  # Django's parser takes the last of several, and white space of all kinds around a name
             scope = getattr(request, "scope", None)
             raw = scope["headers"] if scope else [(b"cookie", line.encode("latin-1", "replace"))]
-            values = find(raw, name.encode())
+            values = find(raw, name.encode(), manager().engine.ids.verify)
             key = values[0] if len(values) == 1 else None
         else:
             key = request.COOKIES.get(name)
@@ -152,9 +153,9 @@ def _finish(
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
         forget_device(response)
-    for header, value in as_text(session.device_headers(as_mount(request.META.get("SCRIPT_NAME")))):
+    if about_device := session.device_headers(as_mount(request.META.get("SCRIPT_NAME"))):
         spoken = True
-        response.headers[header] = value
+        add_headers(response, about_device)
     if spoken:
         _tell_caches(response, name in response.cookies, no_store=manager().cookie.no_store)
     return response
@@ -196,6 +197,5 @@ def _answer(error: Exception, request: Any) -> HttpResponse | None:
     if answer is None:
         return None
     response = HttpResponse(answer.body, status=answer.status)
-    for name, value in answer.headers:
-        response.headers[name.decode("latin-1")] = value.decode("latin-1")
+    add_headers(response, answer.headers)
     return response

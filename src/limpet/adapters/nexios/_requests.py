@@ -7,7 +7,7 @@ from typing import Any, cast
 import nexios.http
 from nexios.http.request import HTTPConnection
 
-from limpet._cookies import find
+from limpet._cookies import values
 from limpet._core.session import backend_of
 from limpet._wire import tokens
 from limpet.adapters.nexios._words import Session, UnusableSession
@@ -63,7 +63,7 @@ def read_cookie(request: nexios.http.Request, name: str, default: Any = None, *,
         return default
     manager = manager_of(request)
     sealer = sealer_for(manager, name)
-    for token in find(request.scope["headers"], name.encode()):
+    for token in values(request.scope["headers"], name.encode()):
         data = sealer.open(token)
         if data is not None:
             return data.decode()
