@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from limpet import _assembly as assembly
 from limpet import environment, events
+from limpet._arguments import check_lock, check_sweep
 from limpet._blocking import ThreadRuntime
 from limpet._core import locks
 from limpet._core.engine import Engine
@@ -302,6 +303,7 @@ class SessionManager(Shared):
             SessionBusy: Others held it all the time.
             StoreUnavailable: The store does not answer.
         """
+        check_lock(name, life, wait)
         self.use_running_loop()
         return locks.Lock(self.engine, "name", name, life=life, wait=wait)
 
@@ -363,6 +365,7 @@ class SessionManager(Shared):
             limit: Records to delete at most; None: all that are expired.
             once: If another process is sweeping this store at the moment, leave it to that one and return 0.
         """
+        check_sweep(limit, once)
         store: Any = self.kept
         if store is None or not supports(store, Sweeps):
             return 0
