@@ -6,6 +6,8 @@ which raise `ConfigurationError`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from math import isfinite
 from typing import Any
 
@@ -18,6 +20,8 @@ __all__ = [
     "check_subject",
     "check_sweep",
     "check_text",
+    "labels",
+    "life_ms",
     "of_tag",
 ]
 
@@ -115,6 +119,39 @@ def of_tag(tag: Any) -> tuple[str, str]:
         shape = f"({', '.join(map(_kind, pair))})" if pair else _kind(tag)
         raise TypeError(f"tag is a name and a value, two strings such as tag=('oidc_sid', sid), not {shape}")
     return pair
+
+
+def labels(tags: Any) -> dict[str, str]:
+    """Return the tags of a login; none for None.
+
+    Raises:
+        TypeError: They are no strings by name.
+    """
+    if tags is None:
+        return {}
+    if not isinstance(tags, Mapping) or not all(isinstance(text, str) for pair in tags.items() for text in pair):
+        raise TypeError("tags are strings by name, such as {'oidc_sid': sid}")
+    return dict(tags)
+
+
+def life_ms(life: object) -> int | None:
+    """Return what `Session.expire_in` takes in milliseconds, at most a hundred years; None for None.
+
+    Raises:
+        TypeError: It has another type.
+        ValueError: It is not positive, or not finite.
+    """
+    if life is None:
+        return None
+    seconds = life.total_seconds() if isinstance(life, timedelta) else _number(life)
+    if seconds is None:
+        raise TypeError(f"expire_in takes seconds, a timedelta or None, not {_kind(life)}")
+    if seconds <= 0 or not _is_finite(seconds):
+        raise ValueError(
+            f"expire_in takes a positive, finite time, not {life!r}: to end the session call logout(), "
+            "to go back to the policy's timeouts expire_in(None)"
+        )
+    return round(min(seconds, CENTURY) * 1000)
 
 
 def _number(value: object) -> float | None:
