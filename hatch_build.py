@@ -19,6 +19,7 @@ from typing import Any, Final
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 COMPILED: Final = (
+    "_arguments.py",
     "_caching.py",
     "_cookies.py",
     "_core/answer.py",

@@ -63,6 +63,10 @@ class Inline:
         """Carry out one step after the other."""
         return [await step() for step in steps]
 
+    def finish(self, call: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Return the call as it is."""
+        return call
+
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:
         """Run it now, unless it is an event listener, which may wait for what only an event loop has."""
         if event is None:

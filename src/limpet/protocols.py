@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -193,6 +193,10 @@ class Runtime(Protocol):
 
     def together(self, steps: Sequence[Callable[[], Awaitable[T]]]) -> Awaitable[list[T]]:
         """Carry out all steps, side by side as far as that can be; return what they return, or raise an error."""
+        ...
+
+    def finish(self, call: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Await the call; if the caller is cancelled, the call goes on to its end."""
         ...
 
     def spawn(self, call: Awaitable[Any], event: Mapping[str, Any] | None = None) -> None:

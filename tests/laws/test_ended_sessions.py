@@ -323,3 +323,22 @@ async def test_a_session_that_is_used_while_another_request_reads_it_stays(site:
     store.meanwhile = used
     assert (await late.ask(here, look)).result == "ann"
     assert (await ann.ask(other, look)).result == "ann"
+
+
+@pytest.mark.parametrize("full", ["refuse", "oldest_out"])
+@pytest.mark.parametrize("how", ["logout", "clear", "last key"])
+async def test_a_browser_that_begins_anew_beside_its_own_login_is_one_browser(site: Farm, how: str, full: str) -> None:
+    """A tab ends the session and goes on, while another one logs in with the same id; its cookie goes out last."""
+    shop = site.worker(max_sessions=1, when_full=full)
+    browser = await site.browser().begin(shop, cart=["tea"])
+    ends: dict[str, Callable[[Session], Any]] = {
+        "logout": Session.logout,
+        "clear": Session.clear,
+        "last key": lambda session: session.pop("cart"),
+    }
+    tab, end = browser.copy(), steps(ends[how], Session.save)
+    async with tab.held(shop, lambda session: session.update(cart=["milk"]), first=end):
+        await browser.login(shop)
+    assert (await tab.ask(shop, lambda session: session.login("ann"))).status == 200
+    assert [found.current for found in await shop.manager.sessions_of("ann")] == [False]
+    assert (await tab.ask(shop, look)).result == "ann"

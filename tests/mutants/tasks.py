@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.mutants.breakage import Breakage
+from tests.mutants.breakage import Breakage, known
 
 __all__ = ["TASKS"]
 
@@ -155,6 +155,38 @@ TASKS: Final = (
         "self._is_set = True",
         "pass",
         "core/test_commit_tasks.py::test_two_saves_at_once_without_an_event_loop",
+    ),
+    Breakage(
+        "increments of a save whose reply was lost do not go back with it",
+        "_core/conflict.py",
+        "_recognise",
+        "_note_saved(state, counted)",
+        "",
+        known("a save of unknown fate under a new id that does not go out, beside saves"),
+    ),
+    Breakage(
+        "an emptied session forgets where a login after it came from",
+        "_core/commit.py",
+        "_empty",
+        "if engine.policy.max_sessions is not None:\n    __MORE__",
+        "",
+        f"{ENDED}a_browser_that_begins_anew_beside_its_own_login_is_one_browser",
+    ),
+    Breakage(
+        "a login is counted in place of what its lineage has no room to name",
+        "_core/places.py",
+        "of_this_browser",
+        "lineage_of(*came, *known, longest=_AT_LOGIN)",
+        "lineage_of(*came, *known)",
+        known("an old session that two requests move, and one after the other logs in"),
+    ),
+    Breakage(
+        "a lock is given back by a task that its program does not wait for",
+        "_core/locks.py",
+        "_give_up",
+        "await runtime.finish(drop)",
+        "runtime.spawn(drop)",
+        "races/test_cancelled.py::test_a_program_that_ends_gives_its_locks_back",
     ),
 )
 """Of what one request does in several steps or tasks."""

@@ -99,6 +99,16 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "an old session that two requests move, and one after the other logs in": Known(
+        (
+            by(0),
+            Act(actor=1, steps=("nest",)),
+            Act(steps=("login:bob",)),
+            by(0, "logout", "both", "login:bob"),
+            by(1, "login:ann", also=0),
+        ),
+        Rules(max_sessions=1, imports=True),
+    ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

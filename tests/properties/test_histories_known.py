@@ -241,6 +241,31 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0, "login:bob"), by(0), Act(actor=2, steps=("long",)), by(0), Act(), Act(actor=1, steps=("long",))),
         width=3,
     ),
+    "one of two cookies that is being renewed": Known(
+        (
+            by(0, "nest"),
+            by(1, "nest"),
+            operator("revoke", actor=1),
+            by(0, "long", "both"),
+            Act(steps=("tagged:ann",), also=1),
+        ),
+        Rules(renews=True),
+    ),
+    "a use that is under way when the session is idle": Known(
+        (by(0, "nest"), Act("half"), by(0, "push"), Act(), Act("half")), width=3
+    ),
+    "a save of unknown fate under a new id that does not go out, beside saves": Known(
+        (
+            by(1, "nest"),
+            Act(actor=1, steps=("regenerate", "both"), alone=True, faults={2: "loses both replies"}),
+            Act(actor=1, steps=("both",)),
+        ),
+    ),
+    "a login after an empty session, beside a login": Known(
+        (by(0, "both"), by(0, "login:ann"), Act(steps=("empty", "both", "login:ann"))),
+        Rules(max_sessions=1, refuses=True),
+        first=8,
+    ),
     # clocks of two hosts
     "a revocation by a host that is behind": Known(
         (by(0, "login:ann"), operator("revoke_all:ann", worker=1)), Rules(skew=(20_000, 0))

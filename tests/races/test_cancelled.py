@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -197,6 +198,30 @@ async def test_a_lock_whose_taking_timed_out_is_free() -> None:
         async with site.manager.exclusive("report"):
             raise AssertionError("the lock is held although the store did not say so")
     await is_free(store)
+
+
+@pytest.mark.parametrize("late", ["arrives", "replies"])
+@pytest.mark.parametrize("moment", ["taken", "given back"])
+def test_a_program_that_ends_gives_its_locks_back(moment: str, late: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Its event loop is closed while a handler takes a lock, or gives it back: no task is left behind, nor the lock."""
+    store = Slow()
+
+    async def program() -> None:
+        site = Site(store)
+        if moment == "taken":
+            setattr(store, late, LATE)
+        asking = asyncio.create_task(handler(site))
+        await asyncio.sleep(SOON)
+        assert not asking.done()
+
+    async def handler(site: Site) -> None:
+        async with site.manager.exclusive("report"):
+            setattr(store, late, LATE)
+
+    asyncio.run(program())
+    gc.collect()  # asyncio tells of a task that nobody ended when it is collected
+    assert not caplog.records
+    asyncio.run(is_free(store))
 
 
 class Unreachable(MemoryStore):

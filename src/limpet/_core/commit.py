@@ -265,10 +265,15 @@ async def _empty(attempt: Attempt, final: bool) -> None:
             else:
                 await conflict.update(attempt)
             return
+    came, state.gone = [stored.key or ""], Gone(stored.key or "", grave, "logout", None)
     if state.leaving is not None:
-        await ending.end(engine, state.leaving.stored, "logout", None)
+        came.append(state.leaving.stored.key or "")
+        state.gone, _ = await ending.end(engine, state.leaving.stored, "logout", None)
     engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
-    state.draft, state.stored, state.leaving, state.created = Contents(engine.clock(), state.data), None, None, None
+    draft, state.draft = attempt.draft, Contents(engine.clock(), state.data)
+    if engine.policy.max_sessions is not None:
+        state.draft.lineage = lineage_of(*came, *ids_of(draft.lineage))
+    state.stored = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE)
     if not state.phase:
         state.out, state.line = "", None
@@ -342,7 +347,6 @@ async def _end(engine: Context, state: SessionState) -> None:
     if after is not None and (await ending.end(engine, after, "logout", None))[1]:
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)
         ended = True
-    state.ended = state.stored or state.ended
     state.stored = state.leaving = state.created = None
     state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id
     state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)

@@ -6,7 +6,7 @@ meeting another request costs no further round trip.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from limpet import _flashes as flashes
 from limpet import _form_tokens as form_tokens
@@ -93,10 +93,7 @@ async def update(attempt: Attempt) -> None:
         state.tried = before
         if obstacle is None:
             attempt.saved(stored.raw, stored.key, record)
-            if state.leaving is not None:
-                add_up(state.leaving.increments, attempt.increments)
-            if state.old is not None and state.old.how is not None:
-                add_up(state.old.increments, attempt.increments)
+            _note_saved(state, attempt.increments)
             break
         if not await meet(attempt, obstacle):
             return
@@ -104,6 +101,14 @@ async def update(attempt: Attempt) -> None:
             break
     if attempt.conflicts:
         engine.emit(events.SessionMerged, attempt.stored().key, subject=state.subject, attempts=attempt.conflicts + 1)
+
+
+def _note_saved(state: SessionState, increments: dict[str, Any]) -> None:
+    """Note what was added to numbers under a new id that has not gone out."""
+    if state.leaving is not None:
+        add_up(state.leaving.increments, increments)
+    if state.old is not None and state.old.how is not None:
+        add_up(state.old.increments, increments)
 
 
 async def save_back(attempt: Attempt) -> None:
@@ -250,6 +255,7 @@ def _recognise(attempt: Attempt, there: Record) -> None:
     if counted is None:
         raise StoreUnavailable(UNTOLD)
     state.stored, state.tried = Stored(stored.raw, stored.key, there, attempt.draft.ends), None
+    _note_saved(state, counted)
     for key in counted.keys() & attempt.increments.keys():
         attempt.increments[key] -= counted[key]
 

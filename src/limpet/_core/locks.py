@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from limpet._wire import marks, tokens
+from limpet._wire.records import Obstacle
 from limpet.contract import Record
 from limpet.errors import SessionBusy, StoreUnavailable
 
@@ -66,6 +67,7 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
 
 
 async def _take(engine: Context, key: str, mine: Record, now: int, life: float) -> bool:
+    failure: BaseException
     try:
         obstacle = await engine.storage.create(key, mine, insist=True)
         return obstacle is None or (
@@ -73,10 +75,20 @@ async def _take(engine: Context, key: str, mine: Record, now: int, life: float) 
             and _is_abandoned(engine, key, obstacle, now, life)
             and await engine.storage.update(key, mine, obstacle.version, insist=True) is None
         )
-    except BaseException as error:  # it may have landed, and nobody would give it back
-        if not isinstance(error, GeneratorExit):  # then nothing runs any more
-            engine.emitter.runtime.spawn(engine.storage.try_to_drop(key, mine.version))
-        raise
+    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    await _give_up(engine, key, mine.version, failure)
+    raise failure
+
+
+async def _give_up(engine: Context, key: str, version: int, failure: BaseException) -> None:
+    """Drop a lock that may have been taken, or be there still: nobody else would give it back."""
+    if isinstance(failure, GeneratorExit):
+        return  # nothing runs any more
+    runtime, drop = engine.emitter.runtime, engine.storage.try_to_drop(key, version)
+    if isinstance(failure, StoreUnavailable):
+        return runtime.spawn(drop)  # a store that hangs is not waited for twice
+    await runtime.finish(drop)
 
 
 def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: float) -> bool:
@@ -90,14 +102,17 @@ def _is_abandoned(engine: Context, key: str, there: Record, now: int, life: floa
 
 async def release(engine: Context, key: str, version: int) -> bool:
     """Give a lock back; False: another has taken it over. A store that fails keeps it until its life is over."""
+    failure: BaseException | None = None
+    obstacle: Obstacle = None
     try:
         obstacle = await engine.storage.delete(key, version)
     except StoreUnavailable:
         return True  # said as an event
-    except BaseException as error:  # whoever held it does not wait for the store any more
-        if not isinstance(error, GeneratorExit):
-            engine.emitter.runtime.spawn(engine.storage.try_to_drop(key, version))
-        raise
+    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
+        await _give_up(engine, key, version, failure)
+        raise failure
     if isinstance(obstacle, Record):
         engine.storage.emitter.log.warning(
             "lock", "a lock was held for longer than its life, and another may have held it too: give it a longer life"

@@ -24,6 +24,7 @@ __all__ = ["Places", "by_browser", "has_room", "ids_of", "limit_of", "lineage_of
 
 _HOPS: Final = 8  # changes of an id that are followed
 _LONGEST: Final = 4  # ids that a lineage names
+_AT_LOGIN: Final = 8  # ids that it names at a login, which leaves out those whose ends nobody knows any more
 
 
 class Places(NamedTuple):
@@ -40,9 +41,9 @@ class Places(NamedTuple):
         return not self.keys.isdisjoint(_names(kept))
 
 
-def lineage_of(*keys: str) -> str:
+def lineage_of(*keys: str, longest: int = _LONGEST) -> str:
     """Return the lineage of a session that came from these ids, or notes about an old session, the last one first."""
-    return " ".join([*dict.fromkeys(keys)][:_LONGEST])
+    return " ".join([*dict.fromkeys(keys)][:longest])
 
 
 def ids_of(lineage: str | None) -> list[str]:
@@ -152,10 +153,12 @@ async def of_this_browser(attempt: Attempt) -> Places:
     gone = None if state.gone is None else state.gone.key
     leaving = None if state.leaving is None else state.leaving.stored.key
     own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
-    came = [key for key in own if key is not None]
-    before = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
+    came = [*dict.fromkeys(key for key in own if key is not None)]
+    earlier = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
+    # Only those that the lineage will name: what a login takes the place of, it ends by these names.
+    before = [key for key in dict.fromkeys(earlier) if key not in came][: max(0, _AT_LOGIN - len(came))]
     now = engine.clock()  # once: what leads on is named, so that what it leads to is ended
-    there = await reached(engine, [*came, *before], now, [key for key in before if key not in came])
+    there = await reached(engine, [*came, *before], now, before)
     alive = (decoded(engine, key, record) for key, record in there.items() if record and record.subject is not None)
     more = [name for kept in alive for name in _names(kept) if name not in there]  # of another who is logged in there
     there |= await reached(engine, more, now, more)
@@ -165,7 +168,7 @@ async def of_this_browser(attempt: Attempt) -> Places:
     if late is not None and late != old and (record := there[late]) is not None:
         state.gone = marks.ended(late, record, now, met_alive=True) or state.gone  # another from that id was quicker
     if attempt.flags & LOGIN:
-        draft.lineage = lineage_of(*came, *known) or None
+        draft.lineage = lineage_of(*came, *known, longest=_AT_LOGIN) or None
     attempt.encode()
     living = (key for key, record in there.items() if record is not None and record.subject is not None)
     return Places(frozenset([*came, *known, *(key for key in living if key not in before)]))

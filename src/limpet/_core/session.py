@@ -5,7 +5,6 @@ A `Session` does no I/O of its own. Reading decodes, writing notes; a `Backend`,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Self, overload
 
 from limpet import _flashes as flashes
+from limpet._arguments import life_of, login_facts
 from limpet._core import notes
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
 from limpet._core.state import (
@@ -32,7 +32,7 @@ from limpet._core.state import (
     View,
 )
 from limpet._flashes import Flash
-from limpet._moments import CENTURY, moment
+from limpet._moments import moment
 from limpet._native import mypyc_attr, own_registry
 from limpet._standalone import Standalone
 from limpet._wire.facts import IMPORT
@@ -164,7 +164,7 @@ class Session(SessionMapping):
         Connect Core 1.0, section 2, for acr and amr.
         """
         labels = dict(tags or {})
-        name, level, methods = notes.check_login(subject, labels, acr, amr)
+        name, level, methods = login_facts(subject, labels, acr, amr)
         state = self._read()  # first: what is found may be that the session has ended
         over = state.flags & (OVER | CROSS_SITE | UNPROVEN)
         state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)  # new credentials leave what was ended behind
@@ -237,18 +237,13 @@ class Session(SessionMapping):
             life: Seconds or a timedelta; more than a hundred years are a hundred.
 
         Raises:
-            ValueError: It is not positive.
+            TypeError: It is no such time.
+            ValueError: It is not positive, or not finite.
         """
-        seconds = life.total_seconds() if isinstance(life, timedelta) else life
-        if seconds is not None and not 0 < seconds < math.inf:
-            raise ValueError(
-                f"expire_in takes a positive, finite time, not {life!r}: to end the session call logout(), "
-                "to go back to the policy's timeouts expire_in(None)"
-            )
-        state = self._state
+        lasts, state = life_of(life), self._state
         self._write(state)
         if state.draft is not None:
-            state.draft.ends = None if seconds is None else self._backend.clock() + round(min(seconds, CENTURY) * 1000)
+            state.draft.ends = None if lasts is None else self._backend.clock() + lasts
 
     def passive(self) -> None:
         """Let this request not count as activity. If it was read before, the first one of its path counts still."""

@@ -319,7 +319,6 @@ class SessionState:
         created: The key of a record that was made in this request and whose id has not gone out; None: none.
         rivals: The live sessions that were presented at once, or the one that its device did not vouch for; else empty.
         gone: The tombstone that was found under the presented id; None: there was none.
-        ended: The session that this request ended; None: there was none.
         met_alive: The request met its session alive, or began it.
         old: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
@@ -338,7 +337,6 @@ class SessionState:
         "created",
         "data",
         "draft",
-        "ended",
         "error",
         "flags",
         "gone",
@@ -385,7 +383,6 @@ class SessionState:
         self.created: str | None = None
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
-        self.ended: Stored | None = None
         self.met_alive: bool = False
         self.old: Old | None = None
         self.error: Exception | None = None

@@ -296,8 +296,7 @@ async def finished(kept: SessionManager, call: Coroutine[Any, Any, None]) -> Non
         await call
         return
     kept.use_running_loop()
-    finish = getattr(kept.runtime, "finish", None)
-    await (call if finish is None else finish(call))
+    await kept.runtime.finish(call)
 
 
 def _user_in(state: SessionState) -> str | None:

@@ -269,10 +269,10 @@ class Enders:
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
         for visit in families.acts:
-            if visit.sent >= (at.end if own else at.loaded) or (visit is at and not own):
+            if visit.sent >= (by := at.end if own else at.loaded) or (visit is at and not own):
                 continue
-            counts = self.server and visit.ok and visit.act.kind != "open" and visit.noted_its_use
-            if counts and families.met(visit) == session:
+            noted = visit.noted_its_use and (visit.end < by or visit is at)  # one under way has perhaps not yet
+            if self.server and visit.ok and visit.act.kind != "open" and noted and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
             near = {families.kin(other) for other in families.presented(visit)}
             near |= {families.kin(visit.out)} if visit.out else set()

@@ -73,7 +73,12 @@ class Families:
     def _place(self, visit: Visit, token: str) -> None:
         met = self.met_token(visit)
         kept = [group for group in visit.groups if not visit.failed or group.state not in ("dropped", "gone")]
-        if met is None or (kept or visit.groups)[-1].fresh or token in self._edges:
+        if (kept or visit.groups)[-1].fresh or token in self._edges:
+            return
+        if met is None:
+            if visit.alive and self.history.rules.renews:  # which of several was renewed, if nobody got the new id?
+                for each in visit.tokens:
+                    self._kin.join(each, token)
             return
         moves = any(group.moves and self._stands(visit, group) for group in visit.groups)
         if met == self.history.imported or moves:
