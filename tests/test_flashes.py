@@ -30,10 +30,24 @@ def test_messages_of_others_are_merged_as_ours_are(base: Any, mine: Any, theirs:
     assert _flashes.combine(base, mine, theirs) == merged
 
 
-def test_messages_of_others_are_left_alone() -> None:
-    """Adding one of ours, and showing ours, keeps those that we do not know."""
-    session: dict[str, Any] = {_flashes.KEY: [OLD]}
+@pytest.mark.parametrize("other", [OLD, list(OLD)], ids=["a tuple", "a list, as JSON has it"])
+def test_messages_of_others_are_shown_with_ours(other: Any) -> None:
+    """Oldest first, each with its category: theirs have it in front."""
+    session: dict[str, Any] = {_flashes.KEY: [other]}
     _flashes.add(session, "saved", "success")
-    assert session[_flashes.KEY][0] == OLD
-    assert [flash.message for flash in _flashes.take(session)] == ["saved"]
-    assert session == {_flashes.KEY: [OLD]}
+    assert session[_flashes.KEY][0] == other
+    assert _flashes.take(session, forget=False) == [("old", "message"), ("saved", "success")]
+    assert _flashes.take(session) == [("old", "message"), ("saved", "success")]
+    assert session == {}
+
+
+def test_what_is_no_message_is_left_alone() -> None:
+    """Showing ours keeps what we do not know, and adding one of ours does not take the place of something else."""
+    session: dict[str, Any] = {_flashes.KEY: ["text", OWN]}
+    assert _flashes.take(session) == [("own", "info")]
+    assert session == {_flashes.KEY: ["text"]}
+    session = {_flashes.KEY: {"not": "messages"}}
+    assert _flashes.take(session) == []
+    with pytest.raises(TypeError, match="'_flashes' is where messages are kept, and holds a dict"):
+        _flashes.add(session, "saved", "success")
+    assert session == {_flashes.KEY: {"not": "messages"}}

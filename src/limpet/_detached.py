@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from limpet._arguments import check_text
 from limpet._core.notes import adopt
 from limpet._core.session import Session, state_of
 from limpet._core.state import OVER, STARTED
@@ -20,10 +21,30 @@ from limpet.errors import SessionEnded
 if TYPE_CHECKING:
     from limpet._core.engine import Engine
 
-__all__ = ["is_key", "open_session"]
+__all__ = ["check_session", "is_key", "open_session", "public_id_of"]
 
 S = TypeVar("S", bound=Session)
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def public_id_of(value: object) -> str:
+    """Return what is given as a public id, which may be one of nothing.
+
+    Raises:
+        TypeError: It is no str.
+    """
+    check_text("a public id", value, "as session.public_id and sessions_of give it")
+    return cast("str", value)
+
+
+def check_session(name: str, given: object) -> None:
+    """Refuse what names no session of this request. Under Django that is ``request.session.limpet.public_id``.
+
+    Raises:
+        TypeError: It is neither a session, nor a str, nor None.
+    """
+    if given is not None and not isinstance(given, (Session, str)):
+        raise TypeError(f"{name} is a session, its public id or None, not {type(given).__name__}")
 
 
 def is_key(text: str) -> bool:
@@ -40,6 +61,7 @@ async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], 
             was written is not saved.
         StoreUnavailable: The store does not answer.
     """
+    public_id = public_id_of(public_id)
     found = await engine.storage.locate(b"", public_id) if is_key(public_id) else None
     if not isinstance(found, Found):
         raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")

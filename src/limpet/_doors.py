@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
+from limpet._arguments import check_lock
 from limpet._blocking import Driven, drive
 from limpet._caching import mark_response
 from limpet._core import locks
@@ -248,6 +249,7 @@ class BlockingManager:
 
     def exclusive(self, name: str, *, life: float = 30.0, wait: float = 10.0) -> AbstractContextManager[None]:
         """Hold the only lock of a name over all processes that use the store; see `SessionManager.exclusive`."""
+        check_lock(name, life, wait)
         return Driven(locks.Lock(self._engine, "name", name, life=life, wait=wait))
 
     # -- operation

@@ -1,7 +1,8 @@
 """Messages for the next page: kept in the session until somebody shows them.
 
 Each has a number of its own, so that requests at the same time can add and show without losing one another's. Flask
-and Quart keep theirs, pairs without a number, under the same key: they are merged too, and are never dropped.
+and Quart keep theirs, pairs of a category and a message, under the same key: they are merged too, and either side shows
+what the other one left.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from limpet._merge import MISSING
 
-__all__ = ["KEY", "Flash", "add", "combine", "is_prefetch", "take"]
+__all__ = ["KEY", "Flash", "add", "combine", "is_prefetch", "pairs", "take"]
 
 KEY: Final = "_flashes"
 """The session key that holds them."""
@@ -30,8 +31,18 @@ class Flash(NamedTuple):
 
 
 def add(session: MutableMapping[str, Any], message: str, category: str) -> None:
-    """Keep a message for the next page."""
-    session[KEY] = [*(_listed(session.get(KEY)) or ()), [os.urandom(6).hex(), message, category]]
+    """Keep a message for the next page.
+
+    Raises:
+        TypeError: The application keeps something of its own under the key.
+    """
+    held = session.get(KEY)
+    others = _listed(held)
+    if others is None:
+        raise TypeError(
+            f"{KEY!r} is where messages are kept, and holds a {type(held).__name__}: take another key for it"
+        )
+    session[KEY] = [*others, [os.urandom(6).hex(), message, category]]
 
 
 def take(session: MutableMapping[str, Any], *, forget: bool = True) -> list[Flash]:
@@ -40,13 +51,20 @@ def take(session: MutableMapping[str, Any], *, forget: bool = True) -> list[Flas
     Args:
         forget: False: they stay, as nothing can be saved any more.
     """
-    held = _held(session.get(KEY))
-    if held and forget:
-        if others := [entry for entry in session[KEY] if entry not in held]:
+    entries = _listed(session.get(KEY)) or []
+    found = [_read(entry) for entry in entries]
+    shown = [flash for flash in found if flash is not None]
+    if shown and forget:
+        if others := [entry for entry, flash in zip(entries, found, strict=True) if flash is None]:
             session[KEY] = others
         else:
             del session[KEY]
-    return [Flash(message, category) for _, message, category in held]
+    return shown
+
+
+def pairs(value: Any) -> Any:
+    """Return what the key held as Flask and Quart read it: our messages, too, as pairs of a category and a message."""
+    return [(entry[2], entry[1]) if _is_ours(entry) else entry for entry in value] if isinstance(value, list) else value
 
 
 def is_prefetch(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -84,7 +102,13 @@ def _listed(value: Any) -> list[Any] | None:
     return [] if value is MISSING or value is None else value if isinstance(value, list) else None
 
 
-def _held(value: Any) -> list[list[str]]:
-    if not isinstance(value, list):
-        return []
-    return [entry for entry in value if isinstance(entry, list) and len(entry) == 3]
+def _is_ours(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) == 3
+
+
+def _read(entry: Any) -> Flash | None:
+    if _is_ours(entry):
+        return Flash(entry[1], entry[2])
+    if isinstance(entry, (list, tuple)) and len(entry) == 2:
+        return Flash(entry[1], entry[0])
+    return None

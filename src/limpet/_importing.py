@@ -327,18 +327,27 @@ async def forget(engine: Context, state: SessionState) -> bool:
     return (await ending.end(engine, Stored(b"", key, there), "logout", None))[1]
 
 
-def leftovers(engine: Context, state: SessionState, handed_out: bool) -> list[Header]:
-    """Return the headers that take old cookies away.
+def leftovers(state: SessionState, tokens: Sequence[Header]) -> list[Header]:
+    """Return the headers that take old cookies away, but for one whose place the session's own cookie takes.
 
     Args:
-        handed_out: This response carries the new session's cookie.
+        tokens: The headers by which this response hands out or takes back the session's token.
     """
     old = state.old
-    if old is None:
-        return []
-    if old.dropped:
-        return [importer.clear() for importer, _ in old.found]
-    same = old.source is not None and getattr(engine.transport, "name", None) == old.source.cookie
-    if old.source is not None and old.source.forget and old.noted and handed_out and not same:
-        return [old.source.clear()]
-    return []
+    cleared: list[Header] = []
+    if old is not None and old.dropped:
+        cleared = [importer.clear() for importer, _ in old.found]
+    elif old is not None and old.source is not None and old.source.forget and old.noted and tokens:
+        cleared = [old.source.clear()]
+    written = {_identity(line) for line in tokens}
+    return [line for line in cleared if _identity(line) not in written]
+
+
+def _identity(line: Header) -> tuple[bytes, ...]:
+    """Return what tells a cookie from others: its name, domain and path. Source: RFC 6265, section 5.3, step 11."""
+    header, value = line
+    if header.lower() != b"set-cookie":
+        return (header.lower(),)
+    pair, *attributes = value.split(b";")
+    given = {name.strip().lower(): text.strip() for name, _, text in (each.partition(b"=") for each in attributes)}
+    return (pair.partition(b"=")[0].strip(), given.get(b"domain", b"").lower().lstrip(b"."), given.get(b"path", b""))

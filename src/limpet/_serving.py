@@ -90,7 +90,7 @@ def hand_out(engine: Engine, state: SessionState) -> list[Header]:
     if state.flags & READ_ONLY:
         tokens = []
     if state.old is not None:
-        tokens += importing.leftovers(engine, state, bool(tokens))
+        tokens += importing.leftovers(state, tokens)
     return tokens
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import flag
 
 __all__ = ["DevicePolicy", "summary", "warm_up"]
 
@@ -33,7 +34,7 @@ class DevicePolicy:
         ipv6_bits: Bits of an IPv6 address that are noted; a provider gives one customer a /48 to /64.
 
     Raises:
-        ConfigurationError: There are not so many bits.
+        ConfigurationError: There are not so many bits, or a value has another type.
     """
 
     user_agent: bool = True
@@ -41,6 +42,7 @@ class DevicePolicy:
     ipv6_bits: int = 48
 
     def __post_init__(self) -> None:
+        flag("user_agent", self.user_agent)
         for name, most in (("ipv4_bits", 32), ("ipv6_bits", 128)):
             bits = getattr(self, name)
             if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= most:

@@ -14,13 +14,14 @@ from typing import Any
 from limpet import _listing as listing
 from limpet import events
 from limpet._acts import Act, hear
+from limpet._arguments import check_subject, of_tag
 from limpet._cookie_revocation import require
 from limpet._core import ending, locks, plan
 from limpet._core.engine import Engine
 from limpet._core.positions import subject_key
 from limpet._core.session import Session, state_of
 from limpet._core.state import LOGIN, PASSIVE, Stored
-from limpet._detached import is_key, open_session
+from limpet._detached import check_session, is_key, open_session, public_id_of
 from limpet._listing import Kept
 from limpet._moments import moment
 from limpet._session_info import SessionInfo, last_used_first
@@ -55,6 +56,8 @@ class Directory:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
             StoreUnavailable: The store does not answer.
         """
+        check_subject(subject)
+        check_session("current", current)
         if isinstance(current, Session):
             await self._engine.load(current)
         own = current.public_id if isinstance(current, Session) else current
@@ -75,14 +78,14 @@ class Directory:
             tag: Name and value, as given to ``login(..., tags={name: value})``.
 
         Raises:
-            TypeError: Neither is given, or both.
+            TypeError: Neither is given, or both, or one is of another type.
             StoreUnavailable: The store does not answer; call it again.
         """
         if (public_id is None) == (tag is None):
             raise TypeError("revoke takes a public id, or tag=(name, value)")
         if tag is not None:
-            return await self._revoke_tag(*tag)
-        assert public_id is not None
+            return await self._revoke_tag(*of_tag(tag))
+        public_id = public_id_of(public_id)
         engine = self._engine
         if not engine.is_server_side:
             if not is_key(public_id):
@@ -114,6 +117,8 @@ class Directory:
             SessionBusy: With ``except_``: for 10 seconds others did the same for this subject. Nothing has ended.
             StoreUnavailable: The store does not answer; call it again, as records may be left.
         """
+        check_subject(subject)
+        check_session("except_", except_)
         engine = self._engine
         if engine.is_server_side:
             engine.storage.require_index()
@@ -184,6 +189,7 @@ class Directory:
 
         Source: Regulation (EU) 2016/679 (GDPR), article 15.
         """
+        check_subject(subject)
         return [
             {
                 "public_id": kept.key,
@@ -212,6 +218,7 @@ class Directory:
 
         Source: Regulation (EU) 2016/679 (GDPR), article 17.
         """
+        check_subject(subject)
         engine = self._engine
         tags: set[tuple[str, str]] = set()
         async for page in listing.pages_of(engine, subject):

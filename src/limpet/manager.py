@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from limpet import _assembly as assembly
 from limpet import environment, events
+from limpet._arguments import check_lock, check_sweep
 from limpet._blocking import ThreadRuntime
 from limpet._core import locks
 from limpet._core.engine import Engine
@@ -19,6 +20,7 @@ from limpet._core.session import Session
 from limpet._doors import BlockingManager
 from limpet._inline import Inline
 from limpet._moments import system_clock
+from limpet._shared import Shared
 from limpet._wire import marks
 from limpet._wire.tokens import ID_BYTES, SHORT_BYTES
 from limpet.bound.policy import BoundPolicy
@@ -43,13 +45,13 @@ _SWEEP_LIFE = 300.0  # seconds after which another process may sweep, should the
 log: logging.Logger = logging.getLogger("limpet")
 
 
-class SessionManager:
+class SessionManager(Shared):
     """Everything about the sessions of one application: where they are kept, how long, under which cookie.
 
     Args:
         store: A URL (``sqlite:///sessions.db``, ``redis://…``, ``postgresql://…``, ``file:…``, ``memory:``,
-            ``cookie:``,
-            ``cookie:signed``) or a store. None: ``LIMPET_STORE``; in development ``sqlite:///.limpet/sessions.db``.
+            ``cookie:``, ``cookie:signed``) or a store. None: ``LIMPET_STORE``; in development
+            ``sqlite:///.limpet/sessions.db``.
         secret: One secret, several with the newest first, or a `Keyring`. None: ``LIMPET_SECRET``. Server-side
             stores work without; with one, ids are signed and junk never reaches the store.
         policy: How long sessions live and how two requests meet.
@@ -302,6 +304,7 @@ class SessionManager:
             SessionBusy: Others held it all the time.
             StoreUnavailable: The store does not answer.
         """
+        check_lock(name, life, wait)
         self.use_running_loop()
         return locks.Lock(self.engine, "name", name, life=life, wait=wait)
 
@@ -363,6 +366,7 @@ class SessionManager:
             limit: Records to delete at most; None: all that are expired.
             once: If another process is sweeping this store at the moment, leave it to that one and return 0.
         """
+        check_sweep(limit, once)
         store: Any = self.kept
         if store is None or not supports(store, Sweeps):
             return 0
@@ -392,9 +396,6 @@ class SessionManager:
         if swept:
             log.info("%d expired sessions were swept", swept)
         return swept
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self  # a copy of an application's settings goes on using the one store
 
     def __repr__(self) -> str:
         return f"SessionManager({type(self.store).__name__}, cookie={self.cookie_name!r})"

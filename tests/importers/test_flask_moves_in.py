@@ -190,3 +190,30 @@ def test_sessions_that_cannot_be_read_are_refused_in_words() -> None:
     Limpet(app, "memory:", old_until=UNTIL)
     with pytest.raises(ConfigurationError, match="FlaskSessionRecords"):
         app.test_client().get("/me")
+
+
+def test_a_logout_leaves_the_browser_the_session_that_goes_on(configure: Configure, tmp_path: Path) -> None:
+    """The old cookie has the name of the new one: nothing deletes it after the new one is set.
+
+    For as long as sessions moved in, whoever logged out lost their basket, and the message that they are logged out.
+    """
+    token, app = begin(configure), make_app(configure)
+    Limpet(app, f"sqlite:///{tmp_path}/sessions.db", old_until=UNTIL)
+
+    @app.route("/cart")
+    def cart() -> list[Any]:
+        found: list[Any] = flask.session.get("cart", [])
+        return found
+
+    browser = app.test_client()
+    browser.set_cookie("session", token)
+    for moved in (False, True):  # in the request that moves the session in, and after it
+        if moved:
+            browser.get("/login/bob")
+        answer = browser.get("/logout")
+        assert len(answer.headers.getlist("Set-Cookie")) == 1
+        assert browser.get("/cart").json == [{"sku": "tea", "n": 2}]
+        assert browser.get("/me").status_code == 401
+    stale = app.test_client()
+    stale.set_cookie("session", token)
+    assert stale.get("/me").status_code == 401

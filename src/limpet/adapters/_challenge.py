@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from limpet._arguments import check_freshness
 from limpet.errors import ConfigurationError
 
 __all__ = ["HEADER", "REFUSAL", "challenge"]
@@ -18,10 +19,13 @@ def challenge(minutes: float | None, level: str | None = None) -> str:
     """Return the header's value, which says how old a login may be, in seconds, and of which level it has to be.
 
     Raises:
+        TypeError: The minutes are no number, or the level no text.
+        ValueError: The minutes are negative, or not finite.
         ConfigurationError: The level cannot stand in a header.
 
     Source: RFC 9470, section 3.
     """
+    check_freshness(minutes, level)
     value = 'Session error="insufficient_user_authentication"'
     if minutes is not None:
         value += f", max_age={round(minutes * 60)}"

@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from limpet import _flashes as flashes
 from limpet import asgi
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import PENDING, STARTED
@@ -64,6 +65,15 @@ class QuartSession(MarkedSession):
     @permanent.setter
     def permanent(self, value: bool) -> None:
         self["_permanent"] = bool(value)
+
+    def pop(self, key: str, /, *default: Any, **named: Any) -> Any:
+        """Remove a key and return its value, or the default; messages as Quart reads them.
+
+        Raises:
+            KeyError: There is neither.
+        """
+        value = super().pop(key, *default, **named)
+        return flashes.pairs(value) if key == flashes.KEY else value
 
 
 class SessionMiddleware(AnsweredInside):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -133,6 +134,12 @@ class SessionPolicy:
         _ms("merge_timeout", self.merge_timeout)
         put(self, "store_timeout", _seconds(self.store_timeout))
         put(self, "merge_timeout", _seconds(self.merge_timeout))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make a copy, and what pickle writes, of what was given; the mappings are read-only, which is no copy's."""
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        given.update(merge=dict(self.merge), on_client_change=dict(self.on_client_change))
+        return partial(type(self), **given), ()
 
     @classmethod
     def aal1(cls) -> SessionPolicy:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -53,6 +54,21 @@ class MappingStore(SessionBase):  # type: ignore[misc]  # Django has no annotati
     @abstractmethod
     def note(self) -> None:
         """Tell the engine what Django keeps in the data: whose session it is, and when it ends."""
+
+    # -- copies
+
+    def __copy__(self) -> Self:
+        """Return another object of the same session, as with Django's own: once read, each has the other's changes."""
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        """Return the keys and values as a plain dict."""
+        return copy.deepcopy(self._read().copy(), memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (self._read().copy(),)
 
     # -- what others poke
 

@@ -11,6 +11,7 @@ from flask import has_request_context
 from flask import request as current_request
 from flask.sessions import SessionMixin
 
+from limpet import _flashes as flashes
 from limpet._blocking import Driven, drive
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import ACCESSED, ENDED, LOGIN, REGENERATE
@@ -122,6 +123,15 @@ class FlaskSession(DictSession, SessionMixin):
     def _encoded(self) -> bytes:
         found: bytes = backend_of(self._session).serializer.encode(self.copy())
         return found
+
+    def pop(self, key: str, /, *default: Any) -> Any:
+        """Remove a key and return its value, or the default; messages as Flask reads them.
+
+        Raises:
+            KeyError: There is neither.
+        """
+        value = super().pop(key, *default)
+        return flashes.pairs(value) if key == flashes.KEY else value
 
     # -- Flask-Session
 
