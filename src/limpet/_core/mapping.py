@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self, TypeVar, cast
 
 from limpet._core import notes
@@ -221,11 +220,9 @@ class SessionMapping(MutableMapping[str, Any]):
                 notes.expose(state, key, value)
         return dict(state.data)
 
-    def __copy__(self) -> dict[str, Any]:  # not `__copy__ = copy`: in a compiled class that is no method
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        return {key: deepcopy(value, memo) for key, value in self._read().data.items()}
+    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
+        """Let `copy.copy`, `copy.deepcopy` and `pickle` make a plain dict of it."""
+        return dict, (self.copy(),)
 
     def popitem(self) -> tuple[str, Any]:
         """Remove and return the pair that was set last.

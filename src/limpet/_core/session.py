@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Self, overload
 
 from limpet import _flashes as flashes
-from limpet._arguments import life_of, login_facts
+from limpet._arguments import check_flag, check_freshness, check_lock, labels, life_of, login_facts
 from limpet._core import notes
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
 from limpet._core.state import (
@@ -163,8 +163,9 @@ class Session(SessionMapping):
         Source: OWASP Session Management Cheat Sheet, "Renew the Session ID After Any Privilege Level Change"; OpenID
         Connect Core 1.0, section 2, for acr and amr.
         """
-        labels = dict(tags or {})
-        name, level, methods = login_facts(subject, labels, acr, amr)
+        check_flag("remember", remember)
+        tagged = labels(tags)
+        name, level, methods = login_facts(subject, tagged, acr, amr)
         state = self._read()  # first: what is found may be that the session has ended
         over = state.flags & (OVER | CROSS_SITE | UNPROVEN)
         state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)  # new credentials leave what was ended behind
@@ -183,7 +184,7 @@ class Session(SessionMapping):
         draft = state.draft
         assert draft is not None
         draft.created = draft.authenticated = self._backend.clock()
-        draft.remember, draft.ends, draft.tags = remember, None, labels
+        draft.remember, draft.ends, draft.tags = remember, None, tagged
         draft.level, draft.methods = level, methods
         state.subject = name
         state.flags = (state.flags & ~CHANGED) | LOGIN
@@ -259,6 +260,7 @@ class Session(SessionMapping):
 
         Source: OWASP ASVS 5.0, 7.5.1, 7.5.3 and 10.3.4; RFC 9470, sections 3 and 5.
         """
+        check_freshness(minutes, level)
         state = self._read()
         draft = state.draft
         if draft is None or draft.authenticated is None or state.flags & CHANGED:
@@ -268,7 +270,7 @@ class Session(SessionMapping):
             return False
         return level is None or self._backend.policy.meets(draft.level, level)
 
-    def flash(self, message: str, category: str = "info") -> None:
+    def flash(self, message: Any, category: str = "info") -> None:
         """Keep a message for the next page that shows them; requests at the same time lose none of each other's.
 
         Where nothing can be saved any more, as on an error page that is made after the session was closed, the message
@@ -313,6 +315,7 @@ class Session(SessionMapping):
             SessionEnded: The session was ended by somebody else, and the policy says ``on_ended="raise"``.
             StoreUnavailable: The store does not answer.
         """
+        check_lock(name, life, wait)
         return self._backend.exclusive_for(self, name, life=life, wait=wait)
 
     def view(self, key: str, value: Any, dump: Callable[[Any], Any]) -> None:
