@@ -16,7 +16,7 @@ from limpet.stores.memory import MemoryStore
 from tests.site import Site
 
 NO_TEXT: list[Any] = [None, True, 7, 1.5, b"ann", ["ann"], {"sub": "ann"}]
-NO_NUMBER: list[Any] = [None, True, "5", b"5", [5], timedelta(seconds=5), object()]
+NO_NUMBER: list[Any] = [None, True, "5", b"5", [5], timedelta(seconds=5), ...]
 
 Call = Callable[[SessionManager, Any], Any]
 
@@ -55,7 +55,7 @@ async def test_what_is_no_text(site: Site, name: str, wrong: Any) -> None:
     assert len(await site.manager.sessions_of("ann")) == 1
 
 
-@pytest.mark.parametrize("wrong", [True, 7, b"x", ["x"], object()], ids=repr)
+@pytest.mark.parametrize("wrong", [True, 7, b"x", ["x"], ...], ids=repr)
 async def test_what_is_no_session(site: Site, wrong: Any) -> None:
     """One's own session is not ended because it was named in a wrong way."""
     for call, name in ((site.manager.revoke_all, "except_"), (site.manager.sessions_of, "current")):

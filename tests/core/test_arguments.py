@@ -14,7 +14,7 @@ from limpet.stores.memory import MemoryStore
 from tests.serializers.taken import Translation
 from tests.site import Browser, Site
 
-NO_NUMBER: list[Any] = ["5", b"5", [5], object(), datetime(2030, 1, 31, tzinfo=UTC)]
+NO_NUMBER: list[Any] = ["5", b"5", [5], ..., datetime(2030, 1, 31, tzinfo=UTC)]
 NO_TIME: list[Any] = [math.nan, math.inf, -1, -0.5]
 
 CALLS: dict[str, tuple[Callable[[Session, Any], Any], list[Any], list[Any], str]] = {
