@@ -104,13 +104,13 @@ class SessionCreated(Event):
 
 
 class SessionLoggedIn(Event):
-    """Somebody logged in; the id is new and the old one is dead."""
+    """Somebody logged in. The id is new, unless the framework has changed it itself (Django)."""
 
     __slots__ = ()
 
 
 class SessionLoggedOut(Event):
-    """A handler ended the session (`logout` or `clear`)."""
+    """A handler ended the session (`logout` or `clear`), or a login took its place."""
 
     __slots__ = ()
 

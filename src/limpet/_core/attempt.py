@@ -1,4 +1,4 @@
-"""One write under way: the session encoded, as a record, and the first record of a new id."""
+"""What one commit works with: the session encoded, as a record, and the first record of a new id."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _make: Final = make_record
 
 
 class Attempt:
-    """Carries out one commit of one session.
+    """What one commit of one session works with.
 
     Attributes:
         now: When it began, in milliseconds since 1970.
-        flags: What of the handler's notes it carries out.
+        flags: What had happened to the session when it began.
         payload: The contents, encoded.
         increments: What was added to numbers, by key.
         conflicts: How often another request was there first.
-        made: The key and version of the record that it created, if it did.
+        made: The key and version of the record that it created, or of the one under which a login stays; None: neither.
         patient: It carries on what was acknowledged before: the time that merging may take does not bind it.
         repairs: No handler is there, besides, that could be told of a limit or conflict.
         revived: Keys that others deleted and this one changed, which stay, with the values that were read.

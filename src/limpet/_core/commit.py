@@ -42,7 +42,7 @@ _TOO_LATE: Final = "a new id cannot be handed out any more: the response has sta
 
 
 async def commit(engine: Context, state: SessionState, *, failed: bool, final: bool) -> None:
-    """Decide and carry out; the caller has the only turn of this session.
+    """Decide and carry out; of the tasks that share this session object, the caller alone is at work on it.
 
     Args:
         failed: The response is an error and the policy drops what such a request wrote.
@@ -70,7 +70,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         await _carry_out(engine, state, todo, now, final)
         return
     key = state.stored.key if state.stored is not None and state.stored.key else f"new {id(state):x}"
-    async with engine.emitter.runtime.turn(key):  # in this process they queue: one conflict each, not one per rival
+    async with engine.emitter.runtime.turn(key):  # of this key in this process: so each meets one conflict
         await _carry_out(engine, state, todo, now, final)
 
 
@@ -238,7 +238,7 @@ async def _end_others(attempt: Attempt) -> None:
         try:
             grave, _ = await ending.end(engine, Stored(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
-            continue  # the new record names it: the next request with the new id ends it
+            continue  # the new record names it, so that the next request with the new id ends it
         if grave is not None and grave.how == "login":
             gone.append(grave)
     try:
@@ -303,9 +303,9 @@ async def _touch(attempt: Attempt) -> None:
 
 
 async def _still_there(attempt: Attempt) -> bool:
-    """Look again, as the deadline passed while the request ran, or as the reply to a write was lost.
+    """Look again, as the time to forget it passed while the request ran, or as the reply to a write was lost.
 
-    Go on if others kept the session alive, or if it is a login.
+    Goes on, merged, if others kept the session alive, and with a login in any case. False: the session is over.
     """
     stored = attempt.stored()
     found = await attempt.engine.storage.locate(stored.raw, stored.key or "", met_alive=True)

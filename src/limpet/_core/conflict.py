@@ -88,7 +88,7 @@ async def update(attempt: Attempt) -> None:
         stored, record = attempt.stored(), attempt.record()
         assert stored.key is not None
         before = state.tried
-        state.tried = {**(before or {}), record.version: dict(attempt.increments)}  # before it is sent
+        state.tried = {**(before or {}), record.version: dict(attempt.increments)}  # stays, if this fails
         obstacle = await engine.storage.update(stored.key, record, stored.record.version)
         state.tried = before
         if obstacle is None:
@@ -118,7 +118,7 @@ async def save_back(attempt: Attempt) -> None:
 
 
 def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) -> None:
-    """Merge what another request saved into the session.
+    """Merge what another request saved into the session; first see whether it was an earlier write of this very one.
 
     Args:
         base_payload: What both had read, where the session stands on another record by now, and goes on to. None: what

@@ -1,7 +1,9 @@
 """The engine: reads a session when a request begins and saves it when the response starts.
 
 Read in the order of a request: `reading` (finds the session), `session` and `state`, `plan` (what to do), `commit`;
-then `attempt` (one write), `conflict`, `rotation` (a new id), `logins`, `ending`. Only `storage` calls stores.
+then `attempt` (what one commit works with), `conflict` (another request was first) and `settle` (what a merge puts into
+the handler's objects), `rotation` (a new id), `predecessors` and `withdrawal` (one that was not finished, one that does
+not go out), `logins`, `positions` (revocations), `places` (limits), `ending`, `locks`. Only `storage` calls stores.
 """
 
 from __future__ import annotations

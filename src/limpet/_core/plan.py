@@ -70,7 +70,7 @@ class Step(enum.Enum):
     CREATE = "create"  # a first write: new id, new record
     UPDATE = "update"  # version-checked, merged on conflict
     EMPTY = "empty"  # the last key is gone: end the session, unless others put something into it meanwhile
-    MOVE = "move"  # new id, old one dead at once (login, regenerate)
+    MOVE = "move"  # new id; the old one ends when the response starts (login, regenerate)
     RENEW = "renew"  # new id, old one forwards during the grace
 
 
@@ -166,7 +166,7 @@ _WROTE: Final = WRITTEN | EXPOSED
 
 
 def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> bool:
-    """Tell whether a commit would find nothing to do: nothing noted, handed out or due.
+    """Tell whether a commit would find nothing to do: nothing noted, no container lent to the handler, nothing due.
 
     The answer for most requests, without making a plan.
     """

@@ -1,7 +1,8 @@
-"""Changing the id of a session: at once (`move`, for login and regenerate) or with a grace (`renew`).
+"""Changing the id of a session: the old one ends with the response (`move`, for login and regenerate) or after a grace
+(`renew`).
 
-The new record is written first, so that an error leaves the old id as it was. Then the old record is replaced, by the
-version that was read, by a tombstone or by a forward record; what was saved in between is merged.
+The new record is written first, so that an error leaves the old id as it was. Then a tombstone or a forward record is
+written over the old one, if that still has the version that was read; else what was saved in between is merged first.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     old one, so that the next request with it ends that.
 
     Raises:
-        StoreUnavailable: The store does not answer, and the old record is as it was.
+        StoreUnavailable: The store does not answer, and the old record is alive.
     """
     engine, state, leaving = attempt.engine, attempt.state, attempt.state.leaving
     assert leaving is not None
@@ -187,7 +188,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 for key in after:  # its id was changed meanwhile: it is the same session
                     found = await engine.storage.judge_if_any(b"", key, await engine.storage.load(key))
         if again:
-            continue  # over what a login left; or yet another was quicker: look who
+            continue  # write over the tombstone that was found, or look what is there by now
         if not isinstance(found, Found):
             if not login:
                 await attempt.drop_made()

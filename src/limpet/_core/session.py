@@ -358,12 +358,16 @@ class Session(SessionMapping):
     async def save(self) -> None:
         """Save now instead of when the response starts; needed in long streams and sockets.
 
-        A new id that a login or `regenerate` asked for is made now; the old one is dead when the response starts. So a
+        A new id that a login or `regenerate` asked for is made now; the old one ends when the response starts. So a
         handler that fails after this leaves the browser the session that it had.
 
         Raises:
             SessionClosed: The response has started and this session has no id, or lives in a cookie.
+            SessionConflict: A strict key was changed by another request too, or merging took too long.
+            SessionEnded: Somebody else ended the session, and the policy says ``on_ended="raise"``.
+            SessionLimitReached: A login was refused, see ``SessionPolicy(when_full="refuse")``.
             StoreUnavailable: The store does not answer.
+            UnstorableValue: A value cannot be stored, or the session is too large.
         """
         await self._backend.save(self)
 

@@ -124,7 +124,7 @@ class Storage:
 
         Args:
             version: The token, where the call writes one.
-            insist: The record of somebody else, met after a reply was lost, is no error.
+            insist: That somebody else has written since, after a reply was lost, is no error.
 
         Raises:
             StoreUnavailable: Both attempts failed, or another request has written since, so that it cannot be told
@@ -217,8 +217,8 @@ class Storage:
 
         Args:
             raw: The id, or b"" where only the key is known.
-            met_alive: The request met the session alive when it began: the grace of a renewal since then does not bind
-                it.
+            met_alive: The request met the session alive when it began: so it is served after the grace of a renewal
+                too, and told of a tombstone after its minute.
 
         Raises:
             StoreUnavailable: The store does not answer.

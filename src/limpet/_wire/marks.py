@@ -54,10 +54,10 @@ Facts: TypeAlias = dict[str, Any]
 
 
 class Gone(NamedTuple):
-    """A tombstone that was found under a presented id: the application replaced or ended that session lately.
+    """A tombstone that was found under an id, presented or followed: that session was replaced or ended lately.
 
     Attributes:
-        key: The store key of the presented id.
+        key: The store key of that id.
         record: The tombstone.
         how: ``"login"``, ``"regenerate"`` or ``"logout"``; ``"renewal"``: no tombstone, a forward record whose grace
             is over.

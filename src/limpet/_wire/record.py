@@ -245,7 +245,7 @@ class Found(NamedTuple):
     """A live session as the store has it.
 
     Attributes:
-        raw: The 32 bytes of its id; b"" where it was found by its key.
+        raw: The bytes of its id; b"" where it was found by its key.
         key: Its store key.
         record: The record as read.
         contents: What the payload says.
