@@ -118,6 +118,10 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=1, imports=True),
     ),
+    "two logins with an old cookie whose session was revoked": Known(
+        (by(0), Act("revoke_all:ann"), Act(steps=("both", "tagged:ann")), Act(steps=("login:ann",))),
+        Rules(imports=True, max_sessions=1, refuses=True),
+    ),
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),

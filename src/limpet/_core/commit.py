@@ -167,7 +167,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
-            if state.old is not None and state.old.how is not None and not state.flags & OVER:
+            if state.old is not None and not state.flags & OVER:
                 importing.owe(attempt, state.old, saved=True)
             if attempt.flags & LOGIN and not state.flags & OVER:
                 state.clears = bool(state.rivals) and len(state.ids) > 1
