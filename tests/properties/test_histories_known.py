@@ -241,6 +241,17 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0, "login:bob"), by(0), Act(actor=2, steps=("long",)), by(0), Act(), Act(actor=1, steps=("long",))),
         width=3,
     ),
+    "a note that the store did not take, and a look after it": Known(
+        (
+            by(1, "nest"),
+            by(1, "regenerate"),
+            Act(actor=1, steps=("live",), alone=True, faults={3: "fails twice"}),
+        ),
+        Rules(touches=True),
+    ),
+    "a login after what was written to a session that had been ended as soon as it was saved": Known(
+        (by(0, "both", "append", "tagged:ann"), Act("everyone"))
+    ),
     "one of two cookies that is being renewed": Known(
         (
             by(0, "nest"),

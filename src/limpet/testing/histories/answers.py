@@ -140,7 +140,7 @@ class Answers:
         if any(name == "StoreFailed" for each in changes for _, name in each.events):
             return {"update", "replace"}
         noted = any(
-            set(other.tokens) & set(visit.tokens) and other.asked_only and "update" in other.calls
+            set(other.tokens) & set(visit.tokens) and other.asked_only and "update" in other.calls and other.ok
             for other in self.history.visits
             if other.act.kind == "request" and other.answered is not None and other.answered < visit.sent
         )

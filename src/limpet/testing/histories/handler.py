@@ -144,6 +144,7 @@ class Handler:
         told = self.lost or "WriteAfterEnd" in names or (gone and bool(names & VOID))
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
+        self.had = self.had or (group.state == "saved" and bool(group.atoms))
         self._learn(told)
         self.ending = False
 
