@@ -68,9 +68,8 @@ class SessionManager(Shared):
         plain_until: With ``encrypt``: until then, what was stored before is read although it is not encrypted.
         unsigned_until: Until then, ids that were handed out before there was a secret are accepted, and signed with the
             next response: a date, or a time with a zone. None: ``LIMPET_UNSIGNED_UNTIL``.
-        short_ids: Hand out ids of 40 characters that are not signed, as applications on Django store and show them. For
-            an application of another framework that shares its sessions with one on Django. With a secret, signed ids
-            that were handed out before are still accepted.
+        short_ids: Hand out ids of 40 characters that are not signed, as Django's are, to share sessions with an
+            application on Django. With a secret, signed ids that were handed out before are still accepted.
         bound: Bind logins to the device that they happen on, in browsers that can, so that a copied cookie is worth
             nothing after minutes: True, or a `limpet.bound.BoundPolicy`. Needs a secret and ``limpet[bound]``.
         on_refused: Makes the application's own pages for requests that cannot be served (403, 409, 503), see

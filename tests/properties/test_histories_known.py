@@ -252,6 +252,9 @@ KNOWN: Final[Mapping[str, Known]] = {
     "a login after what was written to a session that had been ended as soon as it was saved": Known(
         (by(0, "both", "append", "tagged:ann"), Act("everyone"))
     ),
+    "a logout beside another one, and a new session that is emptied again": Known(
+        (by(0, "restart"), by(0, "logout"), Act(steps=("logout", "exclusive", "empty")))
+    ),
     "one of two cookies that is being renewed": Known(
         (
             by(0, "nest"),

@@ -278,13 +278,14 @@ async def _empty(attempt: Attempt, final: bool) -> None:
         came.append(state.leaving.stored.key or "")
         state.gone, _ = await ending.end(engine, state.leaving.stored, "logout", None)
     engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
+    ours = state.leaving is not None or state.created is None or not state.ids  # else somebody else ended what came
     draft, state.draft = attempt.draft, Contents(engine.clock(), state.data)
     if engine.policy.max_sessions is not None:
         state.draft.lineage = lineage_of(*came, *ids_of(draft.lineage))
     state.stored = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE)
     if not state.phase:
-        state.out, state.line = "", None
+        state.out, state.line = "" if ours else None, None
 
 
 async def _touch(attempt: Attempt) -> None:
