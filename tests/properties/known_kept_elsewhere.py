@@ -45,7 +45,16 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         ),
         Rules(mode="epoch"),
     ),
+    "a copy of a cookie whose life was shortened, and which is logged out when that is over": Known(
+        (by(0, "nest"), by(0, "expire"), Act(steps=("login:ann", "long", "both", "restart")), Act("revoke_all:ann")),
+        Rules(mode="epoch"),
+    ),
     # sessions of another library
+    "what was saved of an old session that another request moved, until its deadline": Known(
+        (by(0, "login:ann", "nest"), Act(worker=1, steps=("long",)), Act(steps=("expire", "exclusive", "save"))),
+        Rules(imports=True, refuses=True, queues=False, touches=True),
+        width=3,
+    ),
     "an old session that is saved by a request that fails": Known(
         (by(0, "set"), Act(steps=("both", "login:ann"), ends="raises"), by(0, "count")), Rules(imports=True)
     ),

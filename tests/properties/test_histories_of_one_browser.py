@@ -299,6 +299,21 @@ KNOWN: Final[Mapping[str, Known]] = {
         (by(0), operator("half"), Act(steps=("login:ann",), old=True, alone=True), by(1, "login:ann")),
         Rules(imports=True, max_sessions=2),
     ),
+    "a login beside one that is taken back, as its request fails": Known(
+        (by(0, "login:ann"), Act(steps=("login:ann",)), Act(steps=("login:ann", "both"), ends="answers 500")),
+        Rules(max_sessions=2, refuses=True),
+    ),
+    "a login after a logout, by a host whose clock steps": Known(
+        (
+            by(0, "login:ann"),
+            Act(steps=("long", "login:bob")),
+            by(0, "login:ann"),
+            Act(steps=("login:ann", "restart")),
+            by(0, "login:ann", worker=1),
+        ),
+        Rules(max_sessions=2, steps=True),
+        width=2,
+    ),
 }
 
 

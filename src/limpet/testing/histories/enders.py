@@ -227,7 +227,8 @@ class Enders:
                 if self._counts_alone(visit):
                     continue
                 known = [token for token in families.goes_by(visit) if not self._is_forgotten(token, visit, before)]
-                for name in (*known[:1], *([families.kin(visit.out)] if visit.out else [])):
+                tells = visit.out and (self.rules.exact or not visit.over)  # a logout notes where a login came from
+                for name in (*known[:1], *([families.kin(visit.out or "")] if tells else [])):
                     together.join(name, own)
         return list({together.find(own): visit for own, visit in newer.items()}.values())
 
@@ -274,8 +275,7 @@ class Enders:
             noted = visit.noted_its_use and (visit.end < by or visit is at)  # one under way has perhaps not yet
             if self.server and visit.ok and visit.act.kind != "open" and noted and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
-            near = {families.kin(other) for other in families.presented(visit)}
-            near |= {families.kin(visit.out)} if visit.out else set()
+            near = {families.kin(each) for each in (*families.presented(visit), *([visit.out] if visit.out else ()))}
             if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
                 return True
         return (
@@ -383,8 +383,8 @@ class Enders:
 
     def _has_ended_cookie(self, visit: Visit, session: str) -> bool:
         families, met = self.families, self.families.met(visit)
-        if met is None or self.rules.mode == "none":
-            return False
+        if met is None or self.rules.mode == "none" or self.deadline(met, visit, own=True):
+            return False  # or it was over before
         if met != session and any(group.state == "told" for group in visit.groups):
             return False  # it knew that its session is over when it logged out
         subject = families.subject(met)

@@ -209,12 +209,12 @@ class Visit:
         return self.answered is None or (self.ok and self.sends and moved)
 
     def counted_at_once(self, other: Visit, subject: str | None) -> bool:
-        """Tell whether it wrote a login beside another request, so that it counted, which was void or ended again."""
+        """Tell whether it wrote a login beside another request, so that it counted, which did not stay."""
         meet = self.sent < other.end and other.sent < self.end
         void = self.error is None and any(group.login == subject and group.state == "told" for group in self.groups)
         saved = [at for at, group in enumerate(self.groups) if group.login == subject and group.state == "saved"]
         ends = [at for at, group in enumerate(self.groups) if (group.ends or group.anew) and saved and at > saved[0]]
-        return meet and (void or bool(ends))
+        return meet and (void or bool(ends) or (self.failed and bool(saved)))  # of one that fails it is taken back
 
     def refused_beside(self, other: Visit, subject: str | None) -> bool:
         """Tell whether its login of a subject was refused while another request was under way."""

@@ -176,6 +176,8 @@ class _Verdict:
             return False  # what it was saved in first can have been ended before it went out
         if (writer.imports or (moved and writer.told_too_late)) and self._was_told(writer, group):
             return False  # what it was saved in ended before its id went out: an import counts as a login
+        if writer.imports and not writer.out and self.enders.expired_meanwhile(writer):
+            return False  # what it made of an old session reached a deadline before that was another's
         if moved and writer.fails_at_its_last_call:
             return False  # its id did not go out, and the store did not take it back into the session before
         before = moves_later and not moved and not group.fresh and not writer.imports  # it was saved under the old id
