@@ -49,6 +49,17 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         (by(0, "nest"), by(0, "expire"), Act(steps=("login:ann", "long", "both", "restart")), Act("revoke_all:ann")),
         Rules(mode="epoch"),
     ),
+    "two cookies of a subject, one of them over, beside a login as another": Known(
+        (
+            by(0, "login:ann"),
+            by(1, "login:ann"),
+            by(0, "long"),
+            by(0, "long"),
+            Act(actor=1, also=0),
+            by(0, "login:bob"),
+        ),
+        Rules(mode="epoch"),
+    ),
     # sessions of another library
     "what was saved of an old session that another request moved, until its deadline": Known(
         (by(0, "login:ann", "nest"), Act(worker=1, steps=("long",)), Act(steps=("expire", "exclusive", "save"))),

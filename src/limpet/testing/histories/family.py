@@ -76,7 +76,8 @@ class Families:
         if (kept or visit.groups)[-1].fresh or token in self._edges:
             return
         if met is None:
-            if visit.alive and self.history.rules.renews:  # which of several was renewed, if nobody got the new id?
+            # Which of several was renewed, if nobody got the new id? All cookies of a subject can have one public id.
+            if visit.alive and (self.history.rules.renews or self.history.rules.mode != "server"):
                 for each in visit.tokens:
                     self._kin.join(each, token)
             return
