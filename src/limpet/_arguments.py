@@ -51,18 +51,19 @@ def life_of(life: Any) -> int | None:
     return round(min(seconds, CENTURY) * 1000)
 
 
-def login_facts(subject: Any, tags: Mapping[Any, Any], acr: Any, amr: Any) -> tuple[str, str | None, list[str]]:
+def login_facts(subject: Any, tags: Mapping[str, str], acr: Any, amr: Any) -> tuple[str, str | None, list[str]]:
     """Return the subject, level and methods of a login as plain texts.
 
+    Args:
+        tags: As `labels` returns them.
+
     Raises:
-        TypeError: One of them, or a tag, is no text.
-        ValueError: One of them is no text that every store can keep.
+        TypeError: One of the others is no text.
+        ValueError: One of them, or a tag, is no text that every store can keep.
     """
     if not isinstance(subject, str) or not subject:
         what = "an empty one" if isinstance(subject, str) else type(subject).__name__
         raise TypeError(f"login takes a non-empty str such as str(user.id), not {what}")
-    if not all(isinstance(text, str) for pair in tags.items() for text in pair):
-        raise TypeError("tags are strings by name, such as {'oidc_sid': sid}")
     if acr is not None and (not isinstance(acr, str) or not acr):
         raise TypeError(f"acr is a non-empty str such as 'aal2', or None, not {acr!r}")
     methods = [] if isinstance(amr, (str, bytes)) or not isinstance(amr, Iterable) else list(amr)
