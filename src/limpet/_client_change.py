@@ -8,7 +8,7 @@ from limpet import events
 from limpet._clients import changes
 from limpet._core import ending
 from limpet._core.conflict import end_state
-from limpet._core.state import CHANGED, SessionState
+from limpet._core.state import OTHER_CLIENT, SessionState
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
@@ -41,7 +41,7 @@ async def judge(engine: Context, state: SessionState) -> None:
     action = max(named, key=_SEVERITY.index)
     engine.emit(events.ClientChanged, stored.key, subject=state.subject, what=tuple(sorted(what)), action=action)
     if action == "login":
-        state.flags |= CHANGED
+        state.flags |= OTHER_CLIENT
     elif action == "end":
         if await ending.remove(engine, stored.key, stored.record):
             engine.emit(events.SessionRevoked, stored.key, subject=state.subject)

@@ -187,7 +187,7 @@ class BlockingManager:
             return list(headers)
         if not engine.is_idle(state) or (failed and state.created is not None):
             drive(engine.commit(session, failed=failed))
-        tokens = hand_out(engine, state) if state.out is not None or state.old is not None else []
+        tokens = hand_out(engine, state) if state.out is not None or state.legacy is not None else []
         if engine.binder is not None:
             tokens += engine.binder.headers(state, prefix)
         state.phase = STARTED

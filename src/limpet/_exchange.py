@@ -104,7 +104,7 @@ class Exchange:
         """Add the headers that this response needs; from now on it has started."""
         state, middleware, engine = self._state, self._middleware, self._engine
         tokens: list[Header] = []
-        if state.out is not None or state.old is not None:
+        if state.out is not None or state.legacy is not None:
             tokens = hand_out(engine, state)
             if tokens:
                 middleware.check_test_client(self._scope)

@@ -26,7 +26,7 @@ from limpet._core.state import (
     WATCHED,
     WRITTEN,
     Leaving,
-    Old,
+    Legacy,
     SessionState,
     Stored,
 )
@@ -50,27 +50,27 @@ def look(engine: Context, state: SessionState, headers: Sequence[Header]) -> Non
     now = engine.clock()
     found = [(each, values) for each in engine.importers if now < each.until and (values := each.find(headers))]
     if found:
-        state.old = Old(found)
+        state.legacy = Legacy(found)
         state.loaded = PENDING
 
 
-async def read(engine: Context, state: SessionState, old: Old) -> None:
+async def read(engine: Context, state: SessionState, legacy: Legacy) -> None:
     """Take over the one old session of a request; two that disagree are none.
 
     Raises:
         StoreUnavailable: The old store, or ours, does not answer.
     """
-    for importer, values in old.found:
+    for importer, values in legacy.found:
         sessions: list[tuple[str, Imported]] = []
         for value in values:
             imported = await engine.storage.call("import", importer.read(value, engine.clock()))
             if imported is not None:
                 sessions.append((value, imported))
         if sessions and all(each[:2] == sessions[0][1][:2] for _, each in sessions):
-            old.token, imported = sessions[0]
-            old.source = importer
-            if await _admit(engine, state, importer, imported, old.token):
-                old.imported = imported
+            legacy.token, imported = sessions[0]
+            legacy.source = importer
+            if await _admit(engine, state, importer, imported, legacy.token):
+                legacy.imported = imported
                 _adopt(engine, state, importer, imported)
             return
 
@@ -83,8 +83,8 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
     """Judge an old session: was it taken before, revoked, or is there no room for it?"""
     if not engine.is_server_side:
         return True
-    assert state.old is not None
-    key = state.old.key = _note_key(importer, token)
+    assert state.legacy is not None
+    key = state.legacy.key = _note_key(importer, token)
     there = await engine.storage.load(key)
     if there is not None:
         gone = marks.ended(key, there, engine.clock())
@@ -97,7 +97,7 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
             state.flags |= OVER
             state.gone = found
         else:
-            state.old.key = None  # it was long ago: who comes with it now is anybody
+            state.legacy.key = None  # it was long ago: who comes with it now is anybody
         return False
     subject, began = imported.subject, imported.at
     if engine.storage.has_marks:
@@ -132,8 +132,8 @@ async def _is_unrevoked(engine: Context, subject: str | None, began: int | None)
 
 def _adopt(engine: Context, state: SessionState, importer: Importer, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
-    old = state.old
-    assert old is not None
+    legacy = state.legacy
+    assert legacy is not None
     draft = state.draft = Contents(engine.clock())
     state.data, state.subject, state.met_alive = draft.data, None, True
     left_out: list[str] = []
@@ -146,43 +146,50 @@ def _adopt(engine: Context, state: SessionState, importer: Importer, imported: I
             state.data[key] = value
     if imported.subject is not None:
         state.subject = imported.subject
-        draft.lineage = None if old.key is None else places.lineage_of(old.key)
+        draft.lineage = None if legacy.key is None else places.lineage_of(legacy.key)
     if imported.subject is not None or plan.rotation_of(engine.rules.rotate_on, {}, state.data) is not None:
         draft.authenticated = draft.created if imported.at is None else min(imported.at, draft.created)
         draft.methods = (IMPORT,)
     state.flags |= WATCHED
-    old.draft, old.left_out = draft, tuple(left_out)
-    old.base = pack(draft, engine.serializer)
+    legacy.draft, legacy.left_out = draft, tuple(left_out)
+    legacy.base = pack(draft, engine.serializer)
 
 
 def base_of(state: SessionState) -> bytes:
     """Return what a session held when it was read, or when it was taken over, encoded; b"": it is new."""
-    stored, old = state.stored, state.old
+    stored, legacy = state.stored, state.legacy
     if stored is not None:
         return stored.record.payload
-    return b"" if old is None or old.draft is None or old.draft is not state.draft else old.base
+    return b"" if legacy is None or legacy.draft is None or legacy.draft is not state.draft else legacy.base
 
 
 def note(engine: Context, state: SessionState) -> None:
     """Let an old session that was taken over be written, if the handler had to do with it."""
-    old = state.old
-    if old is None or old.source is None or old.noted or old.dropped or state.phase or not state.flags & ACCESSED:
+    legacy = state.legacy
+    if (
+        legacy is None
+        or legacy.source is None
+        or legacy.noted
+        or legacy.dropped
+        or state.phase
+        or not state.flags & ACCESSED
+    ):
         return
-    if old.imported is None:
+    if legacy.imported is None:
         return
-    old.noted = True
+    legacy.noted = True
     state.flags |= WRITTEN | EXPOSED
-    engine.emit(events.SessionImported, subject=state.subject, origin=old.source.origin, left_out=old.left_out)
+    engine.emit(events.SessionImported, subject=state.subject, origin=legacy.source.origin, left_out=legacy.left_out)
 
 
-def owe(attempt: Attempt, old: Old, *, saved: bool) -> None:
+def owe(attempt: Attempt, legacy: Legacy, *, saved: bool) -> None:
     """Note that a new session takes the place of an old one: the store is told when the response starts."""
     login = bool(attempt.flags & LOGIN)
-    if old.key is not None and (login or (old.noted and not old.dropped)):
-        old.saved = saved
+    if legacy.key is not None and (login or (legacy.noted and not legacy.dropped)):
+        legacy.saved = saved
         how = "import" if attempt.replaces is None and not attempt.flags & REGENERATE else "regenerate"
-        old.how = "login" if login or old.how == "login" else how
-        add_up(old.increments, attempt.increments)
+        legacy.how = "login" if login or legacy.how == "login" else how
+        add_up(legacy.increments, attempt.increments)
 
 
 async def close(attempt: Attempt) -> None:
@@ -195,15 +202,15 @@ async def close(attempt: Attempt) -> None:
         StoreUnavailable: The store does not answer.
     """
     engine, state = attempt.engine, attempt.state
-    old, made = state.old, state.stored
-    if old is None or old.source is None or old.key is None or old.how is None or made is None:
+    legacy, made = state.legacy, state.stored
+    if legacy is None or legacy.source is None or legacy.key is None or legacy.how is None or made is None:
         return
     attempt.made = made.key or "", made.record.version
-    attempt.increments, old.increments = old.increments, {}
-    key, how, old.how = old.key, old.how, None
+    attempt.increments, legacy.increments = legacy.increments, {}
+    key, how, legacy.how = legacy.key, legacy.how, None
     try:
-        mark = _note(engine, how, made.key, old.source.until, heir=attempt.draft is old.draft)
-        obstacle = await engine.storage.create(key, mark, insist=True)
+        mark = _note(engine, how, made.key, legacy.source.until, heir=attempt.draft is legacy.draft)
+        obstacle = await engine.storage.create(key, mark, urgent=True)
     except StoreUnavailable:
         return  # said as an event; the session stands, and what might happen is that the token is taken once more
     if not isinstance(obstacle, Record):
@@ -216,15 +223,15 @@ async def close(attempt: Attempt) -> None:
         found = await engine.storage.locate(b"", gone.successor, met_alive=True)
         gone = found if isinstance(found, Gone) else gone
     if how == "import":
-        if old.saved and not isinstance(found, Found):
+        if legacy.saved and not isinstance(found, Found):
             found = await _heir(engine, gone)
         if isinstance(found, Found) and found.record.subject != state.subject:
             found = gone
-        await _join(attempt, found, old)
+        await _join(attempt, found, legacy)
     elif isinstance(found, Found):
-        await _replace(attempt, found, how, old, gone)
+        await _replace(attempt, found, how, legacy, gone)
     elif how == "login":
-        await logins.succeed(engine, state, gone, made.key, heir=attempt.draft is old.draft)
+        await logins.succeed(engine, state, gone, made.key, heir=attempt.draft is legacy.draft)
     else:
         await attempt.drop_made()
         conflict.ended_meanwhile(attempt, gone)
@@ -235,20 +242,20 @@ def _note(engine: Context, how: str, successor: str | None, until: int, *, heir:
     return marks.tombstone(how, engine.clock(), successor, heir=heir)._replace(expires=until)
 
 
-async def _replace(attempt: Attempt, found: Found, how: str, old: Old, gone: Found | Gone | None) -> None:
+async def _replace(attempt: Attempt, found: Found, how: str, legacy: Legacy, gone: Found | Gone | None) -> None:
     """Take the place of the session that another request made of the same old one, as of one whose id changes.
 
     Args:
         gone: The note that named that session: from now on it names a login.
     """
     state = attempt.state
-    merges, stands = found.record.subject == state.subject and attempt.draft is old.draft, False
+    merges, stands = found.record.subject == state.subject and attempt.draft is legacy.draft, False
     state.leaving = Leaving(Stored(b"", found.key, found.record, found.contents.ends), how, merges, {})
     failure: Exception | None = None
     try:
         if merges:
             attempt.draft.seen = attempt.draft.seen if how == "login" else 0
-            conflict.merge_in(attempt, found, old.base)
+            conflict.merge_in(attempt, found, legacy.base)
         else:
             attempt.encode()
         stands = await attempt.rewrite()  # it names what it takes the place of
@@ -278,12 +285,12 @@ async def _heir(engine: Context, gone: Found | Gone | None) -> Found | Gone | No
     return gone
 
 
-async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
+async def _join(attempt: Attempt, found: Found | Gone | None, legacy: Legacy) -> None:
     """Save into the session that another request made of the same old one, and hand out nothing."""
-    engine, state, base = attempt.engine, attempt.state, old.base
+    engine, state, base = attempt.engine, attempt.state, legacy.base
     await attempt.drop_made()
     state.out = state.line = None
-    attempt.patient = old.saved
+    attempt.patient = legacy.saved
     attempt.draft.seen = 0  # as it was read: what the other session has seen counts
     while isinstance(found, Found) and found.record.subject == state.subject:
         conflict.merge_in(attempt, found, base)
@@ -297,7 +304,7 @@ async def _join(attempt: Attempt, found: Found | Gone | None, old: Old) -> None:
             return
         base = found.record.payload
         there = await engine.storage.judge_if_any(b"", found.key, obstacle)
-        found = await _heir(engine, there) if old.saved else there
+        found = await _heir(engine, there) if legacy.saved else there
     state.stored = None
     conflict.ended_meanwhile(attempt, found if isinstance(found, Gone) else None)
 
@@ -308,11 +315,11 @@ async def forget(engine: Context, state: SessionState) -> bool:
     Raises:
         StoreUnavailable: The store does not answer.
     """
-    old = state.old
-    if old is None or old.source is None or old.key is None:
+    legacy = state.legacy
+    if legacy is None or legacy.source is None or legacy.key is None:
         return False
-    key, old.how = old.key, None
-    obstacle = await engine.storage.create(key, _note(engine, "logout", None, old.source.until))
+    key, legacy.how = legacy.key, None
+    obstacle = await engine.storage.create(key, _note(engine, "logout", None, legacy.source.until))
     if not isinstance(obstacle, Record):
         return False
     there: Record | None = obstacle  # another request took it over meanwhile
@@ -333,12 +340,12 @@ def leftovers(state: SessionState, tokens: Sequence[Header]) -> list[Header]:
     Args:
         tokens: The headers by which this response hands out or takes back the session's token.
     """
-    old = state.old
+    legacy = state.legacy
     cleared: list[Header] = []
-    if old is not None and old.dropped:
-        cleared = [importer.clear() for importer, _ in old.found]
-    elif old is not None and old.source is not None and old.source.forget and old.noted and tokens:
-        cleared = [old.source.clear()]
+    if legacy is not None and legacy.dropped:
+        cleared = [importer.clear() for importer, _ in legacy.found]
+    elif legacy is not None and legacy.source is not None and legacy.source.forget and legacy.noted and tokens:
+        cleared = [legacy.source.clear()]
     written = {_identity(line) for line in tokens}
     return [line for line in cleared if _identity(line) not in written]
 

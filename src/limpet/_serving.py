@@ -89,7 +89,7 @@ def hand_out(engine: Engine, state: SessionState) -> list[Header]:
     tokens: list[Header] = [] if state.out is None else answer.headers(engine, state)
     if state.flags & READ_ONLY:
         tokens = []
-    if state.old is not None:
+    if state.legacy is not None:
         tokens += importing.leftovers(state, tokens)
     return tokens
 

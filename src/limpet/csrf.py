@@ -282,7 +282,7 @@ def _came_by_header(session: Session) -> bool:
     if backend_of(session).transport.vary.lower() == b"cookie":
         return False
     state = state_of(session)
-    return state.old is None or bool(state.ids)
+    return state.legacy is None or bool(state.ids)
 
 
 def _session(scope: Mapping[str, Any], manager: SessionManager | None, scope_key: str) -> Session:

@@ -326,7 +326,7 @@ class Directory:
             found.contents.seen = max(found.contents.seen, number)  # another who spares it may be ahead
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)
-            if await engine.storage.update(found.key, record, found.record.version, insist=True) is None:
+            if await engine.storage.update(found.key, record, found.record.version, urgent=True) is None:
                 break
         draft = None if state is None else state.draft
         if state is not None and draft is not None:

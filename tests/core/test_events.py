@@ -154,6 +154,29 @@ async def test_merged(site: Site) -> None:
     assert events.ValueOverwritten not in map(type, site.heard)
 
 
+@pytest.mark.parametrize("how", ["login", "regenerate", "renew"])
+async def test_merged_while_the_id_changes(site: Site, how: str) -> None:
+    """What another request had saved under an old id is merged into the new one: told, once."""
+    cookie = await site.run(lambda session: session.update(base=0))
+    if how == "renew":
+        advance(site, 601)
+    changing, other = site.begin(cookie), site.begin(cookie)
+    for session in (changing, other):
+        await site.manager.load(session)
+    other["b"] = 1
+    if how == "renew":  # this one renews: the other finds what it left
+        changing, other = other, changing
+        other["a"] = 1
+    await site.manager.commit(other)
+    if how == "login":
+        changing.login("ann")
+    elif how == "regenerate":
+        changing.regenerate()
+    await site.manager.commit(changing)
+    assert changing["b"] == 1
+    assert only(site, events.SessionMerged).attempts == 2
+
+
 async def test_overwritten(site: Site) -> None:
     """Two different values for one key: told with the key, and no value is in the event."""
     await two_at_once(site, {"k": "first-value"}, {"k": "second-value"})

@@ -266,7 +266,7 @@ WRITES: Final = (
         "a write that may have landed is made once more",
         "_core/storage.py",
         "Storage._twice",
-        "if version is not None and isinstance(obstacle, Record) and not insist:\n    __MORE__",
+        "if version is not None and isinstance(obstacle, Record) and not urgent:\n    __MORE__",
         "",
         "races/test_writers.py::test_f15_what_cannot_be_told_is_an_error",
     ),

@@ -8,7 +8,17 @@ from limpet import _form_tokens as form_tokens
 from limpet._core import plan
 from limpet._core.plan import Plan, Step
 from limpet._core.settle import settle_views
-from limpet._core.state import DISPLACED, ENDED, FORWARDED, LOGIN, PASSIVE, REISSUE, STALE, SessionState, Stored
+from limpet._core.state import (
+    DISPLACED,
+    ENDED,
+    FORWARDED,
+    LOGIN,
+    PASSIVE,
+    PREDECESSORS_ENDED,
+    REISSUE,
+    SessionState,
+    Stored,
+)
 from limpet._merge import diff_keys
 from limpet._wire import tokens
 from limpet._wire.facts import IMPORT
@@ -86,7 +96,7 @@ class Attempt:
         """Let the contents say what the plan found out, and encode them."""
         plan_, draft, engine = self.plan, self.draft, self.engine
         stale = not self.payload or self.state.leaving is not None
-        if self.flags & STALE:
+        if self.flags & PREDECESSORS_ENDED:
             draft.predecessors, stale = (), True
         if plan_.grace is not None:
             draft.previous, stale = None, True
@@ -138,7 +148,7 @@ class Attempt:
             named += [Predecessor(rival.key, rival.record.version, "login", None, {}) for rival in state.rivals]
         if named:
             self.draft.predecessors = [each.row() for each in named]
-            state.flags &= ~STALE
+            state.flags &= ~PREDECESSORS_ENDED
 
     def _bare(self, row: Predecessor) -> Predecessor:
         """Return it without what its own record names: else each change of id would keep all that came before."""

@@ -50,7 +50,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
     """
     if state.flags & READ_ONLY:
         return
-    if state.old is not None and not failed:
+    if state.legacy is not None and not failed:
         importing.note(engine, state)
     if not failed and state.draft is not None and state.draft.cookie != engine.rules.cookie:
         _restyle(engine, state, state.draft)
@@ -89,8 +89,8 @@ def _restyle(engine: Context, state: SessionState, draft: Contents) -> None:
 
 def _owes(state: SessionState) -> bool:
     """Tell whether an earlier save of this request left something to end when the response starts."""
-    old = state.old is not None and state.old.how is not None
-    return state.leaving is not None or old or bool(state.flags & SUCCEEDS)
+    legacy = state.legacy is not None and state.legacy.how is not None
+    return state.leaving is not None or legacy or bool(state.flags & SUCCEEDS)
 
 
 async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int, final: bool) -> None:
@@ -112,6 +112,8 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
         if attempt is not None and not state.flags & OVER:
             attempt.give_increments_back()
     if failure is None:
+        if attempt is not None:
+            conflict.tell(attempt)
         return
     if final and isinstance(failure, Exception) and not isinstance(failure, SessionLimitReached):
         await withdrawal.withdraw(engine, state, failure)
@@ -167,8 +169,8 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         case Step.MOVE:
             attempt.prepare()
             await rotation.move(attempt, final=final)
-            if state.old is not None and not state.flags & OVER:
-                importing.owe(attempt, state.old, saved=True)
+            if state.legacy is not None and not state.flags & OVER:
+                importing.owe(attempt, state.legacy, saved=True)
             if attempt.flags & LOGIN and not state.flags & OVER:
                 state.clears = bool(state.rivals) and len(state.ids) > 1
                 more = [key for key in ids_of(attempt.draft.lineage) if key != attempt.replaces]
@@ -189,7 +191,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         await rotation.finish(attempt)
     if state.flags & SUCCEEDS:
         await _end_others(attempt)
-    if state.old is not None and not state.flags & OVER:
+    if state.legacy is not None and not state.flags & OVER:
         await importing.close(attempt)
 
 
@@ -220,8 +222,8 @@ async def _create(attempt: Attempt, final: bool) -> None:
     if attempt.flags & LOGIN:
         engine.emit(events.SessionLoggedIn, key, subject=state.subject)
         state.flags |= SUCCEEDS
-    if state.old is not None:
-        importing.owe(attempt, state.old, saved=not final)
+    if state.legacy is not None:
+        importing.owe(attempt, state.legacy, saved=not final)
 
 
 async def _end_others(attempt: Attempt) -> None:
@@ -358,7 +360,7 @@ async def _end(engine: Context, state: SessionState) -> None:
     state.stored = state.leaving = state.created = None
     state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id
     state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
-    if state.old is not None:
+    if state.legacy is not None:
         ended = await importing.forget(engine, state) or ended
     if ended:
         state.clears, state.ids = len(state.ids) > 1, ()

@@ -50,6 +50,7 @@ __all__ = [
     "merge_in",
     "rebase",
     "save_back",
+    "tell",
     "update",
 ]
 
@@ -99,22 +100,30 @@ async def update(attempt: Attempt) -> None:
             return
         if engine.same(attempt.payload, attempt.stored().record.payload):
             break
-    if attempt.conflicts:
-        engine.emit(events.SessionMerged, attempt.stored().key, subject=state.subject, attempts=attempt.conflicts + 1)
 
 
 def _note_saved(state: SessionState, increments: dict[str, Any]) -> None:
     """Note what was added to numbers under a new id that has not gone out."""
     if state.leaving is not None:
         add_up(state.leaving.increments, increments)
-    if state.old is not None and state.old.how is not None:
-        add_up(state.old.increments, increments)
+    if state.legacy is not None and state.legacy.how is not None:
+        add_up(state.legacy.increments, increments)
 
 
 async def save_back(attempt: Attempt) -> None:
     """Save the contents into the record that the session stands on, whatever is there meanwhile."""
     attempt.encode()
     await update(attempt)
+    tell(attempt)
+
+
+def tell(attempt: Attempt) -> None:
+    """Say that what another request had saved first was merged, now that the result is saved."""
+    state = attempt.state
+    if attempt.conflicts and state.stored is not None:
+        attempt.engine.emit(
+            events.SessionMerged, state.stored.key, subject=state.subject, attempts=attempt.conflicts + 1
+        )
 
 
 def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) -> None:

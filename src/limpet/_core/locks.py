@@ -69,11 +69,11 @@ async def acquire(engine: Context, key: str, life: float, wait: float) -> int | 
 async def _take(engine: Context, key: str, mine: Record, now: int, life: float) -> bool:
     failure: BaseException
     try:
-        obstacle = await engine.storage.create(key, mine, insist=True)
+        obstacle = await engine.storage.create(key, mine, urgent=True)
         return obstacle is None or (
             isinstance(obstacle, Record)
             and _is_abandoned(engine, key, obstacle, now, life)
-            and await engine.storage.update(key, mine, obstacle.version, insist=True) is None
+            and await engine.storage.update(key, mine, obstacle.version, urgent=True) is None
         )
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error

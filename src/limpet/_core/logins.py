@@ -44,8 +44,8 @@ async def insert(attempt: Attempt) -> bool:
     """
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
     subject, login = state.subject, bool(attempt.flags & LOGIN)
-    old = state.old
-    imports = state.stored is None and old is not None and old.noted and not old.dropped
+    legacy = state.legacy
+    imports = state.stored is None and legacy is not None and legacy.noted and not legacy.dropped
     if not imports and (subject is None or not login):
         if state.stored is None:
             await _set_seen(attempt, now=True)

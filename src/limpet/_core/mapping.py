@@ -248,8 +248,8 @@ class SessionMapping(MutableMapping[str, Any]):
             if state.draft is None and state.loaded == READY and not state.flags & (_CAREFUL | AMBIGUOUS | UNPROVEN):
                 return  # there is nothing to end
             raise SessionClosed(_RETURNED if state.phase == CLOSED else _SENT)
-        if state.old is not None:
-            state.old.dropped = True
+        if state.legacy is not None:
+            state.legacy.dropped = True
             state.flags |= ENDED
         if state.stored is not None or state.flags & (AMBIGUOUS | READ_ONLY | UNPROVEN) or state.met_alive:
             state.flags |= ENDED

@@ -149,10 +149,10 @@ def _has_moved(key: str, there: Mapping[str, Record | None], now: int) -> bool:
 async def of_this_browser(attempt: Attempt) -> Places:
     """Return what a login takes the place of, and let the login note from which ids it came."""
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
-    old = None if state.old is None else state.old.key
+    legacy = None if state.legacy is None else state.legacy.key
     gone = None if state.gone is None else state.gone.key
     leaving = None if state.leaving is None else state.leaving.stored.key
-    own = [old, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
+    own = [legacy, leaving, gone, attempt.replaces, *(rival.key for rival in state.rivals)]
     came = [*dict.fromkeys(key for key in own if key is not None)]
     earlier = [*ids_of(draft.lineage), *(key for rival in state.rivals for key in ids_of(rival.contents.lineage))]
     # Only those that the lineage will name: what a login takes the place of, it ends by these names.
@@ -165,7 +165,7 @@ async def of_this_browser(attempt: Attempt) -> Places:
     ended = (key for key in there if _has_moved(key, there, now))
     known = [key for key in ended if key not in came]  # those before, and those that an id led to
     late = gone if gone is not None or leaving is not None else attempt.replaces
-    if late is not None and late != old and (record := there[late]) is not None:
+    if late is not None and late != legacy and (record := there[late]) is not None:
         state.gone = marks.ended(late, record, now, met_alive=True) or state.gone  # another from that id was quicker
     if attempt.flags & LOGIN:
         draft.lineage = lineage_of(*came, *known, longest=_AT_LOGIN) or None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from limpet._core.state import (
     ACCESSED,
-    CHANGED,
     CROSS_SITE,
     DISPLACED,
     EAGER,
@@ -20,11 +19,12 @@ from limpet._core.state import (
     FORWARDED,
     FROZEN,
     LOGIN,
+    OTHER_CLIENT,
     OVER,
     PASSIVE,
+    PREDECESSORS_ENDED,
     REGENERATE,
     RESTYLED,
-    STALE,
     UNPROVEN,
     WATCHED,
     WRITTEN,
@@ -172,8 +172,8 @@ def is_quiet(state: SessionState, rules: Rules, clock: Callable[[], int]) -> boo
     """
     if state.loaded:
         return True  # nothing has read it
-    usual = ACCESSED | FORWARDED | PASSIVE | STALE | EAGER | CHANGED
-    if state.flags & ~usual or state.leaving is not None or state.old is not None:
+    usual = ACCESSED | FORWARDED | PASSIVE | PREDECESSORS_ENDED | EAGER | OTHER_CLIENT
+    if state.flags & ~usual or state.leaving is not None or state.legacy is not None:
         return False
     stored, draft = state.stored, state.draft
     if stored is None or draft is None:
@@ -240,7 +240,7 @@ def decide(
     if changed or grace is not None:
         return Plan(False, Step.UPDATE, payload, None, grace)
     if _touch_due(state, rules, now):
-        return Plan(False, Step.UPDATE if flags & STALE else Step.TOUCH, payload)
+        return Plan(False, Step.UPDATE if flags & PREDECESSORS_ENDED else Step.TOUCH, payload)
     return Plan(False, Step.NOTHING, payload)
 
 

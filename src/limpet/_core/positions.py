@@ -329,9 +329,9 @@ class Positions:
         """Write the journal in place of what was read; return the record, or None if another process was quicker."""
         record = Record(tokens.new_version(), marks.write(facts), self._storage.clock(), NEVER)
         if there is None:
-            outcome = await self._storage.create(JOURNAL, record, insist=True)
+            outcome = await self._storage.create(JOURNAL, record, urgent=True)
         else:
-            outcome = await self._storage.update(JOURNAL, record, there.version, insist=True)
+            outcome = await self._storage.update(JOURNAL, record, there.version, urgent=True)
         return record if outcome is None else None
 
     def _marked(

@@ -63,6 +63,7 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         record = found.record._replace(version=tokens.new_version(), payload=engine.pack(state))
         obstacle = await engine.storage.update(found.key, record, found.record.version)
         if obstacle is None:
+            conflict.tell(attempt)
             found = found._replace(record=record, contents=attempt.draft)
             continue
         again = await engine.storage.judge_if_any(found.raw, found.key, obstacle)

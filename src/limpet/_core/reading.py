@@ -17,9 +17,9 @@ from limpet._core.state import (
     LAPSED,
     OVER,
     PASSIVE,
+    PREDECESSORS_ENDED,
     READY,
     REISSUE,
-    STALE,
     UNPROVEN,
     SessionState,
     Stored,
@@ -69,11 +69,11 @@ async def find(engine: Context, state: SessionState) -> None:
         found, gone = (None, now) if isinstance(now, Gone) else (now, None)
     if state.loaded == READY:
         return  # another task of the same request was faster
-    if found is None and not state.rivals and gone is None and state.old is not None:
-        await importing.read(engine, state, state.old)
+    if found is None and not state.rivals and gone is None and state.legacy is not None:
+        await importing.read(engine, state, state.legacy)
     state.loaded = READY
     for token in refused:
-        if state.old is None or state.old.token != token:  # else it is another library's, by the same cookie
+        if state.legacy is None or state.legacy.token != token:  # else it is another library's, by the same cookie
             engine.emitter.note_unknown()
             engine.ids.note_refused(token)
     if isinstance(found, Found) and engine.binder is not None and not engine.binder.admits(found, state.headers):
@@ -81,7 +81,7 @@ async def find(engine: Context, state: SessionState) -> None:
     elif isinstance(found, Found):
         adopt(state, found)
         if found.contents.predecessors:
-            state.flags |= STALE
+            state.flags |= PREDECESSORS_ENDED
         if engine.policy.on_client_change:
             await client_change.judge(engine, state)
         await _keep_for_this_request(engine, state)

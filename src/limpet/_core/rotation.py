@@ -152,22 +152,11 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
     grave = tomb(engine.clock(), attempt.stored().key)
     key, raw, version = old.key or "", old.raw, old.record.version
     while True:
-        failure: StoreUnavailable | None = None
-        try:
-            obstacle = await engine.storage.replace(key, grave, version)
-        except StoreUnavailable as error:
-            failure, obstacle = error, False
-        if failure is not None:
-            fate = await _look(engine, key, grave, version)
-            if fate is _Fate.UNKNOWN:
-                break  # the new record is there for good, and the old one may be dead
-            if fate is _Fate.UNTOUCHED:
-                raise failure
-            obstacle = fate
-        if obstacle is None:
+        obstacle = await _bury(engine, key, grave, version)
+        if obstacle is None or isinstance(obstacle, _Fate):  # unknown: the new record is there for good
             break
         if obstacle is False and login:  # nothing is left: who else comes with that id is to know of this login
-            obstacle = await engine.storage.create(key, grave, insist=True)
+            obstacle = await engine.storage.create(key, grave, urgent=True)
         found = await engine.storage.judge_if_any(raw, key, obstacle)
         if login and isinstance(found, Gone) and found.how == "login" and state.subject is not None:
             state.gone, state.flags = found, state.flags | SUCCEEDS  # this one stands: the earlier login ends after it
@@ -237,6 +226,23 @@ class _Fate(enum.Enum):
 
     UNTOUCHED = "it did not happen"
     UNKNOWN = "it cannot be told"
+
+
+async def _bury(engine: Context, key: str, grave: Record, version: int) -> Obstacle | _Fate:
+    """Replace the old record by a tombstone; where the reply was lost, look what became of it.
+
+    Raises:
+        StoreUnavailable: It was not written.
+    """
+    failure: StoreUnavailable | None = None
+    try:
+        return await engine.storage.replace(key, grave, version)
+    except StoreUnavailable as error:
+        failure = error
+    fate = await _look(engine, key, grave, version)
+    if fate is _Fate.UNTOUCHED:
+        raise failure
+    return fate
 
 
 async def _look(engine: Context, key: str, written: Record, version: int) -> Obstacle | _Fate:

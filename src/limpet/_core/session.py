@@ -17,13 +17,13 @@ from limpet._core import notes
 from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
 from limpet._core.state import (
     ACCESSED,
-    CHANGED,
     CROSS_SITE,
     DISPLACED,
     ENDED,
     EXPOSED,
     FROZEN,
     LOGIN,
+    OTHER_CLIENT,
     OVER,
     PASSIVE,
     REGENERATE,
@@ -187,7 +187,7 @@ class Session(SessionMapping):
         draft.remember, draft.ends, draft.tags = remember, None, tagged
         draft.level, draft.methods = level, methods
         state.subject = name
-        state.flags = (state.flags & ~CHANGED) | LOGIN
+        state.flags = (state.flags & ~OTHER_CLIENT) | LOGIN
         self._backend.note_login(state)
 
     def logout(self) -> None:
@@ -263,7 +263,7 @@ class Session(SessionMapping):
         check_freshness(minutes, level)
         state = self._read()
         draft = state.draft
-        if draft is None or draft.authenticated is None or state.flags & CHANGED:
+        if draft is None or draft.authenticated is None or state.flags & OTHER_CLIENT:
             return False
         at = 0 if IMPORT in draft.methods else draft.authenticated
         if minutes is not None and self._backend.clock() - at > minutes * 60_000:

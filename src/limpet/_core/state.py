@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCESSED",
     "AMBIGUOUS",
-    "STALE",
-    "CHANGED",
     "CLOSED",
     "CROSS_SITE",
     "DISPLACED",
@@ -37,9 +35,11 @@ __all__ = [
     "LOGIN",
     "OFFERS",
     "OPEN",
+    "OTHER_CLIENT",
     "OVER",
     "PASSIVE",
     "PENDING",
+    "PREDECESSORS_ENDED",
     "READY",
     "READ_ONLY",
     "REGENERATE",
@@ -53,8 +53,8 @@ __all__ = [
     "WATCHED",
     "WRITTEN",
     "Leaving",
+    "Legacy",
     "Loan",
-    "Old",
     "Stored",
     "SessionState",
     "View",
@@ -118,7 +118,7 @@ CROSS_SITE: Final = 16384
 EAGER: Final = 131072
 """The application asks for ids by itself: an empty session is kept, and a login keeps the id that it finds (Django)."""
 
-STALE: Final = 32768
+PREDECESSORS_ENDED: Final = 32768
 """What the record names as its predecessors has ended: the next write leaves it out."""
 
 RESTYLED: Final = 262144
@@ -126,7 +126,7 @@ RESTYLED: Final = 262144
 REFUSED: Final = 524288
 """The framework has answered with an error of the engine: what the request wrote is dropped, as after an exception."""
 
-CHANGED: Final = 1048576
+OTHER_CLIENT: Final = 1048576
 """The request comes from another client than the one that logged in, and the policy asks for a new login."""
 
 SUCCEEDS: Final = 65536
@@ -243,7 +243,7 @@ class Loan:
         return Loan(self.value, self.before, self.nested)
 
 
-class Old:
+class Legacy:
     """The session of another library that a request brought.
 
     Attributes:
@@ -320,7 +320,7 @@ class SessionState:
         rivals: The live sessions that were presented at once, or the one that its device did not vouch for; else empty.
         gone: The tombstone that was found under the presented id; None: there was none.
         met_alive: The request met its session alive, or began it.
-        old: The session of another library; None: there was no cookie of one.
+        legacy: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
         position: The revocations that this process knew of when the login was noted; see `limpet._core.positions`.
         login_at: When the login was noted, on this host's monotonic clock, in nanoseconds.
@@ -344,12 +344,12 @@ class SessionState:
         "ids",
         "increments",
         "leaving",
+        "legacy",
         "line",
         "loaded",
         "loans",
         "login_at",
         "met_alive",
-        "old",
         "out",
         "owned",
         "phase",
@@ -384,7 +384,7 @@ class SessionState:
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
         self.met_alive: bool = False
-        self.old: Old | None = None
+        self.legacy: Legacy | None = None
         self.error: Exception | None = None
         self.position: int = 0
         self.login_at: int = 0

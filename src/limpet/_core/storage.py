@@ -115,7 +115,7 @@ class Storage:
         attempt: Callable[[], Awaitable[Outcome]],
         key: str,
         version: int | None = None,
-        insist: bool = False,
+        urgent: bool = False,
     ) -> Coroutine[Any, Any, Obstacle]:
         """Await one conditional write, tried once more when the connection failed and the time limit is not used up.
 
@@ -124,15 +124,15 @@ class Storage:
 
         Args:
             version: The token, where the call writes one.
-            insist: That somebody else has written since, after a reply was lost, is no error.
+            urgent: That somebody else has written since, after a reply was lost, is no error.
 
         Raises:
             StoreUnavailable: Both attempts failed, or another request has written since, so that it cannot be told
                 whether the first one had landed.
         """
-        return self.call(name, self._twice(attempt, version, insist), key)
+        return self.call(name, self._twice(attempt, version, urgent), key)
 
-    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None, insist: bool) -> Obstacle:
+    async def _twice(self, attempt: Callable[[], Awaitable[Outcome]], version: int | None, urgent: bool) -> Obstacle:
         failure: StoreUnavailable | None = None
         try:
             return _obstacle(await attempt(), version)
@@ -141,7 +141,7 @@ class Storage:
                 raise
             failure = error
         obstacle = _obstacle(await attempt(), version)
-        if version is not None and isinstance(obstacle, Record) and not insist:
+        if version is not None and isinstance(obstacle, Record) and not urgent:
             lost = StoreUnavailable(UNTOLD)
             raise caused(lost, failure) from failure
         return obstacle
@@ -156,29 +156,29 @@ class Storage:
             return await self.call("load", self._many.load_many(keys))
         return [await self.load(key) for key in keys]
 
-    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
+    def create(self, key: str, record: Record, *, urgent: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Write a record where there is none.
 
         Args:
-            insist: For marks. Where the reply was lost and another request has written since, that is no error; and a
+            urgent: For marks. Where the reply was lost and another request has written since, that is no error; and a
                 store that is full takes it, where it can.
         """
         create = self._kept().create
-        if insist and self._urgent is not None:
+        if urgent and self._urgent is not None:
             create = self._urgent.create_urgently
         now = self.clock()
-        return self.write("create", lambda: create(key, record, now=now), key, record.version, insist)
+        return self.write("create", lambda: create(key, record, now=now), key, record.version, urgent)
 
-    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
+    def update(self, key: str, record: Record, expected: int, *, urgent: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version.
 
         Args:
-            insist: As for `create`.
+            urgent: As for `create`.
         """
-        if insist and self._urgent is not None:
+        if urgent and self._urgent is not None:
             return self.replace(key, record, expected)
         update, now = self._kept().update, self.clock()
-        return self.write("update", lambda: update(key, record, expected, now=now), key, record.version, insist)
+        return self.write("update", lambda: update(key, record, expected, now=now), key, record.version, urgent)
 
     def replace(self, key: str, record: Record, expected: int) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version, and shorten its life where the store can.
@@ -188,7 +188,7 @@ class Storage:
         """
         replace = self._kept().update if self._replaces is None else self._replaces.replace
         now = self.clock()
-        return self.write("replace", lambda: replace(key, record, expected, now=now), key, record.version, insist=True)
+        return self.write("replace", lambda: replace(key, record, expected, now=now), key, record.version, urgent=True)
 
     def delete(self, key: str, version: int | None = None) -> Coroutine[Any, Any, Obstacle]:
         """Delete a record, or only that version of it; False: there was none, which is as good."""

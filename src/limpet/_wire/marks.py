@@ -189,9 +189,9 @@ async def amend(storage: Records, key: str, change: Callable[[Facts], tuple[Fact
         facts, expires = change((read(there.payload) or {}) if there is not None else {})
         record = Record(tokens.new_version(), write(facts), storage.clock(), expires)
         if there is None:
-            outcome = await storage.create(key, record, insist=True)
+            outcome = await storage.create(key, record, urgent=True)
         else:
-            outcome = await storage.update(key, record, there.version, insist=True)
+            outcome = await storage.update(key, record, there.version, urgent=True)
         if outcome is None:
             return facts
         there = outcome if isinstance(outcome, Record) else None

@@ -34,10 +34,10 @@ class Records(Protocol):
         """Return the records of several keys."""
         ...
 
-    def create(self, key: str, record: Record, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
+    def create(self, key: str, record: Record, *, urgent: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Write a record where there is none."""
         ...
 
-    def update(self, key: str, record: Record, expected: int, *, insist: bool = False) -> Coroutine[Any, Any, Obstacle]:
+    def update(self, key: str, record: Record, expected: int, *, urgent: bool = False) -> Coroutine[Any, Any, Obstacle]:
         """Replace the record of a version."""
         ...

@@ -72,8 +72,8 @@ class AiohttpSession(Session):
     @property
     def new(self) -> bool:
         """Whether it begins with this request: nothing is stored, here or by the library that it comes from."""
-        old = state_of(self).old
-        return self.is_new and (old is None or old.imported is None)
+        legacy = state_of(self).legacy
+        return self.is_new and (legacy is None or legacy.imported is None)
 
     @property
     def identity(self) -> str | None:

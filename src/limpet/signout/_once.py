@@ -36,7 +36,7 @@ class Use:
         before = self._record
         facts = {**(marks.read(before.payload) or {}), "used": 1}
         done = Record(tokens.new_version(), marks.write(facts), self._storage.clock(), before.expires)
-        return await self._storage.update(self._key, done, before.version, insist=True) is None
+        return await self._storage.update(self._key, done, before.version, urgent=True) is None
 
 
 async def begin(storage: Storage, issuer: str, jti: str, until: int) -> Use | None:
@@ -53,7 +53,7 @@ async def begin(storage: Storage, issuer: str, jti: str, until: int) -> Use | No
     """
     key = marks.mark_key("jti", issuer, jti)
     mark = Record(tokens.new_version(), marks.write({"until": until}), storage.clock(), until)
-    obstacle = await storage.create(key, mark, insist=True)
+    obstacle = await storage.create(key, mark, urgent=True)
     if obstacle is None:
         return Use(storage, key, mark)
     if not isinstance(obstacle, Record):

@@ -104,7 +104,7 @@ class KeptStore(MappingStore):
                     held.update(found)
                     self._modified = True
             self._user, self._expiry = _user_in(state), state.data.get(_EXPIRY)
-            if state.old is not None and state.old.source is not None:
+            if state.legacy is not None and state.legacy.source is not None:
                 self._modified = True  # it moves in with this response
             self._held = held
         return held
@@ -138,7 +138,7 @@ class KeptStore(MappingStore):
             state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)
         held.live_data()  # there is a session now, however empty
         state.flags |= WRITTEN
-        moves_in = state.old is not None and state.old.imported is not None
+        moves_in = state.legacy is not None and state.legacy.imported is not None
         self._held, self._user, self.modified = held, state.subject if moves_in else None, True  # no login of now
         await self._commit(kept, held)
 
