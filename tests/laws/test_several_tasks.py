@@ -11,7 +11,7 @@ import pytest
 from limpet import Session
 from tests.laws.farm import Farm
 from tests.laws.unlucky import Slow
-from tests.site import items, steps
+from tests.site import items, look, steps
 
 
 async def _together(*tasks: Any) -> None:
@@ -123,3 +123,46 @@ async def test_a_login_and_a_save_of_another_task(site: Farm) -> None:
     state = (await ann.ask(other, lambda session: (session.subject, dict(session)))).result
     assert state == ("ann", {"cart": ["tea", "milk"]})
     assert len(await other.manager.sessions_of("ann")) == 1
+
+
+NOTED: dict[str, tuple[Callable[[Session], None], str | None, str | None]] = {
+    "login": (lambda session: session.login("ann"), None, "ann"),
+    "login as another": (lambda session: session.login("bob"), "ann", "bob"),
+    "logout": (lambda session: session.logout(), "ann", None),
+}
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failing"])
+@pytest.mark.parametrize("wait", [0.0, 0.002, 0.004, 0.008])
+@pytest.mark.parametrize("noted", NOTED)
+async def test_a_login_or_logout_while_the_save_of_another_task_waits(
+    site: Farm, noted: str, wait: float, fails: bool
+) -> None:
+    """The save waits for its turn, as another request saves the session, or has to be merged with what that saved."""
+    shop, (act, before, after) = site.worker(store=Slow(site.connect())), NOTED[noted]
+    ann = await (site.browser().login(shop, before) if before else site.browser().begin(shop, n=0))
+    old, tab = ann.copy(), ann.copy()
+
+    async def page(session: Session) -> None:
+        async def save() -> None:
+            session["saved"] = 1
+            await session.save()
+
+        async def note() -> None:
+            await asyncio.sleep(wait)
+            act(session)
+
+        await _together(save(), note())
+        if fails:
+            raise LookupError
+
+    beside = asyncio.create_task(tab.ask(shop, lambda session: session.update(tab=1)))
+    await asyncio.sleep(0.001)
+    await ann.ask(shop, page)
+    await beside
+    kept = await old.ask(shop, lambda session: (session.subject, dict(session)))
+    if not fails or noted == "logout":
+        assert kept.result == (None, {})
+        assert (await ann.ask(shop, look)).result == after
+    else:
+        assert kept.result[0] == before
