@@ -10,7 +10,7 @@ import pytest
 
 from limpet import Session
 from tests.laws.farm import Farm
-from tests.laws.unlucky import Slow
+from tests.laws.unlucky import Slow, Unlucky
 from tests.site import items, look, steps
 
 
@@ -166,3 +166,32 @@ async def test_a_login_or_logout_while_the_save_of_another_task_waits(
         assert (await ann.ask(shop, look)).result == after
     else:
         assert kept.result[0] == before
+
+
+class _LateTouch(Unlucky):
+    """Answers late when a use was noted."""
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        outcome = await super()._call(name, behind, given, more)
+        await asyncio.sleep(0.05 if name == "touch" else 0)
+        return outcome
+
+
+async def test_what_one_task_saved_is_not_taken_back_by_the_load_of_another(site: Farm) -> None:
+    """Both tasks load a session whose use is noted on reading; the store answers to that note late."""
+    shop, other = site.worker(store=_LateTouch(site.connect()), lazy=True), site.worker()
+    shop.loads = False
+    ann = await site.browser().begin(other, log=[])
+    site.clock.advance(6 * 3600)
+
+    async def page(session: Session) -> None:
+        async def change() -> None:
+            await asyncio.sleep(0.01)
+            await session.load()
+            session["log"].append("once")
+            await session.save()
+
+        await _together(session.load(), change())
+
+    assert (await ann.ask(shop, page)).status == 200
+    assert (await ann.ask(other, items)).result == {"log": ["once"]}
