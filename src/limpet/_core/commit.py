@@ -133,8 +133,7 @@ async def _steps(
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
-        there = None if todo.end else state.stored
-        if there is not None and (attempt.now >= there.record.expires or bool(state.tried)):
+        if not todo.end and (bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)):
             if (step is Step.TOUCH and not (final and _owes(state))) or not await _still_there(attempt):
                 return
             if step is Step.RENEW and state.flags & FORWARDED:  # another request has renewed it meanwhile
