@@ -137,6 +137,8 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     base.data.update(attempt.revived)
     attempt.take_increments()
     settle_views(engine, state)
+    if state.leaving is not None or attempt.repairs:
+        form_tokens.leave_behind(base.data, theirs.data)
     rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge}
     if attempt.repairs:
         rules = {key: rule for key, rule in rules.items() if rule != "strict"}
