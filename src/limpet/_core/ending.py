@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from limpet._core.state import Stored
 from limpet._wire import forward, marks, moved
 from limpet._wire.marks import Gone
+from limpet._wire.record import CorruptPayload, Predecessor, unpack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
@@ -31,6 +32,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
+            await _end_predecessors(engine, key, there)
             obstacle = await engine.storage.replace(key, grave, there.version)
             if obstacle is None:
                 return first or Gone(key, grave, how, successor), True
@@ -56,6 +58,18 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
             return first, False
         key, there = after, found
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
+
+
+async def _end_predecessors(engine: Context, key: str, there: Record) -> None:
+    """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it."""
+    try:
+        rows = unpack(there.payload, engine.serializer).predecessors
+    except CorruptPayload:
+        return
+    for named in map(Predecessor.of, rows):
+        record = await engine.storage.load(named.key)
+        if record is not None and not marks.is_mark(record.payload):
+            await end(engine, Stored(b"", named.key, record), named.how, key)
 
 
 async def successor(engine: Context, gone: Gone | None) -> Stored | None:

@@ -193,12 +193,13 @@ class Engine(Context):
             cookie_session.open_sealed(self, state)
         if state.loaded == READY:
             return
-        questions.refuse_to_wait_again(state)
+        await self._wait(state, [])
         try:
-            if self.emitter.tracer is None:
-                await reading.find(self, state)
-            else:
-                await self.emitter.traced("load", reading.find(self, state))
+            if state.loaded == READY:
+                return  # another task of the same request was faster
+            questions.refuse_to_wait_again(state)
+            find = reading.find(self, state)
+            await (find if self.emitter.tracer is None else self.emitter.traced("load", find))
         except StoreUnavailable as error:
             redact(error)
             if self.policy.on_load_error == "anonymous":
@@ -207,6 +208,8 @@ class Engine(Context):
                 return
             state.loaded, state.error = FAILED, error
             raise
+        finally:
+            self._leave(state)
         state.error = None
 
     def open_sealed(self, state: SessionState) -> None:
@@ -282,7 +285,7 @@ class Engine(Context):
         await self.commit(session, final=state.phase != 0)
 
     async def _wait(self, state: SessionState, mine: list[Signal]) -> None:
-        """Wait until no other task or thread decides, writes or refreshes this session."""
+        """Wait until no other task or thread reads, decides, writes or refreshes this session."""
         while (waiting := self._working.setdefault(id(state), mine)) is not mine:
             signal = self.runtime.signal()
             waiting.append(signal)
@@ -338,9 +341,7 @@ class Engine(Context):
         """Read the record again and merge unsaved changes over it."""
         await self.load(session)
         state = state_of(session)
-        mine: list[Signal] = []
-        if self._working.setdefault(id(state), mine) is not mine:
-            await self._wait(state, mine)
+        await self._wait(state, [])
         try:
             questions.refuse_to_wait_again(state)
             await reading.refresh(self, state)

@@ -68,7 +68,7 @@ async def find(engine: Context, state: SessionState) -> None:
         now = await predecessors.end(engine, found)
         found, gone = (None, now) if isinstance(now, Gone) else (now, None)
     if state.loaded == READY:
-        return  # another task of the same request was faster
+        return  # another task has ended it meanwhile
     if found is None and not state.rivals and gone is None and state.legacy is not None:
         await importing.read(engine, state, state.legacy)
     state.loaded = READY
