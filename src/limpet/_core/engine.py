@@ -14,11 +14,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, cast
 
 from limpet import _importing as importing
+from limpet import _token_headers as token_headers
 from limpet import events
 from limpet._cookie_revocation import Revocation
 from limpet._cookies import MAX_COOKIE, stays_at_home
-from limpet._core import answer, cookie_session, locks, plan, questions, reading
 from limpet._core import commit as commits
+from limpet._core import cookie_session, locks, plan, questions, reading
 from limpet._core.context import Context
 from limpet._core.mapping import state_of
 from limpet._core.plan import Plan, Rules
@@ -298,7 +299,7 @@ class Engine(Context):
 
     def headers(self, session: Any) -> list[Header]:
         """Return the headers that hand out or take back the token, if this response needs them; once."""
-        return answer.headers(self, state_of(session))
+        return token_headers.headers(self, state_of(session))
 
     # -- questions about a session
 
