@@ -292,5 +292,5 @@ def _wrote(attempt: Attempt) -> bool:
     base = _base(attempt)
     plain = state.draft.copy(state.data)
     plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
-    plain.cookie, plain.lineage = base.cookie, base.lineage
+    plain.cookie, plain.lineage, plain.origin = base.cookie, base.lineage, base.origin
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.stored.record.payload)

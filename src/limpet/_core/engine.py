@@ -42,6 +42,7 @@ from limpet._core.state import (
 )
 from limpet._core.storage import Storage
 from limpet._emitter import Emitter
+from limpet._exclusive import SessionLock
 from limpet._inline import Inline
 from limpet._redact import redact
 from limpet._watch import Watch
@@ -355,7 +356,7 @@ class Engine(Context):
 
     def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hold a lock of one session."""
-        return locks.SessionLock(self, session, state_of(cast(Any, session)), name, life=life, wait=wait)
+        return SessionLock(self, session, state_of(cast(Any, session)), name, life=life, wait=wait)
 
     # -- notes
 
