@@ -136,7 +136,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     base.data.update(attempt.revived)
     attempt.take_increments()
     settle_views(engine, state)
-    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge}
+    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, **flashes.RULES, **engine.policy.merge}
     if attempt.repairs:
         rules = {key: rule for key, rule in rules.items() if rule != "strict"}
     result = merge(
