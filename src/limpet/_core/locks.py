@@ -85,9 +85,11 @@ async def _give_up(engine: Context, key: str, version: int, failure: BaseExcepti
     """Drop a lock that may have been taken, or be there still: nobody else would give it back."""
     if isinstance(failure, GeneratorExit):
         return  # nothing runs any more
+    if isinstance(failure, StoreUnavailable) and failure.waited and engine.emitter.blocks:
+        return  # a store that hangs is not waited for twice: the lock ends with its life
     runtime, drop = engine.emitter.runtime, engine.storage.try_to_drop(key, version)
     if isinstance(failure, StoreUnavailable):
-        return runtime.spawn(drop)  # a store that hangs is not waited for twice
+        return runtime.spawn(drop)
     await runtime.finish(drop)
 
 
@@ -160,12 +162,15 @@ class Lock:
             await turn.__aexit__(None, None, None)
             raise failure
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(self, kind: object = None, raised: object = None, trace: object = None) -> None:
         assert self._version is not None
         assert self._turn is not None
         failure: BaseException | None = None
         try:
-            self.lost = not await release(self._engine, self._key, self._version)
+            if isinstance(raised, StoreUnavailable) and raised.waited:
+                await _give_up(self._engine, self._key, self._version, raised)
+            else:
+                self.lost = not await release(self._engine, self._key, self._version)
         except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
             failure = error
         await self._turn.__aexit__(None, None, None)
@@ -212,12 +217,12 @@ class SessionLock(Generic[S]):
             if failure is None and self._key() == key:
                 self._lock = lock
                 break
-            await lock.__aexit__()  # renewed or ended while this waited
+            await lock.__aexit__(None, failure)  # renewed or ended while this waited
             if failure is not None:
                 raise failure
         return session
 
-    async def __aexit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+    async def __aexit__(self, kind: object, raised: object, trace: object) -> None:
         lock, failure = self._lock, None
         if lock is None:
             return
@@ -226,6 +231,6 @@ class SessionLock(Generic[S]):
                 await self._session.save()
             except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
                 failure = error
-        await lock.__aexit__()
+        await lock.__aexit__(None, failure or raised)
         if failure is not None:
             raise failure
