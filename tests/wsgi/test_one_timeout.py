@@ -73,6 +73,25 @@ def test_a_server_that_hangs_while_the_handler_runs(server: ValkeyServer | Postg
     assert seconds < LIMIT + ALLOWANCE, f"{step} took {seconds:.2f} s"
 
 
+@pytest.mark.parametrize("step", ["read", "log in"])
+def test_a_server_that_hangs_before_there_is_a_connection(server: ValkeyServer | PostgresServer, step: str) -> None:
+    """A new process gives up opening its first connection within the limit, too."""
+    steps: list[Callable[[BlockingSession], object]] = [lambda session: session.login("ada")]
+    app = application(lambda session: steps[-1](session))
+    browser = Browser(SessionMiddleware(app, SessionManager(server.url, dev=False)))
+    assert browser.get().status == 200
+    browser = Browser(SessionMiddleware(app, SessionManager(server.url, dev=False)), cookies=browser.cookies)
+    steps.append(lambda session: session.login("eve") if step == "log in" else session.subject)
+    server.freeze()
+    begun = time.monotonic()
+    try:
+        assert browser.get().status == 503
+        seconds = time.monotonic() - begun
+    finally:
+        server.thaw()
+    assert seconds < LIMIT + 0.3, f"it took {seconds:.2f} s"
+
+
 @pytest.mark.parametrize("moment", ["taken", "given back"])
 def test_a_server_that_hangs_beside_a_lock(server: ValkeyServer | PostgresServer, moment: str) -> None:
     """A lock that may have been taken, or is held still, is not waited for once more: it ends with its life."""
