@@ -56,12 +56,12 @@ class SessionLock(Generic[S]):
             if failure is None and self._key() == key:
                 self._lock = lock
                 break
-            await lock.__aexit__()  # renewed or ended while this waited
+            await lock.__aexit__(None, failure)  # renewed or ended while this waited
             if failure is not None:
                 raise failure
         return session
 
-    async def __aexit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+    async def __aexit__(self, kind: object, raised: object, trace: object) -> None:
         lock, failure = self._lock, None
         if lock is None:
             return
@@ -70,6 +70,6 @@ class SessionLock(Generic[S]):
                 await self._session.save()
             except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
                 failure = error
-        await lock.__aexit__()
+        await lock.__aexit__(None, failure or raised)
         if failure is not None:
             raise failure

@@ -148,7 +148,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     settle_views(engine, state)
     if state.leaving is not None or attempt.repairs:
         form_tokens.leave_behind(base.data, theirs.data)
-    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge}
+    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, **flashes.RULES, **engine.policy.merge}
     if attempt.repairs:
         rules = {key: rule for key, rule in rules.items() if rule != "strict"}
     result = merge(

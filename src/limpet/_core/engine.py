@@ -369,11 +369,8 @@ class Engine(Context):
         begins = state.stored is None or flags & (LOGIN | ENDED | DISPLACED)
         if self.description is None or state.context is None or not begins:
             return False
-        device = self.description(state.context)
-        if device == draft.device:
-            return False
-        draft.device = device
-        return True
+        before, draft.device = draft.device, self.description(state.context)
+        return draft.device != before
 
     def note_client(self, session: Any, request: Mapping[str, Any]) -> None:
         """Note whose request it is: ``headers`` and ``client`` as an ASGI scope has them."""

@@ -82,9 +82,11 @@ async def _give_up(engine: Context, key: str, version: int, failure: BaseExcepti
     """Drop a lock that may have been taken, or be there still: nobody else would give it back."""
     if isinstance(failure, GeneratorExit):
         return  # nothing runs any more
+    if isinstance(failure, StoreUnavailable) and failure.waited and engine.emitter.blocks:
+        return  # a store that hangs is not waited for twice: the lock ends with its life
     runtime, drop = engine.emitter.runtime, engine.storage.try_to_drop(key, version)
     if isinstance(failure, StoreUnavailable):
-        return runtime.spawn(drop)  # a store that hangs is not waited for twice
+        return runtime.spawn(drop)
     await runtime.finish(drop)
 
 
@@ -157,12 +159,15 @@ class Lock:
             await turn.__aexit__(None, None, None)
             raise failure
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(self, kind: object = None, raised: object = None, trace: object = None) -> None:
         assert self._version is not None
         assert self._turn is not None
         failure: BaseException | None = None
         try:
-            self.lost = not await release(self._engine, self._key, self._version)
+            if isinstance(raised, StoreUnavailable) and raised.waited:
+                await _give_up(self._engine, self._key, self._version, raised)
+            else:
+                self.lost = not await release(self._engine, self._key, self._version)
         except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
             failure = error
         await self._turn.__aexit__(None, None, None)
