@@ -24,7 +24,6 @@ RULES: Final[Mapping[str, Rule]] = dict.fromkeys(
         "_f_",  # Pyramid's queue without a name
         "_messages",  # Litestar's `FlashPlugin`, SQLAdmin's `Flash`
         "_smartflash",  # Flask-SmartFlash
-        "flash",  # aiohttp-session-flash
         "flash_messages",  # starlette-flash
         "toasts",  # FastHTML
     ),

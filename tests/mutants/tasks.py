@@ -221,5 +221,37 @@ TASKS: Final = (
         "runtime.spawn(drop)",
         "races/test_cancelled.py::test_a_program_that_ends_gives_its_locks_back",
     ),
+    Breakage(
+        "a lock that is held while the store hangs is waited for again",
+        "_core/locks.py",
+        "Lock.__aexit__",
+        "isinstance(raised, StoreUnavailable) and raised.waited",
+        "False",
+        "faults/test_one_timeout_again.py::test_a_lock_that_cannot_be_given_back_is_not_waited_for",
+    ),
+    Breakage(
+        "who asks is_live again waits for a store that hangs again",
+        "_core/reading.py",
+        "is_live",
+        "questions.refuse_to_wait_again(state)",
+        "",
+        "faults/test_one_timeout_again.py::test_what_the_handler_waited_for_is_not_waited_for_again",
+    ),
+    Breakage(
+        "messages are lost from a list that a handler holds",
+        "_core/settle.py",
+        "_combine",
+        "{**flashes.RULES, **policy.merge}",
+        "policy.merge",
+        "test_flashes.py::test_a_list_that_a_handler_holds_is_emptied_without_what_others_left",
+    ),
+    Breakage(
+        "who shows the last message of a package ends the session",
+        "_core/plan.py",
+        "_is_emptied",
+        "key not in flashes.RULES",
+        "True",
+        "packages/test_messages_at_once.py",
+    ),
 )
 """Of what one request does in several steps or tasks."""
