@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from limpet import Session
+from limpet.contract import Record
+from limpet.stores import MemoryStore
 from tests.laws.farm import Farm
-from tests.site import items, look, steps
+from tests.site import Browser, Site, items, look, steps
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
     "regenerate": Session.regenerate,
@@ -42,3 +44,40 @@ async def test_a_new_id_that_was_saved_stays_with_its_old_one(site: Farm, change
     assert len(await shop.manager.sessions_of("ann")) == 1
     if not fails:
         assert (await twin.ask(other, look)).result is None
+
+
+class _OneByOne(MemoryStore):
+    """Reads one record after the other, as files, pipelines and clusters do; between two of them others come in."""
+
+    then: Callable[[], Awaitable[Any]] | None = None
+
+    async def load(self, key: str) -> Record | None:
+        record = await super().load(key)
+        then, self.then = self.then, None
+        if then is not None:
+            await then()
+        return record
+
+    async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
+        return [await self.load(key) for key in keys]
+
+
+class _Single(_OneByOne):
+    """Has no way to read several records at once."""
+
+    load_many = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("kind", [_OneByOne, _Single])
+async def test_a_request_beside_a_revocation_that_spares_it_is_served(kind: type[_OneByOne]) -> None:
+    """The session is read before a revocation that spares it, and the journal after it."""
+    store = kind()
+    shop = Site(store)
+    other = Site(store, clock=shop.clock)
+    ann, thief = await Browser().login(shop), await Browser().login(shop)
+    key = (await ann.ask(shop, lambda session: session.public_id)).result
+    store.then = lambda: other.manager.revoke_all("ann", except_=key)
+    answer = await ann.ask(shop, steps(lambda session: session.update(note="kept"), look))
+    assert (answer.result, answer.cookies) == ("ann", [])
+    assert (await ann.ask(shop, items)).result == {"note": "kept"}
+    assert (await thief.ask(shop, look)).result is None
