@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from limpet._core.storage import Storage
     from limpet.contract import Store
 
-__all__ = ["Ended", "Mode", "Revocation", "require"]
+__all__ = ["Due", "Ended", "Mode", "Revocation", "require"]
 
 Mode: TypeAlias = Literal["none", "epoch", "denylist"]
 
@@ -41,6 +41,18 @@ class Ended(NamedTuple):
 
     number: int = 0
     before: Sequence[marks.Facts] = ()
+
+
+class Due(NamedTuple):
+    """What is to end before a cookie goes out.
+
+    Attributes:
+        others: The keys of sessions that it takes the place of, and whose they are.
+        renewed: The key of its own session, if older cookies of that are to be dead; None: they stay.
+    """
+
+    others: list[tuple[str, str | None]]
+    renewed: str | None = None
 
 
 class Revocation:
@@ -138,23 +150,29 @@ class Revocation:
         await marks.amend(storage, key, ended)
         self.forget(key)
 
-    async def advance(self, storage: Storage, key: str, draft: Contents) -> bool:
-        """Make every cookie of this lineage from before now dead; False: somebody else has done so, or ended it.
+    async def carry_out(self, storage: Storage, due: Due | None, generation: int) -> bool:
+        """End what a cookie takes the place of, before it goes out; False: somebody else was first, or ended it.
+
+        Args:
+            generation: How often the id was changed, as that cookie says.
 
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        generation, until, admitted = draft.generation, _longest(storage), True
+        for key, subject in () if due is None else due.others:
+            await self.end(storage, key, subject)
+        return due is None or due.renewed is None or await self._advance(storage, due.renewed, generation)
+
+    async def _advance(self, storage: Storage, key: str, generation: int) -> bool:
+        until, admitted = _longest(storage), True
 
         def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
             nonlocal admitted
-            admitted = not facts.get("ended") and facts.get("generation", 0) <= generation
+            admitted = not facts.get("ended") and facts.get("generation", 0) < generation
             kept = max(until, int(facts.get("until", 0)))
-            return ({**facts, "generation": generation + 1, "until": kept} if admitted else facts), kept
+            return ({**facts, "generation": generation, "until": kept} if admitted else facts), kept
 
         await marks.amend(storage, key, next_)
-        if admitted:
-            draft.generation = generation + 1
         self.forget(key)
         return admitted
 

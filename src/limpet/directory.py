@@ -27,7 +27,7 @@ from limpet._moments import moment
 from limpet._session_info import SessionInfo, last_used_first
 from limpet._wire import marks, tokens
 from limpet._wire.facts import proven
-from limpet._wire.record import Contents, Found, pack
+from limpet._wire.record import Contents, Found, Predecessor, pack
 from limpet.contract import NEVER, Record, Scans, supports
 from limpet.devices import summary
 from limpet.errors import LimpetError
@@ -131,7 +131,7 @@ class Directory:
 
         async def spare(number: int) -> None:
             assert except_ is not None
-            spared[:] = [await self._spare(except_, number)]
+            spared[:] = await self._spare(except_, number)
 
         alone = except_ is not None and engine.is_server_side  # else two would each mean what the other spares
         lock = locks.Lock(engine, "spare", subject, life=10.0, wait=10.0) if alone else nullcontext()
@@ -309,8 +309,11 @@ class Directory:
             ended += await self._end_page([one for one in page if one.key not in spared], number, tag)
         return ended
 
-    async def _spare(self, spared: Session | str, number: int) -> str:
-        """Let a session count as later than a revocation; return its key, wherever a renewal moved it."""
+    async def _spare(self, spared: Session | str, number: int, whose: str | None = None) -> list[str]:
+        """Let a session count as later than a revocation, if it is ``whose``; return its key, wherever it moved.
+
+        And that of its old id, which the browser has until the response of a request that has saved a new one.
+        """
         engine = self._engine
         state = state_of(spared) if isinstance(spared, Session) else None
         stored = None if state is None else state.stored
@@ -318,22 +321,24 @@ class Directory:
         if isinstance(spared, str):
             key = spared
         if not is_key(key):
-            return key
+            return [key]
         while True:
             found = await engine.storage.locate(raw, key, met_alive=True)
-            if not isinstance(found, Found):
-                return key
+            if not isinstance(found, Found) or (whose and found.record.subject != whose):
+                return [key]
             found.contents.seen = max(found.contents.seen, number)  # another who spares it may be ahead
             payload = pack(found.contents, engine.serializer)
             record = found.record._replace(version=tokens.new_version(), payload=payload)
             if await engine.storage.update(found.key, record, found.record.version, urgent=True) is None:
                 break
-        draft = None if state is None else state.draft
-        if state is not None and draft is not None:
-            draft.seen = found.contents.seen
+        if state is not None and state.draft is not None:
+            state.draft.seen = found.contents.seen
             if state.stored is stored and stored is not None and stored.record.version == found.record.version:
                 state.stored = Stored(found.raw, found.key, record, stored.ends)
-        return found.key
+        keys, rows = [found.key], map(Predecessor.of, found.contents.predecessors)
+        for key in [row.key for row in rows if row.base is not None]:
+            keys += await self._spare(key, number, found.record.subject)
+        return keys
 
     async def _end_page(self, page: Sequence[Kept], number: int, tag: tuple[str, str] | None) -> int:
         def spares(key: str, there: Record) -> bool:  # it was written to: by who spares it, it may be

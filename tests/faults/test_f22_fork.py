@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from limpet.contract import DONE, Record
+from limpet.stores.file import FileStore
 from tests.faults.local import KINDS, finish, running, url
 
 
@@ -14,3 +18,30 @@ def test_f22_fork(kind: str, tmp_path: Path) -> None:
     """Four children and their parent use the store that the parent had opened: each reads its own, all is kept."""
     with running("fork", url(kind, tmp_path)) as process:
         finish(process)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+async def test_f22_a_child_keeps_no_file_locked(tmp_path: Path) -> None:
+    """A process forks while another of its threads holds a session's lock; the child lives on and touches nothing."""
+    store, key, record = FileStore(tmp_path), "a" * 64, Record(1, b"x", 1, 2**50)
+    await store.create(key, record, now=1)
+    folder, children = store._folder, list[int]()
+    is_current = folder._is_current
+
+    def fork(handle: int, name: str) -> bool:
+        if not children:
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+                os._exit(0)
+            children.append(child)
+        return is_current(handle, name)
+
+    folder._is_current = fork  # type: ignore[method-assign]
+    try:
+        assert await store.update(key, record._replace(version=3), 2, now=1) == record  # it lost: the file stays
+        assert await store.update(key, record._replace(version=3), 1, now=1) is DONE
+    finally:
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)
+        await store.close()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from limpet import Session
+from limpet import CookieTooLarge, Session
 from limpet.stores import CookieStore
 from tests.laws.conftest import Connect, cookie_store
 from tests.laws.farm import Farm
-from tests.site import Browser, look
+from tests.site import Browser, look, steps
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
     "write": lambda session: session.increment("n"),
@@ -103,3 +103,52 @@ async def test_without_revocation_the_manager_says_what_a_logout_is(cookie_site:
     await browser.ask(shop, lambda session: session.logout())
     assert browser.ids == []
     assert isinstance(shop.manager.store, CookieStore)
+
+
+TAKES_PLACE: dict[str, Callable[[Session], Any]] = {
+    **{name: CHANGES[name] for name in ("regenerate", "login again", "remember")},
+    "login of another": lambda session: session.login("bob"),
+    "rotate": lambda session: session.update(user_id=2),
+}
+
+
+def _too_much(session: Session) -> None:
+    session["much"] = "x" * 6_000
+
+
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+@pytest.mark.parametrize("change", TAKES_PLACE)
+async def test_what_does_not_fit_into_a_cookie_ends_nothing(kind: str, notes: Connect, change: str) -> None:
+    """A login or a new id whose cookie is too large leaves the old cookie valid, and those of other devices."""
+    site = _site(kind, notes)
+    shop = site.worker()
+    browser, elsewhere = await site.browser().login(shop), await site.browser().login(shop)
+    answer = await browser.ask(shop, steps(TAKES_PLACE[change], _too_much))
+    assert (answer.status, answer.cookies) == (500, [])
+    assert isinstance(answer.error, CookieTooLarge)
+    assert (await browser.ask(shop, look)).result == "ann"
+    assert (await elsewhere.ask(shop, look)).result == "ann"
+    await site.close()
+
+
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+@pytest.mark.parametrize("change", TAKES_PLACE)
+async def test_what_did_not_fit_can_be_made_to_fit(kind: str, notes: Connect, change: str) -> None:
+    """A handler that catches the error and writes less gets its new cookie, and the copy of the old one is dead."""
+    site = _site(kind, notes)
+    shop = site.worker()
+    browser = await site.browser().login(shop)
+    copy = browser.copy()
+
+    async def handler(session: Session) -> None:
+        TAKES_PLACE[change](session)
+        _too_much(session)
+        with pytest.raises(CookieTooLarge):
+            await session.save()
+        del session["much"]
+
+    assert (await browser.ask(shop, handler)).status == 200
+    who = "bob" if change == "login of another" else "ann"
+    assert (await browser.ask(shop, look)).result == who
+    assert (await copy.ask(shop, look)).result == (None if kind == "denylist" or who == "bob" else "ann")
+    await site.close()

@@ -368,7 +368,7 @@ COOKIES: Final = (
         "a new id leaves older cookies of a session alive",
         "_core/cookie_session.py",
         "_settle",
-        "renewed and key is not None and not __X__",
+        "flags & REGENERATE and one",
         "False",
         f"{SEC}s33_cookies_that_end.py::test_a_change_of_id_leaves_the_older_cookies_dead",
     ),

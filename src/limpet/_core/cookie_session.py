@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from limpet import events
-from limpet._cookie_revocation import Ended
+from limpet._cookie_revocation import Due, Ended
 from limpet._core import conflict, plan
 from limpet._core.plan import Plan, Step
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, SessionState, Stored
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Opened", "adopt", "end", "find", "is_live", "open_sealed", "seal"]
 
 _FUTURE: Final = 60_000  # milliseconds by which a sealed cookie may be from the future
-_NOTHING_ENDED: Final = Ended()
 _LATE: Final = "this session lives in its cookie, which can no longer be set: the response has started"
 
 
@@ -79,8 +78,8 @@ async def find(engine: Context, state: SessionState, refused: list[str]) -> Open
     found = _open(engine, state, refused)
     if found is None or await is_live(engine, found.contents, found.record.subject):
         return found
-    key = key_of(engine, found.contents, found.record.subject)
-    engine.emit(events.SessionReused, key, subject=found.record.subject)
+    subject = found.record.subject
+    engine.emit(events.SessionReused, key_of(engine, found.contents, subject), subject=subject)
     return None
 
 
@@ -131,8 +130,7 @@ def adopt(engine: Context, state: SessionState, found: Opened) -> None:
 
 
 def _adopt(engine: Context, state: SessionState, record: Record, contents: Contents) -> None:
-    key = None if engine.revocation is None else key_of(engine, contents, record.subject)
-    state.stored = Stored(b"", key, record, contents.ends)
+    state.stored = Stored(b"", key_of(engine, contents, record.subject), record, contents.ends)
     state.draft, state.data, state.subject = contents, contents.data, record.subject
     state.met_alive = True
 
@@ -146,10 +144,10 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     Raises:
         StoreUnavailable: The store of revocations does not answer; nothing is handed out.
         SessionClosed: The response has started.
-        CookieTooLarge: The cookie would not be kept by browsers; the old one stays valid.
+        CookieTooLarge: The cookie would not be kept by browsers; nothing was ended for it, the old one stays valid.
     """
     engine, state, draft, step = attempt.engine, attempt.state, attempt.draft, todo.step
-    ended = await end(engine, state) if todo.end else _NOTHING_ENDED
+    ended = await end(engine, state) if todo.end else Ended()
     if step is Step.NOTHING or step is Step.EMPTY:
         if step is Step.EMPTY:
             await end(engine, state)
@@ -161,18 +159,24 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
         attempt.prepare()
     elif state.phase:
         return
-    if engine.revocation is not None and not await _settle(attempt, todo, ended):
-        return
-    if not attempt.payload:
-        attempt.encode()
-    record = attempt.record()
-    token = engine.client.seal(record)
-    header = engine.transport.write(token, plan.max_age(draft, record.accessed, attempt.now, engine.rules))
-    if len(header[1]) > engine.cookie_limit:
-        raise CookieTooLarge(len(header[1]), engine.cookie_limit, attempt.largest())
+    facts, revocation = (draft.seen, draft.lineage, draft.generation), engine.revocation
+    try:
+        if revocation is not None and (due := await _settle(attempt, todo, ended)) is None:
+            return
+        if not attempt.payload:
+            attempt.encode()
+        record = attempt.record()
+        token = engine.client.seal(record)
+        header = engine.transport.write(token, plan.max_age(draft, record.accessed, attempt.now, engine.rules))
+        if len(header[1]) > engine.cookie_limit:
+            raise CookieTooLarge(len(header[1]), engine.cookie_limit, attempt.largest())
+        if revocation is not None and not await revocation.carry_out(engine.storage, due, draft.generation):
+            return conflict.ended_meanwhile(attempt)
+    except BaseException:
+        draft.seen, draft.lineage, draft.generation = facts
+        raise
     state.out, state.line = token, header
-    key = None if engine.revocation is None else key_of(engine, draft, state.subject)
-    attempt.saved(b"", key, record)
+    attempt.saved(b"", key_of(engine, draft, state.subject), record)
     state.flags &= ~REISSUE
     if attempt.flags & LOGIN:
         state.clears = len(state.ids) > 1
@@ -218,48 +222,45 @@ async def is_live(engine: Context, contents: Contents, subject: str | None) -> b
     return engine.revocation is None or await engine.revocation.is_live(engine.storage, contents, subject)
 
 
-async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> bool:
-    """Before a cookie is sealed: end what is to be ended; False if somebody else has ended the session.
+async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
+    """Let a session say what its cookie needs; return what to end before that goes out.
+
+    Returns:
+        None: Somebody else has ended the session.
 
     Raises:
         StoreUnavailable: The store does not answer; nothing is handed out.
     """
     engine, state, draft, flags = attempt.engine, attempt.state, attempt.draft, attempt.flags
-    revocation = engine.revocation
-    assert revocation is not None
-    one = revocation.mode == "denylist"
+    assert engine.revocation is not None
+    one, due = engine.revocation.mode == "denylist", Due([])
     positions, stood = engine.storage.positions, _stood(engine, state)
     signs_in = bool(flags & LOGIN) or (todo.step is Step.MOVE and todo.rotates is not None)
     if signs_in and not one:
         if await positions.admit(state, draft, state.subject, own=ended.number, before=ended.before) is False:
             conflict.end_state(state)
             engine.emit(events.SessionRevoked, subject=state.subject)
-            return False
+            return None
         if positions.seq < 0:  # the journal is damaged
             await positions.advance(None)
         draft.seen = positions.seq
-    if stood is None and signs_in:  # of two that came at once, neither is left beside the login
+    if signs_in or (stood is not None and flags & DISPLACED):  # of two that came at once, neither is left
+        own = key_of(engine, draft, state.subject)
         for other in _presented(engine, state):
             key = key_of(engine, other.contents, other.record.subject)
-            if key is not None and (one or key != key_of(engine, draft, state.subject)):
-                await revocation.end(engine.storage, key, other.record.subject)
-    if stood is not None:
-        key = key_of(engine, stood.contents, stood.record.subject)
-        if signs_in or flags & DISPLACED:
-            if key is not None and (one or key != key_of(engine, draft, state.subject)):
-                await revocation.end(engine.storage, key, stood.record.subject)
-        elif todo.step is not Step.TOUCH:
-            if not await is_live(engine, stood.contents, stood.record.subject):
-                conflict.ended_meanwhile(attempt)
-                return False
-            renewed = flags & REGENERATE and one
-            if renewed and key is not None and not await revocation.advance(engine.storage, key, draft):
-                conflict.ended_meanwhile(attempt)
-                return False
+            if key is not None and (one or key != own):
+                due.others.append((key, other.record.subject))
+    elif stood is not None and todo.step is not Step.TOUCH:
+        if not await is_live(engine, stood.contents, stood.record.subject):
+            conflict.ended_meanwhile(attempt)
+            return None
+        if flags & REGENERATE and one:
+            draft.generation += 1
+            due = Due([], key_of(engine, stood.contents, stood.record.subject))
     if signs_in or draft.lineage is None:
         draft.lineage, draft.generation = tokens.b64encode(tokens.new_id()[:16]), 0
     attempt.encode()
-    return True
+    return due
 
 
 def _presented(engine: Context, state: SessionState) -> list[Opened]:
@@ -267,8 +268,7 @@ def _presented(engine: Context, state: SessionState) -> list[Opened]:
     stood = _stood(engine, state)
     if stood is not None:
         return [stood]
-    records = [(token, engine.client.unseal(token)) for token in state.ids]
-    now = engine.clock()
+    now, records = engine.clock(), [(token, engine.client.unseal(token)) for token in state.ids]
     found = [(token, record, _judge(engine, record, now)) for token, record in records if record is not None]
     return [Opened(record, contents, token) for token, record, contents in found if contents is not None]
 

@@ -201,8 +201,7 @@ class Storage:
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        step = self.server.touch(key, accessed, expires, now=self.clock())
-        return await self.call("touch", step, key) is DONE
+        return await self.call("touch", self.server.touch(key, accessed, expires, now=self.clock()), key) is DONE
 
     def _kept(self) -> Store:
         return self.server if self.kept is None else self.kept
@@ -224,14 +223,12 @@ class Storage:
             StoreUnavailable: The store does not answer.
         """
         journal: Journal | None = None
-        if not self.has_marks:
-            record = await self.load(key)
-        elif self._many is not None:
+        if self.has_marks and self._many is not None:
             record, there = await self.call("load", self._many.load_many((key, JOURNAL)), key)
             journal = self.positions.take(there)
         else:
             record = await self.load(key)
-            if record is not None:
+            if self.has_marks and record is not None:
                 journal = self.positions.take(await self.load(JOURNAL))
         if record is None and raw and not met_alive:
             self.emitter.note_unknown(key)
@@ -285,7 +282,10 @@ class Storage:
                 and contents.seen != journal.seq
                 and not await self.positions.holds(contents, record.subject, journal)
             ):
-                return None  # revoked, and not deleted yet
+                there = await self.load(key)  # what was spared since it was read says so by now
+                if there is None or there.version == record.version:
+                    return None  # revoked, and not deleted yet
+                return await self.judge(raw, key, there, hops, met_alive=met_alive)
             return Found(raw, key, record, contents, hops > 0)
         self._warn("corrupt", "session %s could not be read and was deleted: %s", key, reason)
         self.emit(events.CorruptRecord, key, reason=reason)

@@ -100,6 +100,7 @@ class Folder:
                     yield handle
                     return
             finally:
+                self._unlock(handle)
                 os.close(handle)
 
     def create(self, name: str, data: bytes, expires: int) -> bool:
@@ -197,6 +198,12 @@ class Folder:
                     ) from None
             time.sleep(pause)
             pause = min(pause * 2, 0.02)
+
+    def _unlock(self, handle: int) -> None:
+        """Let go of the lock, also for a child that was forked meanwhile, which has the same open file for longer."""
+        import fcntl  # POSIX only
+
+        fcntl.flock(handle, fcntl.LOCK_UN)
 
     def _is_current(self, handle: int, name: str) -> bool:
         try:
