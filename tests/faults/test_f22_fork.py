@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from limpet._blocking import drive
 from limpet.contract import DONE, Record
 from limpet.stores.file import FileStore
 from tests.faults.local import KINDS, finish, running, url
@@ -45,3 +49,39 @@ async def test_f22_a_child_keeps_no_file_locked(tmp_path: Path) -> None:
         os.kill(children[0], signal.SIGKILL)
         os.waitpid(children[0], 0)
         await store.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_f22_a_child_waits_for_no_thread_of_its_parent(tmp_path: Path) -> None:
+    """A process forks while other threads of it sweep and list the sessions of somebody: its child can do both."""
+    store, record = FileStore(tmp_path), Record(1, b"x", 1, 2**50, "ann")
+    drive(store.create("a" * 64, record, now=1))
+    inside, over = threading.Semaphore(0), threading.Event()
+
+    def slow(call: Callable[..., Any]) -> Callable[..., Any]:
+        def slowed(*given: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                inside.release()
+                over.wait()
+            return call(*given)
+
+        return slowed
+
+    store._folder.names = slow(store._folder.names)  # type: ignore[method-assign]
+    store._subjects.keys = slow(store._subjects.keys)  # type: ignore[method-assign]
+    threads = [
+        threading.Thread(target=lambda: drive(store.sweep(1, 1))),
+        threading.Thread(target=lambda: drive(store.find_page("ann", None, 1))),
+    ]
+    for thread in threads:
+        thread.start()
+        inside.acquire()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        drive(store.sweep(2**51, 1))
+        os._exit(len(drive(store.find_page("ann", None, 1))[0]))  # it is swept: none
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert os.waitpid(child, 0)[1] == 0

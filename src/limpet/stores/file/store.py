@@ -76,10 +76,9 @@ class FileStore:
         self._ready = False
         self._threads = Threads("limpet-file", _THREADS)
         self._walk: Iterator[str] = iter(())
-        self._walker = os.getpid()
         self._is_whole = False  # whether that walk has begun with this sweep, of which a call may be a part
         self.sweep_goes_on: bool = False
-        self._kind = threading.Lock
+        self._place: tuple[int, object] = os.getpid(), threading.Lock
         self._sweeping = threading.Lock()
 
     @classmethod
@@ -297,12 +296,13 @@ class FileStore:
 
     def _sweep(self, now: int, limit: int) -> int:
         swept = 0
-        if self._kind is not threading.Lock:  # gevent has replaced the locks: a sweep pauses for a locked file
-            self._kind, self._sweeping = threading.Lock, threading.Lock()
+        place = os.getpid(), threading.Lock
+        # After a fork, the two would share one place in the folder, and who holds the lock is on the other side. Where
+        # gevent has replaced the locks, a sweep pauses for a locked file.
+        if self._place != place:
+            self._place, self._sweeping, self._walk = place, threading.Lock(), iter(())
         end = time.monotonic() + _PART
         with self._sweeping:
-            if self._walker != os.getpid():  # after a fork, the two would share one place in the folder
-                self._walk, self._walker = iter(()), os.getpid()
             if not self.sweep_goes_on:
                 self._is_whole = False
             self.sweep_goes_on = False

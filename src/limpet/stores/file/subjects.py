@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import threading
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -31,7 +30,6 @@ class Subjects:
         self._path = path
         self._durable = durable
         self._listed: tuple[str, Sequence[str]] = ("", ())  # a subject that is walked through, and its sorted keys
-        self._listing = threading.Lock()
 
     def keys(self, subject: str) -> Sequence[str]:
         """Return the names of all entries."""
@@ -45,18 +43,17 @@ class Subjects:
 
         A folder can only be listed as a whole, so a long list is kept from the first page to the last.
         """
-        with self._listing:
-            listed, keys = self._listed
-            if cursor is None or listed != subject:
-                keys = sorted(self.keys(subject))
-            start = 0 if cursor is None else bisect_right(keys, cursor)
-            page = keys[start : start + limit]
-            ended = start + limit >= len(keys)
-            if not ended:
-                self._listed = subject, keys
-            elif listed == subject:
-                self._listed = "", ()
-            return page, None if ended else page[-1]
+        listed, keys = self._listed
+        if cursor is None or listed != subject:
+            keys = sorted(self.keys(subject))
+        start = 0 if cursor is None else bisect_right(keys, cursor)
+        page = keys[start : start + limit]
+        ended = start + limit >= len(keys)
+        if not ended:
+            self._listed = subject, keys
+        elif listed == subject:
+            self._listed = "", ()
+        return page, None if ended else page[-1]
 
     def add(self, subject: str, key: str) -> None:
         """Make an entry; one that is there is made new once it is old enough to be taken for a left-over."""
