@@ -110,7 +110,8 @@ class Directory:
 
         Args:
             subject: As given to `Session.login`.
-            except_: The session that stays, as one's own after a change of password; or its public id.
+            except_: The session that stays, as one's own after a change of password; or its public id. Sessions in
+                cookies end together, this one too unless it logs in: call `Session.login` after it.
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
