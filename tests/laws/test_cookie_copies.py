@@ -12,7 +12,7 @@ from limpet import CookieTooLarge, Session
 from limpet.stores import CookieStore
 from tests.laws.conftest import Connect, cookie_store
 from tests.laws.farm import Farm
-from tests.site import Browser, Site, look, steps
+from tests.site import Browser, look, steps
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
     "write": lambda session: session.increment("n"),
@@ -152,14 +152,3 @@ async def test_what_did_not_fit_can_be_made_to_fit(kind: str, notes: Connect, ch
     assert (await browser.ask(shop, look)).result == who
     assert (await copy.ask(shop, look)).result == (None if kind == "denylist" or who == "bob" else "ann")
     await site.close()
-
-
-@pytest.mark.parametrize("late", ["write", "short deadline", "regenerate", "login again"])
-async def test_a_save_long_after_the_deadline_hands_out_no_cookie(late: str) -> None:
-    """A handler that took a day: nobody else could use that cookie any more, and only a login begins anew."""
-    site = Site(CookieStore(), secret=SECRET, idle_timeout=1800)
-    ann = await Browser().login(site)
-    async with ann.held(site, CHANGES[late], first=look):
-        site.clock.advance(86_400)
-        assert (await ann.copy().ask(site, look)).result is None
-    assert (await ann.ask(site, look)).result == ("ann" if late == "login again" else None)

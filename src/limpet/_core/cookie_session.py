@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._cookie_revocation import Due, Ended
-from limpet._core import conflict, plan, questions
+from limpet._core import conflict, plan
 from limpet._core.plan import Plan, Step
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, SessionState, Stored
 from limpet._wire import tokens
@@ -153,9 +153,6 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
             await end(engine, state)
             state.draft = Contents(engine.clock(), state.data)  # what is written now begins another
         return
-    stays = state.stored is not None and not attempt.flags & (LOGIN | DISPLACED)
-    if stays and questions.is_past_saving(engine, state, attempt.now):
-        return conflict.ended_meanwhile(attempt)
     if step is not Step.TOUCH:
         if state.phase:
             raise SessionClosed(_LATE)
