@@ -8,15 +8,15 @@ cookie is believed only after the mark was looked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from limpet._core.positions import number_of, subject_key
 from limpet._wire import marks
 from limpet._wire.journal import JOURNAL
 from limpet._wire.record import Contents
 from limpet.contract import NEVER
-from limpet.errors import LimpetError
+from limpet.errors import LimpetError, StoreUnavailable
 from limpet.policy import slack_ms
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Due", "Ended", "Mode", "Revocation", "require"]
 
 Mode: TypeAlias = Literal["none", "epoch", "denylist"]
+Done = TypeVar("Done")
 
 _LONGEST: Final = 400 * 86_400_000  # milliseconds that a browser keeps a cookie at most
 _REMEMBERED: Final = 10_000  # answers that the cache holds at most
@@ -44,15 +45,15 @@ class Ended(NamedTuple):
 
 
 class Due(NamedTuple):
-    """What is to end before a cookie goes out.
+    """What is to end before a cookie goes out: the contents of cookies, and whose they are.
 
     Attributes:
-        others: The keys of sessions that it takes the place of, and whose they are.
-        renewed: The key of its own session, if older cookies of that are to be dead; None: they stay.
+        others: Sessions that it takes the place of.
+        renewed: What its own session was, if older cookies of that are to be dead; None: they stay.
     """
 
-    others: list[tuple[str, str | None]]
-    renewed: str | None = None
+    others: list[tuple[Contents, str | None]]
+    renewed: tuple[Contents, str | None] | None = None
 
 
 class Revocation:
@@ -159,9 +160,46 @@ class Revocation:
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        for key, subject in () if due is None else due.others:
-            await self.end(storage, key, subject)
-        return due is None or due.renewed is None or await self._advance(storage, due.renewed, generation)
+        for contents, subject in () if due is None else due.others:
+            key = self.key_of(contents, subject)
+            assert key is not None
+            await self._surely(storage, self.end(storage, key, subject), contents, subject)
+        if due is None or due.renewed is None or (key := self.key_of(*due.renewed)) is None:
+            return True
+        advanced = await self._surely(storage, self._advance(storage, key, generation), *due.renewed, may_live=True)
+        return advanced is None or advanced
+
+    async def _surely(
+        self,
+        storage: Storage,
+        ending: Awaitable[Done],
+        contents: Contents,
+        subject: str | None,
+        *,
+        may_live: bool = False,
+    ) -> Done | None:
+        """Await what ends the session of a cookie; None: the reply was lost, and it has ended.
+
+        Args:
+            may_live: None also if that cannot be told: else nothing would be left to a browser whose cookie has ended.
+
+        Raises:
+            StoreUnavailable: The session was not ended.
+        """
+        failure: StoreUnavailable | None = None
+        try:
+            return await ending
+        except StoreUnavailable as error:
+            failure = error
+        try:
+            if not await self.is_live(storage, contents, subject):
+                return None
+        except StoreUnavailable:
+            if may_live:
+                say = storage.emitter.log.warning
+                say("old cookie", "older cookies of a session may still be alive: the store does not answer")
+                return None
+        raise failure
 
     async def _advance(self, storage: Storage, key: str, generation: int) -> bool:
         until, admitted = _longest(storage), True

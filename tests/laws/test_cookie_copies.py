@@ -12,6 +12,7 @@ from limpet import CookieTooLarge, Session
 from limpet.stores import CookieStore
 from tests.laws.conftest import Connect, cookie_store
 from tests.laws.farm import Farm
+from tests.laws.unlucky import How, Unlucky
 from tests.site import Browser, look, steps
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
@@ -151,4 +152,25 @@ async def test_what_did_not_fit_can_be_made_to_fit(kind: str, notes: Connect, ch
     who = "bob" if change == "login of another" else "ann"
     assert (await browser.ask(shop, look)).result == who
     assert (await copy.ask(shop, look)).result == (None if kind == "denylist" or who == "bob" else "ann")
+    await site.close()
+
+
+@pytest.mark.parametrize("how", ["one reply lost", "all replies lost", "lands twice", "dies before"])
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+@pytest.mark.parametrize("change", TAKES_PLACE)
+async def test_a_lost_reply_leaves_the_old_cookie_or_the_new_one(
+    kind: str, notes: Connect, change: str, how: How
+) -> None:
+    """Whatever becomes of the write that ends older cookies, the browser is left with one that opens."""
+    store = Unlucky(notes())
+    site = _site(kind, lambda: store)
+    shop = site.worker()
+    for at in (1, 2, 3):
+        browser = await site.browser().login(shop)
+        store.arm(how, at)
+        answer = await browser.ask(shop, TAKES_PLACE[change])
+        store.heal()
+        site.clock.advance(1)
+        who = (await browser.ask(shop, look)).result
+        assert who == ("bob" if change == "login of another" and answer.status == 200 else "ann"), (at, answer.status)
     await site.close()

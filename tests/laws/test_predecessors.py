@@ -332,7 +332,7 @@ async def test_a_login_that_another_process_finishes_leaves_a_deadline_behind(si
         store.arm("dies before", END_OF_OLD)
     assert answer.status == 200
     store.heal()
-    await old.ask(other, lambda session: (session.update(note="gift"), session.expire_in(60)))
+    await old.ask(other, steps(lambda session: session.update(note="gift"), lambda session: session.expire_in(60)))
     assert (await browser.ask(other, items)).result == {"note": "gift"}
     site.clock.advance(600)
     assert (await browser.ask(other, look)).result == "ann"

@@ -249,14 +249,14 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
         for other in _presented(engine, state):
             key = key_of(engine, other.contents, other.record.subject)
             if key is not None and (one or key != own):
-                due.others.append((key, other.record.subject))
+                due.others.append((other.contents, other.record.subject))
     elif stood is not None and todo.step is not Step.TOUCH:
         if not await is_live(engine, stood.contents, stood.record.subject):
             conflict.ended_meanwhile(attempt)
             return None
         if flags & REGENERATE and one:
             draft.generation += 1
-            due = Due([], key_of(engine, stood.contents, stood.record.subject))
+            due = Due([], (stood.contents, stood.record.subject))
     if signs_in or draft.lineage is None:
         draft.lineage, draft.generation = tokens.b64encode(tokens.new_id()[:16]), 0
     attempt.encode()
