@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from limpet import MISSING, _flashes
+from limpet import MISSING, SessionManager, _flashes
+from limpet._merge import merge
+from limpet.serializers import MsgpackSerializer
+from limpet.stores.memory import MemoryStore
 
 OLD, A, B = ("message", "old"), ("message", "a"), ("error", "b")
 OWN: list[Any] = ["0a1b", "own", "info"]
@@ -27,7 +30,28 @@ OWN: list[Any] = ["0a1b", "own", "info"]
 )
 def test_messages_of_others_are_merged_as_ours_are(base: Any, mine: Any, theirs: Any, merged: Any) -> None:
     """What either request has shown is gone, what either has left is there."""
-    assert _flashes.combine(base, mine, theirs) == merged
+    sides = ({} if side is MISSING else {_flashes.KEY: side} for side in (base, mine, theirs))
+    found = merge(*sides, encode=MsgpackSerializer().encode, rules=_flashes.RULES)
+    assert found.data.get(_flashes.KEY, MISSING) == merged
+
+
+async def test_a_list_that_a_handler_holds_is_emptied_without_what_others_left() -> None:
+    """So it is when a merge has put another list into the place of the one that the handler made."""
+    manager = SessionManager(MemoryStore())
+    session = await manager.begin([]).load()
+    session["begun"] = True
+    await session.save()
+    async with manager.open(session.public_id or "") as one:
+        held = one["flash_messages"] = ["a"]
+        await one.save()
+        async with manager.open(session.public_id or "") as other:
+            other["flash_messages"].append("b")
+        one["more"] = True
+        await one.save()
+        assert one["flash_messages"] == ["a", "b"]
+        held.clear()
+        await one.save()
+        assert one["flash_messages"] == ["b"]
 
 
 @pytest.mark.parametrize("other", [OLD, list(OLD)], ids=["a tuple", "a list, as JSON has it"])

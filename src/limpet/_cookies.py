@@ -122,13 +122,18 @@ def values(headers: Sequence[Header], name: bytes) -> list[str]:
 class CookieWriter:
     """Writes the ``Set-Cookie`` values of one cookie; what never changes is put together once.
 
+    Args:
+        name: The cookie's name.
+        policy: Its attributes.
+        names_site: SameSite is among them.
+
     Raises:
         ConfigurationError: The browser would drop a cookie of this name with these attributes.
     """
 
     __slots__ = ("_after", "_before", "_delete", "name")
 
-    def __init__(self, name: str, policy: CookiePolicy) -> None:
+    def __init__(self, name: str, policy: CookiePolicy, *, names_site: bool = True) -> None:
         policy.check_name(name)
         self.name = name
         attributes = [f"Path={policy.path}"]
@@ -138,7 +143,8 @@ class CookieWriter:
             attributes.append("HttpOnly")
         if policy.secure:
             attributes.append("Secure")
-        attributes.append(f"SameSite={policy.same_site.capitalize()}")
+        if names_site:
+            attributes.append(f"SameSite={policy.same_site.capitalize()}")
         if policy.partitioned:
             attributes.append("Partitioned")
         static = "; ".join(attributes)

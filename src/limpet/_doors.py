@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias, TypeVar, cast, overload
 
 from limpet._arguments import check_lock
 from limpet._blocking import Driven, drive
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from limpet._core.engine import Engine
     from limpet.directory import Directory, SessionInfo
 
-__all__ = ["BlockingManager", "BlockingSession", "Pairs", "SessionDoors", "mark"]
+__all__ = ["SPOKEN", "BlockingManager", "BlockingSession", "Pairs", "SessionDoors", "mark", "said"]
 
 B = TypeVar("B", bound="BlockingSession")
 Pairs: TypeAlias = list[tuple[str, str]]
@@ -46,7 +46,8 @@ Pairs: TypeAlias = list[tuple[str, str]]
 log = logging.getLogger("limpet")
 
 _WROTE = WRITTEN | EXPOSED | ENDED
-_SPOKEN = frozenset({"vary", "cache-control"})
+SPOKEN: Final = frozenset({"vary", "cache-control"})
+"""Headers in which an application speaks of caches."""
 
 
 class BlockingSession(Session):
@@ -278,9 +279,14 @@ def mark(
     marked = list(headers)
     if not tokens and not accessed:
         return marked
-    spoken = [pair for pair in marked if pair[0].lower() in _SPOKEN]
+    spoken = [pair for pair in marked if pair[0].lower() in SPOKEN]
     if spoken:
-        marked = [pair for pair in marked if pair[0].lower() not in _SPOKEN]
+        marked = [pair for pair in marked if pair[0].lower() not in SPOKEN]
+    return marked + said(spoken, vary, tokens, accessed, no_store)
+
+
+def said(spoken: Pairs, vary: bytes, tokens: Sequence[Header], accessed: bool, no_store: bool) -> Pairs:
+    """Return the headers that stand in the place of what an application says of caches, and those of the tokens."""
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in spoken]
     found = mark_response(raw, vary, tokens[0] if tokens else None, accessed, no_store)
-    return [*marked, *as_text((*found, *tokens[1:]))]
+    return as_text(found + list(tokens[1:]))

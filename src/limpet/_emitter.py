@@ -59,6 +59,11 @@ class Emitter:
     def runtime(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
+    @property
+    def blocks(self) -> bool:
+        """Whether this is a call that blocks: nothing goes on in the background there."""
+        return self._beside() is not None
+
     def listen(self, listener: events.Listener) -> events.Listener:
         """Call ``listener`` with every event from now on; usable as a decorator. It can never break a request.
 

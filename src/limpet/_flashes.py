@@ -8,17 +8,28 @@ what the other one left.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from limpet._merge import MISSING
+from limpet._merge import Rule
 
-__all__ = ["KEY", "Flash", "add", "combine", "is_prefetch", "pairs", "take"]
+__all__ = ["KEY", "RULES", "Flash", "add", "is_prefetch", "pairs", "take"]
 
 KEY: Final = "_flashes"
 """The session key that holds them."""
 
+RULES: Final[Mapping[str, Rule]] = dict.fromkeys(
+    (
+        KEY,
+        "_f_",  # Pyramid's queue without a name
+        "_messages",  # Litestar's `FlashPlugin`, SQLAdmin's `Flash`
+        "_smartflash",  # Flask-SmartFlash
+        "flash_messages",  # starlette-flash
+        "toasts",  # FastHTML
+    ),
+    "queue",
+)
+"""How the lists of messages that packages keep in a session are merged: by key."""
 
 _PURPOSES: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
@@ -78,28 +89,8 @@ def is_prefetch(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     )
 
 
-def combine(base: Any, mine: Any, theirs: Any) -> Any:
-    """Merge two requests: what either has shown is gone, what either has added is there."""
-    before, here, there = _listed(base), _listed(mine), _listed(theirs)
-    if before is None or here is None or there is None:
-        return mine  # no messages: the later one, as without a rule
-    return [*_without(there, _without(before, here)), *_without(here, before)] or MISSING
-
-
-def _without(entries: list[Any], others: list[Any]) -> list[Any]:
-    """Return the entries but for as many equal ones as the others have."""
-    left = Counter(map(repr, others))
-    found = []
-    for entry in entries:
-        if left[repr(entry)] > 0:
-            left[repr(entry)] -= 1
-        else:
-            found.append(entry)
-    return found
-
-
 def _listed(value: Any) -> list[Any] | None:
-    return [] if value is MISSING or value is None else value if isinstance(value, list) else None
+    return [] if value is None else value if isinstance(value, list) else None
 
 
 def _is_ours(entry: Any) -> bool:

@@ -22,7 +22,7 @@ from limpet._wire.record import unpack
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["KEY", "SECRET_BYTES", "accepted", "combine", "drop_old", "issue"]
+__all__ = ["KEY", "SECRET_BYTES", "accepted", "combine", "drop_old", "issue", "leave_behind"]
 
 KEY: Final = "_csrf"
 """The session key that holds the secrets."""
@@ -66,6 +66,13 @@ def drop_old(before: Mapping[str, Any], data: dict[str, Any]) -> bool:
     else:
         del data[KEY]
     return True
+
+
+def leave_behind(base: Mapping[str, Any], theirs: dict[str, Any]) -> None:
+    """Forget the secrets that other requests made under the old id, while it was changed."""
+    theirs.pop(KEY, None)
+    if KEY in base:
+        theirs[KEY] = base[KEY]
 
 
 def combine(base: Any, mine: Any, theirs: Any) -> Any:

@@ -10,6 +10,7 @@ the key                                      the result
 mine is base + by, of an increment           theirs + by; absent counts as 0; theirs no number: `SessionConflict`
 changed by one side, or by none              that side, deletion included
 changed by both, has a function as rule      what ``rule(base, mine, theirs)`` returns, even for equal changes
+lists that both changed, ``queue``           theirs without what mine took out, then what mine added
 changed by both, equally                     that value; but what both appended to a list is there twice
 changed by both, ``strict``                  `SessionConflict`
 changed by both                              the table of `_combine`, by type
@@ -25,6 +26,8 @@ lists, both beginning with all of base       theirs, then what mine added
 sets, or frozensets                          base with the additions and removals of both
 all else: other or unlike types, a deletion  mine, because it commits later; its path is in ``overwritten``
 ===========================================  ==================================================================
+
+``queue`` is of lists alone, of which an absent one is empty: for other values the key is as without a rule.
 
 An absent base counts as empty. A base of another type than mine and theirs does not: that key was replaced by both,
 not added to. What both deleted is gone, and no rule is asked. A value of mine that is stored as its base type
@@ -43,6 +46,7 @@ depth it stands.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -71,11 +75,12 @@ Encode: TypeAlias = Callable[[Any], bytes]
 
 Number: TypeAlias = int | float | Decimal
 
-Rule: TypeAlias = Callable[[Any, Any, Any], Any] | Literal["strict"]
+Rule: TypeAlias = Callable[[Any, Any, Any], Any] | Literal["strict", "queue"]
 """``rule(base, mine, theirs)`` with `MISSING` for an absent key returns the value, or `MISSING` to delete the key.
 
 It must not change its arguments. It may return one of them, or a constant: the session gets a copy of what it returns.
-``"strict"`` raises `SessionConflict` instead of choosing.
+``"strict"`` raises `SessionConflict` instead of choosing. ``"queue"`` is for a list that some requests add to and
+others take from: what any of them added is there, and what any of them took out is gone.
 """
 
 _GROWING: Final = (dict, list)  # two equal additions are two additions: the same item bought in two tabs
@@ -151,7 +156,9 @@ def merge(
         before, here, there = base.get(key, MISSING), mine.get(key, MISSING), theirs.get(key, MISSING)
         mine_bytes = _encoded(encode, key, here)
         base_bytes, their_bytes = _encoded(encode, key, before), _encoded(encode, key, there)
-        rule = rules.get(key, "strict" if strict else None)
+        rule = rules.get(key)
+        if rule is None or (rule == "queue" and not _are_lists(before, here, there)):
+            rule = "strict" if strict else None
         if key in increments and _was_incremented(before, here, increments[key], encode):
             value = _add(there, increments[key])
             if value is MISSING:
@@ -162,6 +169,8 @@ def merge(
             value = _own(there)
         elif callable(rule) and not (here is MISSING and there is MISSING):
             value = _returned(rule(before, here, there), key, encode)
+        elif rule == "queue":
+            value = _queued(before, _as_stored(here, key, mine_bytes, encode), there, encode)
         elif mine_bytes == their_bytes and (rule == "strict" or not isinstance(here, _GROWING)):
             value = here
         elif rule == "strict":
@@ -254,6 +263,31 @@ def _as_stored(value: Any, key: str, data: bytes | None, encode: Encode) -> Any:
     except TypeError:
         return value
     return made if _encoded(encode, key, made) == data else value  # a serializer may keep the difference
+
+
+def _are_lists(*sides: Any) -> bool:
+    return all(side is MISSING or isinstance(side, list) for side in sides)
+
+
+def _queued(base: Any, mine: Any, theirs: Any, encode: Encode) -> Any:
+    """Return theirs without what mine took, and what mine added; `MISSING` if that is nothing and one deleted it."""
+    before, here, there = ([] if side is MISSING else side for side in (base, mine, theirs))
+    taken = _without(_without(before, here, encode), _without(before, there, encode), encode)  # and not by theirs too
+    left = [*_own(_without(there, taken, encode)), *_without(here, before, encode)]
+    return left if left or (mine is not MISSING and theirs is not MISSING) else MISSING
+
+
+def _without(items: list[Any], others: list[Any], encode: Encode) -> list[Any]:
+    """Return the items but for as many equal ones as the others have."""
+    left = Counter(map(encode, others))
+    found = []
+    for item in items:
+        data = encode(item)
+        if left[data] > 0:
+            left[data] -= 1
+        else:
+            found.append(item)
+    return found
 
 
 class _Walk:

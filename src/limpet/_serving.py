@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from limpet import _importing as importing
-from limpet._core import answer
+from limpet import _token_headers as token_headers
 from limpet._core.state import READ_ONLY, SessionState
 from limpet.errors import ConfigurationError, LimpetWarning
 from limpet.protocols import Header
@@ -86,7 +86,7 @@ def _host(authority: bytes) -> bytes:
 
 def hand_out(engine: Engine, state: SessionState) -> list[Header]:
     """Return the headers that hand out or take back tokens, this manager's first; once, as the response starts."""
-    tokens: list[Header] = [] if state.out is None else answer.headers(engine, state)
+    tokens: list[Header] = [] if state.out is None else token_headers.headers(engine, state)
     if state.flags & READ_ONLY:
         tokens = []
     if state.legacy is not None:

@@ -110,7 +110,8 @@ class Directory:
 
         Args:
             subject: As given to `Session.login`.
-            except_: The session that stays, as one's own after a change of password; or its public id.
+            except_: The session that stays, as one's own after a change of password; or its public id. Sessions in
+                cookies end together, this one too unless it logs in: call `Session.login` after it.
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
@@ -318,8 +319,7 @@ class Directory:
         state = state_of(spared) if isinstance(spared, Session) else None
         stored = None if state is None else state.stored
         raw, key = (b"", "") if stored is None else (stored.raw, stored.key or "")
-        if isinstance(spared, str):
-            key = spared
+        key = spared if isinstance(spared, str) else key
         if not is_key(key):
             return [key]
         while True:
@@ -335,9 +335,9 @@ class Directory:
             state.draft.seen = found.contents.seen
             if state.stored is stored and stored is not None and stored.record.version == found.record.version:
                 state.stored = Stored(found.raw, found.key, record, stored.ends)
-        keys, rows = [found.key], map(Predecessor.of, found.contents.predecessors)
-        for key in [row.key for row in rows if row.base is not None]:
-            keys += await self._spare(key, number, found.record.subject)
+        keys = [found.key]
+        for row in map(Predecessor.of, found.contents.predecessors):
+            keys += await self._spare(row.key, number, found.record.subject) if row.base is not None else ()
         return keys
 
     async def _end_page(self, page: Sequence[Kept], number: int, tag: tuple[str, str] | None) -> int:

@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from limpet._blocking import drive
 from limpet._core.session import backend_of, state_of
@@ -131,7 +131,7 @@ class SessionMiddleware:
         else:
             line = environ.get("HTTP_COOKIE")
             headers = [(b"cookie", line.encode("latin-1"))] if line else []
-        session = cast("BlockingSession", engine.begin(headers, self.make))
+        session: Any = engine.begin(headers, self.make)
         state = state_of(session)
         if engine.description is not None:
             engine.note_client(session, {"headers": headers, "client": (environ.get("REMOTE_ADDR", ""), 0)})
@@ -144,7 +144,7 @@ class SessionMiddleware:
                 drive(engine.load(session))
             except StoreUnavailable:  # kept, and raised at first use: a route without sessions stays up
                 pass
-        return session
+        return session  # type: ignore[no-any-return]
 
     def ended(self) -> None:
         """A request has ended: sweep what expired, if it is time."""

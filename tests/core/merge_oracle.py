@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isclose
@@ -51,7 +52,10 @@ def merge(
     for key in _keys(mine, theirs, base):
         before, here, there = (side.get(key, MISSING) for side in (base, mine, theirs))
         encoded = tuple(_encoded(encode, key, value) for value in (before, here, there))
-        rule = rules.get(key, "strict" if strict else None)
+        rule = rules.get(key)
+        if rule == "queue" and not all(type(side) is list or side is MISSING for side in (before, here, there)):
+            rule = None
+        rule = "strict" if rule is None and strict else rule
         if key in increments and _was_incremented(before, here, increments[key], encode):
             value = _add(there, increments[key])
             if value is MISSING:
@@ -62,6 +66,8 @@ def merge(
             value = here
         elif callable(rule) and not (here is MISSING and there is MISSING):
             value = rule(before, here, there)
+        elif rule == "queue":
+            value = _queued(before, here, there, encode)
         elif encoded[1] == encoded[2] and (rule == "strict" or type(here) not in _GROWING):
             value = here
         elif rule == "strict":
@@ -176,6 +182,24 @@ def _combine_sets(path: str, base: Any, mine: Any, theirs: Any, encode: Encode, 
     kept = {data: item for data, item in there.items() if data in here or data not in before}
     added = {data: item for data, item in here.items() if data not in before}
     return type(mine)((kept | added).values())
+
+
+def _queued(base: Any, mine: Any, theirs: Any, encode: Encode) -> Any:
+    before, here, there = ([] if side is MISSING else list(side) for side in (base, mine, theirs))
+    counts = [Counter(map(encode, items)) for items in (before, here, there)]
+    taken = (counts[0] & counts[2]) - counts[1]
+    left = _difference(there, list(taken.elements()), encode) + _difference(here, before, encode)
+    return MISSING if not left and (mine is MISSING or theirs is MISSING) else left
+
+
+def _difference(items: list[Any], others: list[Any], encode: Encode) -> list[Any]:
+    left, codes = [], [encode(other) for other in others]
+    for item in items:
+        if encode(item) in codes:
+            codes.remove(encode(item))
+        else:
+            left.append(item)
+    return left
 
 
 _Combiner: TypeAlias = Callable[[str, Any, Any, Any, Encode, list[str]], Any]

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from limpet._form_tokens import combine
+from limpet import Session
+from limpet._form_tokens import accepted, combine, issue
 from limpet._merge import MISSING
+from tests.site import Browser, Site
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,21 @@ from limpet._merge import MISSING
 def test_merge(base: Any, mine: Any, theirs: Any, merged: Any) -> None:
     """Both add, unless one side has changed the id: then nothing from before it is accepted."""
     assert combine(base, mine, theirs) == merged
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["the first form", "one more form"])
+@pytest.mark.parametrize("change", [lambda session: session.login("ann"), Session.regenerate], ids=["login", "new id"])
+async def test_what_the_old_id_was_given_during_a_change_of_id_is_not_accepted(change: Any, known: bool) -> None:
+    """A form that was rendered under the old id while a login was under way: whoever has that id may know it."""
+    site = Site()
+    form = lambda session: issue(site.manager.engine, session)  # noqa: E731
+    ann = await Browser().begin(site, cart=["tea"])
+    if known:
+        await ann.ask(site, form)
+    thief = ann.copy()
+    async with ann.held(site, change):
+        secret = (await thief.ask(site, form)).result
+        await thief.ask(site, lambda session: session.update(note="gift"))
+    found = (await ann.ask(site, lambda session: (accepted(session), dict(session)))).result
+    assert secret not in found[0]
+    assert found[1]["note"] == "gift"

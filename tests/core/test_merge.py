@@ -179,6 +179,43 @@ def test_rule_is_not_asked_without_need(base: Any, mine: Any, theirs: Any, expec
     assert merge(side(base), side(mine), side(theirs), encode=encode, rules={"k": never}).data == side(expected)
 
 
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "expected", "overwritten"),
+    [
+        ([1], [1, 2], [1, 3], [1, 3, 2], ()),
+        ([1], [], [1, 3], [3], ()),
+        ([1], X, [1, 3], [3], ()),
+        ([1], [1, 2], [], [2], ()),
+        ([1, 2, 3], [1, 3], [2, 3, 4], [3, 4], ()),
+        ([1, 2], [1], [2], [], ()),
+        ([1, 2], X, [2], X, ()),
+        ([1, 1], [1], [1], [1], ()),
+        ([1], [1.0], [1, 2], [2, 1.0], ()),
+        (X, [1], [1], [1, 1], ()),
+        ([1], X, [], X, ()),
+        ([{"a": 1, "b": 2}], [{"b": 2, "a": 1}, 3], [], [3], ()),
+        ([1], "text", [1, 2], "text", ("k",)),
+        ({"a": 1}, {"a": 1, "b": 2}, {"a": 1, "c": 3}, {"a": 1, "b": 2, "c": 3}, ()),
+    ],
+)
+def test_queue_keeps_what_was_added_and_drops_what_was_taken(
+    base: Any, mine: Any, theirs: Any, expected: Any, overwritten: tuple[str, ...]
+) -> None:
+    """Whoever takes from the list does not take what another one adds; what is no list is as without the rule."""
+    result = merge(side(base), side(mine), side(theirs), encode=encode, rules={"k": "queue"})
+    assert same(result.data, side(expected))
+    assert result.overwritten == overwritten
+
+
+def test_queue_is_strict_where_there_is_no_list() -> None:
+    """``strict`` for all holds for a queue's key that has something else."""
+    with pytest.raises(SessionConflict):
+        merge({"k": 1}, {"k": 2}, {"k": 3}, encode=encode, rules={"k": "queue"}, strict=True)
+    assert merge({"k": [1]}, {"k": []}, {"k": [1, 2]}, encode=encode, rules={"k": "queue"}, strict=True).data == {
+        "k": [2]
+    }
+
+
 def test_strict_names_every_key() -> None:
     """All strict keys that both changed are named at once, and their values are not."""
     base = {"a": 1, "b": 1, "c": 1, "n": 1}

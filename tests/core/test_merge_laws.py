@@ -28,6 +28,7 @@ DEEP = 100_000
 CONSTANT: dict[str, Any] = {"x": [1], "y": {"z": {1}}}
 RULES: list[Rule] = [
     "strict",
+    "queue",
     lambda base, mine, theirs: base,
     lambda base, mine, theirs: mine,
     lambda base, mine, theirs: theirs,

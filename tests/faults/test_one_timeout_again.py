@@ -87,7 +87,15 @@ async def test_what_the_middleware_waited_for_is_not_waited_for_again(service: S
         assert status == (200 if "again" in kind else 503), kind
 
 
-@pytest.mark.parametrize("step", [write_and_save, lambda session: session.refresh()], ids=["save", "refresh"])
+STEPS: dict[str, Callable[[Any], Awaitable[object]]] = {
+    "save": write_and_save,
+    "refresh": lambda session: session.refresh(),
+    "is live": lambda session: session.is_live(),
+    "exclusive": alone,
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 async def test_what_the_handler_waited_for_is_not_waited_for_again(service: Service, step: Any) -> None:
     """The handler goes on after an error, and something is to be saved when the response starts: a 503, at once."""
     site = await service.site(counted=False)
@@ -105,6 +113,26 @@ async def test_what_the_handler_waited_for_is_not_waited_for_again(service: Serv
     finally:
         service.server.thaw()
     assert seconds < LIMIT + ALLOWANCE
+
+
+async def test_a_lock_that_cannot_be_given_back_is_not_waited_for(service: Service) -> None:
+    """The server hangs while a handler holds a lock: saving is waited for, and giving the lock back then is not."""
+    site = await service.site(counted=False)
+    token = await site.session(n=1)
+
+    async def handler(session: Any) -> None:
+        async with session.exclusive("token"):
+            session["n"] = 2
+            service.server.freeze()
+
+    begun = time.monotonic()
+    try:
+        assert refused(await site.ask(handler, token))
+        seconds = time.monotonic() - begun
+    finally:
+        service.server.thaw()
+    assert seconds < LIMIT + ALLOWANCE
+    assert await site.run(alone, token) == token, "the lock is free again"
 
 
 @pytest.mark.parametrize("service", ["redis", "postgres"], indirect=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from limpet import Session
+from limpet import Session, SessionBusy
+from tests.asked import Handler
 from tests.laws.farm import Farm
-from tests.site import Browser, Site, items, look, steps
+from tests.site import Browser, Site, items, look, nothing, steps
 
 
 async def _regenerated(site: Farm, shop: Site, ann: Browser) -> None:
@@ -139,3 +141,35 @@ async def test_an_id_that_has_not_gone_out_is_not_renewed(site: Farm) -> None:
 
     assert (await site.browser().ask(shop, fails)).status == 500
     assert await shop.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("change", [nothing, Session.regenerate], ids=["renewed", "regenerated"])
+@pytest.mark.parametrize("which", ["old id", "new id", "new id, after the grace began"])
+async def test_a_lock_is_held_whatever_becomes_of_the_id(site: Farm, change: Handler, which: str) -> None:
+    """The id changes while somebody holds a lock of the session: nobody else gets it, whichever id he comes with."""
+    shop, other = site.worker(renewal_interval=600), site.worker(renewal_interval=600)
+    ann = await site.browser().login(shop)
+    site.clock.advance(700)
+    old, holds, free = ann.copy(), asyncio.Event(), asyncio.Event()
+
+    async def hold(session: Session) -> None:
+        async with session.exclusive("token"):
+            holds.set()
+            await free.wait()
+
+    async def hurry(session: Session) -> bool:
+        try:
+            async with session.exclusive("token", wait=0.05):
+                return session.subject is not None
+        except SessionBusy:
+            return False
+
+    holder = asyncio.create_task(old.copy().ask(shop, hold))
+    await holds.wait()
+    await ann.ask(other, change)
+    if which.endswith("began"):
+        await ann.ask(other, look)
+    assert not (await (old if which == "old id" else ann).ask(other, hurry)).result
+    free.set()
+    await holder
+    assert (await ann.ask(other, hurry)).result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
@@ -258,3 +259,27 @@ async def test_a_cookie_session_is_read_at_first_use_where_others_are_lazy(revoc
         cookies = {} if old is None else {"cookie": f"session={old}"}
         assert (await browser.ask(site, page, headers=cookies)).result == subject
         assert (await browser.ask(site, page)).result == subject
+
+
+async def test_what_one_task_wrote_is_not_taken_back_by_the_load_of_another(
+    site: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tasks of one request load the old session, and the slower one hears of it when the other has written."""
+    shop = site.worker(lazy=True, **_importers(forget=True))
+    shop.loads, reads, read = False, iter([0.0, 0.03]), StarletteCookies.read
+
+    async def late(importer: StarletteCookies, value: str, now: int) -> Any:
+        await asyncio.sleep(next(reads))
+        return await read(importer, value, now)
+
+    async def page(session: Session) -> None:
+        async def write() -> None:
+            await session.load()
+            session["note"] = "kept"
+
+        await asyncio.gather(write(), session.load())
+
+    monkeypatch.setattr(StarletteCookies, "read", late)
+    ann = _old(site)
+    assert (await ann.ask(shop, page)).status == 200
+    assert (await ann.ask(shop, steps(lambda session: session.load(), items))).result["note"] == "kept"

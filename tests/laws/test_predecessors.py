@@ -286,3 +286,53 @@ async def test_a_record_does_not_grow_with_each_change_of_id(site: Farm) -> None
         record = await shop.manager.engine.storage.load(key)
         sizes.append(0 if record is None else len(record.payload))
     assert max(sizes[2:]) <= sizes[1] + 16
+
+
+def _begin(site: Site, *ids: str) -> Session:
+    name = site.manager.cookie_name
+    return site.manager.begin([(b"cookie", "; ".join(f"{name}={one}" for one in ids).encode())])
+
+
+async def _unread(site: Site, token: str) -> None:
+    session = _begin(site, token)
+    session.logout()
+    await site.manager.commit(session)
+
+
+async def _beside_another(site: Site, token: str) -> None:
+    session = _begin(site, token, await site.login("bob"))
+    await site.manager.load(session)
+    session.logout()
+    await site.manager.commit(session)
+
+
+async def _in_a_job(site: Site, token: str) -> None:
+    ids = site.manager.engine.ids
+    async with site.manager.open(ids.key_of(ids.verify(token) or b"")) as session:
+        session.logout()
+
+
+@pytest.mark.parametrize("log_out", [_unread, _beside_another, _in_a_job])
+async def test_a_logout_ends_what_its_change_of_id_was_to_end(site: Farm, log_out: Any) -> None:
+    """A logout that has not read the session, or not alone, or has no client, knows of the old id as well."""
+    browser, old, third = await _break_off(site)
+    (token,) = browser.ids
+    await log_out(third, token)
+    assert (await browser.ask(third, look)).result is None
+    assert (await old.ask(third, look)).result is None
+
+
+async def test_a_login_that_another_process_finishes_leaves_a_deadline_behind(site: Farm) -> None:
+    """A deadline that another tab set under the old id meanwhile is none of the new login's."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    browser = await site.browser().login(other)
+    old = browser.copy()
+    async with browser.held(shop, lambda session: session.login("ann")) as answer:
+        store.arm("dies before", END_OF_OLD)
+    assert answer.status == 200
+    store.heal()
+    await old.ask(other, lambda session: (session.update(note="gift"), session.expire_in(60)))
+    assert (await browser.ask(other, items)).result == {"note": "gift"}
+    site.clock.advance(600)
+    assert (await browser.ask(other, look)).result == "ann"

@@ -10,8 +10,8 @@ import pytest
 
 from limpet import Session
 from tests.laws.farm import Farm
-from tests.laws.unlucky import Slow
-from tests.site import items, steps
+from tests.laws.unlucky import Slow, Unlucky
+from tests.site import items, look, steps
 
 
 async def _together(*tasks: Any) -> None:
@@ -123,3 +123,75 @@ async def test_a_login_and_a_save_of_another_task(site: Farm) -> None:
     state = (await ann.ask(other, lambda session: (session.subject, dict(session)))).result
     assert state == ("ann", {"cart": ["tea", "milk"]})
     assert len(await other.manager.sessions_of("ann")) == 1
+
+
+NOTED: dict[str, tuple[Callable[[Session], None], str | None, str | None]] = {
+    "login": (lambda session: session.login("ann"), None, "ann"),
+    "login as another": (lambda session: session.login("bob"), "ann", "bob"),
+    "logout": (lambda session: session.logout(), "ann", None),
+}
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failing"])
+@pytest.mark.parametrize("wait", [0.0, 0.002, 0.004, 0.008])
+@pytest.mark.parametrize("noted", NOTED)
+async def test_a_login_or_logout_while_the_save_of_another_task_waits(
+    site: Farm, noted: str, wait: float, fails: bool
+) -> None:
+    """The save waits for its turn, as another request saves the session, or has to be merged with what that saved."""
+    shop, (act, before, after) = site.worker(store=Slow(site.connect())), NOTED[noted]
+    ann = await (site.browser().login(shop, before) if before else site.browser().begin(shop, n=0))
+    old, tab = ann.copy(), ann.copy()
+
+    async def page(session: Session) -> None:
+        async def save() -> None:
+            session["saved"] = 1
+            await session.save()
+
+        async def note() -> None:
+            await asyncio.sleep(wait)
+            act(session)
+
+        await _together(save(), note())
+        if fails:
+            raise LookupError
+
+    beside = asyncio.create_task(tab.ask(shop, lambda session: session.update(tab=1)))
+    await asyncio.sleep(0.001)
+    await ann.ask(shop, page)
+    await beside
+    kept = await old.ask(shop, lambda session: (session.subject, dict(session)))
+    if not fails or noted == "logout":
+        assert kept.result == (None, {})
+        assert (await ann.ask(shop, look)).result == after
+    else:
+        assert kept.result[0] == before
+
+
+class _LateTouch(Unlucky):
+    """Answers late when a use was noted."""
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        outcome = await super()._call(name, behind, given, more)
+        await asyncio.sleep(0.05 if name == "touch" else 0)
+        return outcome
+
+
+async def test_what_one_task_saved_is_not_taken_back_by_the_load_of_another(site: Farm) -> None:
+    """Both tasks load a session whose use is noted on reading; the store answers to that note late."""
+    shop, other = site.worker(store=_LateTouch(site.connect()), lazy=True), site.worker()
+    shop.loads = False
+    ann = await site.browser().begin(other, log=[])
+    site.clock.advance(6 * 3600)
+
+    async def page(session: Session) -> None:
+        async def change() -> None:
+            await asyncio.sleep(0.01)
+            await session.load()
+            session["log"].append("once")
+            await session.save()
+
+        await _together(session.load(), change())
+
+    assert (await ann.ask(shop, page)).status == 200
+    assert (await ann.ask(other, items)).result == {"log": ["once"]}

@@ -30,6 +30,7 @@ from limpet.asgi import session_in
 from limpet.stores import MemoryStore
 from limpet.testing import FakeClock, client
 from tests.laws.farm import Farm
+from tests.site import look
 
 SECRET = "one secret of all workers, long enough 0123456789"
 
@@ -287,3 +288,17 @@ def test_a_moment_that_no_calendar_has() -> None:
     """A record may hold one; it is shown as the end of the last year."""
     assert moment(10**15).year == 9999
     assert moment(0) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("before", [None, 7 * 86_400], ids=["sooner than the idle timeout", "back to the idle timeout"])
+async def test_a_deadline_that_came_nearer_holds_for_who_met_the_session_alive(site: Farm, before: int | None) -> None:
+    """A save long after the session's own deadline, or its idle one, revives nothing, whatever the store was told."""
+    shop = site.worker()
+    ann = await site.browser().login(shop)
+    await ann.ask(shop, lambda session: session.expire_in(before))
+    await ann.ask(shop, lambda session: session.expire_in(600 if before is None else None))
+    late = ann.copy()
+    async with late.held(shop, lambda session: (session.update(note="late"), session.expire_in(7200))):
+        site.clock.advance(700 if before is None else 86_400 + 100)
+        assert (await ann.ask(shop, look)).result is None
+    assert (await ann.ask(shop, look)).result is None

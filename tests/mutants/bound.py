@@ -24,7 +24,7 @@ BOUND: Final = (
     Breakage(
         "a socket outlives the proof with which it was opened",
         "_core/reading.py",
-        "is_live",
+        "_is_live",
         "engine.binder.lacks(found, state.headers) is not None",
         "False",
         "bound/test_sockets.py::test_a_copied_socket_ends_with_its_proof_though_the_owner_goes_on",

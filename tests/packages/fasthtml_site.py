@@ -13,6 +13,7 @@ import functools
 import os
 from typing import Any
 
+import httpx
 from fasthtml.common import Beforeware, FastHTML, P, RedirectResponse, add_toast, fast_app, setup_toasts
 from starlette.middleware import Middleware
 
@@ -97,6 +98,15 @@ def say(session) -> Any:
 
 @app.get("/toast")
 def toast(session) -> Any:
+    return P("toasts")
+
+
+@app.get("/toast/meanwhile")
+async def meanwhile(req) -> Any:
+    """Show the toasts that were there, while another request of the same browser leaves one more."""
+    transport, cookie = httpx.ASGITransport(app), {"cookie": req.headers["cookie"]}
+    async with httpx.AsyncClient(transport=transport, base_url=os.environ["ADDRESS"]) as other:
+        await other.get("/toast/say", headers=cookie)
     return P("toasts")
 
 

@@ -49,6 +49,15 @@ def test_toasts(browser: httpx.Client) -> None:
     assert "It is saved" not in browser.get("/toast").text
 
 
+@pytest.mark.parametrize("address", ["store", "manager"], indirect=True)
+def test_a_toast_that_another_request_leaves_meanwhile(browser: httpx.Client) -> None:
+    """A page shows the toasts that it has found, and the next page the one that has come meanwhile."""
+    browser.get("/toast/say", follow_redirects=False)
+    assert browser.get("/toast/meanwhile").text.count("It is saved") == 1
+    assert browser.get("/toast").text.count("It is saved") == 1
+    assert "It is saved" not in browser.get("/toast").text
+
+
 def test_what_ours_can_beyond(browser: httpx.Client) -> None:
     """A handler has the whole session: here a login that gives the browser a new id."""
     browser.get("/cart/add")

@@ -126,6 +126,45 @@ def test_memory_of_an_idle_session() -> None:
     assert used / 20_000 - len(payload) < 600
 
 
+@pytest.mark.parametrize(("touched", "at_most"), [(False, 500), (True, 535)])
+def test_memory_of_sessions_that_begin_at_once(touched: bool, at_most: int) -> None:
+    """What `docs/performance.md` promises; the time of a last use of its own is one number more, and nothing else is
+    left of the first deadline."""
+    store, count = MemoryStore(), 50_000
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(count):
+        fresh = Record(2**62 + number, bytes(bytearray(120)), NOW, NOW + number, f"u{number}")
+        done(store.create(key(number), fresh, now=NOW))
+    if touched:
+        for number in range(count):
+            done(store.touch(key(number), NOW + 1000 + number, NOW + 100_000 + number, now=NOW))
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert used / count - 120 < at_most
+
+
+@pytest.mark.parametrize("end", ["delete", "sweep", "evict"])
+def test_sessions_that_come_and_go_take_no_more_memory(end: str) -> None:
+    """However a session ends, the next one has the memory that it had, and the first to expire is still known."""
+    store = MemoryStore(max_records=200)
+    used = []
+    tracemalloc.start()
+    for number in range(40_000):
+        expires = NOW + number + 1_000
+        done(store.create(key(number), record(expires=expires), now=NOW))
+        if end == "delete" and number >= 100:
+            done(store.delete(key(number - 100)))
+        elif end == "sweep" and number >= 100:
+            assert done(store.sweep(NOW + number - 100 + 1_000, 10)) == 1
+        if number in (20_000, 39_999):
+            used.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert used[1] < used[0] + 20_000
+    assert done(store.load(key(39_999 - 99))) is not None
+    assert done(store.load(key(39_999 - 200))) is None
+
+
 def test_threads_share_a_store() -> None:
     """Four threads update one record from the version that they read: nothing is lost."""
     store = MemoryStore()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from urllib.parse import urlsplit
 
 import psycopg_pool
 import pytest
+from psycopg.pq import TransactionStatus
 
 from limpet import SessionManager
 from limpet._blocking import drive
 from limpet.contract import Store
 from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.stores.postgres import PostgresStore
+from limpet.stores.postgres.blocking import BlockingConnector
+from limpet.stores.postgres.dsn import read
 from limpet.testing.driven import driven
 from limpet.testing.suite_store import StoreSuite
+from tests.servers.postgres import PostgresServer
 from tests.wsgi.client import site
 
 
@@ -78,3 +83,42 @@ def test_without_a_table_the_cure_is_named(postgres_url: str, postgres_schema: s
     assert drive(store.load("0" * 64)) is None
     assert all("autovacuum" in each or "fsync" in each or "sync" in each for each in drive(store.check()))
     drive(store.close())
+
+
+@pytest.mark.parametrize("attributes", ["", "&target_session_attrs=any", "&target_session_attrs=prefer-standby"])
+def test_of_several_hosts_one_hangs(own_postgres: PostgresServer, postgres_url: str, attributes: str) -> None:
+    """All hosts have one time limit together, and who served last is asked first; libpq chooses by itself a standby."""
+    port = urlsplit(postgres_url).port
+    place = f"postgresql://postgres@localhost:{own_postgres.port},localhost:{port}/postgres"
+    dsn = f"{place}?application_name=shop{attributes}"
+    connect = BlockingConnector(dsn, read(dsn), timeout=1, connect_timeout=0.6, pgbouncer=False)
+    own_postgres.freeze()
+    took = []
+    try:
+        for _ in range(2):
+            begun = time.monotonic()
+            if "standby" in attributes:
+                with pytest.raises(StoreUnavailable, match="cannot be reached in time"):
+                    connect()
+            else:
+                connection = connect()
+                assert connection.info.port == port
+                connection.close()
+            took.append(time.monotonic() - begun)
+    finally:
+        own_postgres.thaw()
+    assert took[0] < 0.9
+    assert took[1] < (0.9 if "standby" in attributes else 0.25)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_connection_is_as_it_was_asked_for(own_postgres: PostgresServer, host: str) -> None:
+    """Wherever it leads: the settings of the URL hold, and each statement is a transaction of its own."""
+    dsn = f"postgresql://postgres@{host}:{own_postgres.port}/postgres?application_name=shop"
+    connection = BlockingConnector(dsn, read(dsn), timeout=1, connect_timeout=1, pgbouncer=False)()
+    found = connection.execute("SELECT current_setting('application_name'), current_setting('statement_timeout')")
+    assert found.fetchone() == ("shop", "1s")
+    assert connection.autocommit
+    assert connection.prepare_threshold == 5
+    assert connection.info.transaction_status == TransactionStatus.IDLE
+    connection.close()

@@ -30,9 +30,13 @@ if TYPE_CHECKING:
     from limpet._core.context import Context
     from limpet._wire.records import Obstacle
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "Overtaken"]
 
 _make: Final = make_record
+
+
+class Overtaken(SessionConflict):
+    """Another task of the request has logged in, or begun the session anew, while this one waited: decide again."""
 
 
 class Attempt:
@@ -49,6 +53,7 @@ class Attempt:
         repairs: No handler is there, besides, that could be told of a limit or conflict.
         revived: Keys that others deleted and this one changed, which stay, with the values that were read.
         replaces: The key of the session whose id changes, if one does.
+        subject: Whose the record is to be.
         uncertain: It cannot be told whether the old id leads to the new record, which therefore stays.
     """
 
@@ -67,6 +72,7 @@ class Attempt:
         "replaces",
         "revived",
         "state",
+        "subject",
         "uncertain",
     )
 
@@ -78,6 +84,7 @@ class Attempt:
         self.now = now
         self.flags = state.flags
         self.draft: Contents = state.draft
+        self.subject: str | None = state.subject
         self.payload = plan.payload
         self.increments: dict[str, Any] = {}
         self.conflicts = 0
@@ -89,6 +96,15 @@ class Attempt:
         self.repairs = False
         if state.increments is not None:
             self.take_increments()
+
+    def check_overtaken(self) -> None:
+        """Check that what was decided still holds: it is about the session that this commit set out to save.
+
+        Raises:
+            Overtaken: It does not.
+        """
+        if self.state.draft is not self.draft or self.state.flags & LOGIN & ~self.flags:
+            raise Overtaken("another task of the request logged in or out while the session was saved")
 
     # -- what is to be written
 
@@ -206,7 +222,7 @@ class Attempt:
         expires = plan.forget_at(self.draft, used, self.engine.policy)
         keeps = not self.engine.is_server_side and self.plan.step is not Step.MOVE
         version = stored.record.version if keeps and stored is not None else tokens.new_version()
-        return _make((version, self.payload, used, expires, self.state.subject))
+        return _make((version, self.payload, used, expires, self.subject))
 
     # -- what was written
 

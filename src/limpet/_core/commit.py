@@ -8,7 +8,7 @@ from limpet import _importing as importing
 from limpet import _tags as tags
 from limpet import events
 from limpet._core import conflict, cookie_session, ending, logins, plan, questions, rotation, withdrawal
-from limpet._core.attempt import Attempt
+from limpet._core.attempt import Attempt, Overtaken
 from limpet._core.places import ids_of, lineage_of
 from limpet._core.plan import Plan, Step
 from limpet._core.state import (
@@ -66,12 +66,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         state.flags &= ~(WRITTEN | ENDED | WATCHED)
         await _reissue(engine, state, written=False)
         return
-    if not engine.is_server_side or engine.storage.immediate or todo.step in (Step.TOUCH, Step.DROP):
-        await _carry_out(engine, state, todo, now, final)
-        return
-    key = state.stored.key if state.stored is not None and state.stored.key else f"new {id(state):x}"
-    async with engine.emitter.runtime.turn(key):  # of this key in this process: so each meets one conflict
-        await _carry_out(engine, state, todo, now, final)
+    await _carry_out(engine, state, todo, now, final)
 
 
 def _restyle(engine: Context, state: SessionState, draft: Contents) -> None:
@@ -94,27 +89,35 @@ def _owes(state: SessionState) -> bool:
 
 
 async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int, final: bool) -> None:
-    """Carry out what was noted until now; what is noted while the store is waited for is the next commit's."""
+    """Carry out what was noted until now; what is noted while anything is waited for is the next commit's."""
     attempt = None if state.draft is None else Attempt(engine, state, todo, now)
     taken = state.flags & conflict.NOTED
     state.flags &= ~taken
     failure: BaseException | None = None
     try:
         questions.refuse_to_wait_again(state)
-        if engine.is_server_side or attempt is None or todo.step is Step.DROP:
+        if not engine.is_server_side and attempt is not None and todo.step is not Step.DROP:
+            await cookie_session.seal(attempt, todo)
+        elif not engine.is_server_side or engine.storage.immediate or todo.step in (Step.TOUCH, Step.DROP):
             await _steps(engine, state, todo, attempt, final, taken)
         else:
-            await cookie_session.seal(attempt, todo)
+            key = state.stored.key if state.stored is not None and state.stored.key else f"new {id(state):x}"
+            async with engine.emitter.runtime.turn(key):  # of this key in this process: so each meets one conflict
+                if attempt is not None:
+                    attempt.check_overtaken()
+                await _steps(engine, state, todo, attempt, final, taken)
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
-        if not state.flags & OVER and not isinstance(error, SessionLimitReached):
+        if not state.flags & OVER and (attempt is None or state.draft is attempt.draft):  # else it was left behind
             state.flags |= taken
-        if attempt is not None and not state.flags & OVER:
-            attempt.give_increments_back()
+            if attempt is not None:
+                attempt.give_increments_back()
     if failure is None:
         if attempt is not None:
             conflict.tell(attempt)
         return
+    if isinstance(failure, Overtaken):
+        return await commit(engine, state, failed=False, final=final)
     if final and isinstance(failure, Exception) and not isinstance(failure, SessionLimitReached):
         await withdrawal.withdraw(engine, state, failure)
     raise failure
@@ -132,8 +135,7 @@ async def _steps(
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
-        there = None if todo.end else state.stored
-        if there is not None and (attempt.now >= there.record.expires or bool(state.tried)):
+        if not todo.end and (bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)):
             if (step is Step.TOUCH and not (final and _owes(state))) or not await _still_there(attempt):
                 return
             if step is Step.RENEW and state.flags & FORWARDED:  # another request has renewed it meanwhile

@@ -139,13 +139,16 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         UnstorableValue: Together they are larger than the policy allows.
     """
     engine, state, mine, theirs = attempt.engine, attempt.state, attempt.draft, found.contents
+    attempt.check_overtaken()
     if state.tried and base_payload is None:
         return _recognise(attempt, found.record)
     base = _base(attempt, base_payload)
     base.data.update(attempt.revived)
     attempt.take_increments()
     settle_views(engine, state)
-    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, flashes.KEY: flashes.combine, **engine.policy.merge}
+    if state.leaving is not None or attempt.repairs:
+        form_tokens.leave_behind(base.data, theirs.data)
+    rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, **flashes.RULES, **engine.policy.merge}
     if attempt.repairs:
         rules = {key: rule for key, rule in rules.items() if rule != "strict"}
     result = merge(
@@ -170,7 +173,7 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
         if getattr(mine, fact) == getattr(base, fact) or (fact in _FROM_OTHERS and there != getattr(base, fact)):
             setattr(mine, fact, there)
     if not attempt.flags & LOGIN and base_payload is None:  # under a new id it is whose it was made for
-        state.subject = found.record.subject
+        state.subject = attempt.subject = found.record.subject
     settle(engine, state, result.data)
     if base_payload is None:
         state.stored = Stored(found.raw, found.key, found.record, theirs.ends)
@@ -289,5 +292,5 @@ def _wrote(attempt: Attempt) -> bool:
     base = _base(attempt)
     plain = state.draft.copy(state.data)
     plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
-    plain.cookie, plain.lineage = base.cookie, base.lineage
+    plain.cookie, plain.lineage, plain.origin = base.cookie, base.lineage, base.origin
     return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.stored.record.payload)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from limpet._core.state import Stored
 from limpet._wire import forward, marks, moved
 from limpet._wire.marks import Gone
+from limpet._wire.record import CorruptPayload, Predecessor, unpack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
@@ -28,6 +29,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     """
     raw, key, there = stored.raw, stored.key or "", stored.record
     first: Gone | None = None
+    did = await _end_predecessors(engine, key, there)
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
@@ -35,13 +37,13 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
             if obstacle is None:
                 return first or Gone(key, grave, how, successor), True
             if not isinstance(obstacle, Record):
-                return first, False
+                return first, did
             there = obstacle
         if marks.is_mark(there.payload):
             gone = marks.ended(key, there, engine.clock(), met_alive=True)
             first = first or gone
             if gone is None or gone.goes_on is None:
-                return first, False
+                return first, did
             raw, after = b"", gone.goes_on
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
@@ -53,9 +55,23 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
             continue
         found = await engine.storage.load(after)
         if found is None:
-            return first, False
+            return first, did
         key, there = after, found
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
+
+
+async def _end_predecessors(engine: Context, key: str, there: Record) -> bool:
+    """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it."""
+    did = False
+    try:
+        rows = unpack(there.payload, engine.serializer).predecessors
+    except CorruptPayload:
+        return False
+    for named in map(Predecessor.of, rows):
+        record = await engine.storage.load(named.key)
+        if record is not None and not marks.is_mark(record.payload):
+            did = (await end(engine, Stored(b"", named.key, record), named.how, key))[1] or did
+    return did
 
 
 async def successor(engine: Context, gone: Gone | None) -> Stored | None:

@@ -14,11 +14,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, TypeVar, cast
 
 from limpet import _importing as importing
+from limpet import _token_headers as token_headers
 from limpet import events
 from limpet._cookie_revocation import Revocation
 from limpet._cookies import MAX_COOKIE, stays_at_home
-from limpet._core import answer, cookie_session, locks, plan, questions, reading
 from limpet._core import commit as commits
+from limpet._core import cookie_session, locks, plan, questions, reading
 from limpet._core.context import Context
 from limpet._core.mapping import state_of
 from limpet._core.plan import Plan, Rules
@@ -41,6 +42,7 @@ from limpet._core.state import (
 )
 from limpet._core.storage import Storage
 from limpet._emitter import Emitter
+from limpet._exclusive import SessionLock
 from limpet._inline import Inline
 from limpet._redact import redact
 from limpet._watch import Watch
@@ -193,12 +195,13 @@ class Engine(Context):
             cookie_session.open_sealed(self, state)
         if state.loaded == READY:
             return
-        questions.refuse_to_wait_again(state)
+        await self._wait(state, [])
         try:
-            if self.emitter.tracer is None:
-                await reading.find(self, state)
-            else:
-                await self.emitter.traced("load", reading.find(self, state))
+            if state.loaded == READY:
+                return  # another task of the same request was faster
+            questions.refuse_to_wait_again(state)
+            find = reading.find(self, state)
+            await (find if self.emitter.tracer is None else self.emitter.traced("load", find))
         except StoreUnavailable as error:
             redact(error)
             if self.policy.on_load_error == "anonymous":
@@ -207,6 +210,8 @@ class Engine(Context):
                 return
             state.loaded, state.error = FAILED, error
             raise
+        finally:
+            self._leave(state)
         state.error = None
 
     def open_sealed(self, state: SessionState) -> None:
@@ -282,7 +287,7 @@ class Engine(Context):
         await self.commit(session, final=state.phase != 0)
 
     async def _wait(self, state: SessionState, mine: list[Signal]) -> None:
-        """Wait until no other task or thread decides, writes or refreshes this session."""
+        """Wait until no other task or thread reads, decides, writes or refreshes this session."""
         while (waiting := self._working.setdefault(id(state), mine)) is not mine:
             signal = self.runtime.signal()
             waiting.append(signal)
@@ -295,7 +300,7 @@ class Engine(Context):
 
     def headers(self, session: Any) -> list[Header]:
         """Return the headers that hand out or take back the token, if this response needs them; once."""
-        return answer.headers(self, state_of(session))
+        return token_headers.headers(self, state_of(session))
 
     # -- questions about a session
 
@@ -338,9 +343,7 @@ class Engine(Context):
         """Read the record again and merge unsaved changes over it."""
         await self.load(session)
         state = state_of(session)
-        mine: list[Signal] = []
-        if self._working.setdefault(id(state), mine) is not mine:
-            await self._wait(state, mine)
+        await self._wait(state, [])
         try:
             questions.refuse_to_wait_again(state)
             await reading.refresh(self, state)
@@ -353,7 +356,7 @@ class Engine(Context):
 
     def exclusive_for(self, session: S, name: str, *, life: float, wait: float) -> AbstractAsyncContextManager[S]:
         """Hold a lock of one session."""
-        return locks.SessionLock(self, session, state_of(cast(Any, session)), name, life=life, wait=wait)
+        return SessionLock(self, session, state_of(cast(Any, session)), name, life=life, wait=wait)
 
     # -- notes
 
@@ -366,11 +369,8 @@ class Engine(Context):
         begins = state.stored is None or flags & (LOGIN | ENDED | DISPLACED)
         if self.description is None or state.context is None or not begins:
             return False
-        device = self.description(state.context)
-        if device == draft.device:
-            return False
-        draft.device = device
-        return True
+        before, draft.device = draft.device, self.description(state.context)
+        return draft.device != before
 
     def note_client(self, session: Any, request: Mapping[str, Any]) -> None:
         """Note whose request it is: ``headers`` and ``client`` as an ASGI scope has them."""

@@ -8,7 +8,7 @@ of several only one does. Clocks of two hosts are compared only for a lock that 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
 
 from limpet._wire import marks, tokens
 from limpet._wire.records import Obstacle
@@ -17,9 +17,8 @@ from limpet.errors import SessionBusy, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
-    from limpet._core.state import SessionState
 
-__all__ = ["Lock", "Renewable", "SessionLock", "acquire", "release"]
+__all__ = ["Lock", "Renewable", "acquire", "release"]
 
 
 class Renewable(Protocol):
@@ -35,8 +34,6 @@ class Renewable(Protocol):
     async def save(self) -> None:
         """Save now."""
 
-
-S = TypeVar("S", bound=Renewable)
 
 _FIRST: Final = 0.005  # seconds of the first wait; each is half as long again as the one before
 _LONGEST: Final = 0.1
@@ -85,9 +82,11 @@ async def _give_up(engine: Context, key: str, version: int, failure: BaseExcepti
     """Drop a lock that may have been taken, or be there still: nobody else would give it back."""
     if isinstance(failure, GeneratorExit):
         return  # nothing runs any more
+    if isinstance(failure, StoreUnavailable) and failure.waited and engine.emitter.blocks:
+        return  # a store that hangs is not waited for twice: the lock ends with its life
     runtime, drop = engine.emitter.runtime, engine.storage.try_to_drop(key, version)
     if isinstance(failure, StoreUnavailable):
-        return runtime.spawn(drop)  # a store that hangs is not waited for twice
+        return runtime.spawn(drop)
     await runtime.finish(drop)
 
 
@@ -160,72 +159,17 @@ class Lock:
             await turn.__aexit__(None, None, None)
             raise failure
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(self, kind: object = None, raised: object = None, trace: object = None) -> None:
         assert self._version is not None
         assert self._turn is not None
         failure: BaseException | None = None
         try:
-            self.lost = not await release(self._engine, self._key, self._version)
+            if isinstance(raised, StoreUnavailable) and raised.waited:
+                await _give_up(self._engine, self._key, self._version, raised)
+            else:
+                self.lost = not await release(self._engine, self._key, self._version)
         except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
             failure = error
         await self._turn.__aexit__(None, None, None)
-        if failure is not None:
-            raise failure
-
-
-class SessionLock(Generic[S]):
-    """A lock of one session: what its last holder saved is there to be read, and what this one writes is saved.
-
-    A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
-    what is written to it goes nowhere. Every request names it by the id that others know: a new one goes out first.
-    """
-
-    __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_state", "_wait")
-
-    def __init__(
-        self, engine: Context, session: S, state: SessionState, name: str, *, life: float, wait: float
-    ) -> None:
-        self._engine = engine
-        self._session = session
-        self._state = state
-        self._name = name
-        self._life = life
-        self._wait = wait
-        self._lock: Lock | None = None
-
-    def _key(self) -> str | None:
-        state = self._state
-        stored = state.stored if state.leaving is None else state.leaving.stored
-        return None if stored is None else stored.key
-
-    async def __aenter__(self) -> S:
-        session = self._session
-        await session.refresh()
-        while (key := self._key()) is not None:
-            lock = Lock(self._engine, "session", key, self._name, life=self._life, wait=self._wait)
-            await lock.__aenter__()
-            failure: BaseException | None = None
-            try:
-                await session.refresh()
-            except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
-                failure = error
-            if failure is None and self._key() == key:
-                self._lock = lock
-                break
-            await lock.__aexit__()  # renewed or ended while this waited
-            if failure is not None:
-                raise failure
-        return session
-
-    async def __aexit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        lock, failure = self._lock, None
-        if lock is None:
-            return
-        if kind is None:
-            try:
-                await self._session.save()
-            except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
-                failure = error
-        await lock.__aexit__()
         if failure is not None:
             raise failure

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from limpet import _flashes as flashes
 from limpet._core.state import (
     ACCESSED,
     CROSS_SITE,
@@ -250,8 +251,8 @@ def _shows(views: Mapping[str, View] | None) -> bool:
 
 
 def _is_emptied(before: Mapping[str, Any]) -> bool:
-    """Tell whether what was read held a key of the application's; those that begin with ``_`` are the engine's own."""
-    return any(not key.startswith("_") for key in before)
+    """Tell whether what was read held a key of the application's: no ``_`` in front, and no messages of a package."""
+    return any(not key.startswith("_") and key not in flashes.RULES for key in before)
 
 
 def rotation_of(keys: frozenset[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from limpet._core import conflict, ending
 from limpet._core.attempt import Attempt
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
-from limpet._core.state import SessionState, Stored
+from limpet._core.state import LOGIN, SessionState, Stored
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, Predecessor, without_predecessors
@@ -55,6 +55,7 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         adopt(state, found)
         attempt = Attempt(engine, state, NO_PLAN, now)
         attempt.repairs, attempt.increments = True, dict(named.increments)
+        attempt.flags |= LOGIN if named.how == "login" else 0  # what that has noted is its own
         conflict.merge_in(attempt, there, named.base)
         base = without_predecessors(there.record.payload, engine.serializer)
         now_named = named._replace(version=there.record.version, base=base).row()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from limpet._core import plan
 from limpet._core.context import Context
 from limpet._core.plan import Step
 from limpet._core.settle import settle_views
 from limpet._core.state import SessionState
+from limpet._moments import slack_ms
 from limpet._wire.record import pack
+from limpet.contract import NEVER
 from limpet.errors import SessionConflict, StoreUnavailable
 
-__all__ = ["differs", "pack_as_it_will_be", "refuse_to_wait_again"]
+__all__ = ["differs", "is_past_saving", "pack_as_it_will_be", "refuse_to_wait_again"]
 
 
 def differs(engine: Context, state: SessionState) -> bool:
@@ -22,6 +25,19 @@ def differs(engine: Context, state: SessionState) -> bool:
     if todo.step is Step.RENEW:
         return stored is not None and bool(todo.payload) and not engine.same(todo.payload, stored.record.payload)
     return todo.end or todo.step in (Step.CREATE, Step.UPDATE, Step.EMPTY, Step.MOVE)
+
+
+def is_past_saving(engine: Context, state: SessionState, now: int) -> bool:
+    """Tell whether a session that a request met alive is over, unless others have kept it alive since.
+
+    A store moves what it was told forward only, so that a deadline may have come nearer since.
+    """
+    stored, draft = state.stored, state.draft
+    if stored is None or draft is None:
+        return False
+    idle = plan.idle_timeout(draft, engine.policy)
+    ends = stored.ends if stored.ends is not None else NEVER if idle is None else stored.record.accessed + idle
+    return now >= stored.record.expires or (ends != NEVER and now >= ends + slack_ms(idle))
 
 
 def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:

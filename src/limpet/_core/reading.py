@@ -24,6 +24,7 @@ from limpet._core.state import (
     SessionState,
     Stored,
 )
+from limpet._redact import redact
 from limpet._wire import record
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found
@@ -68,7 +69,7 @@ async def find(engine: Context, state: SessionState) -> None:
         now = await predecessors.end(engine, found)
         found, gone = (None, now) if isinstance(now, Gone) else (now, None)
     if state.loaded == READY:
-        return  # another task of the same request was faster
+        return  # another task has ended it meanwhile
     if found is None and not state.rivals and gone is None and state.legacy is not None:
         await importing.read(engine, state, state.legacy)
     state.loaded = READY
@@ -128,6 +129,16 @@ async def is_live(engine: Context, state: SessionState) -> bool:
     stored = state.stored
     if stored is None or state.flags & (ENDED | OVER):
         return False
+    questions.refuse_to_wait_again(state)
+    try:
+        return await _is_live(engine, state, stored)
+    except StoreUnavailable as error:
+        redact(error)
+        state.error = error
+        raise
+
+
+async def _is_live(engine: Context, state: SessionState, stored: Stored) -> bool:
     if not engine.is_server_side:
         contents = record.unpack(stored.record.payload, engine.serializer, sealed=True)
         return await cookie_session.is_live(engine, contents, stored.record.subject)

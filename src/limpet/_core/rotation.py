@@ -38,7 +38,7 @@ class _Standing:
         state, draft = attempt.state, attempt.draft
         assert state.stored is not None
         self._state, self.stored, self._flags = state, state.stored, state.flags & (FORWARDED | REISSUE)
-        self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage
+        self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage, draft.origin
         self._leaving, self._created, self._out = state.leaving, state.created, state.out
         self.fresh = state.created is not None if state.leaving is None else state.leaving.fresh
 
@@ -48,7 +48,7 @@ class _Standing:
         await attempt.drop_made()
         state.stored = self.stored
         state.flags = (state.flags & ~(FORWARDED | REISSUE)) | self._flags
-        draft.renewed, draft.previous, draft.predecessors, draft.lineage = self._facts
+        draft.renewed, draft.previous, draft.predecessors, draft.lineage, draft.origin = self._facts
         self.put_back()
 
     def take(self, leaving: Leaving) -> None:
@@ -89,6 +89,8 @@ async def move(attempt: Attempt, *, final: bool) -> None:
             state.leaving = earlier._replace(
                 how="login" if flags & LOGIN else earlier.how, merges=merges and earlier.merges
             )
+        if how == "regenerate":
+            attempt.draft.origin = attempt.draft.origin or old.key
         _begin_anew(attempt)
         attempt.replaces = old.key
         stands = await logins.insert(attempt)
@@ -284,6 +286,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
     engine, state, old = attempt.engine, attempt.state, attempt.stored()
     assert old.key is not None
     attempt.draft.renewed, attempt.draft.previous = attempt.now, old.key
+    attempt.draft.origin = attempt.draft.origin or old.key
     if engine.policy.max_sessions is not None:
         attempt.draft.lineage = places.lineage_of(old.key, *places.ids_of(attempt.draft.lineage))
     attempt.encode()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from limpet import _flashes as flashes
 from limpet import events
 from limpet._containers import Shapes, beside, holds, references
 from limpet._core.context import Context
@@ -63,7 +64,8 @@ def _combine(engine: Context, key: str, base: Any, mine: Any, theirs: Any, asked
     """Return what the changes of a typed object and those of another request to the same key come to."""
     before, here, there = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
     encode, policy = engine.serializer.encode, engine.policy
-    result = merge(before, here, there, encode=encode, rules=policy.merge, strict=policy.strict_merge, merged=True)
+    rules = {**flashes.RULES, **policy.merge}
+    result = merge(before, here, there, encode=encode, rules=rules, strict=policy.strict_merge, merged=True)
     if result.overwritten and not asked:
         engine.emit(events.ValueOverwritten, keys=result.overwritten)
     return result.data.get(key, MISSING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["IMPORT", "are_words", "is_binding", "is_text", "proven"]
+__all__ = ["IMPORT", "are_rows", "are_words", "is_binding", "is_text", "proven"]
 
 IMPORT: Final = "import"
 """The method (``amr``) of a login that nobody saw here: a session of another library has moved in."""
@@ -52,3 +52,16 @@ def is_text(labels: dict[str, Any]) -> bool:
 def are_words(words: list[Any]) -> bool:
     """Tell whether a list holds nothing but text."""
     return all(type(word) is str for word in words)
+
+
+_ROW: Final = ((str,), (int,), (str,), (str, type(None)), (dict,))
+
+
+def are_rows(rows: list[Any]) -> bool:
+    """Tell whether a list names predecessors (`limpet._wire.record.Predecessor`)."""
+    return all(
+        type(row) is list
+        and len(row) == len(_ROW)
+        and all(type(part) in kinds for part, kinds in zip(row, _ROW, strict=True))
+        for row in rows
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from zlib import adler32, crc32
 
 from limpet._native import caused
-from limpet._wire.facts import are_words, is_binding, is_text
+from limpet._wire.facts import are_rows, are_words, is_binding, is_text
 from limpet._wire.tokens import b64decode, b64encode
 from limpet.contract import Record
 from limpet.errors import UnstorableValue
@@ -45,6 +45,7 @@ _FACTS: Final[Mapping[str, type]] = {
     "renewed": int,
     "predecessors": list,
     "previous": str,
+    "origin": str,
     "tags": dict,
     "device": dict,
     "lineage": str,
@@ -85,6 +86,7 @@ class Contents:
         predecessors: The sessions that this one takes the place of, until they have ended: a row for each, see
             `Predecessor`.
         previous: The store key of the forward record that a renewal left, until its grace began.
+        origin: The store key of its first id, if that was renewed or regenerated: locks know the session by it.
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
         lineage: Where sessions are limited: the ids that it came from, see `limpet._core.places`. In a cookie session
@@ -112,6 +114,7 @@ class Contents:
         "lineage",
         "methods",
         "order",
+        "origin",
         "predecessors",
         "previous",
         "remember",
@@ -131,6 +134,7 @@ class Contents:
         renewed: int | None = None,
         predecessors: Sequence[list[Any]] = (),
         previous: str | None = None,
+        origin: str | None = None,
         tags: Mapping[str, str] = _NONE,
         device: Mapping[str, str] = _NONE,
         lineage: str | None = None,
@@ -150,6 +154,7 @@ class Contents:
         self.renewed: int | None = renewed
         self.predecessors: Sequence[list[Any]] = predecessors
         self.previous: str | None = previous
+        self.origin: str | None = origin
         self.tags: Mapping[str, str] = tags
         self.device: Mapping[str, str] = device
         self.lineage: str | None = lineage
@@ -193,6 +198,8 @@ class Contents:
             facts["methods"] = list(self.methods)
         if self.order:
             facts["order"] = self.order
+        if self.origin is not None:
+            facts["origin"] = self.origin
         if self.predecessors:
             facts["predecessors"] = list(self.predecessors)
         if self.previous is not None:
@@ -236,9 +243,6 @@ class Predecessor(NamedTuple):
         """Return what a row says."""
         key, version, how, base, increments = row
         return cls(key, version, how, None if base is None else b64decode(base), dict(increments))
-
-
-_ROW: Final = ((str,), (int,), (str,), (str, type(None)), (dict,))
 
 
 class Found(NamedTuple):
@@ -370,19 +374,10 @@ def _taken(document: dict[str, Any]) -> Contents:
     return Contents(**document)
 
 
-def _are_rows(rows: list[Any]) -> bool:
-    return all(
-        type(row) is list
-        and len(row) == len(_ROW)
-        and all(type(part) in kinds for part, kinds in zip(row, _ROW, strict=True))
-        for row in rows
-    )
-
-
 _CHECKS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "tags": is_text,
     "device": is_text,
-    "predecessors": _are_rows,
+    "predecessors": are_rows,
     "bound": is_binding,
     "methods": are_words,
 }

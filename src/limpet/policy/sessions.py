@@ -52,8 +52,8 @@ class SessionPolicy:
             timeout, at most a minute; with neither, never.
         rotate_on: Keys that stand for a login: when one appears or changes, the id is regenerated.
         save_on_error: Save even when the handler raised or answered with 500 or more.
-        merge: For a key, what it is when two requests changed it: a function ``(base, mine, theirs)`` or ``"strict"``
-            (raise `SessionConflict`).
+        merge: For a key, what it is when two requests changed it: a function ``(base, mine, theirs)``, ``"strict"``
+            (raise `SessionConflict`) or ``"queue"`` (a list that some requests add to and others take from).
         strict_merge: Every key without a rule of its own is ``"strict"``.
         on_ended: A write to a session that another request ended: ``"drop"`` it with an event, or ``"raise"``
             `SessionEnded`.
@@ -86,7 +86,9 @@ class SessionPolicy:
     touch_interval: Duration | None = None
     rotate_on: tuple[str, ...] = ("user_id", "user")
     save_on_error: bool = False
-    merge: Mapping[str, Merge | Literal["strict"]] = field(default_factory=dict[str, Merge | Literal["strict"]])
+    merge: Mapping[str, Merge | Literal["strict", "queue"]] = field(
+        default_factory=dict[str, Merge | Literal["strict", "queue"]]
+    )
     strict_merge: bool = False
     on_ended: Literal["drop", "raise"] = "drop"
     on_load_error: Literal["raise", "anonymous"] = "raise"
@@ -280,15 +282,16 @@ def _check_rule(key: str, rule: Callable[..., object]) -> None:
         )
 
 
-def _rules(value: object) -> Mapping[str, Merge | Literal["strict"]]:
+def _rules(value: object) -> Mapping[str, Merge | Literal["strict", "queue"]]:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"merge={value!r} is no mapping: give {{key: function or 'strict'}}")
+        raise ConfigurationError(f"merge={value!r} is no mapping: give {{key: function, 'strict' or 'queue'}}")
     rules = dict(cast("Mapping[object, object]", value))
     for key, rule in rules.items():
-        if not isinstance(key, str) or not (rule == "strict" or callable(rule)):
+        if not isinstance(key, str) or not (rule in ("strict", "queue") or callable(rule)):
             raise ConfigurationError(
-                f"merge has {key!r}: {rule!r}: a session key goes with 'strict' or a function (base, mine, theirs)"
+                f"merge has {key!r}: {rule!r}: a session key goes with 'strict', 'queue' or a function (base, mine, "
+                "theirs)"
             )
         if callable(rule):
             _check_rule(key, rule)
-    return MappingProxyType(cast("dict[str, Merge | Literal['strict']]", rules))
+    return MappingProxyType(cast("dict[str, Merge | Literal['strict', 'queue']]", rules))

@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 _LOOK: Final = 64  # entries looked at, at most, to find the record to evict
 _SLACK: Final = 1_024  # left-over entries that are not worth the work
 _MOVE: Final = 8  # entries that one deletion moves
+_PLACE: Final = 32  # bits of an entry's place
+_PLACES: Final = (1 << _PLACE) - 1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -44,9 +46,12 @@ class MemoryStore:
         self.max_records = max_records
         self._records: dict[str, Record] = {}
         # Each record has an entry that is not later than its deadline: one is pushed when the record is created, and
-        # one when `replace` moves the deadline back. An early entry is filed again when it comes up.
-        self._queue: list[tuple[int, str]] = []
-        self._former: list[tuple[int, str]] = []  # a queue that is being moved to the one above, see `_clear_up`
+        # one when `replace` moves the deadline back. An early entry is filed again when it comes up. It is a number,
+        # which takes less memory than a tuple: the time in front, and then the place where the key is.
+        self._queue: list[int] = []
+        self._former: list[int] = []  # a queue that is being moved to the one above, see `_clear_up`
+        self._filed: list[str] = []  # the keys of the entries, by place
+        self._free: list[int] = []  # places whose entries are gone
         # A subject with one session, the usual case, needs no list. A list is sorted, so that a page of it begins where
         # the one before ended, however many sessions the subject has.
         self._subjects: dict[str, str | list[str]] = {}
@@ -81,7 +86,7 @@ class MemoryStore:
             if len(self._records) >= self.max_records:
                 self._evict()
             self._records[key] = record
-            heapq.heappush(self._queue, (record.expires, key))
+            self._file(record.expires, key)
             if record.subject is not None:
                 self._index(record.subject, key)
         return DONE
@@ -110,7 +115,7 @@ class MemoryStore:
                 return current
             self._put(key, record, current)
             if record.expires < current.expires:
-                heapq.heappush(self._queue, (record.expires, key))
+                self._file(record.expires, key)
                 self._clear_up()
         return DONE
 
@@ -149,19 +154,20 @@ class MemoryStore:
         with self._lock:
             for _ in range(limit * 10):
                 queue = self._first()
-                if swept == limit or not queue or queue[0][0] > now:
+                if swept == limit or not queue or queue[0] >> _PLACE > now:
                     break
-                key = queue[0][1]
+                entry = queue[0]
+                key = self._filed[entry & _PLACES]
                 record = self._records.get(key)
                 if record is not None and record.expires > now:
-                    heapq.heapreplace(queue, (record.expires, key))
+                    heapq.heapreplace(queue, _moved(entry, record.expires))
                     continue
-                heapq.heappop(queue)
+                self._drop(heapq.heappop(queue))
                 if record is not None:
                     self._remove(key)
                     swept += 1
             queue = self._first()
-            self.sweep_goes_on = bool(queue) and queue[0][0] <= now
+            self.sweep_goes_on = bool(queue) and queue[0] >> _PLACE <= now
         return swept
 
     async def load_many(self, keys: Sequence[str]) -> Sequence[Record | None]:
@@ -203,7 +209,24 @@ class MemoryStore:
         full = f"the memory store was full at {self.max_records} sessions and dropped live ones"
         return [f"{full}: raise max_records, or use sqlite:///sessions.db"]
 
-    def _first(self) -> list[tuple[int, str]]:
+    def _file(self, expires: int, key: str) -> None:
+        """Add an entry to the queue."""
+        if self._free:
+            place = self._free.pop()
+            self._filed[place] = key
+        else:
+            place = len(self._filed)
+            self._filed.append(key)
+        heapq.heappush(self._queue, expires << _PLACE | place)
+
+    def _drop(self, entry: int) -> str:
+        """Return the key of an entry that was taken from the queue, and use its place again."""
+        place = entry & _PLACES
+        key, self._filed[place] = self._filed[place], ""
+        self._free.append(place)
+        return key
+
+    def _first(self) -> list[int]:
         """Return the queue whose first entry comes up first."""
         if not self._former or not self._queue:
             return self._queue or self._former
@@ -218,10 +241,12 @@ class MemoryStore:
         if not self._former and len(self._queue) > 2 * len(self._records) + _SLACK:
             self._queue, self._former = [], self._queue
         for _ in range(min(_MOVE, len(self._former))):
-            _, key = self._former.pop()
-            record = self._records.get(key)
-            if record is not None:
-                heapq.heappush(self._queue, (record.expires, key))
+            entry = self._former.pop()
+            record = self._records.get(self._filed[entry & _PLACES])
+            if record is None:
+                self._drop(entry)
+            else:
+                heapq.heappush(self._queue, _moved(entry, record.expires))
 
     def _put(self, key: str, record: Record, current: Record) -> None:
         self._records[key] = record
@@ -242,16 +267,17 @@ class MemoryStore:
                 "first before others. Raise max_records, or use sqlite:///sessions.db",
                 self.max_records,
             )
-        looked: list[tuple[int, str]] = []
+        looked: list[int] = []
         while len(looked) < _LOOK and (queue := self._first()):
-            filed, key = heapq.heappop(queue)
-            record = self._records.get(key)
+            entry = heapq.heappop(queue)
+            record = self._records.get(self._filed[entry & _PLACES])
             if record is None:
+                self._drop(entry)
                 continue
-            heapq.heappush(looked, (record.expires, key))
-            if record.expires == filed:
+            heapq.heappush(looked, _moved(entry, record.expires))
+            if record.expires == entry >> _PLACE:
                 break
-        self._remove(heapq.heappop(looked)[1])
+        self._remove(self._drop(heapq.heappop(looked)))
         for entry in looked:
             heapq.heappush(self._queue, entry)
 
@@ -276,8 +302,13 @@ class MemoryStore:
             self._subjects[subject] = keys[0]
 
 
-def _head(queue: list[tuple[int, str]]) -> tuple[int, str]:
+def _head(queue: list[int]) -> int:
     return queue[0]
+
+
+def _moved(entry: int, expires: int) -> int:
+    """Return an entry with another time."""
+    return expires << _PLACE | entry & _PLACES
 
 
 def _several(keys: str | list[str] | None) -> Sequence[str]:

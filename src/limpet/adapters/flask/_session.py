@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,13 @@ class FlaskSession(DictSession, SessionMixin):
         sent: The headers that the response was given for it.
     """
 
+    failed: bool = False
+    refused: bool = False
+    sent: Sequence[tuple[str, str]] = ()
+    _met: tuple[Any, dict[str, Any]] | None = None  # who was logged in as it was read, and what there was
+    _told: bool | None = None  # what `modified` is; None: as the contents say
+    _unmodified: bytes | None = None  # the contents that were said to be unmodified
+
     def __init__(
         self,
         session: BlockingSession | Mapping[str, Any] | None = None,
@@ -58,13 +65,8 @@ class FlaskSession(DictSession, SessionMixin):
     ) -> None:
         super().__init__(session)
         self.middleware: SessionMiddleware = middleware
-        self.failed = self.refused = False
-        self.sent: list[tuple[str, str]] = []
         self._subject_key = subject_key
         self._starts_permanent = starts_permanent
-        self._met: tuple[Any, dict[str, Any]] | None = None  # who was logged in as it was read, and what there was
-        self._told: bool | None = None  # what `modified` is; None: as the contents say
-        self._unmodified: bytes | None = None  # the contents that were said to be unmodified
 
     # -- Flask
 
@@ -87,7 +89,7 @@ class FlaskSession(DictSession, SessionMixin):
         if value:
             if self._base is None:
                 self.pull()
-            state_of(self._session).flags |= ACCESSED
+            self._session.mark_accessed()
 
     @property
     def permanent(self) -> bool:
@@ -198,9 +200,10 @@ class FlaskSession(DictSession, SessionMixin):
             return
         if self._subject_key is not None:
             self._follow()
-        if self._starts_permanent and dict.keys(self) and PERMANENT not in dict.keys(self) and self._session.is_new:
+        keys = dict.keys(self)
+        if self._starts_permanent and keys and PERMANENT not in keys and self._session.is_new:
             self[PERMANENT] = True
-        if dict.keys(self) == {PERMANENT} and self._session.subject is None:
+        if len(keys) == 1 and PERMANENT in keys and self._session.subject is None:
             if self._session.is_new:
                 self._session.pop(PERMANENT, None)
             else:

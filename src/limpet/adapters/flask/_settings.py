@@ -13,6 +13,7 @@ from flask import Flask
 
 from limpet import environment
 from limpet._assembly import store_of
+from limpet._cookies import CookieWriter
 from limpet.contract import ClientStore, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
@@ -90,18 +91,12 @@ class FlaskCookie(CookieTransport):
 
     def __init__(self, name: str, policy: CookiePolicy, *, names_site: bool) -> None:
         super().__init__(name, policy)
-        self._names_site = names_site
+        self._writer = CookieWriter(name, policy, names_site=names_site)
+        self._clear = (b"set-cookie", self._writer.delete())
 
     def write(self, token: str, max_age: int | None) -> Header:
         """Return the ``Set-Cookie`` header of a cookie that lives until the browser is closed."""
-        return self._without(super().write(token, None))
-
-    def clear(self) -> Header:
-        """Return the ``Set-Cookie`` header that deletes the cookie."""
-        return self._without(super().clear())
-
-    def _without(self, header: Header) -> Header:
-        return header if self._names_site else (header[0], header[1].replace(b"; SameSite=Lax", b""))
+        return b"set-cookie", self._writer.set(token, None)
 
 
 def build(settings: Settings, store: Store | ClientStore, options: Mapping[str, Any]) -> SessionManager:

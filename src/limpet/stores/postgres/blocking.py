@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
+import socket
 import threading
 import time
 import weakref
@@ -18,16 +20,21 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import ConnStatus, PGconn, PollingStatus, TransactionStatus, abc
 from psycopg.rows import dict_row
 
 from limpet.errors import StoreUnavailable
-from limpet.stores.postgres.dsn import DSN
+from limpet.stores.postgres.dsn import ANY_ORDER, DSN
 from limpet.stores.postgres.errors import TurnedReadOnly, failures, is_answer, is_lost, is_refused
 
 __all__ = ["BlockingConnections", "BlockingConnector", "Statement"]
 
 _IDLE: Final = 300.0  # seconds after which an unused connection is not trusted: firewalls forget connections in silence
+_EVENTS: Final = {PollingStatus.READING: selectors.EVENT_READ, PollingStatus.WRITING: selectors.EVENT_WRITE}
+_AS_ONE: Final = frozenset(
+    {"hostaddr", "load_balance_hosts"}
+)  # options about all hosts, which libpq has to see at once
 
 
 class _Limited(psycopg.Connection[Any]):
@@ -102,11 +109,13 @@ class Statement:
 class BlockingConnector:
     """Opens connections to the place that a URL names; see `limpet.stores.postgres.connecting.Connector`.
 
+    psycopg's own way waits for two seconds at least, and as long again for each host.
+
     Args:
         url: The URL.
         dsn: What it says.
         timeout: Seconds that a statement may take.
-        connect_timeout: Seconds for opening a connection; psycopg waits for two at least.
+        connect_timeout: Seconds for opening a connection.
         pgbouncer: The other side is a pooler: it takes no settings, and forgets statements.
     """
 
@@ -115,9 +124,13 @@ class BlockingConnector:
         self._place = dsn.place
         self._limit = timeout
         self._threshold = None if pgbouncer else 5
-        self._settings: dict[str, Any] = {"connect_timeout": max(1, round(connect_timeout))}
-        if dsn.several and not dsn.attributes:
+        self._within = connect_timeout
+        attributes = dsn.attributes or os.environ.get("PGTARGETSESSIONATTRS")
+        self._settings: dict[str, Any] = {}
+        if dsn.several and not attributes:
             self._settings["target_session_attrs"] = "read-write"
+        as_one = attributes in ANY_ORDER or dsn.options & _AS_ONE or "PGHOSTADDR" in os.environ
+        self._hosts: list[tuple[str, int]] = [] if as_one else list(dsn.hosts)
         self._options = ""
         if not pgbouncer:
             limits = {"statement_timeout": timeout * 1000, "lock_timeout": timeout * 750}
@@ -138,14 +151,33 @@ class BlockingConnector:
 
     def _connect(self, **options: Any) -> psycopg.Connection[Any]:
         try:
-            connection = _Limited.connect(
-                self._url, autocommit=True, prepare_threshold=self._threshold, **self._settings, **options
-            )
+            connection = _Limited(self._reach(options))
         except psycopg.errors.ConnectionTimeout as error:  # once is enough
             raise StoreUnavailable(f"PostgreSQL at {self._place} cannot be reached in time", waited=True) from error
+        connection.autocommit = True
+        connection.prepare_threshold = self._threshold
         connection.limit = self._limit * 1.2  # the server says sooner what kept it
         connection.where = f"PostgreSQL at {self._place}"
         return connection
+
+    def _reach(self, options: dict[str, Any]) -> abc.PGconn:
+        """Return a connection to the first host that gives one: that which served last is tried first."""
+        deadline = time.monotonic() + self._within
+        if not self._hosts:
+            return _open(make_conninfo(self._url, **self._settings, **options), deadline)
+        hosts, problems = self._hosts, list[Exception]()
+        for at, (host, port) in enumerate(hosts):
+            now = time.monotonic()
+            try:
+                place = make_conninfo(self._url, **_found(host, port), **self._settings, **options)
+                opened = _open(place, now + (deadline - now) / (len(hosts) - at))
+            except (OSError, psycopg.OperationalError) as error:
+                problems.append(error)
+                continue
+            if at:
+                self._hosts = [(host, port), *(other for other in hosts if other != (host, port))]
+            return opened
+        raise problems[0]
 
 
 class BlockingConnections:
@@ -248,6 +280,41 @@ class BlockingConnections:
             finally:
                 if not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE:
                     connection.autocommit = was
+
+
+def _found(host: str, port: int) -> dict[str, Any]:
+    """Return where a host is. libpq would hold up every thread while it looks a name up."""
+    if host.startswith("/"):
+        return {"host": host, "port": port}
+    found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP, type=socket.SOCK_STREAM)
+    addresses = [str(where[0]) for *_, where in found]
+    return {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses), "port": port}
+
+
+def _open(conninfo: str, deadline: float) -> abc.PGconn:
+    """Open a connection.
+
+    Raises:
+        psycopg.errors.ConnectionTimeout: It was not open in time.
+        psycopg.OperationalError: There is no such server, or it refuses.
+
+    Source: https://www.postgresql.org/docs/current/libpq-connect.html, `PQconnectStartParams` and `PQconnectPoll`.
+    """
+    pgconn = PGconn.connect_start(conninfo.encode())
+    try:
+        while pgconn.status != ConnStatus.BAD and (status := pgconn.connect_poll()) != PollingStatus.FAILED:
+            if status == PollingStatus.OK:
+                pgconn.nonblocking = 1
+                return pgconn
+            left = deadline - time.monotonic()
+            with selectors.DefaultSelector() as selector:
+                selector.register(pgconn.socket, _EVENTS[PollingStatus(status)])
+                if left <= 0 or not selector.select(left):
+                    raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+        raise psycopg.OperationalError(f"connection failed: {pgconn.get_error_message()}")
+    except BaseException:
+        pgconn.finish()
+        raise
 
 
 def _close_all(idle: list[Statement], process: int) -> None:

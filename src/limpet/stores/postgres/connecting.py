@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 
-from limpet.stores.postgres.dsn import DSN
+from limpet.stores.postgres.dsn import ANY_ORDER, DSN
 
 __all__ = ["Connector"]
-
-_ANY_ORDER: Final = ("prefer-standby",)
-"""What asyncpg can only choose if it sees all hosts."""
 
 
 class Connector:
@@ -48,7 +45,7 @@ class Connector:
         self._attributes = dsn.attributes or os.environ.get("PGTARGETSESSIONATTRS")
         if dsn.several and not self._attributes:
             self._attributes = "read-write"
-        self._hosts = list(dsn.hosts) if dsn.several and self._attributes not in _ANY_ORDER else []
+        self._hosts = list(dsn.hosts) if dsn.several and self._attributes not in ANY_ORDER else []
 
     async def __call__(self) -> Any:
         """Return a new connection."""

@@ -16,8 +16,10 @@ from urllib.parse import parse_qsl, unquote
 from limpet.errors import ConfigurationError
 from limpet.stores._url import is_misread, misread
 
-__all__ = ["DSN", "read"]
+__all__ = ["ANY_ORDER", "DSN", "read"]
 
+ANY_ORDER: Final = ("prefer-standby",)
+"""Which of several hosts a client can only choose if it sees them all."""
 _FORM: Final = "postgresql://user:password@host:5432/database, or with several hosts ...@host:5432,host:5432/database"
 _HOST: Final = re.compile(r"(\[[^\[\]]+\]|[^\[\]:,]+)(?::([0-9]{1,5}))?")
 _SOCKET: Final = re.compile(r"(/[^,]*)()")
