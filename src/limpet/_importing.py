@@ -258,7 +258,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, legacy: Legacy, gon
             conflict.merge_in(attempt, found, legacy.base)
         else:
             attempt.encode()
-        stands = await attempt.rewrite()  # it names what it takes the place of
+        stands = await attempt.rewrite() is None  # it names what it takes the place of
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:

@@ -22,7 +22,8 @@ CHANGES: dict[str, Callable[[Session], Any]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed"])
-async def test_a_new_id_that_was_saved_stays_with_its_old_one(site: Farm, change: str, fails: bool) -> None:
+@pytest.mark.parametrize("named", ["session", "public id"])
+async def test_a_new_id_that_was_saved_stays_with_its_old_one(site: Farm, change: str, fails: bool, named: str) -> None:
     """A handler saves a new id and revokes all others: the browser keeps its session, by the new id or by the old."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().login(shop)
@@ -30,7 +31,7 @@ async def test_a_new_id_that_was_saved_stays_with_its_old_one(site: Farm, change
     thief, twin = await site.browser().login(other), ann.copy()
 
     async def revoke(session: Session) -> None:
-        await shop.manager.revoke_all("ann", except_=session)
+        await shop.manager.revoke_all("ann", except_=session if named == "session" else session.public_id)
         if fails:
             raise ArithmeticError
 
@@ -44,6 +45,26 @@ async def test_a_new_id_that_was_saved_stays_with_its_old_one(site: Farm, change
     assert len(await shop.manager.sessions_of("ann")) == 1
     if not fails:
         assert (await twin.ask(other, look)).result is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_what_is_written_by_its_public_id_meets_a_new_id(site: Farm, change: str) -> None:
+    """A job writes to the session of a new id that was saved and has not gone out, and another tab under the old id."""
+    shop, other = site.worker(), site.worker()
+    ann = await site.browser().login(shop)
+    twin = ann.copy()
+
+    async def job(session: Session) -> None:
+        async with other.manager.open(session.public_id or "") as opened:
+            opened.increment("done")
+
+    async with ann.held(
+        shop, look, first=steps(lambda session: session.increment("n"), CHANGES[change], Session.save, job)
+    ):
+        await twin.ask(other, lambda session: session.update(note="of another tab"))
+    answer = await ann.ask(shop, lambda session: (session.subject, session["n"], session["done"], session["note"]))
+    assert answer.result == ("ann", 1, 1, "of another tab")
+    assert len(await shop.manager.sessions_of("ann")) == 1
 
 
 class _OneByOne(MemoryStore):

@@ -268,15 +268,15 @@ class Attempt:
         state.out, state.line = engine.ids.present(raw), None
         state.created = key
 
-    async def rewrite(self) -> bool:
-        """Save merged contents into the record that this attempt made; False if it was revoked meanwhile."""
+    async def rewrite(self) -> Obstacle:
+        """Save merged contents into the record that this attempt made; return what stands in the way, None if done."""
         assert self.made is not None
         (key, version), record = self.made, self.record()
-        if await self.engine.storage.update(key, record, version) is not None:
-            return False
-        self.made = key, record.version
-        self.saved(self.stored().raw, key, record)
-        return True
+        obstacle = await self.engine.storage.update(key, record, version)
+        if obstacle is None:
+            self.made = key, record.version
+            self.saved(self.stored().raw, key, record)
+        return obstacle
 
     async def drop_made(self) -> None:
         """Delete the record that this attempt made, if it did, as its id went out to nobody."""

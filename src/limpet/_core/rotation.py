@@ -191,7 +191,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
                 attempt.keep_changes_only(attempt.unpacked(base))
-                if not await attempt.rewrite():
+                if not await _rewrite(attempt, None):
                     engine.emit(events.SessionRevoked, attempt.stored().key, subject=state.subject)
                     end_state(state)
                     return
@@ -352,9 +352,17 @@ async def _rewrite(attempt: Attempt, seen: int | None) -> bool:
     Args:
         seen: The revocations that were taken into account before the merge; None: none spares a login under way.
     """
-    if await attempt.rewrite():
+    while (obstacle := await attempt.rewrite()) is not None:
+        made = attempt.stored()
+        found = await attempt.engine.storage.judge_if_any(made.raw, made.key or "", obstacle)
+        if not isinstance(found, Found):
+            break
+        counted, attempt.increments = attempt.increments, {}  # who has its public id wrote into it, which has those
+        conflict.merge_in(attempt, found)
+        attempt.made, attempt.increments = (found.key, found.record.version), counted
+    if obstacle is None:
         return True
-    if seen is None or attempt.draft.seen <= seen:
+    if isinstance(obstacle, Record) or seen is None or attempt.draft.seen <= seen:
         return False
     await attempt.insert()
     return True
