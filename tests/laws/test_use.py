@@ -298,7 +298,9 @@ async def test_a_deadline_that_came_nearer_holds_for_who_met_the_session_alive(s
     await ann.ask(shop, lambda session: session.expire_in(before))
     await ann.ask(shop, lambda session: session.expire_in(600 if before is None else None))
     late = ann.copy()
-    async with late.held(shop, steps(lambda session: session.update(note="late"), lambda session: session.expire_in(7200))):
+    async with late.held(
+        shop, steps(lambda session: session.update(note="late"), lambda session: session.expire_in(7200))
+    ):
         site.clock.advance(700 if before is None else 86_400 + 100)
         assert (await ann.ask(shop, look)).result is None
     assert (await ann.ask(shop, look)).result is None
