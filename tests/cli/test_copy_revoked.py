@@ -255,6 +255,6 @@ def test_a_number_that_a_session_has_and_no_revocation(shell: Shell) -> None:
     assert whose(NEW, cookies) == [None, None, None]
 
 
-async def _dies(spare: Callable[[int], Awaitable[str]], number: int) -> None:
+async def _dies(spare: Callable[[int], Awaitable[list[str]]], number: int) -> None:
     await spare(number)
     raise InterruptedError
