@@ -160,6 +160,7 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     elif state.phase:
         return
     facts, revocation = (draft.seen, draft.lineage, draft.generation), engine.revocation
+    due: Due | None = None
     try:
         if revocation is not None and (due := await _settle(attempt, todo, ended)) is None:
             return

@@ -16,7 +16,7 @@ from limpet._containers import Shapes, beside, holds, references
 from limpet._core.context import Context
 from limpet._core.notes import own
 from limpet._core.state import FROZEN, Loan, SessionState
-from limpet._merge import MISSING, merge
+from limpet._merge import MISSING, Rule, merge
 from limpet.errors import SessionConflict
 
 __all__ = ["settle", "settle_views"]
@@ -64,7 +64,7 @@ def _combine(engine: Context, key: str, base: Any, mine: Any, theirs: Any, asked
     """Return what the changes of a typed object and those of another request to the same key come to."""
     before, here, there = ({} if side is MISSING else {key: side} for side in (base, mine, theirs))
     encode, policy = engine.serializer.encode, engine.policy
-    rules = {**flashes.RULES, **policy.merge}
+    rules: dict[str, Rule] = {**flashes.RULES, **policy.merge}
     result = merge(before, here, there, encode=encode, rules=rules, strict=policy.strict_merge, merged=True)
     if result.overwritten and not asked:
         engine.emit(events.ValueOverwritten, keys=result.overwritten)
