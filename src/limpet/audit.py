@@ -45,7 +45,7 @@ class JSONAuditLog:
     ) -> None:
         self._to = to
         self._only = None if only is None else tuple(only)
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by process: a forked one inherits no lock that is held
 
     def __call__(self, event: Event) -> None:
         """Write the event."""
@@ -62,7 +62,7 @@ class JSONAuditLog:
             finally:
                 os.close(descriptor)
         else:
-            with self._lock:
+            with self._locks.setdefault(os.getpid(), threading.Lock()):
                 self._to.write(line + "\n")
                 self._to.flush()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import signal
 import threading
@@ -12,8 +14,12 @@ from typing import Any
 import pytest
 
 from limpet._blocking import drive
+from limpet.adapters.django import _settings as django_settings
+from limpet.audit import JSONAuditLog
 from limpet.contract import DONE, Record
+from limpet.events import SessionCreated
 from limpet.stores.file import FileStore
+from limpet.stores.memory import MemoryStore
 from tests.faults.local import KINDS, finish, running, url
 
 
@@ -85,3 +91,84 @@ def test_f22_a_child_waits_for_no_thread_of_its_parent(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert os.waitpid(child, 0)[1] == 0
+
+
+class Held:
+    """Something that a thread is in the middle of while its process forks."""
+
+    def __init__(self) -> None:
+        self.entered, self.over = threading.Event(), threading.Event()
+
+    def pause(self, *_: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            self.entered.set()
+            self.over.wait(0.3)  # a fork may wait for it
+
+    def fork(self, begin: Callable[[], object], go_on: Callable[[], object]) -> None:
+        """Fork while a thread is inside ``begin``; the child has to get through ``go_on``."""
+        thread = threading.Thread(target=begin)
+        thread.start()
+        self.entered.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            status = 1
+            try:
+                go_on()
+                status = 0
+            finally:
+                os._exit(status)
+        self.over.set()
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_f22_a_child_has_whole_records_in_memory() -> None:
+    """A process forks while a thread makes room in its memory store: its child can write, and finds no half of it."""
+    held, store = Held(), MemoryStore(max_records=1)
+    drive(store.create("a" * 64, Record(1, b"x", 1, 2**50, "ann"), now=1))
+
+    class Slow(logging.Handler):
+        def handle(self, record: logging.LogRecord) -> bool:
+            held.pause()
+            return True
+
+    def go_on() -> None:
+        found = drive(store.find("ann")), drive(store.find("ben"))
+        assert [len(each) for each in found] == [0, 1]
+        assert drive(store.create("c" * 64, Record(1, b"x", 1, 2**50), now=1)) is DONE
+
+    logger, handler = logging.getLogger("limpet.stores.memory"), Slow()
+    logger.addHandler(handler)
+    try:
+        held.fork(lambda: drive(store.create("b" * 64, Record(1, b"x", 1, 2**50, "ben"), now=1)), go_on)
+    finally:
+        logger.removeHandler(handler)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_f22_a_child_writes_its_own_audit_log() -> None:
+    """A process forks while a thread writes a line to a stream: its child can write one too."""
+    held = Held()
+
+    class Slow(io.StringIO):
+        def flush(self) -> None:
+            held.pause()
+
+    log = JSONAuditLog(Slow())
+
+    def write() -> None:
+        log(SessionCreated(at=1))
+
+    held.fork(write, write)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_f22_a_child_puts_its_own_manager_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process forks while a thread puts Django's manager together: its child can do so too."""
+    held = Held()
+    monkeypatch.setattr(django_settings._made, "manager", None)
+    monkeypatch.setattr(django_settings, "_options", dict)
+    monkeypatch.setattr(django_settings, "_put_together", held.pause)
+    held.fork(django_settings.manager, django_settings.manager)

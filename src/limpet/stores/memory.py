@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
@@ -23,6 +24,10 @@ _SLACK: Final = 1_024  # left-over entries that are not worth the work
 _MOVE: Final = 8  # entries that one deletion moves
 _PLACE: Final = 32  # bits of an entry's place
 _PLACES: Final = (1 << _PLACE) - 1
+_LOCK: Final = threading.RLock()  # of all stores of the process, held over nothing that waits
+
+if hasattr(os, "register_at_fork"):  # a child inherits records that no other thread was about to change
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -55,7 +60,6 @@ class MemoryStore:
         # A subject with one session, the usual case, needs no list. A list is sorted, so that a page of it begins where
         # the one before ended, however many sessions the subject has.
         self._subjects: dict[str, str | list[str]] = {}
-        self._lock = threading.Lock()
         self._warned = False
         self.sweep_goes_on: bool = False
 
@@ -79,7 +83,7 @@ class MemoryStore:
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         """Write a record where there is none; return `DONE`, or the record that is already there."""
-        with self._lock:
+        with _LOCK:
             current = self._records.get(key)
             if current is not None:
                 return current
@@ -93,7 +97,7 @@ class MemoryStore:
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Replace the record whose version is ``expected``; return `DONE`, `ABSENT` or the record that is there."""
-        with self._lock:
+        with _LOCK:
             current = self._records.get(key)
             if current is None:
                 return ABSENT
@@ -107,7 +111,7 @@ class MemoryStore:
 
     async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         """Do what `update` does, and take ``accessed`` and ``expires`` as given."""
-        with self._lock:
+        with _LOCK:
             current = self._records.get(key)
             if current is None:
                 return ABSENT
@@ -121,7 +125,7 @@ class MemoryStore:
 
     async def touch(self, key: str, accessed: int, expires: int, *, now: int) -> Outcome:
         """Move ``accessed`` and ``expires`` forward, never back; return `DONE` or `ABSENT`."""
-        with self._lock:
+        with _LOCK:
             current = self._records.get(key)
             if current is None:
                 return ABSENT
@@ -133,7 +137,7 @@ class MemoryStore:
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:
         """Delete the record, or only that version of it; return `DONE`, `ABSENT` or the record that was kept."""
-        with self._lock:
+        with _LOCK:
             current = self._records.get(key)
             if current is None:
                 return ABSENT
@@ -151,7 +155,7 @@ class MemoryStore:
         are left.
         """
         swept = 0
-        with self._lock:
+        with _LOCK:
             for _ in range(limit * 10):
                 queue = self._first()
                 if swept == limit or not queue or queue[0] >> _PLACE > now:
@@ -176,7 +180,7 @@ class MemoryStore:
 
     async def find(self, subject: str) -> Sequence[tuple[str, Record]]:
         """Return the keys and records of that subject."""
-        with self._lock:
+        with _LOCK:
             return [(key, self._records[key]) for key in _several(self._subjects.get(subject))]
 
     async def find_page(
@@ -184,7 +188,7 @@ class MemoryStore:
     ) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys of that subject, and the last of these keys or None."""
         limit = max(limit, 1)
-        with self._lock:
+        with _LOCK:
             keys = _several(self._subjects.get(subject))
             start = bisect_right(keys, cursor) if cursor is not None else 0
             page = [(key, self._records[key]) for key in keys[start : start + limit]]
@@ -192,7 +196,7 @@ class MemoryStore:
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
-        with self._lock:
+        with _LOCK:
             after = (key for key in self._records if cursor is None or key > cursor)
             keys = heapq.nsmallest(limit + 1, after)
             page = [(key, self._records[key]) for key in islice(keys, limit)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from threading import Lock
@@ -57,15 +58,21 @@ class _Made:
     __slots__ = ("lock", "logins", "manager", "slides", "source", "store")
 
     def __init__(self) -> None:
-        self.lock = Lock()
+        self.forget_lock()
         self.manager: SessionManager | None = None
         self.logins: KeyOf | None = None
         self.slides = False
         self.store: Store | ClientStore | None = None
         self.source: Any = None
 
+    def forget_lock(self) -> None:
+        """Make the lock anew: in a forked process the thread that may have held it does not run."""
+        self.lock = Lock()
+
 
 _made: Final = _Made()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_made.forget_lock)
 
 
 def manager() -> SessionManager:
