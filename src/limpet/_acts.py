@@ -20,7 +20,7 @@ from limpet.errors import StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.engine import Engine
 
-__all__ = ["Act", "hear"]
+__all__ = ["Act", "forget", "hear"]
 
 _KEY: Final = marks.mark_key("acts")
 _KEPT: Final = 16
@@ -68,6 +68,26 @@ def _added(engine: Engine, act: dict[str, Any], facts: marks.Facts) -> tuple[mar
 def _list(facts: marks.Facts) -> list[dict[str, Any]]:
     kept = facts.get("list")
     return [one for one in kept if isinstance(one, dict)] if isinstance(kept, list) else []
+
+
+async def forget(engine: Engine, subject: str) -> None:
+    """Take the name of a subject out of what was done to its sessions, or by it.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+
+    def nameless(facts: marks.Facts) -> tuple[marks.Facts, int]:
+        acts = _list(facts)
+        for act in acts:
+            act.update({part: None for part in ("subject", "by") if act.get(part) == subject})
+        return {**facts, "list": acts}, engine.clock()  # when it is forgotten moves forward only
+
+    record = await engine.storage.load(_KEY)
+    if record is not None and any(
+        subject in (act.get("subject"), act.get("by")) for act in _list(marks.read(record.payload) or {})
+    ):
+        await marks.amend(engine.storage, _KEY, nameless)
 
 
 def hear(engine: Engine) -> None:

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from limpet import _listing as listing
+from limpet import _tags as tags
 from limpet import events
-from limpet._acts import Act, hear
+from limpet._acts import Act, forget, hear
 from limpet._arguments import check_subject, of_tag
 from limpet._cookie_revocation import require
 from limpet._core import ending, locks, plan
@@ -208,10 +209,11 @@ class Directory:
         ]
 
     async def erase(self, subject: str) -> int:
-        """Delete everything that is kept of a subject, ended tags included; return how many sessions that ended.
+        """Delete everything that is kept of a subject, its name included; return how many sessions that ended.
 
-        What remains is the digest of the subject with the number and time of this call, as long as a session from
-        before it could live, so that nothing brings it back.
+        What remains are digests of the subject: with the number and time of this call, as long as a session from
+        before it could live, so that nothing brings it back; in the lists of tags of sessions that had ended before,
+        up to their deadline; and with ``max_sessions``, with the number of its logins.
 
         Raises:
             LimpetError: The sessions live in cookies, or the store keeps no index by subject.
@@ -221,13 +223,12 @@ class Directory:
         """
         check_subject(subject)
         engine = self._engine
-        tags: set[tuple[str, str]] = set()
+        pairs: set[tuple[str, str]] = set()
         async for page in listing.pages_of(engine, subject):
-            tags |= {pair for kept in page if kept.contents is not None for pair in kept.contents.tags.items()}
+            pairs |= {pair for kept in page if kept.contents is not None for pair in kept.contents.tags.items()}
         ended = await self.revoke_all(subject)
-        for name, value in tags:
-            key = marks.tag_key(name, value)
-            await marks.amend(engine.storage, key, lambda facts: _without(facts, subject, engine))
+        await tags.forget(engine, subject, pairs)
+        await forget(engine, subject)
         return ended
 
     def open(self, public_id: str) -> AbstractAsyncContextManager[Session]:
@@ -261,23 +262,20 @@ class Directory:
     async def _revoke_tag(self, name: str, value: str) -> int:
         engine = self._engine
         engine.storage.require_index()
-        subjects: list[str] = []
-        many = False
+        known: marks.Facts = {}
 
         def note(facts: marks.Facts) -> None:
-            nonlocal many
-            subjects[:] = facts.get("subjects", {})
-            many = facts.get("many", 0) > engine.clock()
+            known.update(facts)
 
         act = Act(what="tag")
         number = await engine.storage.positions.advance(
             marks.tag_key(name, value), note=note, before=act.note(engine), said=act.said
         )
         store: object = engine.storage.server
-        if many and supports(store, Scans):
+        if known.get("many", 0) > engine.clock() and supports(store, Scans):
             return await self._end_all(store, number, (name, value))
         ended = 0
-        for subject in subjects:
+        for subject in await tags.subjects_of(engine.storage, known):
             ended += await self._end_of(subject, number, [], (name, value))
         return ended
 
@@ -391,10 +389,3 @@ def _is_over(kept: Kept, number: int, tag: tuple[str, str] | None) -> bool:
     """Tell whether a session ended with the revocation of that number: of everything, or of a tag."""
     tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
     return tagged and kept.seen < number
-
-
-def _without(facts: marks.Facts, subject: str, engine: Engine) -> tuple[marks.Facts, int]:
-    now = engine.clock()
-    subjects = {who: end for who, end in facts.get("subjects", {}).items() if who != subject and end > now}
-    later = engine.storage.positions.keep_until() if facts.get("at") else now
-    return {**facts, "subjects": subjects}, max([*subjects.values(), later])

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from limpet import SessionLimitReached, SessionManager, SessionPolicy
+from limpet import SessionLimitReached, SessionManager, SessionPolicy, events
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import Store
 from limpet.stores.postgres import PostgresStore
@@ -119,3 +119,17 @@ async def test_tags_and_everyone(sites: Callable[[SessionPolicy], Site]) -> None
     assert [await site.whose(cookie) for cookie in (*tagged, other)] == [None, None, "ann"]
     assert await site.manager.revoke_everyone() == 1
     assert await site.whose(other) is None
+
+
+async def test_erased(sites: Callable[[SessionPolicy], Site]) -> None:
+    """Nothing in the store names somebody who was erased, though a session with a shared tag had ended before."""
+    site, name = sites(PATIENT), "ann of the seventh floor"
+    cookie = await site.login(name, tags={"team": "x"})
+    await site.login("bob", tags={"team": "x"})
+    await site.run(lambda session: session.logout(), cookie)
+    await site.login(name)
+    with events.acting("the admin"):
+        assert await site.manager.erase(name) == 1
+    assert await site.manager.revoke(tag=("team", "x")) == 1
+    page, _ = await site.manager.store.scan(None, 1_000)  # type: ignore[union-attr]
+    assert [record for _, record in page if record.subject == name or name.encode() in record.payload] == []

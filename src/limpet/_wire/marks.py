@@ -27,9 +27,11 @@ __all__ = [
     "Facts",
     "Gone",
     "amend",
+    "digest_of",
     "ended",
     "is_mark",
     "mark_key",
+    "name_key",
     "read",
     "tag_key",
     "tombstone",
@@ -91,8 +93,18 @@ def mark_key(*about: str) -> str:
 
 
 def tag_key(name: str, value: str) -> str:
-    """Return the store key of the mark of a tag, which lists the subjects that have logged in with it."""
+    """Return the store key of the mark of a tag, which lists the digests of subjects that have logged in with it."""
     return mark_key("tag", name, value)
+
+
+def digest_of(subject: str) -> str:
+    """Return what stands for a subject in the lists of tags."""
+    return mark_key("name", subject)[:16]
+
+
+def name_key(digest: str) -> str:
+    """Return the store key of the mark that says whose such a digest is: without it no list holds a name."""
+    return mark_key("digest", digest)
 
 
 def is_mark(payload: bytes) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from limpet import SessionManager, SessionPolicy
 from limpet import _listing as listing
+from limpet import _tags as tags
 from limpet._detached import is_key
 from limpet._wire import marks
 from limpet.cli._files import missing_file
@@ -93,7 +94,7 @@ async def _of_tag(manager: SessionManager, name: str, value: str) -> AsyncIterat
             for _, record in page:
                 yield record
         return
-    for subject in facts.get("subjects", {}):
+    for subject in await tags.subjects_of(manager.engine.storage, facts):
         async for kept in listing.pages_of(manager.engine, subject):
             for one in kept:
                 yield one.record
