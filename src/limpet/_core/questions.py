@@ -59,5 +59,6 @@ def refuse_to_wait_again(state: SessionState) -> None:
     Raises:
         StoreUnavailable: The request has waited for the store as long as it may.
     """
-    if isinstance(state.error, StoreUnavailable) and state.error.waited and not state.phase:
-        raise state.error
+    error = state.error  # read once: a load on another thread may clear it
+    if isinstance(error, StoreUnavailable) and error.waited and not state.phase:
+        raise error
