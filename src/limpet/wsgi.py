@@ -1,7 +1,7 @@
 """`SessionMiddleware` for any WSGI application, on threads, greenlets or processes.
 
-A request: find the token, run the application, read the session at its first use, save it at ``start_response``, at the
-end of the body and at ``close()`` (PEP 3333).
+A request: find the token, run the application, read the session at its first use, save it when the first part of the
+body is there, at its end and at ``close()``. Until the first part a server sends nothing (PEP 3333).
 
 WSGI has no WebSockets. `CSRFMiddleware` is for ASGI; a WSGI framework has a guard of its own.
 """
@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from limpet._blocking import drive
 from limpet._core.session import backend_of, state_of
-from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING
-from limpet._doors import BlockingSession, Pairs
-from limpet._environ import Environ, headers_of, is_cross_site, mount_of, path_of, visit_of
+from limpet._core.state import PASSIVE, PENDING
+from limpet._doors import BlockingSession
+from limpet._environ import Environ, headers_of, is_cross_site, path_of, visit_of
 from limpet._serving import (
     SAFE,
     SAME_PATHS,
     TEST_HOSTS,
     TWICE,
-    as_text,
     path_patterns,
     share_a_cookie,
     share_device_paths,
@@ -32,15 +30,13 @@ from limpet._serving import (
     warn_about_http,
 )
 from limpet._sweeper import Sweeper
+from limpet._wsgi_exchange import StartResponse, WSGIExchange
 from limpet.contract import ClientStore, Store
-from limpet.errors import Answer, ConfigurationError, LimpetError, StoreUnavailable, answer_to
-from limpet.events import CLIENT
+from limpet.errors import ConfigurationError, StoreUnavailable
 from limpet.manager import SessionManager
-from limpet.refusals import answer_error
 
 __all__ = ["BlockingSession", "SessionMiddleware", "headers_of", "session_in"]
 
-StartResponse: TypeAlias = Callable[..., Any]
 WSGIApp: TypeAlias = Callable[[Any, Any], Iterable[bytes]]
 
 log: logging.Logger = logging.getLogger("limpet")
@@ -102,7 +98,7 @@ class SessionMiddleware:
         key = self._environ_key
         environ[key] = session
         environ[_ALL] = (*environ.get(_ALL, ()), session)
-        exchange = _Exchange(self, environ, session, start_response)
+        exchange = WSGIExchange(self, environ, session, start_response)
         guard = self.manager.guard
         answer = None if guard is None else drive(guard.answer(visit_of(environ), session))
         if answer is not None:
@@ -111,6 +107,8 @@ class SessionMiddleware:
         failure: BaseException | None = None
         try:
             body = self.app(environ, exchange.start)
+            if type(body) in (list, tuple):
+                exchange.go()
         except BaseException as error:  # noqa: BLE001 - judged below
             failure = error
         if environ.get(key) is not session:
@@ -188,161 +186,6 @@ class SessionMiddleware:
             )
 
 
-class _Exchange:
-    """One request and its response: saves at the right moments.
-
-    Attributes:
-        answer: What was sent in the place of the application's response, after an error of ours; None: nothing was.
-    """
-
-    __slots__ = ("_doors", "_environ", "_failed", "_marked", "_middleware", "_server", "_session", "answer")
-
-    def __init__(
-        self, middleware: SessionMiddleware, environ: Environ, session: BlockingSession, server: StartResponse
-    ) -> None:
-        self._middleware = middleware
-        self._doors = middleware.manager.blocking
-        self._environ = environ
-        self._session = session
-        self._server = server
-        self._failed = False
-        self._marked: tuple[Pairs, Pairs] | None = None  # the headers of the application, and those that were sent
-        self.answer: Answer | None = None
-
-    def start(self, status: str, headers: Pairs, exc_info: Any = None) -> Callable[[bytes], object]:
-        """Save, and start the response; the ``start_response`` that the application is given."""
-        if self.answer is not None:
-            return _discard
-        more = () if exc_info is None else (exc_info,)
-        if self._marked is not None:  # an error page in the place of a response of which nothing was sent yet
-            self._failed = True
-            ours = [pair for pair in self._marked[1] if pair not in self._marked[0]]
-            return self._server(status, [*headers, *ours], *more)  # type: ignore[no-any-return]
-        self._failed = int(status[:3]) >= 500
-        refused: LimpetError | None = None
-        marked: Pairs = []
-        try:
-            prefix = mount_of(self._environ)
-            marked = self._doors.start(self._session, int(status[:3]), headers, prefix=prefix)
-        except LimpetError as error:
-            if answer_to(error) is None:
-                raise
-            refused = error
-        if refused is not None:
-            self._refuse(refused)
-            return _discard
-        self._marked = headers, marked
-        if len(marked) > len(headers) and any(name == "Set-Cookie" for name, _ in marked[len(headers) :]):
-            self._middleware.check_test_client(self._environ)
-        return self._server(status, marked, *more)  # type: ignore[no-any-return]
-
-    def sent(self, body: Iterable[bytes]) -> Iterable[bytes]:
-        """Return what the server sends: the body, whose end is the end of the session."""
-        if self.answer is not None:
-            _close(body)
-            self.finish()
-            return [self.answer.body]
-        if type(body) in (list, tuple) and self._marked is not None:  # nothing of the application runs any more
-            self.finish()
-            return body
-        return _Body(body, self)
-
-    def save_late(self) -> None:
-        """Save what the body wrote, before the server tells the client that it is complete."""
-        self._doors.save_late(self._session, failed=self._failed)
-
-    def fail(self, error: BaseException) -> bool:
-        """The application raised: keep a logout, drop the rest; True if the error was answered here."""
-        state = state_of(self._session)
-        if self.answer is None and state.phase != CLOSED:
-            self._doors.fail(self._session)
-            if isinstance(error, LimpetError) and answer_to(error) is not None and self._marked is None:
-                self._refuse(error)
-        self._close()
-        return self.answer is not None and isinstance(error, Exception)
-
-    def finish(self) -> None:
-        """Nothing of this request runs any more."""
-        state = state_of(self._session)
-        if state.phase == CLOSED:
-            return
-        try:
-            if self._marked is None:
-                self._failed = True  # it answered nothing, which the server turns into an error
-            if self.answer is None and (state.flags & ~ACCESSED or state.leaving is not None):
-                self.save_late()
-        finally:
-            self._close()
-
-    def _close(self) -> None:
-        state = state_of(self._session)
-        if state.phase != CLOSED:
-            state.phase = CLOSED
-            if self._middleware.manager.engine.description is not None:
-                CLIENT.set(None)  # the thread serves others after this
-            self._middleware.ended()
-
-    def _refuse(self, error: LimpetError) -> None:
-        manager = self._middleware.manager
-        answer = answer_error(manager.on_refused, error, self._environ)
-        assert answer is not None
-        tokens = manager.engine.headers(self._session)  # an id that may be the only one goes out
-        self.answered(answer._replace(headers=(*answer.headers, *tokens)))
-
-    def answered(self, answer: Answer) -> Iterable[bytes]:
-        """Send an answer of ours; return its body."""
-        self.answer = answer
-        self._server(f"{answer.status} {HTTPStatus(answer.status).phrase}", as_text(answer.headers))
-        return [answer.body]
-
-
-class _Body:
-    """A body that the application makes while it is sent."""
-
-    __slots__ = ("_body", "_exchange", "_over", "_parts")
-
-    def __init__(self, body: Iterable[bytes], exchange: _Exchange) -> None:
-        self._body = body
-        self._exchange = exchange
-        self._parts: Iterator[bytes] | None = None
-        self._over = False
-
-    def __iter__(self) -> _Body:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._over:
-            raise StopIteration
-        exchange = self._exchange
-        failure: BaseException | None = None
-        part: bytes | None = None
-        try:
-            if self._parts is None:
-                self._parts = iter(self._body)
-            part = next(self._parts, None)
-            if part is None and exchange.answer is None:
-                exchange.save_late()
-        except BaseException as error:  # noqa: BLE001 - judged below
-            failure = error
-        if failure is not None and not exchange.fail(failure):
-            self._over = True
-            raise failure
-        if exchange.answer is not None:
-            self._over = True
-            return exchange.answer.body
-        if part is None:
-            self._over = True
-            raise StopIteration
-        return part
-
-    def close(self) -> None:
-        """End the request: the server calls this whether the body was sent as a whole or not."""
-        try:
-            _close(self._body)
-        finally:
-            self._exchange.finish()
-
-
 def session_in(
     environ: Environ, manager: SessionManager | None = None, environ_key: str = "limpet.session"
 ) -> BlockingSession:
@@ -368,13 +211,3 @@ def session_in(
         "this request has no session: wrap the application in limpet.wsgi.SessionMiddleware, and take this path out of "
         "exclude=..."
     )
-
-
-def _close(body: Iterable[bytes]) -> None:
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
-
-
-def _discard(data: bytes) -> None:
-    """Take what an application writes after an error was sent in the place of its response."""
