@@ -66,7 +66,7 @@ class Browser:
         sent.setdefault("SCRIPT_NAME", "")
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            if exc_info is not None and reply.parts:
+            if exc_info is not None and any(reply.parts):
                 raise exc_info[1].with_traceback(exc_info[2])
             reply.status, reply.headers = int(status[:3]), headers
             return reply.parts.append

@@ -104,6 +104,25 @@ def test_an_error_page_before_the_first_part() -> None:
     assert (reply.status, reply.header("x-page"), len(browser.cookies)) == (500, "two", 1)
 
 
+def test_an_error_page_after_an_empty_part_carries_the_cookie() -> None:
+    """A server that has only seen an empty part has sent nothing: the new id that was saved goes out with the page."""
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
+        environ["limpet.session"].login("ann")
+        start_response("200 OK", PLAIN)
+        yield b""
+        try:
+            raise Boom
+        except Boom:
+            start_response("500 Oops", PLAIN, sys.exc_info())
+        yield b"oops"
+
+    browser = Browser(SessionMiddleware(app, manager := SessionManager("memory:")))
+    reply = browser.get()
+    assert (reply.status, reply.text, len(browser.cookies)) == (500, "oops", 1)
+    assert len(manager.blocking.sessions_of("ann")) == 1
+
+
 def test_a_second_start_is_refused() -> None:
     """Without ``exc_info`` a response starts once, as the server says."""
 
