@@ -87,6 +87,24 @@ def test_what_is_written_before_the_first_part_is_saved() -> None:
     assert seen.get().text == "1"
 
 
+def test_what_a_body_writes_as_it_is_closed_is_saved() -> None:
+    """The client hangs up: what the body cleans up when the server closes it is saved after that."""
+
+    def app(environ: dict[str, Any], start_response: Start) -> Iterator[bytes]:
+        session = environ["limpet.session"]
+        session["under way"] = True
+        start_response("200 OK", PLAIN)
+        try:
+            yield from [b"a", b"b"]
+        finally:
+            session["under way"] = False
+
+    browser = Browser(SessionMiddleware(app, manager := SessionManager("memory:")))
+    browser.get(stop_after=1)
+    handler = application(lambda session: session["under way"])
+    assert Browser(SessionMiddleware(handler, manager), cookies=browser.cookies).get().text == "False"
+
+
 def test_an_error_page_before_the_first_part() -> None:
     """The headers of the page are sent with the new id, once, and those that it replaces are not."""
 
