@@ -112,6 +112,11 @@ class Families:
         token = self.met_token(visit)
         return None if token is None else self.session(token)
 
+    def meant(self, visit: Visit) -> str | None:
+        """Return the session that a request found alive, or the one that it logged out without looking."""
+        there = self.presented(visit) if visit.seen is None and visit.act.lazy else set[str]()
+        return there.pop() if len(there) == 1 and len(visit.tokens) == 1 else self.met(visit)
+
     def presented(self, visit: Visit) -> set[str]:
         """Return the sessions whose ids a request presented."""
         return {self.session(token) for token in visit.tokens if token in self.issuer}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from limpet.testing.histories.watched import FAULTS, Kind
@@ -24,6 +24,7 @@ _ENDING: Final = ("logout", "restart", "empty")
 _MOVING: Final = ("login:ann", "login:ann", "login:bob", "regenerate", "tagged:ann")
 _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
 _SLOW: Final = ("long",)
+_FIRST: Final = (("logout",), ("logout",), ("restart",), ("logout", "login:ann"), ("revoke",), ("revoke", "logout"), ())
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
 
 _SERVERS: Final[tuple[Mode, ...]] = ("server",) * 9
@@ -45,6 +46,7 @@ class Act:
         also: The session cookie of this browser is sent along, as if planted by a neighbour.
         stale: How many cookies back the one that is sent is: 0 is the browser's present one.
         old: The cookie of another library is sent, and no other, as by a copy of it.
+        lazy: Its session is read when a step needs it, and not when the request begins.
         last_write: Which of its store calls is the last that changes anything, where that is known: a process that
             dies later than that leaves a browser with an id that is replaced.
     """
@@ -59,10 +61,13 @@ class Act:
     also: int | None = None
     stale: int = 0
     old: bool = False
+    lazy: bool = False
     last_write: int | None = None
 
     def __str__(self) -> str:
         words = [f"{self.kind} by {self.actor} on worker {self.worker}"]
+        if self.lazy:
+            words.append(", lazily")
         if self.steps:
             words.append(": " + ", ".join(self.steps))
         if self.ends != "returns":
@@ -164,7 +169,8 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
         faults: dict[int, Kind] = {dice.randrange(6): dice.choice(FAULTS)}
         chosen = acts[at]
         acts[at] = Act(chosen.kind, chosen.actor, chosen.worker, chosen.steps, chosen.ends, chosen.alone, faults)
-    return Plan(rules, tuple(acts), dice.choice((1, 2, 2, 3, 3)), seed)
+    width = dice.choice((1, 2, 2, 3, 3))
+    return Plan(rules, tuple(_vary(random.Random(f"varied {seed}"), rules, acts, browsers)), width, seed)  # noqa: S311
 
 
 def _rules(dice: random.Random, mode: Mode | None) -> Rules:
@@ -202,6 +208,21 @@ def _act(dice: random.Random, rules: Rules, browsers: int, flavour: tuple[str, .
         also=dice.randrange(browsers) if dice.random() < 0.05 else None,
         stale=dice.choice((1, 2)) if dice.random() < 0.12 else 0,
     )
+
+
+def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> list[Act]:
+    """Let some acts end sessions as few do: unread, by a job, by their public id. What else was drawn stays."""
+    if rules.mode != "server" or dice.random() < 0.7:
+        return acts
+    at = dice.randrange(browsers, len(acts))
+    act = acts[at]
+    if act.kind == "open":
+        return [*acts[:at], replace(act, steps=("logout",)), *acts[at + 1 :]]
+    if act.kind != "request":
+        return acts
+    first = dice.choice(_FIRST)
+    lazy = dice.random() < 0.8
+    return [*acts[:at], replace(act, steps=(*first, *act.steps), lazy=lazy), *acts[at + 1 :]]
 
 
 def _pool(dice: random.Random, flavour: tuple[str, ...]) -> tuple[str, ...]:
