@@ -41,6 +41,9 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a logout by a job, beside a new id": Known(
         (by(0, "login:ann"), by(0, "regenerate"), Act("open", steps=("logout",)), beside(0, "logout")), width=3
     ),
+    "a logout beside one that began anew, saved, and logs out": Known(
+        (by(0, "nest"), by(0, "restart", "exclusive", "logout"), Act(steps=("logout",)))
+    ),
     "a request that revokes its session, and writes": Known(
         (by(0, "login:ann"), by(0, "revoke", "append"), beside(0, "revoke", "logout"))
     ),
