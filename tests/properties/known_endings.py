@@ -44,6 +44,18 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a logout beside one that began anew, saved, and logs out": Known(
         (by(0, "nest"), by(0, "restart", "exclusive", "logout"), Act(steps=("logout",)))
     ),
+    "a new id whose store is gone before the old one has ended": Known(
+        (
+            by(0, "nest"),
+            Act(steps=("regenerate", "append"), alone=True, faults={2: "is gone"}),
+            by(0, "append", stale=1),
+            by(0),
+        )
+    ),
+    "a cookie with a new id whose store is gone when the old one is to end": Known(
+        (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={3: "hangs"}), by(0, "append", stale=1)),
+        Rules(mode="denylist"),
+    ),
     "a request that revokes its session, and writes": Known(
         (by(0, "login:ann"), by(0, "revoke", "append"), beside(0, "revoke", "logout"))
     ),

@@ -350,6 +350,16 @@ FAULTS: Final[Mapping[str, Fault]] = {
         Rules(renews=True),
         store=_KeepsNoTombstones,
     ),
+    "who comes with a new id ends the old one, if the store was gone before: it does not end": Fault(
+        "had ended",
+        (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={2: "is gone"}), by(0), by(0, stale=1)),
+        store=_KeepsNoTombstones,
+    ),
+    "an old id can live on where the store was gone before it ended: it was gone after that": Fault(
+        "had ended",
+        (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={2: "is gone after"}), by(0, stale=1)),
+        store=_KeepsNoTombstones,
+    ),
     "a job logs out: the session is over": Fault(
         "had ended", (by(0, "login:ann"), Act("open", steps=("logout",), alone=True)), store=_KeepsNoTombstones
     ),

@@ -281,7 +281,7 @@ class Enders(Deadlines):
                 continue
             if visit.act.kind in ("request", "open"):
                 if self._has_ended(visit, session):
-                    yield visit
+                    yield from self._finishing(visit) if visit.may_leave_its_old_id and not visit.over else (visit,)
             elif self._is_meant(visit, session, certain=True) and birth.end < visit.sent:
                 kind = visit.act.kind
                 if (
@@ -293,6 +293,11 @@ class Enders(Deadlines):
                 if kind == "revoke" and (not visit.result or session not in families.presented(visit)):
                     continue
                 yield visit
+
+    def _finishing(self, mover: Visit) -> Iterator[Visit]:
+        """Return who came with an id whose change could not be finished, and so did that; no cookie names another."""
+        came = (there for there in self.families.history.visits if self.server and mover.out in there.tokens)
+        return (there for there in came if there.alive and not there.faults)
 
     def _used_during(self, act: Visit, session: str) -> bool:
         """Tell whether a request with a session was under way during an act: a use counts from when it began."""

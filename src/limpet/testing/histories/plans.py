@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from limpet.testing.histories.watched import FAULTS, Kind
+from limpet.testing.histories.watched import FAULTS, LASTING, Kind
 
 __all__ = ["ENDS", "Act", "Mode", "Plan", "Rules", "draw"]
 
@@ -211,18 +211,26 @@ def _act(dice: random.Random, rules: Rules, browsers: int, flavour: tuple[str, .
 
 
 def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> list[Act]:
-    """Let some acts end sessions as few do: unread, by a job, by their public id. What else was drawn stays."""
-    if rules.mode != "server" or dice.random() < 0.7:
-        return acts
-    at = dice.randrange(browsers, len(acts))
-    act = acts[at]
+    """Let some acts do what is rare: one ends a session unread, as a job or by its public id; the store of one is gone.
+
+    What else was drawn stays as it is.
+    """
+    varied = list(acts)
+    if rules.mode == "server" and dice.random() >= 0.7:
+        at = dice.randrange(browsers, len(acts))
+        varied[at] = _ends(dice, acts[at])
+    if not any(act.faults for act in acts) and dice.random() < 0.2:
+        at = dice.randrange(browsers, len(acts))
+        varied[at] = replace(varied[at], faults={dice.randrange(8): dice.choice(tuple(LASTING))})
+    return varied
+
+
+def _ends(dice: random.Random, act: Act) -> Act:
     if act.kind == "open":
-        return [*acts[:at], replace(act, steps=("logout",)), *acts[at + 1 :]]
+        return replace(act, steps=("logout",))
     if act.kind != "request":
-        return acts
-    first = dice.choice(_FIRST)
-    lazy = dice.random() < 0.8
-    return [*acts[:at], replace(act, steps=(*first, *act.steps), lazy=lazy), *acts[at + 1 :]]
+        return act
+    return replace(act, steps=(*dice.choice(_FIRST), *act.steps), lazy=dice.random() < 0.8)
 
 
 def _pool(dice: random.Random, flavour: tuple[str, ...]) -> tuple[str, ...]:
