@@ -56,6 +56,24 @@ ENDINGS: Final[Mapping[str, Known]] = {
         (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={3: "hangs"}), by(0, "append", stale=1)),
         Rules(mode="denylist"),
     ),
+    "a request that fails after a login, and dies when it has carried back what it saved before": Known(
+        (
+            by(0, "nest"),
+            Act(
+                steps=("regenerate", "both", "login:ann", "login:bob"),
+                ends="raises",
+                alone=True,
+                faults={5: "cut after"},
+            ),
+        )
+    ),
+    "a lock that is held while the id changes and comes back": Known(
+        (by(0, "nest"), Act(steps=("guard",)), Act(steps=("regenerate",)), Act(steps=("guard",))), width=3
+    ),
+    "a deadline of its own, over a new id and beside a write": Known(
+        (by(0, "login:ann"), by(0, "expire"), Act(steps=("append",)), Act("wait"), by(0))
+    ),
+    "a deadline of its own, and a login": Known((by(0, "expire"), by(0, "login:ann"), operator("wait"), by(0))),
     "a request that revokes its session, and writes": Known(
         (by(0, "login:ann"), by(0, "revoke", "append"), beside(0, "revoke", "logout"))
     ),

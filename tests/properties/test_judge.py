@@ -56,6 +56,13 @@ class _KeepsNoNotes(MemoryStore):
         return DONE
 
 
+class _KnowsNoDeadline(Session):
+    """Its `expire_in` does nothing."""
+
+    def expire_in(self, life: Any) -> None:
+        pass
+
+
 class _KeepsNoTombstones(MemoryStore):
     """Acknowledges that something takes the place of a record, and leaves that as it is."""
 
@@ -359,6 +366,11 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "had ended",
         (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={2: "is gone after"}), by(0, stale=1)),
         store=_KeepsNoTombstones,
+    ),
+    "a login lifts a deadline: there was none": Fault(
+        "own deadline has passed",
+        (by(0, "login:ann", "expire"), operator("wait"), by(0)),
+        make=with_sessions(_KnowsNoDeadline),
     ),
     "a job logs out: the session is over": Fault(
         "had ended", (by(0, "login:ann"), Act("open", steps=("logout",), alone=True)), store=_KeepsNoTombstones

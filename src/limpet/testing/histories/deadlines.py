@@ -30,7 +30,7 @@ class Deadlines:
             own: By the end of that request, which counts as a use when it began; else when it began.
         """
         families, margin = self.families, 0 if self.rules.exact else _MARGIN
-        kin, used = families.kin(session), families.birth(session).elapsed
+        used = families.birth(session).elapsed
         now, used = (at.until, at.elapsed if at.noted_its_use else used) if own else (max(at.elapsed, at.read), used)
         if not self.server and at.tokens and at.tokens[0] in families.issuer:
             used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
@@ -40,12 +40,37 @@ class Deadlines:
             noted = visit.noted_its_use and (visit.end < by or visit is at)  # one under way has perhaps not yet
             if self.server and visit.ok and visit.act.kind != "open" and noted and families.met(visit) == session:
                 used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
-            near = {families.kin(each) for each in (*families.presented(visit), *([visit.out] if visit.out else ()))}
-            if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
+            if (
+                visit.sets_deadline
+                and self._is_near(visit, session)
+                and now - visit.elapsed + margin >= DEADLINE * 1000
+            ):
                 return True
         return (
             now - used + margin + _TOUCH >= IDLE * 1000 or now - families.birth(session).elapsed + margin >= _ABSOLUTE
         )
+
+    def is_past_its_own(self, session: str, at: Visit) -> bool:
+        """Tell whether the deadline that a handler has set for a session has passed, whatever the clocks show."""
+        families = self.families
+        setters = [visit for visit in families.acts if visit.sets_deadline and visit.sent < at.loaded]
+        setters = [visit for visit in setters if visit is not at and self._is_near(visit, session)]
+        if not any(self._has_set(visit, session, at) for visit in setters):
+            return False
+        since = at.elapsed - max(visit.until for visit in setters)
+        return since >= DEADLINE * 1000 + (0 if self.rules.exact else _MARGIN)
+
+    def _is_near(self, visit: Visit, session: str) -> bool:
+        """Tell whether a request came with a session, or was handed one, of the kin of another."""
+        near = (*self.families.presented(visit), *([visit.out] if visit.out else ()))
+        return self.families.kin(session) in {self.families.kin(each) for each in near}
+
+    def _has_set(self, visit: Visit, session: str, at: Visit) -> bool:
+        """Tell whether a deadline was acknowledged; of a session in its cookie, by the answer that handed that out."""
+        if not visit.ok or visit.end >= at.sent or not (self.server or visit.out in at.tokens):
+            return False
+        saved = (group for group in visit.groups if group.limits and group.state == "saved")
+        return any(self.families.home(visit, group) == session for group in saved)
 
     def expired_meanwhile(self, visit: Visit) -> bool:
         """Tell whether a session that a request began itself can have reached a deadline before the request ended."""

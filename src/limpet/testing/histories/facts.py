@@ -51,6 +51,7 @@ class Group:
         moves: The id was to change.
         login: Who logged in.
         sets: The session was given a deadline of its own.
+        limits: No login of the same request has lifted that.
         ends: The session was to end.
         anew: The one before it ended, or is of another subject: nothing of that comes along.
         begun: When.
@@ -66,6 +67,7 @@ class Group:
     ends: bool = False
     anew: bool = False
     sets: bool = False
+    limits: bool = False
     state: State = "open"
     begun: int = 0
     ended: int = 0

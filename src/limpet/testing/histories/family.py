@@ -222,7 +222,8 @@ class Families:
         What was saved before a login as another, which fails, stays, however many logins followed.
         """
         later = visit.groups[visit.groups.index(group) + 1 :]
-        kept = [after for after in later if after.ends or not (visit.failed and after.state in ("dropped", "gone"))]
+        drops = ("dropped", "gone", "open") if visit.failed else ()  # open: it died before it could say so
+        kept = [after for after in later if after.ends or after.state not in drops]
         lost = any(each.state == "told" and each.ended > group.ended for each in visit.groups)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 

@@ -14,6 +14,7 @@ __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
 _QUIET: Final = ("ask", "read", "live", "long")
 _NEEDS_NOTHING: Final = ("logout", "restart", "revoke", "long")
+_LONG: Final = 12  # pauses, in which the id of a session is changed and comes back
 VOID: Final = frozenset({"SessionRevoked", "LimitReached"})
 IDLE: Final = 36_000
 """The idle timeout in seconds."""
@@ -103,6 +104,8 @@ class Handler:
                 self._look()
             case "exclusive":
                 await self._exclusive()
+            case "guard":
+                await self._exclusive(_LONG)
             case "both":
                 await self._both()
             case "long":
@@ -182,7 +185,7 @@ class Handler:
         removed = not self.lost and not failed and visit.alive and not self.fresh and self.group.removes
         visit.emptied = removed and not session and session.subject is None
 
-    async def _exclusive(self) -> None:
+    async def _exclusive(self, pauses: int = 1) -> None:
         began = len(self.visit.events)
         group, had = self.group, self.session.public_id is not None
         try:
@@ -191,7 +194,8 @@ class Handler:
                 begun = self.stage.tick()
                 hold = Hold("job", begun, None)
                 self._append()
-                await pause()
+                for _ in range(pauses):
+                    await pause()
                 if self.session.public_id is not None and not self.fresh:
                     self.visit.holds.append(Hold(hold.name, begun, self.stage.tick()))
         except SessionBusy:
@@ -302,7 +306,7 @@ class Handler:
     def _expire(self) -> None:
         self.session.expire_in(DEADLINE)
         self.visit.sets_deadline = True
-        self.group.sets = True
+        self.group.sets = self.group.limits = True
 
     # -- asking
 
@@ -345,6 +349,8 @@ class Handler:
 
     def _login(self, subject: str, *, tagged: bool) -> None:
         before = self.session.subject
+        for group in self.visit.groups:
+            group.limits = False
         self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
         if before not in (None, subject) or (self.lost and self.had):
             self._begin_again()

@@ -24,6 +24,7 @@ _ENDING: Final = ("logout", "restart", "empty")
 _MOVING: Final = ("login:ann", "login:ann", "login:bob", "regenerate", "tagged:ann")
 _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
 _SLOW: Final = ("long",)
+_GUARDED: Final = (("guard",), ("guard",), ("guard", "append"), ("regenerate",), ())
 _FIRST: Final = (("logout",), ("logout",), ("restart",), ("logout", "login:ann"), ("revoke",), ("revoke", "logout"), ())
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
 
@@ -211,7 +212,10 @@ def _act(dice: random.Random, rules: Rules, browsers: int, flavour: tuple[str, .
 
 
 def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> list[Act]:
-    """Let some acts do what is rare: one ends a session unread, as a job or by its public id; the store of one is gone.
+    """Let some acts do what is rare.
+
+    One ends a session unread, as a job or by its public id; locks are held for long while ids change; time passes after
+    a deadline was set; the store of one is gone.
 
     What else was drawn stays as it is.
     """
@@ -219,6 +223,16 @@ def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> 
     if rules.mode == "server" and dice.random() >= 0.7:
         at = dice.randrange(browsers, len(acts))
         varied[at] = _ends(dice, acts[at])
+    if dice.random() < 0.1:
+        guards = dice.randrange(browsers)
+        for at, act in enumerate(varied[browsers:], browsers):
+            if act.kind == "request" and act.actor == guards:
+                varied[at] = replace(act, steps=(*act.steps, *dice.choice(_GUARDED)), alone=False)
+    if dice.random() < 0.1:
+        for at, act in enumerate(varied[browsers:], browsers):
+            if act.kind == "request" and dice.random() < 0.5:
+                varied[at] = replace(act, steps=(*act.steps, "expire"))
+        varied[browsers + 1 :: 3] = [Act("wait") for _ in varied[browsers + 1 :: 3]]
     if not any(act.faults for act in acts) and dice.random() < 0.2:
         at = dice.randrange(browsers, len(acts))
         varied[at] = replace(varied[at], faults={dice.randrange(8): dice.choice(tuple(LASTING))})
