@@ -38,6 +38,9 @@ ENDINGS: Final[Mapping[str, Known]] = {
         (lazily(by(0, "logout")), lazily(beside(0, "restart")), Act(actor=1, steps=("read",), old=True, alone=True)),
         Rules(imports=True),
     ),
+    "a logout that reads nothing, of a session that has expired": Known(
+        (by(0, "nest"), by(0, "long", "long"), lazily(by(0, "logout")))
+    ),
     "a logout by a job, beside a new id": Known(
         (by(0, "login:ann"), by(0, "regenerate"), Act("open", steps=("logout",)), beside(0, "logout")), width=3
     ),

@@ -93,7 +93,8 @@ class Answers:
         meant = self.families.meant(visit)
         if meant is None or meant == self.history.imported or self.enders.may_be_over(meant, visit):
             return False
-        return visit.alive or not self.enders.is_unknown_by_now(visit)
+        gone = self.enders.is_unknown_by_now(visit) or self.enders.deadline(meant, visit)  # before it looked
+        return visit.alive or not gone
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
         reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens

@@ -236,6 +236,10 @@ def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> 
     if not any(act.faults for act in acts) and dice.random() < 0.2:
         at = dice.randrange(browsers, len(acts))
         varied[at] = replace(varied[at], faults={dice.randrange(8): dice.choice(tuple(LASTING))})
+        if varied[at].kind == "request" and dice.random() < 0.5:  # what it cannot finish is logged out
+            varied[at] = replace(varied[at], steps=(*varied[at].steps, dice.choice(("regenerate", "login:ann"))))
+            kind = "request" if rules.mode != "server" else dice.choice(("open", "request"))
+            varied.insert(at + 1, Act(kind, varied[at].actor, varied[at].worker, ("logout",), lazy=True, alone=True))
     return varied
 
 
