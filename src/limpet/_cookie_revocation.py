@@ -166,7 +166,9 @@ class Revocation:
             await self._surely(storage, self.end(storage, key, subject), contents, subject)
         if due is None or due.renewed is None or (key := self.key_of(*due.renewed)) is None:
             return True
-        advanced = await self._surely(storage, self._advance(storage, key, generation), *due.renewed, may_live=True)
+        sent: list[int] = []
+        advance = self._advance(storage, key, generation, sent)
+        advanced = await self._surely(storage, advance, *due.renewed, sent=sent)
         return advanced is None or advanced
 
     async def _surely(
@@ -176,12 +178,13 @@ class Revocation:
         contents: Contents,
         subject: str | None,
         *,
-        may_live: bool = False,
+        sent: Sequence[int] = (),
     ) -> Done | None:
         """Await what ends the session of a cookie; None: the reply was lost, and it has ended.
 
         Args:
-            may_live: None also if that cannot be told: else nothing would be left to a browser whose cookie has ended.
+            sent: Where it has noted a write that ends the cookie of the browser itself: None also if it cannot be told
+                what became of that, else nothing would be left to a browser whose cookie has ended.
 
         Raises:
             StoreUnavailable: The session was not ended.
@@ -195,19 +198,20 @@ class Revocation:
             if not await self.is_live(storage, contents, subject):
                 return None
         except StoreUnavailable:
-            if may_live:
+            if sent:
                 say = storage.emitter.log.warning
                 say("old cookie", "older cookies of a session may still be alive: the store does not answer")
                 return None
         raise failure
 
-    async def _advance(self, storage: Storage, key: str, generation: int) -> bool:
+    async def _advance(self, storage: Storage, key: str, generation: int, sent: list[int]) -> bool:
         until, admitted = _longest(storage), True
 
         def next_(facts: marks.Facts) -> tuple[marks.Facts, int]:
             nonlocal admitted
             admitted = not facts.get("ended") and facts.get("generation", 0) < generation
             kept = max(until, int(facts.get("until", 0)))
+            sent.append(generation)
             return ({**facts, "generation": generation, "until": kept} if admitted else facts), kept
 
         await marks.amend(storage, key, next_)

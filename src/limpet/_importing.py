@@ -36,7 +36,7 @@ from limpet._wire.marks import Gone
 from limpet._wire.record import Contents, Found, pack
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable, UnstorableValue
-from limpet.protocols import Header, Imported, Importer
+from limpet.protocols import Header, Imported
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
@@ -55,10 +55,22 @@ def look(engine: Context, state: SessionState, headers: Sequence[Header]) -> Non
 
 
 async def read(engine: Context, state: SessionState, legacy: Legacy) -> None:
-    """Take over the one old session of a request; two that disagree are none.
+    """Take over the one old session of a request, unless it was taken before.
 
     Raises:
         StoreUnavailable: The old store, or ours, does not answer.
+    """
+    imported = await _find(engine, legacy)
+    if imported is not None and await _admit(engine, state, legacy, imported):
+        legacy.imported = imported
+        _adopt(engine, state, legacy, imported)
+
+
+async def _find(engine: Context, legacy: Legacy) -> Imported | None:
+    """Look for the one old session of a request; two that disagree are none.
+
+    Raises:
+        StoreUnavailable: The old store does not answer.
     """
     for importer, values in legacy.found:
         sessions: list[tuple[str, Imported]] = []
@@ -69,22 +81,17 @@ async def read(engine: Context, state: SessionState, legacy: Legacy) -> None:
         if sessions and all(each[:2] == sessions[0][1][:2] for _, each in sessions):
             legacy.token, imported = sessions[0]
             legacy.source = importer
-            if await _admit(engine, state, importer, imported, legacy.token):
-                legacy.imported = imported
-                _adopt(engine, state, importer, imported)
-            return
+            if engine.is_server_side:
+                legacy.key = marks.mark_key("imported", importer.origin, importer.cookie, legacy.token)
+            return imported
+    return None
 
 
-def _note_key(importer: Importer, token: str) -> str:
-    return marks.mark_key("imported", importer.origin, importer.cookie, token)
-
-
-async def _admit(engine: Context, state: SessionState, importer: Importer, imported: Imported, token: str) -> bool:
+async def _admit(engine: Context, state: SessionState, legacy: Legacy, imported: Imported) -> bool:
     """Judge an old session: was it taken before, revoked, or is there no room for it?"""
-    if not engine.is_server_side:
+    key = legacy.key
+    if key is None:
         return True
-    assert state.legacy is not None
-    key = state.legacy.key = _note_key(importer, token)
     there = await engine.storage.load(key)
     if there is not None:
         gone = marks.ended(key, there, engine.clock())
@@ -97,7 +104,7 @@ async def _admit(engine: Context, state: SessionState, importer: Importer, impor
             state.flags |= OVER
             state.gone = found
         else:
-            state.legacy.key = None  # it was long ago: who comes with it now is anybody
+            legacy.key = None  # it was long ago: who comes with it now is anybody
         return False
     subject, began = imported.subject, imported.at
     if engine.storage.has_marks:
@@ -130,10 +137,8 @@ async def _is_unrevoked(engine: Context, subject: str | None, began: int | None)
     return everyone is None or (began is not None and positions.known_before(everyone, began))
 
 
-def _adopt(engine: Context, state: SessionState, importer: Importer, imported: Imported) -> None:
+def _adopt(engine: Context, state: SessionState, legacy: Legacy, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
-    legacy = state.legacy
-    assert legacy is not None
     draft = state.draft = Contents(engine.clock())
     state.data, state.subject, state.met_alive = draft.data, None, True
     left_out: list[str] = []
@@ -313,18 +318,23 @@ async def forget(engine: Context, state: SessionState) -> bool:
     """Note at a logout that an old session is not to be taken over again; tell whether this ended a session of ours.
 
     Raises:
-        StoreUnavailable: The store does not answer.
+        StoreUnavailable: The old store, or ours, does not answer.
     """
     legacy = state.legacy
-    if legacy is None or legacy.source is None or legacy.key is None:
+    if legacy is None:
         return False
-    key, legacy.how = legacy.key, None
-    obstacle = await engine.storage.create(key, _note(engine, "logout", None, legacy.source.until))
+    was_read = legacy.source is not None
+    if not was_read:  # a logout ends all that was presented
+        await _find(engine, legacy)
+    source, key, legacy.how = legacy.source, legacy.key, None
+    if source is None or key is None:
+        return False
+    obstacle = await engine.storage.create(key, _note(engine, "logout", None, source.until))
     if not isinstance(obstacle, Record):
         return False
     there: Record | None = obstacle  # another request took it over meanwhile
     while there is not None and marks.is_mark(there.payload):
-        gone = marks.ended(key, there, engine.clock(), met_alive=True)
+        gone = marks.ended(key, there, engine.clock(), met_alive=was_read)
         if gone is None or gone.successor is None or gone.how == "login":
             return False
         key = gone.successor

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from limpet import CookieTooLarge, Session
+from limpet import CookieTooLarge, Session, StoreUnavailable
 from limpet.stores import CookieStore
 from tests.laws.conftest import Connect, cookie_store
 from tests.laws.farm import Farm
@@ -173,4 +173,34 @@ async def test_a_lost_reply_leaves_the_old_cookie_or_the_new_one(
         site.clock.advance(1)
         who = (await browser.ask(shop, look)).result
         assert who == ("bob" if change == "login of another" and answer.status == 200 else "ann"), (at, answer.status)
+    await site.close()
+
+
+class _GoneFromARead(Unlucky):
+    """Answers so many reads, and then nothing until it is healed."""
+
+    reads: int | None = None
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        if self.reads is not None and name.startswith("load"):
+            self.reads -= 1
+        if self.reads is not None and self.reads < 0:
+            raise StoreUnavailable("it is gone")
+        return await super()._call(name, behind, given, more)
+
+
+@pytest.mark.parametrize("change", TAKES_PLACE)
+async def test_what_could_not_end_hands_out_no_new_cookie(notes: Connect, change: str) -> None:
+    """Where the store was gone before anything was written, the browser keeps its cookie, and gets no other."""
+    store = _GoneFromARead(notes())
+    site = _site("denylist", lambda: store)
+    shop = site.worker()
+    for reads in range(5):
+        browser = await site.browser().login(shop)
+        copy, store.reads = browser.copy(), reads
+        answer = await browser.ask(shop, TAKES_PLACE[change])
+        store.reads = None
+        site.clock.advance(1)
+        assert answer.status in (200, 503)
+        assert (await copy.ask(shop, look)).result == ("ann" if answer.status == 503 else None), reads
     await site.close()

@@ -342,3 +342,18 @@ async def test_a_browser_that_begins_anew_beside_its_own_login_is_one_browser(si
     assert (await tab.ask(shop, lambda session: session.login("ann"))).status == 200
     assert [found.current for found in await shop.manager.sessions_of("ann")] == [False]
     assert (await tab.ask(shop, look)).result == "ann"
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["under a new id", "as it was saved"])
+@pytest.mark.parametrize("end", ["logout", "last key"])
+async def test_who_ends_what_it_began_beside_a_logout_takes_no_cookie_back(site: Farm, end: str, moves: bool) -> None:
+    """Another tab ended what the request came with, and the browser may have logged in anew since."""
+    shop = site.worker()
+    browser = await site.browser().begin(shop, cart=["tea"])
+    tab, before = browser.copy(), dict(browser.cookies)
+    move: list[Callable[[Session], Any]] = [Session.regenerate, Session.save] if moves else []
+    ends: Callable[[Session], Any] = Session.logout if end == "logout" else lambda session: session.pop("note")
+    begins = [Session.logout, lambda session: session.update(note=1), Session.save]
+    async with tab.held(shop, steps(*begins, *move, ends)):
+        await browser.ask(shop, lambda session: session.logout())
+    assert (tab.cookies, browser.cookies) == (before, {})

@@ -181,6 +181,21 @@ async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_coo
     assert (await copy.ask(shop, look)).result is None
 
 
+@pytest.mark.parametrize("beside", [True, False], ids=["beside a session of ours", "alone"])
+async def test_a_logout_that_read_no_old_session_holds_for_copies_of_its_cookie(site: Farm, beside: bool) -> None:
+    """A request that logs out unread ends the old session that it came with, as it ends one of ours."""
+    shop = site.worker(**_importers(forget=False))
+    old = _old(site, age=60)
+    sent = f"session={old.cookies['session']}"
+    if beside:
+        ours = await site.browser().login(shop, "bob")
+        sent += "".join(f"; {name}={value}" for name, value in ours.cookies.items())
+    session = shop.manager.begin([(b"cookie", sent.encode())])
+    session.logout()
+    await shop.manager.commit(session)
+    assert (await old.ask(shop, look)).result is None
+
+
 @pytest.mark.parametrize("store", ["memory:", "cookie:"])
 async def test_an_old_cookie_of_the_same_name_is_no_alarm(store: str, caplog: pytest.LogCaptureFixture) -> None:
     """It has the shape of an id here, and is neither forged nor from a time without a secret; junk is."""

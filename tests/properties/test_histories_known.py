@@ -11,6 +11,7 @@ import pytest
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Plan, Rules, examine
 from tests.properties.acts import Known, beside, by, operator
+from tests.properties.known_endings import ENDINGS
 from tests.properties.known_kept_elsewhere import KEPT_ELSEWHERE
 
 ORDERS: Final = 40
@@ -317,6 +318,7 @@ KNOWN: Final[Mapping[str, Known]] = {
     ),
     "a handler that takes long": Known((by(0, "login:ann"), operator("half"), by(0, "long", "append"))),
     "a handler that reads, and takes long": Known((by(0, "login:ann"), operator("half"), by(0, "read", "long"))),
+    **ENDINGS,
     **KEPT_ELSEWHERE,
 }
 
@@ -335,4 +337,5 @@ def test_what_is_tried_is_what_is_written() -> None:
     for known in KNOWN.values():
         found = examine(Plan(known.rules, tuple(replace(act) for act in known.acts), width=2), MemoryStore())
         assert found.history is not None
-        assert len([visit for visit in found.history.visits if not visit.settled]) == len(known.acts)
+        revoked = sum("revoke" in act.steps for act in known.acts)  # each is an act of its own, if it finds its session
+        assert 0 <= len([visit for visit in found.history.visits if not visit.settled]) - len(known.acts) <= revoked

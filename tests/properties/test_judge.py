@@ -18,6 +18,7 @@ from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Finding, Plan, Rules, examine
 from tests.properties.acts import by, operator
 from tests.properties.broken_managers import BROKEN_MANAGERS, with_sessions
+from tests.properties.known_endings import lazily
 
 ORDERS: Final = 20
 
@@ -52,6 +53,20 @@ class _KeepsNoNotes(MemoryStore):
     """Acknowledges what is new, and keeps nothing of it."""
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        return DONE
+
+
+class _KnowsNoDeadline(Session):
+    """Its `expire_in` does nothing."""
+
+    def expire_in(self, life: Any) -> None:
+        pass
+
+
+class _KeepsNoTombstones(MemoryStore):
+    """Acknowledges that something takes the place of a record, and leaves that as it is."""
+
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         return DONE
 
 
@@ -335,6 +350,30 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "who ended the same session",
         (by(0, "login:ann"), Act(steps=("logout",)), Act(steps=("append", "logout"))),
         make=_TakesEveryCookieBack,
+    ),
+    "an id leads nowhere after its grace: within it a logout that reads nothing ends the session": Fault(
+        "had ended",
+        (by(0, "login:ann"), operator("tick"), by(0), lazily(by(0, "logout", stale=1))),
+        Rules(renews=True),
+        store=_KeepsNoTombstones,
+    ),
+    "who comes with a new id ends the old one, if the store was gone before: it does not end": Fault(
+        "had ended",
+        (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={2: "is gone"}), by(0), by(0, stale=1)),
+        store=_KeepsNoTombstones,
+    ),
+    "an old id can live on where the store was gone before it ended: it was gone after that": Fault(
+        "had ended",
+        (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={2: "is gone after"}), by(0, stale=1)),
+        store=_KeepsNoTombstones,
+    ),
+    "a login lifts a deadline: there was none": Fault(
+        "own deadline has passed",
+        (by(0, "login:ann", "expire"), operator("wait"), by(0)),
+        make=with_sessions(_KnowsNoDeadline),
+    ),
+    "a job logs out: the session is over": Fault(
+        "had ended", (by(0, "login:ann"), Act("open", steps=("logout",), alone=True)), store=_KeepsNoTombstones
     ),
     "what a lost session had handed out is lost with it: it is not lost": Fault(
         "does not find",

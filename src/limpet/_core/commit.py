@@ -282,7 +282,7 @@ async def _empty(attempt: Attempt, final: bool) -> None:
         came.append(state.leaving.stored.key or "")
         state.gone, _ = await ending.end(engine, state.leaving.stored, "logout", None)
     engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
-    ours = state.leaving is not None or state.created is None or not state.ids  # else somebody else ended what came
+    ours = not _began(state)
     draft, state.draft = attempt.draft, Contents(engine.clock(), state.data)
     if engine.policy.max_sessions is not None:
         state.draft.lineage = lineage_of(*came, *ids_of(draft.lineage))
@@ -290,6 +290,11 @@ async def _empty(attempt: Attempt, final: bool) -> None:
     state.flags &= ~(FORWARDED | REISSUE)
     if not state.phase:
         state.out, state.line = "" if ours else None, None
+
+
+def _began(state: SessionState) -> bool:
+    """Tell whether the request began its session itself, though it had come with an id: somebody else ended that."""
+    return bool(state.ids) and (state.created is not None if state.leaving is None else state.leaving.fresh)
 
 
 async def _touch(attempt: Attempt) -> None:
@@ -335,6 +340,7 @@ async def _end(engine: Context, state: SessionState) -> None:
     questions.refuse_to_wait_again(state)
     ended, leaving = False, [] if state.leaving is None else [state.leaving.stored]
     targets = [] if state.stored is None else [state.stored, *leaving]
+    began = tuple(targets) if _began(state) else ()
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
@@ -349,7 +355,7 @@ async def _end(engine: Context, state: SessionState) -> None:
         grave, this_did = await ending.end(engine, target, "logout", None)
         if this_did:
             engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
-            ended = True
+            ended = ended or target not in began
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:

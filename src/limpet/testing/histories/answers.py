@@ -66,14 +66,14 @@ class Answers:
                 continue
             elif moves and last.moves and last.state == "saved" and (wrote or not last.fresh):
                 yield f"#{visit.number} changed an id, and handed out none"
-            elif ends and visit.out is None and met is not None and not last.atoms and self._is_ours(visit, met):
+            elif ends and visit.out is None and not last.atoms and self._was_ours(visit):
                 yield f"#{visit.number} logged out, and its cookie was not taken back"
 
     def a_cookie_is_taken_back_once(self) -> Iterator[str]:
         """Of several requests that log one session out, one ended it: the browser has logged in anew, perhaps."""
         first = dict[str, Visit]()
         for visit in self.families.acts:
-            met = self.families.met(visit)
+            met = self.families.meant(visit)
             if not visit.ok or visit.act.kind != "request" or visit.out != "" or visit.tries[0] or met is None:
                 continue
             if not visit.faults and first.setdefault(met, visit) is not visit:
@@ -88,9 +88,13 @@ class Answers:
         """Tell whether a session that a request began itself can have ended before its id went out."""
         return self.enders.voids(visit, visit.subject or "") or self.enders.expired_meanwhile(visit)
 
-    def _is_ours(self, visit: Visit, met: str) -> bool:
+    def _was_ours(self, visit: Visit) -> bool:
         """Tell whether a session that was logged out was this request's to end: nobody else had."""
-        return met != self.history.imported and not self.enders.may_be_over(met, visit)
+        meant = self.families.meant(visit)
+        if meant is None or meant == self.history.imported or self.enders.may_be_over(meant, visit):
+            return False
+        gone = self.enders.is_unknown_by_now(visit) or self.enders.deadline(meant, visit)  # before it looked
+        return visit.alive or not gone
 
     def _is_due(self, visit: Visit, met: str | None, *, moves: bool, ends: bool) -> Iterator[str]:
         reasons = moves or visit.imports or self.rules.renews or visit.out in visit.tokens

@@ -207,7 +207,7 @@ def _smaller_acts(act: Act) -> Iterator[Act]:
         yield replace(act, steps=act.steps[:at] + act.steps[at + 1 :])
     if act.faults:
         yield replace(act, faults={})
-    fields = {"ends": "returns", "also": None, "stale": 0, "old": False, "worker": 0, "actor": 0}
+    fields = {"ends": "returns", "also": None, "stale": 0, "old": False, "lazy": False, "worker": 0, "actor": 0}
     plainer: list[dict[str, Any]] = [{name: plain} for name, plain in fields.items()]
     for change in plainer:
         less = replace(act, **change)

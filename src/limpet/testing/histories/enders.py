@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from limpet.testing.histories.deadlines import Deadlines
 from limpet.testing.histories.facts import Visit
-from limpet.testing.histories.family import Edge, Families, Union
-from limpet.testing.histories.handler import DEADLINE, IDLE
+from limpet.testing.histories.family import Edge, Union
 
 __all__ = ["MINUTE", "Enders"]
 
 MINUTE: Final = 30_000
 """Milliseconds for which an id that was ended is known for certain."""
-_TOUCH: Final = 60_000  # milliseconds within which a use need not be written down
-_ABSOLUTE: Final = 14 * 86_400_000
-_MARGIN: Final = 600_000  # how far the clocks of two hosts are apart at most, in milliseconds
 
 
-class Enders:
+class Enders(Deadlines):
     """Finds the requests and operators that ended sessions."""
-
-    def __init__(self, families: Families) -> None:
-        self.families = families
-        self.rules = families.history.rules
-        self.server = self.rules.mode == "server"
 
     # -- what may have
 
@@ -146,6 +138,10 @@ class Enders:
         before = (there for there in self.families.history.visits if there.sent < visit.loaded and there is not visit)
         return any(set(others) & set(there.tokens) for there in before)
 
+    def is_unknown_by_now(self, visit: Visit) -> bool:
+        """Tell whether an id that a request came with was renewed so long ago that it led nowhere."""
+        return any(self.grace_is_over(token, visit) for token in visit.tokens if token in self.families.issuer)
+
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
         """Tell whether a change of id can have a new record for a moment, as somebody else has ended the old one."""
         families = self.families
@@ -258,45 +254,6 @@ class Enders:
         logins = (visit.imports or any(group.login == subject for group in visit.groups) for visit in later)
         return sum(logins) > limit  # its own is one of them
 
-    def deadline(self, session: str, at: Visit, *, own: bool = False) -> bool:
-        """Tell whether a deadline can have passed: that of not being used, or one that a handler set.
-
-        Args:
-            own: By the end of that request, which counts as a use when it began; else when it began.
-        """
-        families, margin = self.families, 0 if self.rules.exact else _MARGIN
-        kin, used = families.kin(session), families.birth(session).elapsed
-        now, used = (at.until, at.elapsed if at.noted_its_use else used) if own else (max(at.elapsed, at.read), used)
-        if not self.server and at.tokens and at.tokens[0] in families.issuer:
-            used = families.issuer[at.tokens[0]].elapsed  # each cookie knows its own last use
-        for visit in families.acts:
-            if visit.sent >= (by := at.end if own else at.loaded) or (visit is at and not own):
-                continue
-            noted = visit.noted_its_use and (visit.end < by or visit is at)  # one under way has perhaps not yet
-            if self.server and visit.ok and visit.act.kind != "open" and noted and families.met(visit) == session:
-                used = max(used, visit.elapsed)  # a use counts from when the request began; a job's work is none
-            near = {families.kin(each) for each in (*families.presented(visit), *([visit.out] if visit.out else ()))}
-            if visit.sets_deadline and kin in near and now - visit.elapsed + margin >= DEADLINE * 1000:
-                return True
-        return (
-            now - used + margin + _TOUCH >= IDLE * 1000 or now - families.birth(session).elapsed + margin >= _ABSOLUTE
-        )
-
-    def expired_meanwhile(self, visit: Visit) -> bool:
-        """Tell whether a session that a request began itself can have reached a deadline before the request ended."""
-        took = visit.until - visit.elapsed + (0 if self.rules.exact else _MARGIN)
-        return took + _TOUCH >= IDLE * 1000 or (visit.sets_deadline and took >= DEADLINE * 1000)
-
-    def is_idle(self, session: str, at: Visit) -> bool:
-        """Tell whether nobody can have used a session for longer than its idle timeout, whatever the clocks show."""
-        families = self.families
-        near = [visit for visit in families.history.visits if visit is not at and visit.sent < at.loaded]
-        near = [visit for visit in near if visit.act.kind != "open"]
-        used = [families.birth(session).until]
-        used += [max(visit.until, visit.read) for visit in near if session in families.presented(visit)]
-        used += [visit.until for visit in near if visit.out and families.session(visit.out) == session]
-        return at.elapsed - max(used) >= IDLE * 1000 + (0 if self.rules.exact else _MARGIN)
-
     def may_be_over(self, session: str, visit: Visit) -> bool:
         """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
         return self.may(session, visit.end, but=visit) or self.deadline(session, visit, own=True)
@@ -322,9 +279,9 @@ class Enders:
         for visit in families.acts:
             if not visit.ok or visit is made:
                 continue
-            if visit.act.kind == "request":
+            if visit.act.kind in ("request", "open"):
                 if self._has_ended(visit, session):
-                    yield visit
+                    yield from self._finishing(visit) if visit.may_leave_its_old_id and not visit.over else (visit,)
             elif self._is_meant(visit, session, certain=True) and birth.end < visit.sent:
                 kind = visit.act.kind
                 if (
@@ -336,6 +293,11 @@ class Enders:
                 if kind == "revoke" and (not visit.result or session not in families.presented(visit)):
                     continue
                 yield visit
+
+    def _finishing(self, mover: Visit) -> Iterator[Visit]:
+        """Return who came with an id whose change could not be finished, and so did that; no cookie names another."""
+        came = (there for there in self.families.history.visits if self.server and mover.out in there.tokens)
+        return (there for there in came if there.alive and not there.faults)
 
     def _used_during(self, act: Visit, session: str) -> bool:
         """Tell whether a request with a session was under way during an act: a use counts from when it began."""
@@ -352,6 +314,10 @@ class Enders:
             return False  # its login was void in the end, so the browser keeps what it had
         if len(sent) > 1 and visit.faults:
             return False  # what could not be ended is ended by the next request with the new id
+        if met is None and visit.act.lazy and visit.seen is None:
+            if not visit.over or self.is_unknown_by_now(visit):
+                return False
+            return session in sent or any(edge.parent in sent for edge in self._regenerated_meanwhile(visit, session))
         if met is None:
             planted = len(sent) > 1 and not visit.alive and visit.seen is not None  # both were alive, or both were dead
             logs_in = visit.moved and any(group.login for group in visit.groups)

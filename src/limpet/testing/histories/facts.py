@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from limpet.errors import SessionLimitReached, StoreUnavailable
 from limpet.testing.histories.plans import Act, Rules
-from limpet.testing.histories.watched import Kind
+from limpet.testing.histories.watched import LASTING, WRITES, Kind
 
 __all__ = ["CONSTANT", "Group", "History", "Hold", "Seen", "State", "Visit", "atoms_of", "cookie_of"]
 
@@ -51,6 +51,7 @@ class Group:
         moves: The id was to change.
         login: Who logged in.
         sets: The session was given a deadline of its own.
+        limits: No login of the same request has lifted that.
         ends: The session was to end.
         anew: The one before it ended, or is of another subject: nothing of that comes along.
         begun: When.
@@ -66,6 +67,7 @@ class Group:
     ends: bool = False
     anew: bool = False
     sets: bool = False
+    limits: bool = False
     state: State = "open"
     begun: int = 0
     ended: int = 0
@@ -191,7 +193,14 @@ class Visit:
     def fails_at_its_last_call(self) -> bool:
         """It failed because its store did not take what it wrote last."""
         last = len(self.calls) - 1
-        return isinstance(self.error, StoreUnavailable) and any(at <= last <= at + 1 for at in self.faults)
+        there = any(at <= last and (last <= at + 1 or kind in LASTING) for at, kind in self.faults.items())
+        return isinstance(self.error, StoreUnavailable) and there
+
+    @property
+    def may_leave_its_old_id(self) -> bool:
+        """It has a new id, and its store was gone before the end of the old one was written, or a look at that."""
+        gone = [at + ("after" in kind) for at, kind in self.faults.items() if kind in LASTING]
+        return self.moved and any(set(self.calls[at:]) & WRITES for at in gone)
 
     @property
     def noted_its_use(self) -> bool:

@@ -112,6 +112,11 @@ class Families:
         token = self.met_token(visit)
         return None if token is None else self.session(token)
 
+    def meant(self, visit: Visit) -> str | None:
+        """Return the session that a request found alive, or the one that it logged out without looking."""
+        there = self.presented(visit) if visit.seen is None and visit.act.lazy else set[str]()
+        return there.pop() if len(there) == 1 and len(visit.tokens) == 1 else self.met(visit)
+
     def presented(self, visit: Visit) -> set[str]:
         """Return the sessions whose ids a request presented."""
         return {self.session(token) for token in visit.tokens if token in self.issuer}
@@ -217,7 +222,8 @@ class Families:
         What was saved before a login as another, which fails, stays, however many logins followed.
         """
         later = visit.groups[visit.groups.index(group) + 1 :]
-        kept = [after for after in later if after.ends or not (visit.failed and after.state in ("dropped", "gone"))]
+        drops = ("dropped", "gone", "open") if visit.failed else ()  # open: it died before it could say so
+        kept = [after for after in later if after.ends or after.state not in drops]
         lost = any(each.state == "told" and each.ended > group.ended for each in visit.groups)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 

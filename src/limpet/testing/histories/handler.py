@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from limpet._core.session import Session
@@ -13,6 +13,8 @@ from limpet.testing.histories.stage import Moments, Stage, never, pause
 __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
 _QUIET: Final = ("ask", "read", "live", "long")
+_NEEDS_NOTHING: Final = ("logout", "restart", "revoke", "long")
+_LONG: Final = 12  # pauses, in which the id of a session is changed and comes back
 VOID: Final = frozenset({"SessionRevoked", "LimitReached"})
 IDLE: Final = 36_000
 """The idle timeout in seconds."""
@@ -32,6 +34,10 @@ class Numbers:
         return self.last
 
 
+async def _nothing() -> None:
+    """Do nothing."""
+
+
 class Handler:
     """The handler of one request.
 
@@ -39,6 +45,8 @@ class Handler:
         names: The full names of the subjects, by short name, and ``tag``.
         constant: The application's constant.
         tick: Lets time pass, as long as an act of that name.
+        load: Reads the session.
+        revoke: Revokes the session that the request came with, by its public id.
     """
 
     def __init__(
@@ -51,17 +59,27 @@ class Handler:
         constant: dict[str, Any],
         problems: list[str],
         tick: Callable[[str], None],
+        load: Callable[[], Awaitable[None]] = _nothing,
+        revoke: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.stage, self.numbers, self.visit, self.session = stage, numbers, visit, session
         self.names, self.constant, self.problems, self.tick = names, constant, problems, tick
+        self.load, self.revoke = load, revoke
         self.lost = self.ending = False
         self.held: Any = None
         self.pushed: list[int] = []  # what was added to that, wherever a merge has put it
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
-        self.fresh = not visit.alive
-        self.stored = session.public_id is not None
-        self.had = visit.alive
+        self.fresh = self.unread = True
+        self.stored = self.had = False
+        if visit.seen is not None:
+            self._meet()
         self.group = self._group()
+
+    def _meet(self) -> None:
+        """The session has been read."""
+        self.unread = False
+        self.fresh, self.had = not self.visit.alive, self.visit.alive
+        self.stored = self.session.public_id is not None
 
     async def run(self) -> None:
         """Do all steps."""
@@ -72,7 +90,13 @@ class Handler:
         name = step.partition(":")[0]
         if name not in _QUIET:
             self.visit.asked_only = False
+        if self.unread and name not in _NEEDS_NOTHING:
+            await self.load()
+            self._meet()
+            self.group.fresh = self.fresh
         match name:
+            case "revoke":
+                await self.revoke()
             case "save":
                 await self.saving(self.session.save, self.group)
             case "refresh":
@@ -80,6 +104,8 @@ class Handler:
                 self._look()
             case "exclusive":
                 await self._exclusive()
+            case "guard":
+                await self._exclusive(_LONG)
             case "both":
                 await self._both()
             case "long":
@@ -140,7 +166,7 @@ class Handler:
     def settle(self, group: Group, began: int, *, failed: bool = False) -> None:
         """Note what became of what was written, after a save that raised nothing."""
         names = {name for _, name in self.visit.events[began:]}
-        gone = self.session.public_id is None
+        gone = not self.unread and self.session.public_id is None
         told = self.lost or "WriteAfterEnd" in names or (gone and bool(names & VOID))
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
@@ -159,7 +185,7 @@ class Handler:
         removed = not self.lost and not failed and visit.alive and not self.fresh and self.group.removes
         visit.emptied = removed and not session and session.subject is None
 
-    async def _exclusive(self) -> None:
+    async def _exclusive(self, pauses: int = 1) -> None:
         began = len(self.visit.events)
         group, had = self.group, self.session.public_id is not None
         try:
@@ -168,7 +194,8 @@ class Handler:
                 begun = self.stage.tick()
                 hold = Hold("job", begun, None)
                 self._append()
-                await pause()
+                for _ in range(pauses):
+                    await pause()
                 if self.session.public_id is not None and not self.fresh:
                     self.visit.holds.append(Hold(hold.name, begun, self.stage.tick()))
         except SessionBusy:
@@ -222,10 +249,6 @@ class Handler:
     def _set(self) -> None:
         number = self._note()
         self.session[f"k{number}"] = number
-
-    def append(self) -> None:
-        """Append to the log, as a job does that has opened the session."""
-        self._append()
 
     def _append(self) -> None:
         self.session.setdefault("log", []).append(self._note())
@@ -283,7 +306,7 @@ class Handler:
     def _expire(self) -> None:
         self.session.expire_in(DEADLINE)
         self.visit.sets_deadline = True
-        self.group.sets = True
+        self.group.sets = self.group.limits = True
 
     # -- asking
 
@@ -313,6 +336,7 @@ class Handler:
 
     def _logout(self) -> None:
         self.session.logout()
+        self.unread = False
         self._begin_again()
         self.ending = True
         self.group.moves = False
@@ -325,6 +349,8 @@ class Handler:
 
     def _login(self, subject: str, *, tagged: bool) -> None:
         before = self.session.subject
+        for group in self.visit.groups:
+            group.limits = False
         self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
         if before not in (None, subject) or (self.lost and self.had):
             self._begin_again()

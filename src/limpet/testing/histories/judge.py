@@ -88,10 +88,12 @@ class _Verdict:
                 yield f"#{visit.number} opens a session that #{by.number} ({by.act}) had ended"
 
     def what_expired_is_gone(self) -> Iterator[str]:
-        """A session that nobody has used for longer than its idle timeout is gone."""
+        """A session is gone that nobody has used for longer than its idle timeout, or whose own deadline has passed."""
         for visit, session in self._alive():
             if session != self.history.imported and self.enders.is_idle(session, visit):
                 yield f"#{visit.number} opens a session that nobody has used for longer than it may live"
+            if self.enders.is_past_its_own(session, visit):
+                yield f"#{visit.number} opens a session whose own deadline has passed"
 
     def what_is_not_over_is_there(self) -> Iterator[str]:
         """A cookie opens its session as long as nothing can have ended it."""
@@ -288,11 +290,20 @@ class _Verdict:
         """Nobody holds a lock while another does."""
         held = [(visit, hold) for visit in self.families.acts for hold in visit.holds]
         for (one, first), (other, second) in combinations(held, 2):
-            if self.families.met(one) != self.families.met(other) or first.ended is None or second.ended is None:
+            if self._locked(one) != self._locked(other) or first.ended is None or second.ended is None:
                 continue
             meet = first.begun < second.ended and second.begun < first.ended
             if meet and not self.enders.clock_moved(one) and not self.enders.clock_moved(other):
                 yield f"#{one.number} and #{other.number} held one lock at the same time"
+
+    def _locked(self, visit: Visit) -> str | None:
+        """Return what a lock is of: a session is the same under a new id, unless it was logged in to."""
+        session = self.families.met(visit)
+        for edge in self.families.chain(session) if session is not None else ():
+            if edge.mover.imports or any(group.login for group in edge.mover.groups):
+                break
+            session = edge.parent
+        return session
 
     def an_old_session_moves_once(self) -> Iterator[str]:
         """The session of another library becomes one of ours once."""

@@ -15,7 +15,7 @@ from typing import Final
 from limpet.manager import SessionManager
 from limpet.testing.histories.check import Finding, MakeStore, examine
 from limpet.testing.histories.plans import Act, Plan, Rules
-from limpet.testing.histories.watched import FAULTS
+from limpet.testing.histories.watched import FAULTS, LASTING
 from limpet.testing.histories.workers import MakeManager
 
 __all__ = ["OPERATIONS", "Operation", "check_faults", "faults_of"]
@@ -137,7 +137,7 @@ def faults_of(name: str, store: MakeStore, make: MakeManager = SessionManager) -
     calls = [] if plain.history is None else plain.history.visits[at].calls
     last = max((index for index, call in enumerate(calls) if call in _CHANGES), default=-1)
     for index in range(len(calls)):
-        for kind in FAULTS:
+        for kind in (*FAULTS, *LASTING):
             act = replace(operation.act, faults={index: kind}, last_write=last)
             for after in ((), (_does("append"),), (_by(2, "login:ann"),)):
                 yield examine(replace(whole, acts=(*operation.before, act, *after)), store(), make)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from limpet.testing.histories.watched import FAULTS, Kind
+from limpet.testing.histories.watched import FAULTS, LASTING, Kind
 
 __all__ = ["ENDS", "Act", "Mode", "Plan", "Rules", "draw"]
 
@@ -24,6 +24,8 @@ _ENDING: Final = ("logout", "restart", "empty")
 _MOVING: Final = ("login:ann", "login:ann", "login:bob", "regenerate", "tagged:ann")
 _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
 _SLOW: Final = ("long",)
+_GUARDED: Final = (("guard",), ("guard",), ("guard", "append"), ("regenerate",), ())
+_FIRST: Final = (("logout",), ("logout",), ("restart",), ("logout", "login:ann"), ("revoke",), ("revoke", "logout"), ())
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
 
 _SERVERS: Final[tuple[Mode, ...]] = ("server",) * 9
@@ -45,6 +47,7 @@ class Act:
         also: The session cookie of this browser is sent along, as if planted by a neighbour.
         stale: How many cookies back the one that is sent is: 0 is the browser's present one.
         old: The cookie of another library is sent, and no other, as by a copy of it.
+        lazy: Its session is read when a step needs it, and not when the request begins.
         last_write: Which of its store calls is the last that changes anything, where that is known: a process that
             dies later than that leaves a browser with an id that is replaced.
     """
@@ -59,10 +62,13 @@ class Act:
     also: int | None = None
     stale: int = 0
     old: bool = False
+    lazy: bool = False
     last_write: int | None = None
 
     def __str__(self) -> str:
         words = [f"{self.kind} by {self.actor} on worker {self.worker}"]
+        if self.lazy:
+            words.append(", lazily")
         if self.steps:
             words.append(": " + ", ".join(self.steps))
         if self.ends != "returns":
@@ -164,7 +170,8 @@ def draw(seed: int, mode: Mode | None = None) -> Plan:
         faults: dict[int, Kind] = {dice.randrange(6): dice.choice(FAULTS)}
         chosen = acts[at]
         acts[at] = Act(chosen.kind, chosen.actor, chosen.worker, chosen.steps, chosen.ends, chosen.alone, faults)
-    return Plan(rules, tuple(acts), dice.choice((1, 2, 2, 3, 3)), seed)
+    width = dice.choice((1, 2, 2, 3, 3))
+    return Plan(rules, tuple(_vary(random.Random(f"varied {seed}"), rules, acts, browsers)), width, seed)  # noqa: S311
 
 
 def _rules(dice: random.Random, mode: Mode | None) -> Rules:
@@ -202,6 +209,46 @@ def _act(dice: random.Random, rules: Rules, browsers: int, flavour: tuple[str, .
         also=dice.randrange(browsers) if dice.random() < 0.05 else None,
         stale=dice.choice((1, 2)) if dice.random() < 0.12 else 0,
     )
+
+
+def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> list[Act]:
+    """Let some acts do what is rare.
+
+    One ends a session unread, as a job or by its public id; locks are held for long while ids change; time passes after
+    a deadline was set; the store of one is gone.
+
+    What else was drawn stays as it is.
+    """
+    varied = list(acts)
+    if rules.mode == "server" and dice.random() >= 0.7:
+        at = dice.randrange(browsers, len(acts))
+        varied[at] = _ends(dice, acts[at])
+    if dice.random() < 0.1:
+        guards = dice.randrange(browsers)
+        for at, act in enumerate(varied[browsers:], browsers):
+            if act.kind == "request" and act.actor == guards:
+                varied[at] = replace(act, steps=(*act.steps, *dice.choice(_GUARDED)), alone=False)
+    if dice.random() < 0.1:
+        for at, act in enumerate(varied[browsers:], browsers):
+            if act.kind == "request" and dice.random() < 0.5:
+                varied[at] = replace(act, steps=(*act.steps, "expire"))
+        varied[browsers + 1 :: 3] = [Act("wait") for _ in varied[browsers + 1 :: 3]]
+    if not any(act.faults for act in acts) and dice.random() < 0.2:
+        at = dice.randrange(browsers, len(acts))
+        varied[at] = replace(varied[at], faults={dice.randrange(8): dice.choice(tuple(LASTING))})
+        if varied[at].kind == "request" and dice.random() < 0.5:  # what it cannot finish is logged out
+            varied[at] = replace(varied[at], steps=(*varied[at].steps, dice.choice(("regenerate", "login:ann"))))
+            kind = "request" if rules.mode != "server" else dice.choice(("open", "request"))
+            varied.insert(at + 1, Act(kind, varied[at].actor, varied[at].worker, ("logout",), lazy=True, alone=True))
+    return varied
+
+
+def _ends(dice: random.Random, act: Act) -> Act:
+    if act.kind == "open":
+        return replace(act, steps=("logout",))
+    if act.kind != "request":
+        return act
+    return replace(act, steps=(*dice.choice(_FIRST), *act.steps), lazy=dice.random() < 0.8)
 
 
 def _pool(dice: random.Random, flavour: tuple[str, ...]) -> tuple[str, ...]:

@@ -168,13 +168,9 @@ class Play:
         manager = worker.manager
         session = manager.begin(headers)
         visit.sends = False
-        await manager.load(session)
-        visit.loaded, visit.read = self.stage.tick(), self.elapsed
-        whole = visit.settled or visit.number % 3 > 0  # the others look at nothing that they do not need
-        data = deepcopy(dict(session)) if whole else None
-        alive = not session.is_new or session.subject is not None
-        visit.seen = Seen(alive, session.public_id, session.subject, data)
-        handler = self._handler(visit, session)
+        if not visit.act.lazy:
+            await self._read(visit, worker, session)
+        handler = self._handler(visit, worker, session)
         try:
             await handler.run()
         except LimpetError as error:
@@ -191,16 +187,44 @@ class Play:
         token = cookie_of(manager.header(session), manager.cookie_name)
         visit.sends = visit.act.ends != "raises" and (visit.error is None or token is not None)
         visit.out = token if visit.sends else None
-        visit.pid = session.public_id
+        visit.pid = None if handler.unread else session.public_id
+        if visit.seen is None:
+            visit.loaded, visit.read = self.stage.tick(), self.elapsed
         if token and self.plan.rules.mode != "server" and not visit.failed:
             visit.made = session.subject, deepcopy(dict(session))
         if visit.pid is not None and (token or len(visit.tokens) == 1):
             self.pids[token or visit.tokens[0]] = visit.pid
         visit.answered = self.stage.tick()
 
-    def _handler(self, visit: Visit, session: Session) -> Handler:
+    async def _read(self, visit: Visit, worker: Worker, session: Session) -> None:
+        await worker.manager.load(session)
+        visit.loaded, visit.read = self.stage.tick(), self.elapsed
+        whole = visit.settled or visit.number % 3 > 0  # the others look at nothing that they do not need
+        data = deepcopy(dict(session)) if whole else None
+        alive = not session.is_new or session.subject is not None
+        visit.seen = Seen(alive, session.public_id, session.subject, data)
+
+    def _handler(self, visit: Visit, worker: Worker, session: Session) -> Handler:
         known = self.names, self.constant, self.history.problems, self._tick
-        return Handler(self.stage, self.numbers, visit, session, *known)
+        does = lambda: self._read(visit, worker, session), lambda: self._revoke(visit, worker)
+        return Handler(self.stage, self.numbers, visit, session, *known, *does)
+
+    async def _revoke(self, visit: Visit, worker: Worker) -> None:
+        """Let a handler do what an operator does: revoke the session that its request came with."""
+        pid = visit.seen.public_id if visit.seen is not None else self.pids.get("".join(visit.tokens[:1]))
+        meant = [token for token in visit.tokens if len(visit.tokens) == 1 or self.pids.get(token) == pid]
+        if pid is None or not meant or self.plan.rules.mode != "server":
+            return
+        act = self._visit(Act("revoke", visit.act.actor, visit.act.worker))
+        act.tokens, act.pid, act.faults = tuple(meant), pid, visit.faults
+        try:
+            act.result = await worker.manager.revoke(pid)
+        except LimpetError as error:
+            act.error = error
+            raise
+        finally:
+            act.until = self.elapsed
+        act.answered = self.stage.tick()
 
     # -- operators
 
@@ -223,12 +247,11 @@ class Play:
                 async with manager.open(pid) as session:
                     visit.loaded = self.stage.tick()
                     visit.seen = Seen(True, session.public_id, session.subject, deepcopy(dict(session)))
-                    handler = self._handler(visit, session)
-                    group = handler.group
-                    group.state = "unknown"  # until it is saved
-                    handler.append()
+                    handler = self._handler(visit, worker, session)
+                    handler.act("".join(visit.act.steps) or "append")
+                    handler.group.state = "unknown"  # until it is saved
                     await pause()
-                handler.settle(group, len(visit.events))
+                handler.settle(handler.group, len(visit.events))
             case "revoke" if pid is not None:
                 visit.tokens, visit.pid = (token,), pid
                 visit.result = await manager.revoke(pid)

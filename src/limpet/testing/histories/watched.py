@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from limpet.contract import Finds, LoadsMany, Outcome, Pages, Record, Replaces, Scans, Store, Sweeps, Urgent, supports
 from limpet.errors import StoreUnavailable
 from limpet.testing.histories.stage import never, pause
 
-__all__ = ["FAULTS", "WRITES", "Caller", "Fault", "Kind", "Watched", "calling"]
+__all__ = ["FAULTS", "LASTING", "WRITES", "Caller", "Fault", "Kind", "Watched", "calling"]
 
 Kind: TypeAlias = Literal[
-    "fails", "fails twice", "loses the reply", "loses both replies", "lands twice", "cut before", "cut after"
+    "fails",
+    "fails twice",
+    "loses the reply",
+    "loses both replies",
+    "lands twice",
+    "cut before",
+    "cut after",
+    "is gone",
+    "is gone after",
+    "hangs",
+    "hangs after",
 ]
 
 FAULTS: Final[tuple[Kind, ...]] = (
@@ -28,6 +39,11 @@ FAULTS: Final[tuple[Kind, ...]] = (
 )
 """What can happen to one call: nothing is done, once or in the second attempt too; it is done and the reply is lost,
 once or in both attempts; it is done twice, as by a network that repeats; the process dies before or after it."""
+LASTING: Final[Mapping[Kind, Kind]] = MappingProxyType(
+    {"is gone": "is gone", "is gone after": "is gone", "hangs": "hangs", "hangs after": "hangs"}
+)
+"""What lasts: from one call on the store refuses all calls of the request, or lets each wait in vain; that call is done
+before, or not. With what becomes of the later calls."""
 WRITES: Final = frozenset({"create", "update", "replace", "touch", "delete"})
 
 
@@ -187,8 +203,9 @@ class Watched:
         caller.calls.append(name)
         if kind is None:
             return await call()
-        if kind in ("fails", "fails twice"):
-            raise StoreUnavailable(f"a fault was made: {name} {kind}")
+        failure = StoreUnavailable(f"a fault was made: {name} {kind}", waited=kind in ("hangs", "hangs after"))
+        if kind in ("fails", "fails twice", "is gone", "hangs"):
+            raise failure
         if kind == "cut before":
             caller.cut()
             await self._live()
@@ -198,13 +215,15 @@ class Watched:
         if kind == "cut after":
             caller.cut()
             await self._live()
-        raise StoreUnavailable(f"a fault was made: {name} {kind}")
+        raise failure
 
     def _fault(self, caller: Caller, name: str, key: str) -> Kind | None:
         again = self._again.pop(id(caller), None)
         if again is not None and again.call == (name, key):
             return again.kind
-        kind = caller.faults.get(len(caller.calls))
+        number = len(caller.calls)
+        lasting = (LASTING[there] for at, there in caller.faults.items() if at < number and there in LASTING)
+        kind = next(lasting, caller.faults.get(number))
         if kind == "fails twice":
             self._again[id(caller)] = Fault("fails", (name, key))
         elif kind == "loses both replies":

@@ -1,0 +1,86 @@
+"""Short histories in which sessions end as few do: by a request that reads nothing, by a job, by who uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from limpet.testing.histories import Act, Rules
+from tests.properties.acts import Known, beside, by, operator
+
+__all__ = ["ENDINGS", "lazily"]
+
+
+def lazily(act: Act) -> Act:
+    """A request whose session is read when a step needs it."""
+    return replace(act, lazy=True)
+
+
+ENDINGS: Final[Mapping[str, Known]] = {
+    "two logouts that read nothing": Known(
+        (by(0, "login:ann"), lazily(by(0, "logout")), lazily(beside(0, "logout")), beside(0, "append")), width=3
+    ),
+    "a logout that reads nothing, and a login": Known(
+        (by(0, "login:ann"), by(1, "login:ann"), lazily(by(0, "logout", "login:ann")), beside(0, "login:ann")),
+        Rules(max_sessions=2, refuses=True),
+    ),
+    "a logout that reads nothing, beside a new id": Known(
+        (by(0, "login:ann"), by(0, "regenerate"), lazily(beside(0, "logout")))
+    ),
+    "a logout that reads nothing, with two cookies": Known(
+        (by(0, "login:ann"), by(1, "login:bob"), lazily(by(0, "restart", also=1)))
+    ),
+    "a logout that reads nothing, with an id that was renewed": Known(
+        (by(0, "login:ann"), operator("tick"), by(0), lazily(by(0, "logout", stale=1))), Rules(renews=True)
+    ),
+    "a logout that reads nothing, of an old session": Known(
+        (lazily(by(0, "logout")), lazily(beside(0, "restart")), Act(actor=1, steps=("read",), old=True, alone=True)),
+        Rules(imports=True),
+    ),
+    "a logout that reads nothing, of a session that has expired": Known(
+        (by(0, "nest"), by(0, "long", "long"), lazily(by(0, "logout")))
+    ),
+    "a logout by a job, beside a new id": Known(
+        (by(0, "login:ann"), by(0, "regenerate"), Act("open", steps=("logout",)), beside(0, "logout")), width=3
+    ),
+    "a logout beside one that began anew, saved, and logs out": Known(
+        (by(0, "nest"), by(0, "restart", "exclusive", "logout"), Act(steps=("logout",)))
+    ),
+    "a new id whose store is gone before the old one has ended": Known(
+        (
+            by(0, "nest"),
+            Act(steps=("regenerate", "append"), alone=True, faults={2: "is gone"}),
+            by(0, "append", stale=1),
+            by(0),
+        )
+    ),
+    "a cookie with a new id whose store is gone when the old one is to end": Known(
+        (by(0, "nest"), Act(steps=("regenerate",), alone=True, faults={3: "hangs"}), by(0, "append", stale=1)),
+        Rules(mode="denylist"),
+    ),
+    "a request that fails after a login, and dies when it has carried back what it saved before": Known(
+        (
+            by(0, "nest"),
+            Act(
+                steps=("regenerate", "both", "login:ann", "login:bob"),
+                ends="raises",
+                alone=True,
+                faults={5: "cut after"},
+            ),
+        )
+    ),
+    "a lock that is held while the id changes and comes back": Known(
+        (by(0, "nest"), Act(steps=("guard",)), Act(steps=("regenerate",)), Act(steps=("guard",))), width=3
+    ),
+    "a deadline of its own, over a new id and beside a write": Known(
+        (by(0, "login:ann"), by(0, "expire"), Act(steps=("append",)), Act("wait"), by(0))
+    ),
+    "a deadline of its own, and a login": Known((by(0, "expire"), by(0, "login:ann"), operator("wait"), by(0))),
+    "a request that revokes its session, and writes": Known(
+        (by(0, "login:ann"), by(0, "revoke", "append"), beside(0, "revoke", "logout"))
+    ),
+    "a request that revokes its session unread, and logs in": Known(
+        (by(0, "login:ann"), lazily(by(0, "revoke", "logout", "login:ann")), lazily(beside(0, "revoke", "append")))
+    ),
+}
