@@ -222,8 +222,11 @@ class Watched:
         if again is not None and again.call == (name, key):
             return again.kind
         number = len(caller.calls)
-        lasting = (LASTING[there] for at, there in caller.faults.items() if at < number and there in LASTING)
-        kind = next(lasting, caller.faults.get(number))
+        kind = caller.faults.get(number)
+        for at, there in caller.faults.items():
+            if at < number and there in LASTING:
+                kind = LASTING[there]
+                break
         if kind == "fails twice":
             self._again[id(caller)] = Fault("fails", (name, key))
         elif kind == "loses both replies":
