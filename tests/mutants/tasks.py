@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.mutants.breakage import Breakage, known
+from tests.mutants.breakage import Breakage, known, of_one_browser
 
 __all__ = ["TASKS"]
 
@@ -284,6 +284,14 @@ TASKS: Final = (
         "not marks.is_mark(record.payload)",
         "False",
         "laws/test_predecessors.py::test_a_logout_ends_what_its_change_of_id_was_to_end",
+    ),
+    Breakage(
+        "who logs in as another is another browser",
+        "_core/session.py",
+        "Session.login",
+        "state.draft.lineage = lineage",
+        "pass",
+        of_one_browser("two people who log in within one request, with an id that was changed beside a login"),
     ),
 )
 """Of what one request does in several steps or tasks."""

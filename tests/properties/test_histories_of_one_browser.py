@@ -57,6 +57,10 @@ KNOWN: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "two people who log in within one request, with an id that was changed beside a login": Known(
+        (by(0, "nest"), Act(steps=("tagged:ann",)), Act(steps=("regenerate",)), Act(steps=("login:bob", "tagged:ann"))),
+        Rules(max_sessions=1, refuses=True),
+    ),
     "a logout and a login in one request, after a login with the id before two logouts": Known(
         (
             by(1, "login:ann"),

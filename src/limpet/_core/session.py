@@ -179,8 +179,11 @@ class Session(SessionMapping):
             state.flags |= WRITTEN
         if state.subject is not None and state.subject != name:
             displaced = state.stored is not None and not state.flags & ENDED
+            lineage = None if state.draft is None else state.draft.lineage
             notes.begin(state, self._backend.clock())
             state.flags |= WRITTEN | (DISPLACED if displaced else 0)
+            assert state.draft is not None
+            state.draft.lineage = lineage  # it is the same browser
         draft = state.draft
         assert draft is not None
         draft.created = draft.authenticated = self._backend.clock()
