@@ -43,18 +43,16 @@ class WSGIExchange:
     """
 
     __slots__ = (
-        *(
-            "_code",
-            "_doors",
-            "_environ",
-            "_failed",
-            "_given",
-            "_marked",
-            "_middleware",
-            "_server",
-            "_session",
-            "_write",
-        ),
+        "_code",
+        "_doors",
+        "_environ",
+        "_failed",
+        "_given",
+        "_marked",
+        "_middleware",
+        "_server",
+        "_session",
+        "_write",
         "answer",
     )
 
