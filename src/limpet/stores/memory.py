@@ -63,6 +63,9 @@ class MemoryStore:
         self._warned = False
         self.sweep_goes_on: bool = False
 
+    def __reduce__(self) -> str:
+        raise TypeError("a MemoryStore is never pickled: what it keeps is of one process")
+
     @classmethod
     def from_url(cls, url: str) -> MemoryStore:
         """Return the store of ``memory:`` or ``memory:?max_records=1000``."""
