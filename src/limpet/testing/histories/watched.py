@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
 from limpet.contract import Finds, LoadsMany, Outcome, Pages, Record, Replaces, Scans, Store, Sweeps, Urgent, supports
 from limpet.errors import StoreUnavailable
@@ -28,22 +28,14 @@ Kind: TypeAlias = Literal[
     "hangs after",
 ]
 
-FAULTS: Final[tuple[Kind, ...]] = (
-    "fails",
-    "fails twice",
-    "loses the reply",
-    "loses both replies",
-    "lands twice",
-    "cut before",
-    "cut after",
-)
-"""What can happen to one call: nothing is done, once or in the second attempt too; it is done and the reply is lost,
-once or in both attempts; it is done twice, as by a network that repeats; the process dies before or after it."""
 LASTING: Final[Mapping[Kind, Kind]] = MappingProxyType(
     {"is gone": "is gone", "is gone after": "is gone", "hangs": "hangs", "hangs after": "hangs"}
 )
 """What lasts: from one call on the store refuses all calls of the request, or lets each wait in vain; that call is done
 before, or not. With what becomes of the later calls."""
+FAULTS: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in LASTING)
+"""What can happen to one call: nothing is done, once or in the second attempt too; it is done and the reply is lost,
+once or in both attempts; it is done twice, as by a network that repeats; the process dies before or after it."""
 WRITES: Final = frozenset({"create", "update", "replace", "touch", "delete"})
 
 
