@@ -95,6 +95,17 @@ STEPS: dict[str, Callable[[Any], Awaitable[object]]] = {
 }
 
 
+async def refused_within_the_limit(service: Service, site: Any, handler: Any, token: Any) -> None:
+    """Check that a request in which the server begins to hang is refused after one time limit; wake the server."""
+    begun = time.monotonic()
+    try:
+        assert refused(await site.ask(handler, token))
+        seconds = time.monotonic() - begun
+    finally:
+        service.server.thaw()
+    assert seconds < LIMIT + ALLOWANCE
+
+
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 async def test_what_the_handler_waited_for_is_not_waited_for_again(service: Service, step: Any) -> None:
     """The handler goes on after an error, and something is to be saved when the response starts: a 503, at once."""
@@ -106,13 +117,7 @@ async def test_what_the_handler_waited_for_is_not_waited_for_again(service: Serv
         service.server.freeze()
         await again(step)(session)
 
-    begun = time.monotonic()
-    try:
-        assert refused(await site.ask(handler, token))
-        seconds = time.monotonic() - begun
-    finally:
-        service.server.thaw()
-    assert seconds < LIMIT + ALLOWANCE
+    await refused_within_the_limit(service, site, handler, token)
 
 
 async def test_a_lock_that_cannot_be_given_back_is_not_waited_for(service: Service) -> None:
@@ -125,13 +130,7 @@ async def test_a_lock_that_cannot_be_given_back_is_not_waited_for(service: Servi
             session["n"] = 2
             service.server.freeze()
 
-    begun = time.monotonic()
-    try:
-        assert refused(await site.ask(handler, token))
-        seconds = time.monotonic() - begun
-    finally:
-        service.server.thaw()
-    assert seconds < LIMIT + ALLOWANCE
+    await refused_within_the_limit(service, site, handler, token)
     assert await site.run(alone, token) == token, "the lock is free again"
 
 
