@@ -50,6 +50,16 @@ def server(request: pytest.FixtureRequest) -> ValkeyServer | PostgresServer:
     return found
 
 
+def _refused_after(browser: Browser, server: ValkeyServer | PostgresServer) -> float:
+    """Check that a request is refused, wake the server that hangs, and return the seconds that it took."""
+    begun = time.monotonic()
+    try:
+        assert browser.get().status == 503
+        return time.monotonic() - begun
+    finally:
+        server.thaw()
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_server_that_hangs_while_the_handler_runs(server: ValkeyServer | PostgresServer, step: str) -> None:
     """What is to be saved then is a 503 after one limit, however many steps saving has."""
@@ -64,12 +74,7 @@ def test_a_server_that_hangs_while_the_handler_runs(server: ValkeyServer | Postg
         STEPS[step](session)
 
     steps.append(hangs)
-    begun = time.monotonic()
-    try:
-        assert browser.get().status == 503
-        seconds = time.monotonic() - begun
-    finally:
-        server.thaw()
+    seconds = _refused_after(browser, server)
     assert seconds < LIMIT + ALLOWANCE, f"{step} took {seconds:.2f} s"
 
 
@@ -83,12 +88,7 @@ def test_a_server_that_hangs_before_there_is_a_connection(server: ValkeyServer |
     browser = Browser(SessionMiddleware(app, SessionManager(server.url, dev=False)), cookies=browser.cookies)
     steps.append(lambda session: session.login("eve") if step == "log in" else session.subject)
     server.freeze()
-    begun = time.monotonic()
-    try:
-        assert browser.get().status == 503
-        seconds = time.monotonic() - begun
-    finally:
-        server.thaw()
+    seconds = _refused_after(browser, server)
     assert seconds < LIMIT + 0.3, f"it took {seconds:.2f} s"
 
 
