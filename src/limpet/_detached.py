@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from limpet._arguments import check_text
+from limpet._core import predecessors
 from limpet._core.notes import adopt
 from limpet._core.session import Session, state_of
 from limpet._core.state import OVER, STARTED
@@ -63,6 +64,7 @@ async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], 
     """
     public_id = public_id_of(public_id)
     found = await engine.storage.locate(b"", public_id) if is_key(public_id) else None
+    found = await predecessors.end(engine, found, went_out=False) if isinstance(found, Found) else None
     if not isinstance(found, Found):
         raise SessionEnded(f"there is no session {public_id[:8]!r}...: it has expired or was ended, or never was one")
     session = make(engine)

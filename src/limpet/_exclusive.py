@@ -21,7 +21,8 @@ class SessionLock(Generic[S]):
 
     A session that nobody else can have yet, as it has no id, needs no lock. One that was ended meanwhile is anonymous:
     what is written to it goes nowhere. Every request names it by the id that others know: a new one goes out first. It
-    keeps that name when its id is renewed or regenerated, while somebody holds a lock.
+    keeps that name when its id is renewed or regenerated, while somebody holds a lock. Requests that move one session
+    of another library at the same time hold its lock in turn, and what they saved is merged when they answer.
     """
 
     __slots__ = ("_engine", "_life", "_lock", "_name", "_session", "_state", "_wait")
@@ -40,7 +41,9 @@ class SessionLock(Generic[S]):
     def _key(self) -> str | None:
         state = self._state
         stored = state.stored if state.leaving is None else state.leaving.stored
-        return None if stored is None else unpack(stored.record.payload, self._engine.serializer).origin or stored.key
+        if stored is None:
+            return None if state.draft is None else state.draft.origin
+        return unpack(stored.record.payload, self._engine.serializer).origin or stored.key
 
     async def __aenter__(self) -> S:
         session = self._session

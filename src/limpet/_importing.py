@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, ending, logins, places, plan, rotation
+from limpet._core import conflict, ending, logins, places, plan, predecessors, rotation
 from limpet._core.notes import add_up, adopt
 from limpet._core.positions import names_of
 from limpet._core.state import (
@@ -98,6 +98,8 @@ async def _admit(engine: Context, state: SessionState, legacy: Legacy, imported:
         found: Found | Gone | None = gone
         if gone is not None and gone.how == "import" and gone.successor is not None:
             found = await engine.storage.locate(b"", gone.successor)
+        if isinstance(found, Found):
+            found = await predecessors.end(engine, found, went_out=False)
         if isinstance(found, Found):  # sent at the same time as the request that took it
             adopt(state, found)
         elif gone is not None:
@@ -139,7 +141,7 @@ async def _is_unrevoked(engine: Context, subject: str | None, began: int | None)
 
 def _adopt(engine: Context, state: SessionState, legacy: Legacy, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
-    draft = state.draft = Contents(engine.clock())
+    draft = state.draft = Contents(engine.clock(), origin=legacy.key)  # requests that move it at once share its locks
     state.data, state.subject, state.met_alive = draft.data, None, True
     left_out: list[str] = []
     for key, value in imported.data.items():

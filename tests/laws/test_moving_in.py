@@ -298,3 +298,24 @@ async def test_what_one_task_wrote_is_not_taken_back_by_the_load_of_another(
     ann = _old(site)
     assert (await ann.ask(shop, page)).status == 200
     assert (await ann.ask(shop, steps(lambda session: session.load(), items))).result["note"] == "kept"
+
+
+async def test_requests_that_move_a_session_at_once_do_not_hold_its_lock_at_once(site: Farm) -> None:
+    """Each has an id of its own until the response starts; the lock is of the session that they move."""
+    settings = _importers(forget=False)
+    old, inside, most = _old(site), 0, 0
+
+    async def guard(session: Session) -> None:
+        nonlocal inside, most
+        async with session.exclusive("basket"):
+            inside += 1
+            most = max(most, inside)
+            session.increment("n")
+            await asyncio.sleep(0.02)
+            inside -= 1
+
+    workers = [site.worker(**settings) for _ in range(3)]
+    answers = await asyncio.gather(*(old.copy().ask(worker, guard) for worker in workers))
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert most == 1
+    assert (await old.ask(workers[0], items)).result["n"] == 3

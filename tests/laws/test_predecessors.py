@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from limpet import Session
+from limpet.errors import SessionEnded
 from limpet.stores.memory import MemoryStore
 from limpet.testing import FakeClock
 from tests.laws.farm import Farm
@@ -320,6 +321,24 @@ async def test_a_logout_ends_what_its_change_of_id_was_to_end(site: Farm, log_ou
     await log_out(third, token)
     assert (await browser.ask(third, look)).result is None
     assert (await old.ask(third, look)).result is None
+
+
+async def test_a_job_finds_no_session_whose_old_id_was_logged_out_before_its_id_changed(site: Farm) -> None:
+    """A logout was first, and the process that made the new id could not learn of it."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    browser = await site.browser().login(other)
+    old = browser.copy()
+    async with browser.held(shop, Session.regenerate) as answer:
+        store.arm("dies before", END_OF_OLD)
+        await old.ask(other, Session.logout)
+    store.heal()
+    assert (answer.status, old.ids == browser.ids) == (200, False)
+    ids = other.manager.engine.ids
+    with pytest.raises(SessionEnded):
+        async with other.manager.open(ids.key_of(ids.verify(browser.ids[0]) or b"")):
+            pass
+    assert (await browser.ask(other, look)).result is None
 
 
 async def test_a_login_that_another_process_finishes_leaves_a_deadline_behind(site: Farm) -> None:

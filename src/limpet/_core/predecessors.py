@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["end"]
 
 
-async def end(engine: Context, found: Found) -> Found | Gone | None:
+async def end(engine: Context, found: Found, *, went_out: bool = True) -> Found | Gone | None:
     """End what a record names as its predecessors, where the process that was to do so could not.
 
     What others saved into them meanwhile is merged into the session first.
+
+    Args:
+        went_out: A browser came with this id; else the request that made it may be running, and ends them itself.
 
     Returns:
         The session as it is now, or what was found in its place.
@@ -45,6 +48,8 @@ async def end(engine: Context, found: Found) -> Found | Gone | None:
         named, there = living
         if isinstance(there, Gone):  # a logout was first
             return (await ending.end(engine, Stored(found.raw, found.key, found.record), "logout", None))[0]
+        if not went_out:
+            return found
         now = engine.clock()
         if named.base is None or there.record.version == named.version:
             grave = marks.tombstone(named.how, now, found.key, heir=named.base is not None)

@@ -86,7 +86,8 @@ class Contents:
         predecessors: The sessions that this one takes the place of, until they have ended: a row for each, see
             `Predecessor`.
         previous: The store key of the forward record that a renewal left, until its grace began.
-        origin: The store key of its first id, if that was renewed or regenerated: locks know the session by it.
+        origin: What locks know the session by, if not by its store key: the key of its first id, if that was renewed
+            or regenerated, or that of the note that it was moved in.
         tags: Labels that the application put on the login, such as an OIDC session id.
         device: What is known of the client: its user agent and address, as configured.
         lineage: Where sessions are limited: the ids that it came from, see `limpet._core.places`. In a cookie session
