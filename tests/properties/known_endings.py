@@ -70,6 +70,15 @@ ENDINGS: Final[Mapping[str, Known]] = {
             ),
         )
     ),
+    "a job with a new id whose store was gone before the old one had ended, beside a save": Known(
+        (
+            by(0, "login:ann", "nest"),
+            by(0, "nest", "refresh"),
+            Act(steps=("append", "login:ann"), faults={3: "hangs after"}),
+            Act("open", steps=("append",), alone=True),
+        ),
+        width=3,
+    ),
     "a lock that is held while the id changes and comes back": Known(
         (by(0, "nest"), Act(steps=("guard",)), Act(steps=("regenerate",)), Act(steps=("guard",))), width=3
     ),

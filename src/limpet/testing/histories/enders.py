@@ -295,9 +295,12 @@ class Enders(Deadlines):
                 yield visit
 
     def _finishing(self, mover: Visit) -> Iterator[Visit]:
-        """Return who came with an id whose change could not be finished, and so did that; no cookie names another."""
+        """Return who came with an id whose change could not be finished, and so did that; no cookie names another.
+
+        A job does not: it cannot tell whether the id has gone out.
+        """
         came = (there for there in self.families.history.visits if self.server and mover.out in there.tokens)
-        return (there for there in came if there.alive and not there.faults)
+        return (there for there in came if there.alive and not there.faults and there.act.kind == "request")
 
     def _used_during(self, act: Visit, session: str) -> bool:
         """Tell whether a request with a session was under way during an act: a use counts from when it began."""

@@ -200,7 +200,7 @@ class Visit:
     def may_leave_its_old_id(self) -> bool:
         """It has a new id, and its store was gone before the end of the old one was written, or a look at that."""
         gone = [at + ("after" in kind) for at, kind in self.faults.items() if kind in LASTING]
-        return self.moved and any(set(self.calls[at:]) & WRITES for at in gone)
+        return self.moved and any(set(self.calls[at:]) & (WRITES | {"load"}) for at in gone)
 
     @property
     def noted_its_use(self) -> bool:

@@ -151,7 +151,8 @@ class _Verdict:
                 if not missing or writer is visit or self.enders.emptied_meanwhile(writer):
                     continue
                 known = group.ended if self._is_there_at_once(writer, group) else writer.end
-                if group.state == "saved" and known < visit.sent and self._reaches(writer, group, session):
+                due = group.state == "saved" and known < visit.sent and not self._is_apart(visit, session)
+                if due and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
                 elif found & set(group.atoms) and not writer.both and not self.enders.was_cut(session):
                     yield f"#{visit.number} finds half of what #{writer.number} saved: {missing} are not there"
@@ -163,6 +164,11 @@ class _Verdict:
         """
         moved = any(each.moves for each in writer.groups[: writer.groups.index(group) + 1])
         return not writer.imports and not (moved and writer.failed)
+
+    def _is_apart(self, visit: Visit, session: str) -> bool:
+        """Tell whether what others saved under an old id may not be there: a job leaves that to the next request."""
+        movers = (edge.mover for edge in self.families.chain(session))
+        return visit.act.kind == "open" and any(name == "StoreFailed" for each in movers for _, name in each.events)
 
     def _removed(self, visit: Visit) -> set[int]:
         return {atom for writer, group in self.writers if writer.sent < visit.loaded for atom in group.removed}
