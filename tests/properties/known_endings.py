@@ -70,6 +70,15 @@ ENDINGS: Final[Mapping[str, Known]] = {
             ),
         )
     ),
+    "a logout by a job, while another request finishes the change of id": Known(
+        (
+            by(0, "nest"),
+            Act(steps=("regenerate",), alone=True, faults={2: "is gone"}),
+            Act("open", steps=("logout",), alone=True),
+            Act(),
+            operator("revoke"),
+        )
+    ),
     "a job with a new id whose store was gone before the old one had ended, beside a save": Known(
         (
             by(0, "login:ann", "nest"),

@@ -53,8 +53,8 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
                 first = first or Gone(key, grave, how, successor)
         else:
             continue
-        found = await engine.storage.load(after)
-        if found is None:
+        found = None if after == successor else await engine.storage.load(after)
+        if found is None:  # nothing is left, or another process has ended it for the same successor
             return first, did
         key, there = after, found
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
