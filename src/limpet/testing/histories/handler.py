@@ -203,7 +203,8 @@ class Handler:
         except LimpetError:
             group.state, group.ended = "unknown", self.stage.tick()
             raise
-        if self.session.public_id is None and not had:
+        void = any(name in VOID for _, name in self.visit.events[began:])
+        if self.session.public_id is None and not had and not void:
             return  # a session without an id needs no lock, and is saved at the end
         self.settle(group, began)
         self._look()
