@@ -61,6 +61,16 @@ async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: F
     assert len(await third.manager.sessions_of("ann")) == 1
 
 
+async def test_a_revocation_by_public_id_ends_the_old_id_too(site: Farm) -> None:
+    """Nobody has come with the new id since: it is one session, and none of its ids opens anything."""
+    browser, old, third = await _break_off(site)
+    new = next(iter(third.manager.engine.ids.verify(token) for token in browser.ids))
+    assert new is not None
+    assert await third.manager.revoke(third.manager.engine.ids.key_of(new)) == 1
+    assert (await old.ask(third, look)).result is None
+    assert (await browser.ask(third, look)).result is None
+
+
 async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Farm) -> None:
     """A host that is five minutes behind has shortened its life, and would still serve it."""
     browser, old, third = await _break_off(site)
