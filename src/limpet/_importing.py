@@ -61,7 +61,7 @@ async def read(engine: Context, state: SessionState, legacy: Legacy) -> None:
         StoreUnavailable: The old store, or ours, does not answer.
     """
     imported = await _find(engine, legacy)
-    if imported is not None and await _admit(engine, state, legacy, imported):
+    if imported is not None and await _admit(engine, state, legacy, imported) and not legacy.dropped:
         legacy.imported = imported
         _adopt(engine, state, legacy, imported)
 
@@ -100,6 +100,8 @@ async def _admit(engine: Context, state: SessionState, legacy: Legacy, imported:
             found = await engine.storage.locate(b"", gone.successor)
         if isinstance(found, Found):
             found = await predecessors.end(engine, found, went_out=False)
+        if legacy.dropped:
+            return False  # another task has ended it meanwhile
         if isinstance(found, Found):  # sent at the same time as the request that took it
             adopt(state, found)
         elif gone is not None:

@@ -95,6 +95,8 @@ class Directory:
             await revocation.end_lineage(engine.storage, public_id)
             return 1
         record = await engine.storage.load(public_id) if is_key(public_id) else None
+        if record is not None:
+            await ending.end_predecessors(engine, public_id, record)
         if record is None or not await self._end(public_id, record, lambda key, there: False):
             return 0
         if events.ACTOR.get()[0] is not None and engine.storage.has_marks:

@@ -20,6 +20,7 @@ from limpet.manager import system_clock
 from limpet.stores import CookieStore
 from limpet.transports import HeaderTransport
 from tests.laws.farm import Farm
+from tests.laws.unlucky import Between
 from tests.site import Browser, Site, items, look, steps
 
 OLD = "the old starlette secret"
@@ -319,3 +320,26 @@ async def test_requests_that_move_a_session_at_once_do_not_hold_its_lock_at_once
     assert [answer.status for answer in answers] == [200, 200, 200]
     assert most == 1
     assert (await old.ask(workers[0], items)).result["n"] == 3
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["not moved yet", "moved by another request"])
+async def test_a_logout_while_another_task_reads_the_old_session(site: Farm, moved: bool) -> None:
+    """The store answers late, and then the old session is not taken over any more: the logout stands."""
+    store = Between(site.connect())
+    settings = _importers(forget=False)
+    shop, other = site.worker(store=store, lazy=True, **settings), site.worker(**settings)
+    shop.loads = False
+    old = _old(site)
+    if moved:
+        assert (await old.copy().ask(other, look)).result == "ann"
+
+    async def page(session: Session) -> None:
+        async def logout() -> None:
+            session.logout()
+
+        store.meanwhile = logout
+        await session.load()
+
+    assert (await old.ask(shop, page)).status == 200
+    assert (await old.ask(other, look)).result is None
+    assert await other.manager.sessions_of("ann") == []

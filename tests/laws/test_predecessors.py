@@ -30,6 +30,13 @@ def _other_tab(session: Session) -> None:
     session["note"] = "gift"
 
 
+def _public_id(browser: Browser, site: Site) -> str:
+    ids = site.manager.engine.ids
+    raw = ids.verify(browser.ids[0])
+    assert raw is not None
+    return ids.key_of(raw)
+
+
 async def _break_off(site: Farm, change: Handler = _regenerate, **settings: Any) -> tuple[Browser, Browser, Site]:
     """Lose the store while the old id is ended, and let another tab save.
 
@@ -59,6 +66,29 @@ async def test_another_process_merges_what_was_saved_and_ends_the_old_id(site: F
     assert (await old.ask(third, look)).result is None
     assert (await browser.ask(third, items)).result == found
     assert len(await third.manager.sessions_of("ann")) == 1
+
+
+async def test_a_revocation_by_public_id_ends_the_old_id_too(site: Farm) -> None:
+    """Nobody has come with the new id since: it is one session, and none of its ids opens anything."""
+    browser, old, third = await _break_off(site)
+    assert await third.manager.revoke(_public_id(browser, third)) == 1
+    assert (await old.ask(third, look)).result is None
+    assert (await browser.ask(third, look)).result is None
+
+
+async def test_a_job_that_empties_it_ends_the_old_id_too(site: Farm) -> None:
+    """It opens the session before a request comes with the new id, and takes the last key away."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    browser = await site.browser().begin(other, n=1)
+    old = browser.copy()
+    async with browser.held(shop, Session.regenerate):
+        store.arm("dies before", END_OF_OLD)
+    store.heal()
+    async with other.manager.open(_public_id(browser, other)) as session:
+        del session["n"]
+    assert (await old.ask(other, items)).result == {}
+    assert (await browser.ask(other, items)).result == {}
 
 
 async def test_an_old_id_that_only_this_host_takes_for_expired_ends_too(site: Farm) -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from limpet import Session
+from limpet.stores import MemoryStore
+from tests.asked import done
+from tests.laws.conftest import cookie_store
 from tests.laws.farm import Farm
-from tests.laws.unlucky import Slow, Unlucky
+from tests.laws.unlucky import Between, Slow, Unlucky
 from tests.site import items, look, steps
 
 
@@ -195,3 +198,105 @@ async def test_what_one_task_saved_is_not_taken_back_by_the_load_of_another(site
 
     assert (await ann.ask(shop, page)).status == 200
     assert (await ann.ask(other, items)).result == {"log": ["once"]}
+
+
+ENDS: dict[str, tuple[Callable[[Session], Any], Any]] = {
+    "logout": (lambda session: session.logout(), (None, {})),
+    "logout, then a write": (steps(lambda session: session.logout(), lambda session: session.update(new=1)), None),
+    "login as another": (lambda session: session.login("bob"), ("bob", {})),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_an_end_stands_while_another_task_refreshes(site: Farm, how: str) -> None:
+    """What another request has saved is on its way to the refresh: none of it comes into what was begun anew."""
+    act, expected = ENDS[how]
+    store = Between(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    ann = await site.browser().login(other)
+    await ann.ask(other, lambda session: session.update(secret="ann's"))
+    tab = ann.copy()
+
+    async def page(session: Session) -> None:
+        await tab.ask(other, lambda there: there.update(more="ann's"))
+
+        async def end() -> None:
+            await done(act(session))
+
+        store.meanwhile = end
+        await session.refresh()
+
+    assert (await ann.ask(shop, page)).status == 200
+    found = (await ann.ask(other, lambda session: (session.subject, dict(session)))).result
+    assert found == (expected or (None, {"new": 1}))
+    assert await other.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("wait", [0.001, 0.003, 0.006])
+async def test_a_logout_while_the_login_of_another_task_is_saved_for_the_first_time(site: Farm, wait: float) -> None:
+    """The record is on its way to the store: it ends with the response, and no cookie goes out."""
+    shop = site.worker(store=Slow(site.connect()))
+    ann = site.browser()
+
+    async def page(session: Session) -> None:
+        async def login() -> None:
+            session.login("ann")
+            await session.save()
+
+        async def logout() -> None:
+            await asyncio.sleep(wait)
+            session.logout()
+
+        await _together(login(), logout())
+
+    assert (await ann.ask(shop, page)).status == 200
+    assert (ann.ids, await shop.manager.sessions_of("ann")) == ([], [])
+
+
+async def test_a_login_by_a_key_while_the_save_of_another_task_is_merged(site: Farm) -> None:
+    """A key of ``rotate_on`` is set while the store answers to the save: the id changes, and the old one is dead."""
+    store = Between(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    ann = await site.browser().begin(other, n=0)
+    old, tab = ann.copy(), ann.copy()
+
+    async def page(session: Session) -> None:
+        await tab.ask(other, lambda there: there.update(tab=1))
+
+        async def sign_in() -> None:
+            session["user_id"] = 7
+
+        session["saved"] = 1
+        store.meanwhile = sign_in
+        await session.save()
+
+    assert (await ann.ask(shop, page)).status == 200
+    assert (await ann.ask(other, items)).result == {"n": 0, "tab": 1, "saved": 1, "user_id": 7}
+    assert (await old.ask(other, items)).result == {}
+
+
+@pytest.mark.parametrize("kind", ["denylist", "epoch"])
+@pytest.mark.parametrize("wait", [0.001, 0.003, 0.006])
+async def test_a_logout_while_another_task_saves_a_session_in_its_cookie(kind: str, wait: float) -> None:
+    """The store of revocations answers late: copies of the cookie are dead after the logout."""
+    notes = MemoryStore()
+    site = Farm(kind, lambda: cookie_store(kind, Slow(notes)))
+    shop = site.worker(secret="one secret of all workers, long enough 0123456789")
+    ann = await site.browser().login(shop)
+    copy = ann.copy()
+
+    async def page(session: Session) -> None:
+        async def save() -> None:
+            session["saved"] = 1
+            await session.save()
+
+        async def logout() -> None:
+            await asyncio.sleep(wait)
+            session.logout()
+
+        await _together(save(), logout())
+
+    assert (await ann.ask(shop, page)).status == 200
+    assert (await ann.ask(shop, look)).result is None
+    assert (await copy.ask(shop, look)).result is None
+    await site.close()

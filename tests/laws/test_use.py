@@ -27,6 +27,7 @@ from limpet.adapters.nexios import NexiosApp
 from limpet.adapters.nexios import SessionMiddleware as NexiosSessions
 from limpet.adapters.starlette import SessionMiddleware, get_session
 from limpet.asgi import session_in
+from limpet.events import WriteAfterEnd
 from limpet.stores import MemoryStore
 from limpet.testing import FakeClock, client
 from tests.laws.farm import Farm
@@ -304,3 +305,20 @@ async def test_a_deadline_that_came_nearer_holds_for_who_met_the_session_alive(s
         site.clock.advance(700 if before is None else 86_400 + 100)
         assert (await ann.ask(shop, look)).result is None
     assert (await ann.ask(shop, look)).result is None
+
+
+async def test_a_request_that_outlasts_the_absolute_deadline_of_a_cookie_session(cookie_site: Farm) -> None:
+    """As with a session in a store: what it wrote is said to be lost, and no cookie that is dead already goes out."""
+    shop = cookie_site.worker(absolute_timeout=3600)
+    ann = await cookie_site.browser().login(shop)
+
+    def page(session: Session) -> None:
+        session["late"] = True
+        cookie_site.clock.advance(4000)
+
+    assert (await ann.ask(shop, page)).cookies == []
+    assert shop.said(WriteAfterEnd) == 1
+    if cookie_site.kind in {"denylist", "epoch"}:
+        strict = cookie_site.worker(absolute_timeout=3600, on_ended="raise")
+        late = await (await cookie_site.browser().login(strict)).ask(strict, page)
+        assert (late.status, late.cookies) == (409, [])

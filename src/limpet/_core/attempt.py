@@ -16,6 +16,7 @@ from limpet._core.state import (
     PASSIVE,
     PREDECESSORS_ENDED,
     REISSUE,
+    WATCHED,
     SessionState,
     Stored,
 )
@@ -103,7 +104,7 @@ class Attempt:
         Raises:
             Overtaken: It does not.
         """
-        if self.state.draft is not self.draft or self.state.flags & LOGIN & ~self.flags:
+        if self.state.draft is not self.draft or self.state.flags & (LOGIN | WATCHED) & ~self.flags:
             raise Overtaken("another task of the request logged in or out while the session was saved")
 
     # -- what is to be written
@@ -149,7 +150,8 @@ class Attempt:
         return unpack(payload, self.engine.serializer).data
 
     def encode(self) -> None:
-        """Encode the session as it is now, and hold it to the policy's size."""
+        """Encode the session as it is now, if it is still the one to save, and hold it to the policy's size."""
+        self.check_overtaken()
         self.take_increments()
         self.name_predecessors()
         self.payload = self.engine.pack(self.state)
@@ -240,6 +242,8 @@ class Attempt:
         state, before = self.state, self.state.stored
         if before is not None and before.key == key and self.draft.ends != before.ends:
             state.flags |= REISSUE if self.engine.rules.lasts(self.draft) else 0
+        elif before is None and state.draft is not self.draft:
+            state.flags |= ENDED  # by another task, which saw nothing to end yet
         state.stored = Stored(raw, key, record, self.draft.ends)
         state.tried = None
 

@@ -147,6 +147,9 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
         CookieTooLarge: The cookie would not be kept by browsers; nothing was ended for it, the old one stays valid.
     """
     engine, state, draft, step = attempt.engine, attempt.state, attempt.draft, todo.step
+    stays = todo.end or state.stored is None or attempt.flags & (LOGIN | DISPLACED)
+    if not stays and attempt.now >= plan.forget_at(draft, attempt.now, engine.policy):
+        return conflict.ended_meanwhile(attempt)  # as it is over however active, its cookie would be dead on arrival
     ended = await end(engine, state) if todo.end else Ended()
     if step is Step.NOTHING or step is Step.EMPTY:
         if step is Step.EMPTY:

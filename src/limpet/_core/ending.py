@@ -15,7 +15,7 @@ from limpet.errors import StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["end", "is_current", "remove", "successor"]
+__all__ = ["end", "end_predecessors", "is_current", "remove", "successor"]
 
 
 async def end(engine: Context, stored: Stored, how: str, successor: str | None) -> tuple[Gone | None, bool]:
@@ -29,7 +29,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     """
     raw, key, there = stored.raw, stored.key or "", stored.record
     first: Gone | None = None
-    did = await _end_predecessors(engine, key, there)
+    did = await end_predecessors(engine, key, there)
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
@@ -60,7 +60,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
-async def _end_predecessors(engine: Context, key: str, there: Record) -> bool:
+async def end_predecessors(engine: Context, key: str, there: Record) -> bool:
     """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it."""
     did = False
     try:

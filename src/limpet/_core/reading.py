@@ -165,6 +165,8 @@ async def refresh(engine: Context, state: SessionState) -> None:
     stored, draft = state.stored, state.draft
     if engine.is_server_side and stored is not None and draft is not None and not state.flags & (ENDED | DISPLACED):
         found = await engine.storage.locate(stored.raw, stored.key or "", met_alive=True)
+        if state.draft is not draft:
+            return  # another task has ended it meanwhile, or logged somebody else in
         differs = questions.differs(engine, state)
         attempt = Attempt(engine, state, NO_PLAN, engine.clock())
         conflict.rebase(attempt, found, differs)
