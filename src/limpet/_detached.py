@@ -17,7 +17,7 @@ from limpet._core.notes import adopt
 from limpet._core.session import Session, state_of
 from limpet._core.state import OVER, STARTED
 from limpet._wire.record import Found
-from limpet.errors import SessionEnded
+from limpet.errors import LimpetError, SessionClosed, SessionEnded
 
 if TYPE_CHECKING:
     from limpet._core.engine import Engine
@@ -58,11 +58,14 @@ async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], 
     """Open a live session, and save it at the end; after an exception only a logout is carried out.
 
     Raises:
+        LimpetError: The sessions live in cookies.
         SessionEnded: There is none with that id: it expired, or was ended; or it was ended while it was open, and what
             was written is not saved.
         StoreUnavailable: The store does not answer.
     """
     public_id = public_id_of(public_id)
+    if not engine.is_server_side:
+        raise LimpetError("sessions in cookies cannot be opened by their public id: only browsers have them")
     found = await engine.storage.locate(b"", public_id) if is_key(public_id) else None
     found = await predecessors.end(engine, found, went_out=False) if isinstance(found, Found) else None
     if not isinstance(found, Found):
@@ -76,9 +79,12 @@ async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], 
         yield session
     except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
-    if failure is not None:
+    if failure is None:
+        await engine.save(session)
+    else:
         await engine.commit(session, failed=True)
-        raise failure
-    await engine.save(session)
+        if not (isinstance(failure, SessionClosed) and state.flags & OVER):
+            raise failure
     if state.flags & OVER:
-        raise SessionEnded(f"session {public_id[:8]!r}... was ended while it was open: what was written is not saved")
+        reason = f"session {public_id[:8]!r}... was ended while it was open: what was written is not saved"
+        raise SessionEnded(reason) from failure

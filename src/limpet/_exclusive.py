@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from limpet._core.locks import Lock, Renewable
+from limpet._core.locks import Lock
 from limpet._wire.record import unpack
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
     from limpet._core.state import SessionState
 
-__all__ = ["SessionLock"]
+__all__ = ["Renewable", "SessionLock"]
+
+
+class Renewable(Protocol):
+    """A session, as a lock of it sees it."""
+
+    async def refresh(self) -> None:
+        """See what other requests saved meanwhile."""
+
+    async def save(self) -> None:
+        """Save now."""
+
 
 S = TypeVar("S", bound=Renewable)
 

@@ -243,6 +243,7 @@ async def close(attempt: Attempt) -> None:
         await logins.succeed(engine, state, gone, made.key, heir=attempt.draft is legacy.draft)
     else:
         await attempt.drop_made()
+        attempt.flags |= REGENERATE  # an earlier save may have carried it out
         conflict.ended_meanwhile(attempt, gone)
 
 

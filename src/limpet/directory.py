@@ -245,7 +245,8 @@ class Directory:
         makes a session, cannot change its id, and does not count as activity: the idle deadline stays.
 
         Raises:
-            SessionEnded: There is none with that id.
+            LimpetError: The sessions live in cookies.
+            SessionEnded: There is none with that id, or it was ended while it was open.
             StoreUnavailable: The store does not answer.
         """
         return open_session(self._engine, public_id, Session)

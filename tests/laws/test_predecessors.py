@@ -353,6 +353,18 @@ async def test_a_logout_ends_what_its_change_of_id_was_to_end(site: Farm, log_ou
     assert (await old.ask(third, look)).result is None
 
 
+async def test_what_a_job_adds_under_the_new_id_counts_beside_what_another_tab_adds_under_the_old(site: Farm) -> None:
+    """All three have added to one number: the change of id, the other tab, and a job with the new public id."""
+    browser, _, third = await _break_off(site)
+    ids = third.manager.engine.ids
+    for _ in range(2):
+        async with third.manager.open(ids.key_of(ids.verify(browser.ids[0]) or b"")) as session:
+            session.increment("n", 100)
+            await session.save()
+            session.increment("n", 100)
+    assert (await browser.ask(third, items)).result == {"n": 412, "log": ["begun", "other", "changed"], "note": "gift"}
+
+
 async def test_a_job_finds_no_session_whose_old_id_was_logged_out_before_its_id_changed(site: Farm) -> None:
     """A logout was first, and the process that made the new id could not learn of it."""
     store = Unlucky(site.connect())

@@ -11,7 +11,7 @@ from limpet import Session
 from limpet.contract import Record
 from limpet.stores import MemoryStore
 from tests.laws.farm import Farm
-from tests.site import Browser, Site, items, look, steps
+from tests.site import Browser, Handler, Site, items, look, steps
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
     "regenerate": Session.regenerate,
@@ -57,13 +57,17 @@ async def test_what_is_written_by_its_public_id_meets_a_new_id(site: Farm, chang
     async def job(session: Session) -> None:
         async with other.manager.open(session.public_id or "") as opened:
             opened.increment("done")
+            opened.increment("n", 10)
 
-    async with ann.held(
-        shop, look, first=steps(lambda session: session.increment("n"), CHANGES[change], Session.save, job)
-    ):
-        await twin.ask(other, lambda session: session.update(note="of another tab"))
+    def tab(session: Session) -> None:
+        session["note"] = "of another tab"
+        session.increment("n", 100)
+
+    grow: Handler = lambda session: session.increment("n")  # noqa: E731
+    async with ann.held(shop, grow, first=steps(grow, CHANGES[change], Session.save, job)):
+        await twin.ask(other, tab)
     answer = await ann.ask(shop, lambda session: (session.subject, session["n"], session["done"], session["note"]))
-    assert answer.result == ("ann", 1, 1, "of another tab")
+    assert answer.result == ("ann", 112, 1, "of another tab")
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 

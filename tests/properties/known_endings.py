@@ -88,6 +88,18 @@ ENDINGS: Final[Mapping[str, Known]] = {
         ),
         width=3,
     ),
+    "a logout while a task saves a login that a revocation makes void": Known(
+        (by(0, "nest"), operator("revoke_tag"), Act(steps=("tagged:ann", "task:save:logout"))), first=40
+    ),
+    "two logouts of what each has made of an old session": Known(
+        (by(0, "append", "save", "logout"), Act(steps=("append", "save", "logout"))), Rules(imports=True)
+    ),
+    "a logout while a task saves what was begun anew": Known(
+        (by(1, "nest"), operator("spare:ann"), by(1, "restart", "task:save:logout"))
+    ),
+    "a new id that was saved for an old session, beside a login": Known(
+        (by(0, "login:ann"), Act(steps=("task:save:regenerate",))), Rules(imports=True)
+    ),
     "a lock that is held while the id changes and comes back": Known(
         (by(0, "nest"), Act(steps=("guard",)), Act(steps=("regenerate",)), Act(steps=("guard",))), width=3
     ),

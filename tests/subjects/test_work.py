@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from limpet import Session, SessionBusy, SessionClosed, SessionEnded
+from limpet import LimpetError, Session, SessionBusy, SessionClosed, SessionEnded, SessionManager
 from limpet._core import locks
 from limpet._wire import marks
 from limpet.runtime import AsyncioRuntime
+from limpet.stores import CookieStore, MemoryStore
 from tests.site import STORES, Site, opened, steps
 
 
@@ -154,6 +156,36 @@ async def test_worker_never_creates(site: Site, public_id: str) -> None:
     with pytest.raises(SessionEnded, match="no session"):
         async with site.manager.open(public_id):
             pytest.fail("opened")
+
+
+@pytest.mark.parametrize("revocation", ["none", "denylist", "epoch"])
+@pytest.mark.parametrize("public_id", ["0" * 64, "nonsense"])
+async def test_worker_opens_no_cookie(revocation: Any, public_id: str) -> None:
+    """A session that lives in its cookie has not ended: only its browser has it."""
+    kept = {} if revocation == "none" else {"revocation": revocation, "revocation_store": MemoryStore()}
+    manager = SessionManager(CookieStore(**kept), dev=True)
+    with pytest.raises(LimpetError, match="in cookies") as caught:
+        async with manager.open(public_id):
+            pytest.fail("opened")
+    assert not isinstance(caught.value, SessionEnded)
+
+
+@pytest.mark.parametrize("look", [Session.refresh, Session.save])
+async def test_worker_whose_session_ends_learns_it_whatever_it_does(site: Site, look: Any) -> None:
+    """It looks, which shows that the session has ended, and writes."""
+    cookie = await site.login("ann")
+    [info] = await site.manager.sessions_of("ann")
+
+    async def work() -> None:
+        async with site.manager.open(info.public_id) as session:
+            await site.run(Session.logout, cookie)
+            session["a"] = 1
+            await look(session)
+            session["b"] = 1
+
+    with pytest.raises(SessionEnded, match="was ended while it was open"):
+        await work()
+    assert await site.whose(cookie) is None
 
 
 async def test_worker_that_fails_saves_nothing(site: Site) -> None:

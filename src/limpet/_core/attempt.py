@@ -113,8 +113,8 @@ class Attempt:
         """Let the contents say what the plan found out, and encode them."""
         plan_, draft, engine = self.plan, self.draft, self.engine
         stale = not self.payload or self.state.leaving is not None
-        if self.flags & PREDECESSORS_ENDED:
-            draft.predecessors, stale = (), True
+        if draft.predecessors:
+            draft.predecessors, stale = () if self.flags & PREDECESSORS_ENDED else draft.predecessors, True
         if plan_.grace is not None:
             draft.previous, stale = None, True
         if plan_.rotates is not None and not self.flags & LOGIN:
@@ -167,6 +167,9 @@ class Attempt:
         if named:
             self.draft.predecessors = [each.row() for each in named]
             state.flags &= ~PREDECESSORS_ENDED
+        elif self.draft.predecessors:  # they may live: a job leaves that to who has the cookie
+            rows = unpack(self.stored().record.payload, self.engine.serializer).predecessors
+            self.draft.predecessors = [Predecessor.of(row).plus(self.increments).row() for row in rows]
 
     def _bare(self, row: Predecessor) -> Predecessor:
         """Return it without what its own record names: else each change of id would keep all that came before."""

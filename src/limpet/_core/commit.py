@@ -201,7 +201,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
     """Write the first record of a new session, and end what else the request presented if it is a login."""
     engine, state = attempt.engine, attempt.state
     failure: BaseException | None = None
-    admitted = False
+    admitted, before = False, state.out
     try:
         if attempt.flags & LOGIN and state.rivals:
             attempt.encode()  # the record of a login names them
@@ -214,7 +214,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
         if isinstance(failure, SessionLimitReached):
             logins.stand_as_before(engine, state, None)
         else:
-            state.stored = state.out = state.line = None
+            state.stored, state.out, state.line = None, before, None  # the cookie of what was ended stays taken back
         raise failure
     if not admitted:
         return
@@ -295,7 +295,8 @@ async def _empty(attempt: Attempt, final: bool) -> None:
 
 def _began(state: SessionState) -> bool:
     """Tell whether the request began its session itself, though it had come with an id: somebody else ended that."""
-    return bool(state.ids) and (state.created is not None if state.leaving is None else state.leaving.fresh)
+    fresh = state.created is not None if state.leaving is None else state.leaving.fresh
+    return fresh and bool(state.ids or state.legacy)
 
 
 async def _touch(attempt: Attempt) -> None:

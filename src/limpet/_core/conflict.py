@@ -52,6 +52,7 @@ __all__ = [
     "save_back",
     "tell",
     "update",
+    "void",
 ]
 
 NOTED: Final = WRITTEN | LOGIN | REGENERATE | ENDED | DISPLACED | WATCHED
@@ -146,6 +147,8 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     base.data.update(attempt.revived)
     attempt.take_increments()
     settle_views(engine, state)
+    if state.leaving is not None and base_payload is None:
+        state.leaving.learn(base.predecessors, theirs.predecessors)
     if state.leaving is not None or attempt.repairs:
         form_tokens.leave_behind(base.data, theirs.data)
     rules: dict[str, Rule] = {form_tokens.KEY: form_tokens.combine, **flashes.RULES, **engine.policy.merge}
@@ -197,12 +200,22 @@ def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
     engine, state = attempt.engine, attempt.state
     wrote, subject = _wrote(attempt) or state.leaving is not None, state.subject  # a new id, too, is void
     key = None if state.stored is None else state.stored.key
-    end_state(state)
+    void(attempt)
     state.gone = gone
     if wrote:
         engine.emit(events.WriteAfterEnd, key, subject=subject)
         if engine.policy.on_ended == "raise":
             raise SessionEnded("another request ended this session while this one was running; nothing was saved")
+
+
+def void(attempt: Attempt) -> None:
+    """Let the session of a commit be over, if it still is the one that the commit is about.
+
+    Raises:
+        Overtaken: Another task of the request has logged in or out meanwhile, and that stands.
+    """
+    attempt.check_overtaken()
+    end_state(attempt.state)
 
 
 def end_state(state: SessionState) -> None:

@@ -19,7 +19,7 @@ from limpet import events
 from limpet._cookie_revocation import Revocation
 from limpet._cookies import MAX_COOKIE, stays_at_home
 from limpet._core import commit as commits
-from limpet._core import cookie_session, locks, plan, questions, reading
+from limpet._core import cookie_session, plan, questions, reading
 from limpet._core.context import Context
 from limpet._core.mapping import state_of
 from limpet._core.plan import Plan, Rules
@@ -42,7 +42,7 @@ from limpet._core.state import (
 )
 from limpet._core.storage import Storage
 from limpet._emitter import Emitter
-from limpet._exclusive import SessionLock
+from limpet._exclusive import Renewable, SessionLock
 from limpet._inline import Inline
 from limpet._redact import redact
 from limpet._watch import Watch
@@ -56,7 +56,7 @@ from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializ
 
 __all__ = ["Engine"]
 
-S = TypeVar("S", bound=locks.Renewable)
+S = TypeVar("S", bound=Renewable)
 log = logging.getLogger("limpet")
 
 

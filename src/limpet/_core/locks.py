@@ -8,7 +8,7 @@ of several only one does. Clocks of two hosts are compared only for a lock that 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from limpet._wire import marks, tokens
 from limpet._wire.records import Obstacle
@@ -18,21 +18,7 @@ from limpet.errors import SessionBusy, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["Lock", "Renewable", "acquire", "release"]
-
-
-class Renewable(Protocol):
-    """A session, as a lock of it sees it."""
-
-    @property
-    def public_id(self) -> str | None:
-        """What it is kept under; None before the first save."""
-
-    async def refresh(self) -> None:
-        """See what other requests saved meanwhile."""
-
-    async def save(self) -> None:
-        """Save now."""
+__all__ = ["Lock", "acquire", "release"]
 
 
 _FIRST: Final = 0.005  # seconds of the first wait; each is half as long again as the one before

@@ -73,7 +73,7 @@ async def insert(attempt: Attempt) -> bool:
         engine.emit(events.LimitReached, subject=subject, refused=True)
         if login:
             raise SessionLimitReached(limit)
-        conflict.end_state(state)
+        conflict.void(attempt)
         return False
     if login:
         draft.order = await _count(engine, subject)
@@ -150,7 +150,7 @@ async def _insert(attempt: Attempt, subject: str | None) -> bool:
     if not admitted:
         key = attempt.stored().key
         await attempt.drop_made()
-        conflict.end_state(attempt.state)
+        conflict.void(attempt)
         attempt.engine.emit(events.SessionRevoked, key, subject=subject)
     return admitted
 
@@ -181,7 +181,7 @@ async def _insert_login(attempt: Attempt, subject: str) -> bool:
         if admitted is False or attempt.plan.step is not plan.Step.UPDATE:
             await attempt.drop_made()
         if admitted is False:
-            conflict.end_state(state)
+            conflict.void(attempt)
             engine.emit(events.SessionRevoked, key, subject=subject)
             return False
 
@@ -281,7 +281,7 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int, taken: places.
     for kept in (kept for group in places.by_browser(sessions)[limit:] for kept in group):
         if kept.key == own:
             await attempt.drop_made()
-            conflict.end_state(attempt.state)
+            conflict.void(attempt)
             engine.emit(events.LimitReached, own, subject=subject)
             admitted = False
         elif await ending.remove(engine, kept.key, kept.record):

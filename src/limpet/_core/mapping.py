@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, Self, TypeVar, cast
 
 from limpet._core import notes
-from limpet._core.locks import Renewable
 from limpet._core.state import (
     ACCESSED,
     AMBIGUOUS,
@@ -32,6 +31,7 @@ from limpet._core.state import (
     WRITTEN,
     SessionState,
 )
+from limpet._exclusive import Renewable
 from limpet._native import mypyc_attr, own_registry
 from limpet.errors import SessionClosed, SessionNotLoaded, StoreUnavailable, UnstorableValue
 

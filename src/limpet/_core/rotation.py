@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from limpet import events
 from limpet._core import conflict, ending, logins, places
 from limpet._core.attempt import Attempt
-from limpet._core.conflict import end_state
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Stored
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
@@ -193,7 +192,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 attempt.keep_changes_only(attempt.unpacked(base))
                 if not await _rewrite(attempt, None):
                     engine.emit(events.SessionRevoked, attempt.stored().key, subject=state.subject)
-                    end_state(state)
+                    conflict.void(attempt)
                     return
             break
         if leaving.merges:

@@ -186,11 +186,15 @@ class Leaving(NamedTuple):
 
     def named(self, increments: Mapping[str, Any]) -> Predecessor:
         """Return how the record of the new id names it, with what is added to numbers beside."""
-        stored, total = self.stored, dict(self.increments)
-        for key, by in increments.items():
-            total[key] = total.get(key, 0) + by
-        base = stored.record.payload if self.merges else None
-        return Predecessor(stored.key or "", stored.record.version, self.how, base, total)
+        stored, base = self.stored, self.stored.record.payload if self.merges else None
+        named = Predecessor(stored.key or "", stored.record.version, self.how, base, self.increments)
+        return named.plus(increments)
+
+    def learn(self, known: Sequence[list[Any]], there: Sequence[list[Any]]) -> None:
+        """Note what others have added to numbers under the new id: the rows of its record say it, as known and now."""
+        before, now = ({row[0]: row[4] for row in rows}.get(self.stored.key, {}) for rows in (known, there))
+        for key, total in now.items():
+            self.increments[key] = self.increments.get(key, 0) + total - before.get(key, 0)
 
     def __repr__(self) -> str:
         """Name the session without its id."""

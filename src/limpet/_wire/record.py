@@ -234,6 +234,11 @@ class Predecessor(NamedTuple):
     base: bytes | None
     increments: dict[str, Any]
 
+    def plus(self, increments: Mapping[str, Any]) -> Self:
+        """Return it with more that was added to numbers and is saved in the new record."""
+        more = {key: self.increments.get(key, 0) + by for key, by in increments.items()}
+        return self._replace(increments={**self.increments, **more})
+
     def row(self) -> list[Any]:
         """Return it as it is stored."""
         base = None if self.base is None else b64encode(self.base)

@@ -62,7 +62,7 @@ class Answers:
                 continue
             elif met is None and not visit.tokens and wrote and not ends and not self._may_be_lost(visit):
                 yield f"#{visit.number} wrote into a session of its own, and was given no cookie"
-            elif last.removes:
+            elif last.removes or (moves and self.enders.expired_meanwhile(visit)):
                 continue
             elif moves and last.moves and last.state == "saved" and (wrote or not last.fresh):
                 yield f"#{visit.number} changed an id, and handed out none"

@@ -198,7 +198,7 @@ class Enders(Deadlines):
             if visit is login or visit.end <= login.sent or visit.sent >= login.end:
                 continue
             kind = visit.act.kind.partition(":")[0]
-            tagged = any(step.startswith("tagged") for step in login.act.steps)
+            tagged = any("tagged" in step for step in login.act.steps)
             if kind == "everyone" or (kind == "revoke_tag" and tagged):
                 return True
             if kind in ("revoke_all", "spare") and visit.subject == subject:

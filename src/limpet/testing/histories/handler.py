@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from limpet._core.session import Session
 from limpet.errors import LimpetError, SessionBusy, SessionConflict, SessionEnded, SessionLimitReached
 from limpet.testing.histories.facts import Group, Hold, Visit, atoms_of
-from limpet.testing.histories.stage import Moments, Stage, never, pause
+from limpet.testing.histories.stage import Actor, Moments, Stage, never, pause
 
 __all__ = ["DEADLINE", "IDLE", "Handler", "Numbers"]
 
@@ -67,6 +67,7 @@ class Handler:
         self.load, self.revoke = load, revoke
         self.lost = self.ending = False
         self.held: Any = None
+        self.unsure: Group | None = None
         self.pushed: list[int] = []  # what was added to that, wherever a merge has put it
         self.mine: set[str] = set()  # keys under which lie objects of this very handler
         self.fresh = self.unread = True
@@ -108,6 +109,8 @@ class Handler:
                 await self._exclusive(_LONG)
             case "both":
                 await self._both()
+            case "task":
+                await self._beside(*step.split(":", 2)[1:])
             case "long":
                 self.tick(name)
                 await pause()
@@ -170,6 +173,9 @@ class Handler:
         told = self.lost or "WriteAfterEnd" in names or (gone and bool(names & VOID))
         group.state = "dropped" if failed else "told" if told else "saved"
         group.ended = self.stage.tick()
+        if self.unsure is not None and group.state == "saved" and not group.anew:
+            unsure, self.unsure = self.unsure, None
+            unsure.state, unsure.moves, unsure.login = "saved", True, group.login or unsure.login
         self.had = self.had or (group.state == "saved" and bool(group.atoms))
         self._learn(told)
         self.ending = False
@@ -229,16 +235,37 @@ class Handler:
                     raise
                 self.settle(group, began)
 
+        await self._wait_for([self._task(letter, task()) for letter in "ab"])
+        self.group = self._group()
+
+    async def _beside(self, waits: str, step: str) -> None:
+        """Let a task of the request save or refresh, and do a step meanwhile."""
+        if waits == "save":
+            task, self.group = self._task("a", self._save(self.group)), self._group()
+        else:
+            task = self._task("a", self.session.refresh())
+        await pause()
+        self.act(step)
+        await self._wait_for([task])
+        self._look()
+
+    async def _save(self, group: Group) -> None:
+        """Save in a task; what its request then was about to do may have been carried out with it, or before."""
+        await self.saving(self.session.save, group, last=True)
+        if group.state == "saved" and (self.group.moves or self.group.anew):
+            group.state, self.unsure = "unknown", None if self.group.anew else group
+
+    def _task(self, letter: str, steps: Coroutine[Any, Any, None]) -> Actor:
         assert isinstance(self.stage, Stage)
-        stage = self.stage
-        actors = [stage.add(f"{self.visit.number}{letter}", task()) for letter in "ab"]
-        await pause(lambda: all(actor.done for actor in actors) or self.visit.died)
+        return self.stage.add(f"{self.visit.number}{letter}", steps)
+
+    async def _wait_for(self, tasks: Sequence[Actor]) -> None:
+        await pause(lambda: all(task.done for task in tasks) or self.visit.died)
         while self.visit.died:
             await pause(never)
-        self.group = self._group()
-        for actor in actors:
-            if actor.error is not None:
-                raise actor.error
+        for task in tasks:
+            if task.error is not None:
+                raise task.error
 
     # -- writing
 

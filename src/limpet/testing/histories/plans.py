@@ -24,6 +24,8 @@ _ENDING: Final = ("logout", "restart", "empty")
 _MOVING: Final = ("login:ann", "login:ann", "login:bob", "regenerate", "tagged:ann")
 _MIDDLE: Final = ("save", "refresh", "exclusive", "both", "expire")
 _SLOW: Final = ("long",)
+_TASKS: Final = ("save", "save", "refresh")
+_MEANWHILE: Final = ("logout", "logout", "restart", "login:ann", "login:bob", "tagged:ann", "regenerate")
 _GUARDED: Final = (("guard",), ("guard",), ("guard", "append"), ("regenerate",), ())
 _FIRST: Final = (("logout",), ("logout",), ("restart",), ("logout", "login:ann"), ("revoke",), ("revoke", "logout"), ())
 _OUTSIDE: Final = ("open", "revoke", "revoke_all:ann", "revoke_all:ann", "spare:ann", "revoke_tag", "sweep", "tick")
@@ -215,7 +217,7 @@ def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> 
     """Let some acts do what is rare.
 
     One ends a session unread, as a job or by its public id; locks are held for long while ids change; time passes after
-    a deadline was set; the store of one is gone.
+    a deadline was set; the store of one is gone; of two tasks of a request one saves, and the other logs in or out.
 
     What else was drawn stays as it is.
     """
@@ -240,6 +242,12 @@ def _vary(dice: random.Random, rules: Rules, acts: list[Act], browsers: int) -> 
             varied[at] = replace(varied[at], steps=(*varied[at].steps, dice.choice(("regenerate", "login:ann"))))
             kind = "request" if rules.mode != "server" else dice.choice(("open", "request"))
             varied.insert(at + 1, Act(kind, varied[at].actor, varied[at].worker, ("logout",), lazy=True, alone=True))
+    if rules.max_sessions is None and dice.random() < 0.2:
+        for at, act in enumerate(varied[browsers:], browsers):
+            plain = act.kind == "request" and act.ends == "returns" and not act.faults
+            if plain and not {"empty", "unset"} & set(act.steps) and dice.random() < 0.5:
+                step = f"task:{dice.choice(_TASKS)}:{dice.choice(_MEANWHILE)}"
+                varied[at] = replace(act, steps=(*act.steps, step))
     return varied
 
 
