@@ -160,8 +160,8 @@ IDS: Final = (
         "a new record does not name the old id",
         "_core/attempt.py",
         "Attempt.name_predecessors",
-        "if named:\n    __MORE__",
-        "",
+        "self.draft.predecessors = [each.row() for each in named]",
+        "pass",
         "laws/test_predecessors.py",
     ),
     Breakage(
@@ -192,8 +192,8 @@ IDS: Final = (
         "every request looks again for what had ended at the login",
         "_core/attempt.py",
         "Attempt.prepare",
-        "if self.flags & PREDECESSORS_ENDED:\n    __MORE__",
-        "",
+        "() if self.flags & PREDECESSORS_ENDED else draft.predecessors",
+        "draft.predecessors",
         "laws/test_predecessors.py",
     ),
     Breakage(
