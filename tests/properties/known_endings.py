@@ -106,6 +106,9 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a deadline of its own, over a new id and beside a write": Known(
         (by(0, "login:ann"), by(0, "expire"), Act(steps=("append",)), Act("wait"), by(0))
     ),
+    "a deadline of its own, and a copy of the cookie of before": Known(
+        (by(0, "nest"), by(0, "long"), by(0, "expire"), operator("wait"), by(0, stale=2, also=0)), Rules(mode="none")
+    ),
     "a deadline of its own, and a login": Known((by(0, "expire"), by(0, "login:ann"), operator("wait"), by(0))),
     "a request that revokes its session, and writes": Known(
         (by(0, "login:ann"), by(0, "revoke", "append"), beside(0, "revoke", "logout"))

@@ -66,8 +66,8 @@ class Deadlines:
         return self.families.kin(session) in {self.families.kin(each) for each in near}
 
     def _has_set(self, visit: Visit, session: str, at: Visit) -> bool:
-        """Tell whether a deadline was acknowledged; of a session in its cookie, by the answer that handed that out."""
-        if not visit.ok or visit.end >= at.sent or not (self.server or visit.out in at.tokens):
+        """Tell whether a deadline was acknowledged; of one in its cookie, by who handed out the only one sent."""
+        if not visit.ok or visit.end >= at.sent or not (self.server or at.tokens == (visit.out,)):
             return False
         saved = (group for group in visit.groups if group.limits and group.state == "saved")
         return any(self.families.home(visit, group) == session for group in saved)
