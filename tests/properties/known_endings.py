@@ -106,6 +106,15 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a deadline of its own, over a new id and beside a write": Known(
         (by(0, "login:ann"), by(0, "expire"), Act(steps=("append",)), Act("wait"), by(0))
     ),
+    "a save under a new id, and hours in which others write before it is to go out": Known(
+        (
+            by(1, "nest"),
+            by(1, "regenerate", "guard"),
+            Act(actor=1, steps=("long",)),
+        ),
+        Rules(renews=True),
+        width=3,
+    ),
     "a deadline of its own, and a copy of the cookie of before": Known(
         (by(0, "nest"), by(0, "long"), by(0, "expire"), operator("wait"), by(0, stale=2, also=0)), Rules(mode="none")
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from limpet.errors import SessionConflict
 from limpet.testing.histories.facts import Group, History, Visit
 from limpet.testing.histories.plans import Act
 
@@ -208,6 +209,9 @@ class Families:
             return self.session(visit.out)
         before = visit.groups[: visit.groups.index(group) + 1]
         told = any(each.state == "told" for each in visit.groups)
+        told = told and not isinstance(
+            visit.error, SessionConflict
+        )  # after that, what was saved before is carried back
         lost = over or told or (visit.died and not visit.failed)  # and with it what was saved under a new id
         if group.fresh or any(each.login or (lost and each.moves) for each in before):
             return None
