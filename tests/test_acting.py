@@ -8,10 +8,12 @@ import json
 import logging
 from pathlib import Path
 
+import flask
 import pytest
 
 from limpet import Session, SessionManager, events
 from limpet._blocking import drive
+from limpet.adapters.flask import Limpet
 from limpet.audit import JSONAuditLog
 from limpet.events import acting
 from limpet.stores.sqlite import SQLiteStore
@@ -93,6 +95,15 @@ def test_a_thread_forgets_whose_device_it_has_answered() -> None:
     assert visitor.get("/device-bound-session/refresh", REQUEST_METHOD="POST", HTTP_USER_AGENT=FIREFOX).status == 400
     site.manager.engine.emit(events.SessionRevoked)
     assert site.heard[-1].device is None
+
+
+def test_a_thread_forgets_whose_request_flask_has_answered() -> None:
+    """As after every other one: nothing that the thread does next is done from there."""
+    app = flask.Flask("shop")
+    Limpet(app, "memory:", devices=True)
+    app.get("/")(lambda: flask.session.get("x", "nothing"))
+    app.test_client().get("/", base_url="https://shop.test").close()
+    assert events.CLIENT.get() is None
 
 
 def test_a_process_without_an_event_loop(tmp_path: Path) -> None:
