@@ -8,17 +8,22 @@ import json
 import logging
 from pathlib import Path
 
+import flask
 import pytest
 
 from limpet import Session, SessionManager, events
 from limpet._blocking import drive
+from limpet.adapters.flask import Limpet
 from limpet.audit import JSONAuditLog
 from limpet.events import acting
 from limpet.stores.sqlite import SQLiteStore
 from limpet.testing import FakeClock
+from limpet.wsgi import SessionMiddleware
 from tests.admin.operator import FIREFOX, Operator
 from tests.admin.operator import Site as AdminSite
+from tests.security.site import SECRET
 from tests.site import Site
+from tests.wsgi.client import Browser, application
 
 
 def two(folder: Path) -> tuple[Site, Site]:
@@ -68,6 +73,37 @@ async def test_other_processes_hear_who_did_what(tmp_path: Path, caplog: pytest.
         await one.manager.revoke_everyone()
     assert (await heard(other, cookie))[-1].what == "everyone"
     assert await other.whose(cookie) is None
+
+
+async def test_who_hears_of_it_is_not_who_did_it(tmp_path: Path) -> None:
+    """The line of another process names no device: it would be that of a visitor who had no part in it."""
+    one, other = (Site(SQLiteStore(tmp_path / "s.db"), devices=True) for _ in range(2))
+    cookie = (await other.ask(lambda session: session.login("looker"))).token
+    await one.login("ann")
+    with acting("op: zoe"):
+        await one.manager.revoke_all("ann")
+    await other.ask(token=cookie, headers={"user-agent": FIREFOX})
+    await asyncio.sleep(0.1)
+    (found,) = [event for event in other.heard if isinstance(event, events.RevocationSeen)]
+    assert (found.subject, found.by, found.device) == ("ann", "op: zoe", None)
+
+
+def test_a_thread_forgets_whose_device_it_has_answered() -> None:
+    """What it does after that is not done from there; here of a request that the application never saw."""
+    site = Site(devices=True, bound=True, secret=SECRET)
+    visitor = Browser(SessionMiddleware(application(lambda session: None), site.manager))
+    assert visitor.get("/device-bound-session/refresh", REQUEST_METHOD="POST", HTTP_USER_AGENT=FIREFOX).status == 400
+    site.manager.engine.emit(events.SessionRevoked)
+    assert site.heard[-1].device is None
+
+
+def test_a_thread_forgets_whose_request_flask_has_answered() -> None:
+    """As after every other one: nothing that the thread does next is done from there."""
+    app = flask.Flask("shop")
+    Limpet(app, "memory:", devices=True)
+    app.get("/")(lambda: flask.session.get("x", "nothing"))
+    app.test_client().get("/", base_url="https://shop.test").close()
+    assert events.CLIENT.get() is None
 
 
 def test_a_process_without_an_event_loop(tmp_path: Path) -> None:

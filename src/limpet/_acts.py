@@ -119,4 +119,5 @@ async def _tell(engine: Engine, before: int) -> None:
                 number=number,
                 by=act.get("by"),
                 why=act.get("why"),
+                device=None,  # who hears of it had no part in it
             )

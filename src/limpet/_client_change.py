@@ -43,6 +43,6 @@ async def judge(engine: Context, state: SessionState) -> None:
     if action == "login":
         state.flags |= OTHER_CLIENT
     elif action == "end":
+        end_state(state)  # first: where the store fails, this client is served nothing of it all the same
         if await ending.remove(engine, stored.key, stored.record):
-            engine.emit(events.SessionRevoked, stored.key, subject=state.subject)
-        end_state(state)
+            engine.emit(events.SessionRevoked, stored.key, subject=stored.record.subject)

@@ -102,7 +102,8 @@ class SessionMiddleware:
         guard = self.manager.guard
         answer = None if guard is None else drive(guard.answer(visit_of(environ), session))
         if answer is not None:
-            return exchange.answered(answer)
+            exchange.answered(answer)
+            return exchange.sent(())
         body: Iterable[bytes] | None = None
         failure: BaseException | None = None
         try:

@@ -136,3 +136,16 @@ async def test_a_login_takes_no_deadline_along(store: Store) -> None:
     async with site.held(lambda session: session.login("bob"), token) as held:
         await site.ask(reserve, token)
     assert await life(site, held.token) == 9
+
+
+async def test_a_login_that_was_saved_takes_no_deadline_along(store: Store) -> None:
+    """Nor one that another request gives the session before it, while the response is still to come."""
+    site = CountedSite(store, idle_timeout=9 * HOUR, absolute_timeout=10 * HOUR, anonymous_timeout=None)
+    token = await site.session()
+
+    async def login(session: Session) -> None:
+        session.login("ann")
+        await session.save()
+        await site.ask(lambda before: before.expire_in(60), token)
+
+    assert await life(site, (await site.ask(login, token)).token) == 9

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from limpet import ConfigurationError, Session, SessionManager, SessionPolicy
+from limpet import ConfigurationError, Session, SessionManager, SessionPolicy, StoreUnavailable
 from limpet._clients import changes
+from limpet.contract import Outcome
 from limpet.devices import DevicePolicy
 from limpet.events import ClientChanged, SessionRevoked
 from limpet.stores.memory import MemoryStore
+from limpet.testing.machine import FailingStore
 from tests.races.counted import CountedSite
 from tests.security.either import EitherSite
+from tests.site import Site, look
 
 WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7)"
@@ -241,6 +244,17 @@ class Watching(EitherSite):
         return [(event.what, event.action) for event in self.heard if isinstance(event, ClientChanged)]
 
 
+class Stubborn(FailingStore):
+    """A store that fails to delete, and does everything else."""
+
+    deletes = True
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        if not self.deletes:
+            raise StoreUnavailable("down")
+        return await super().delete(key, version)
+
+
 def shown(session: Session) -> str:
     """Return who is served, and whether the login is fresh."""
     return f"{session.subject} {session.is_fresh()}"
@@ -310,6 +324,28 @@ def test_without_a_rule_nothing_is_compared(kind: str) -> None:
         _, token = site.visit(login)
         assert site.visit(shown, token, address="198.51.100.9")[0] == "ann True"
         assert site.told() == []
+
+
+def test_a_login_by_a_key_notes_its_client(kind: str) -> None:
+    """As `login` does: the visitor may have come by another network before."""
+    site = Watching(kind, {"agent": "end", "network": "end"})
+    _, token = site.visit(lambda session: session.update(cart=1))
+    _, token = site.visit(lambda session: session.update(user_id=7), token, THIEF, "198.51.100.9")
+    assert site.visit(lambda session: session.get("user_id"), token, THIEF, "198.51.100.9")[0] == 7
+    assert site.told() == []
+    assert site.visit(lambda session: session.get("user_id"), token)[0] is None
+    assert site.told() == [(("agent", "network"), "end")]
+
+
+async def test_a_session_that_cannot_be_ended_is_not_served() -> None:
+    """Not even to be read, where the policy serves visitors while the store fails."""
+    store = Stubborn(MemoryStore())
+    site = Site(store, devices=True, on_client_change={"agent": "end"}, on_load_error="anonymous")
+    token = (await site.ask(lambda session: session.login("ann"), headers={"user-agent": CHROME})).token
+    store.deletes = False
+    assert (await site.ask(look, token, headers={"user-agent": THIEF})).result is None
+    store.deletes = True
+    assert (await site.ask(look, token, headers={"user-agent": CHROME})).result == "ann"
 
 
 async def test_nothing_is_written_for_a_client() -> None:

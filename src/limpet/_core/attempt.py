@@ -126,12 +126,11 @@ class Attempt:
         moves = bool(self.flags & LOGIN) or plan_.step is plan.Step.MOVE
         if moves and self.state.stored is not None and not self.flags & (ENDED | DISPLACED):
             stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
+        begins = bool(self.flags & LOGIN) or plan_.rotates in ("appeared", "changed")
         if engine.description is not None:
-            stale = engine.describe(self.state, draft, self.flags) or stale
-        if engine.binder is not None:
-            begins = self.flags & LOGIN or plan_.rotates in ("appeared", "changed")
-            if begins or (self.state.stored is None and IMPORT in draft.methods):
-                stale = engine.binder.begin(self.state, draft) or stale
+            stale = engine.describe(self.state, draft, self.flags, begins) or stale
+        if engine.binder is not None and (begins or (self.state.stored is None and IMPORT in draft.methods)):
+            stale = engine.binder.begin(self.state, draft) or stale
         if self.state.views is not None or self.state.loans is not None:
             settle_views(engine, self.state)
             stale = True

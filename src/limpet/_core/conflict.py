@@ -168,9 +168,10 @@ def merge_in(attempt: Attempt, found: Found, base_payload: bytes | None = None) 
     attempt.revived = {key: base.data[key] for key in gone & result.data.keys()}
     if not attempt.repairs:  # that one has a budget of its own
         attempt.count(result.overwritten)
+    login = state.leaving is not None and base_payload is not None and state.leaving.how == "login"  # saved before
     for fact in ("created", *FACTS):
         there = getattr(theirs, fact)
-        if fact in LOGIN_FACTS and attempt.flags & LOGIN:
+        if fact in LOGIN_FACTS and (login or attempt.flags & LOGIN):
             continue  # what a login notes is its own
         # A renewal by another request counts for this one too, and so does the grace that it owes to the id before.
         if getattr(mine, fact) == getattr(base, fact) or (fact in _FROM_OTHERS and there != getattr(base, fact)):

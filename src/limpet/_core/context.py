@@ -82,7 +82,7 @@ class Context:
         """Return the keys and values as they were read."""
         raise NotImplementedError
 
-    def describe(self, state: SessionState, draft: Contents, flags: int) -> bool:
+    def describe(self, state: SessionState, draft: Contents, flags: int, login: bool) -> bool:
         """Note what the application wants to know of the client."""
         raise NotImplementedError
 

@@ -31,7 +31,6 @@ from limpet._core.state import (
     DISPLACED,
     ENDED,
     FAILED,
-    LOGIN,
     PENDING,
     READ_ONLY,
     READY,
@@ -364,9 +363,9 @@ class Engine(Context):
         """Note which revocations are known now, for a login that was just called."""
         self.storage.positions.note_login(state)
 
-    def describe(self, state: SessionState, draft: Contents, flags: int) -> bool:
+    def describe(self, state: SessionState, draft: Contents, flags: int, login: bool) -> bool:
         """Note what the application wants to know of the client, where a session begins or somebody logs in."""
-        begins = state.stored is None or flags & (LOGIN | ENDED | DISPLACED)
+        begins = state.stored is None or login or flags & (ENDED | DISPLACED)
         if self.description is None or state.context is None or not begins:
             return False
         before, draft.device = draft.device, self.description(state.context)

@@ -264,7 +264,7 @@ def stand_as_before(engine: Context, state: SessionState, old: Stored | None) ->
     """Let a refused login leave no trace: the session is what it was when the request began, or anonymous."""
     state.out = state.line = state.leaving = None
     state.increments = state.views = state.loans = state.owned = state.assigned = state.tried = None
-    state.flags &= ~(conflict.NOTED | EXPOSED)
+    state.flags = (state.flags & ~(conflict.NOTED | EXPOSED)) | state.left
     state.stored = old
     if old is None:
         state.draft, state.data, state.subject = None, {}, None

@@ -20,6 +20,7 @@ from limpet._core.state import (
     FAILED,
     FROZEN,
     LOGIN,
+    OTHER_CLIENT,
     OVER,
     PENDING,
     READ_ONLY,
@@ -38,9 +39,11 @@ from limpet.errors import SessionClosed, SessionNotLoaded, StoreUnavailable, Uns
 if TYPE_CHECKING:
     from limpet.policy import SessionPolicy
 
-__all__ = ["Backend", "SessionMapping", "backend_of", "state_of"]
+__all__ = ["LEFT", "Backend", "SessionMapping", "backend_of", "state_of"]
 
 S = TypeVar("S", bound=Renewable)
+LEFT: Final = OVER | CROSS_SITE | OTHER_CLIENT | UNPROVEN
+"""Flags that a login leaves behind, unless it is refused."""
 _CAREFUL: Final = READ_ONLY | OVER | CROSS_SITE  # flags with which a write needs a closer look
 _RETURNED = "the session cannot be ended any more: the application has returned"
 _SENT = "a session that lives in its cookie cannot be ended any more: the response has started"

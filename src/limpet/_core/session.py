@@ -14,10 +14,9 @@ from typing import Any, Self, overload
 from limpet import _flashes as flashes
 from limpet._arguments import check_flag, check_freshness, check_lock, labels, life_of, login_facts
 from limpet._core import notes
-from limpet._core.mapping import Backend, SessionMapping, backend_of, state_of
+from limpet._core.mapping import LEFT, Backend, SessionMapping, backend_of, state_of
 from limpet._core.state import (
     ACCESSED,
-    CROSS_SITE,
     DISPLACED,
     ENDED,
     EXPOSED,
@@ -27,7 +26,6 @@ from limpet._core.state import (
     OVER,
     PASSIVE,
     REGENERATE,
-    UNPROVEN,
     WRITTEN,
     View,
 )
@@ -167,8 +165,8 @@ class Session(SessionMapping):
         tagged = labels(tags)
         name, level, methods = login_facts(subject, tagged, acr, amr)
         state = self._read()  # first: what is found may be that the session has ended
-        over = state.flags & (OVER | CROSS_SITE | UNPROVEN)
-        state.flags &= ~(OVER | CROSS_SITE | UNPROVEN)  # new credentials leave what was ended behind
+        over = state.flags & LEFT
+        state.flags &= ~LEFT  # new credentials leave what was ended behind, unless they are refused
         try:
             self._write(state, new_id=True)
         except BaseException:
@@ -190,7 +188,8 @@ class Session(SessionMapping):
         draft.remember, draft.ends, draft.tags = remember, None, tagged
         draft.level, draft.methods = level, methods
         state.subject = name
-        state.flags = (state.flags & ~OTHER_CLIENT) | LOGIN
+        state.left = over | (state.left if state.flags & LOGIN else 0)
+        state.flags |= LOGIN
         self._backend.note_login(state)
 
     def logout(self) -> None:

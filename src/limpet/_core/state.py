@@ -327,6 +327,7 @@ class SessionState:
         legacy: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
         position: The revocations that this process knew of when the login was noted; see `limpet._core.positions`.
+        left: The flags that a login which was noted has left behind.
         login_at: When the login was noted, on this host's monotonic clock, in nanoseconds.
         out: The token that the response hands out; "": it takes the token back; None: neither.
         line: The response header for ``out`` where it is written already; None: it is not.
@@ -348,6 +349,7 @@ class SessionState:
         "ids",
         "increments",
         "leaving",
+        "left",
         "legacy",
         "line",
         "loaded",
@@ -391,6 +393,7 @@ class SessionState:
         self.legacy: Legacy | None = None
         self.error: Exception | None = None
         self.position: int = 0
+        self.left: int = 0
         self.login_at: int = 0
         self.out: str | None = None
         self.line: Header | None = None

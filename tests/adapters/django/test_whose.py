@@ -10,7 +10,7 @@ from django.contrib.auth import login
 from django.contrib.sessions.backends.base import UpdateError
 
 from limpet.adapters.django import SessionStore
-from limpet.events import SessionLoggedIn
+from limpet.events import SessionLoggedIn, SessionRevoked
 from limpet.manager import SessionManager
 from limpet.policy import SessionPolicy
 from limpet.testing import FakeClock
@@ -91,11 +91,14 @@ def test_a_login_can_be_remembered(configure: Configure, browser: Browser, ann: 
 
 def test_devices_are_noted(configure: Configure, ann: Any, hook: Hook) -> None:
     """The user agent and the truncated address, as everywhere."""
-    configure({"devices": True})
+    engine = configure({"devices": True})
     browser = visitor(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"})
     browser.get("/do/login?name=ann", REMOTE_ADDR="203.0.113.9")
     hook("devices", lambda request: [[info.device, info.address] for info in request.session.limpet.sessions()])
     assert browser.get("/do/devices").json() == [["Firefox 141 on Linux", "203.0.113.0/24"]]
+    events = heard(engine)
+    engine.blocking.revoke_all(str(ann.pk))
+    assert [(type(event), event.device) for event in events] == [(SessionRevoked, None)], "it is not done from there"
 
 
 def test_a_login_says_how_and_the_same_user_logs_in_again(

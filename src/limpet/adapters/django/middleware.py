@@ -97,7 +97,10 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
                 session.settle()
             except (UpdateError, LimpetError) as error:
                 failure = error
-        return _finish(request, response, session, saved, failure)
+        try:
+            return _finish(request, response, session, saved, failure)
+        finally:
+            events.CLIENT.set(None)  # the thread serves others after this
 
     async def __acall__(self, request: Any) -> HttpResponseBase:
         """Do the same on an event loop, and wait for the store without a thread."""
