@@ -23,7 +23,7 @@ def _calls(store: Any, keys: Sequence[str]) -> dict[str, Callable[[int], Corouti
     record = a_record(subject="ada")
 
     async def several(number: int) -> None:
-        ask = [
+        ask: list[Callable[[str], Coroutine[Any, Any, Any]]] = [
             lambda key: store.create(key, record, now=NOW),
             lambda key: store.update(key, record, -1, now=NOW),
             lambda key: store.replace(key, record, -1, now=NOW),
