@@ -22,6 +22,7 @@ from limpet.stores.postgres import PostgresStore
 from limpet.stores.postgres.sql import MIGRATIONS, Table
 from limpet.stores.redis import RedisStore
 from limpet.stores.sqlite import SQLiteStore
+from limpet.stores.sqlite import store as of_sqlite
 from tests.servers.proxies import tcp_proxy
 
 NOW = 1_700_000_000_000
@@ -262,4 +263,20 @@ async def test_a_walk_through_all_files_lists_the_folder_once(tmp_path: Path, mo
         behind = await step(behind, 2, slow)
     assert fast == slow == made
     assert len(listed) == 4
+    await store.close()
+
+
+async def test_sqlite_finds_by_its_index_whatever_it_has_counted(tmp_path: Path) -> None:
+    """After an ANALYZE of a table in which one subject has nearly all sessions, the others are not searched there."""
+    store = SQLiteStore(tmp_path / "sessions.db")
+    await store.open()
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        rows = ((secrets.token_bytes(32), NOW + number) for number in range(5_000))
+        db.executemany("INSERT INTO sessions VALUES (?, 1, x'00', 1, ?, 'crowd')", rows)
+        db.execute("ANALYZE")
+        db.commit()
+        for words, values in ((of_sqlite._FIND, ("ada",)), (of_sqlite._FIND_PAGE, ("ada", b"", 10))):
+            plan = str(db.execute(f"EXPLAIN QUERY PLAN {words}", values).fetchall())
+            assert "SEARCH sessions USING INDEX sessions_by_subject" in plan
+    assert await store.find("ada") == []
     await store.close()
