@@ -69,13 +69,17 @@ async def test_f10_reading_needs_no_lock(tmp_path: Path) -> None:
 
 
 async def test_f10_a_file_that_is_gone_is_not_looked_into(tmp_path: Path) -> None:
-    """Another file that has taken the name is no store of these sessions: it is not counted, and the error says so."""
+    """Where another file has taken the name, neither is looked into, and the error says so.
+
+    The one that has gone may have sessions that others have ended meanwhile in the one that is there.
+    """
     store = SQLiteStore(tmp_path / "sessions.db")
     await store.create(key(1), record(1), now=NOW)
     (tmp_path / "sessions.db").rename(tmp_path / "elsewhere.db")
     other = SQLiteStore(tmp_path / "sessions.db")
     await other.open()
-    for call in (store.count, lambda: store.scan(None, 10), store.check):
+    reads = (lambda: store.load(key(1)), lambda: store.load_many([key(1)]), lambda: store.find("ada"))
+    for call in (store.count, lambda: store.scan(None, 10), store.check, *reads):
         with pytest.raises(StoreUnavailable, match="moved, deleted or replaced"):
             await call()
     await other.close()

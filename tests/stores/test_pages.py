@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import sqlite3
 import statistics
@@ -21,6 +22,7 @@ from limpet.stores.postgres import PostgresStore
 from limpet.stores.postgres.sql import MIGRATIONS, Table
 from limpet.stores.redis import RedisStore
 from limpet.stores.sqlite import SQLiteStore
+from limpet.stores.sqlite import store as of_sqlite
 from tests.servers.proxies import tcp_proxy
 
 NOW = 1_700_000_000_000
@@ -224,3 +226,57 @@ async def test_redis_forgets_after_the_shorter_life(redis_url: str, redis_prefix
     assert await client.zcard(index) == 0
     await store.close()
     await client.aclose()
+
+
+async def test_a_walk_through_all_files_lists_the_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page of a walk would otherwise take longer, the more sessions there are. Two walks at once give all."""
+    store = FileStore(tmp_path)
+    made = sorted([a_key() for _ in range(20)])
+    for key in made:
+        await store.create(key, a_record(), now=NOW)
+    listed: list[object] = []
+    listdir = os.listdir
+
+    def listing(path: Path) -> list[str]:
+        listed.append(path)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", listing)
+
+    async def step(cursor: str | None, limit: int, found: list[str]) -> str | None:
+        page, following = await store.scan(cursor, limit)
+        found += [key for key, _ in page]
+        return following
+
+    alone: list[str] = []
+    cursor = await step(None, 3, alone)
+    while cursor is not None:
+        cursor = await step(cursor, 3, alone)
+    assert alone == made
+    assert len(listed) == 1
+    fast: list[str] = []
+    slow: list[str] = []
+    behind, ahead = await step(None, 2, slow), await step(None, 7, fast)
+    while ahead is not None:  # the list goes with the end of this walk
+        ahead = await step(ahead, 7, fast)
+    while behind is not None:
+        behind = await step(behind, 2, slow)
+    assert fast == slow == made
+    assert len(listed) == 4
+    await store.close()
+
+
+async def test_sqlite_finds_by_its_index_whatever_it_has_counted(tmp_path: Path) -> None:
+    """After an ANALYZE of a table in which one subject has nearly all sessions, the others are not searched there."""
+    store = SQLiteStore(tmp_path / "sessions.db")
+    await store.open()
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        rows = ((secrets.token_bytes(32), NOW + number) for number in range(5_000))
+        db.executemany("INSERT INTO sessions VALUES (?, 1, x'00', 1, ?, 'crowd')", rows)
+        db.execute("ANALYZE")
+        db.commit()
+        for words, values in ((of_sqlite._FIND, ("ada",)), (of_sqlite._FIND_PAGE, ("ada", b"", 10))):
+            plan = str(db.execute(f"EXPLAIN QUERY PLAN {words}", values).fetchall())
+            assert "SEARCH sessions USING INDEX sessions_by_subject" in plan
+    assert await store.find("ada") == []
+    await store.close()

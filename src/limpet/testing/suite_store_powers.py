@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limpet.contract import NEVER, Checks, Counts, Finds, Record, Scans, Store, Sweeps, supports
-from limpet.testing.suite_store_steps import CROWD, HOUR, StoreSteps, new_key, new_version, same, together
+from limpet.testing.suite_store_steps import CROWD, HOUR, StoreSteps, new_key, new_version, same, short, together
 
 __all__ = ["PowersSuite"]
 
@@ -74,6 +74,35 @@ class PowersSuite(StoreSteps):
         await self._finds(store, grace, {}, "an update that failed")
         await store.delete(second, other.version)
         await self._finds(store, ada, {}, "delete")
+
+    async def test_find_takes_subjects_as_they_are(self, store: Store) -> None:
+        """Subjects that look alike are different ones, however long, and what is no text is nobody's."""
+        if not supports(store, Finds):
+            return
+        long = "x" * 10_000
+        alike = (
+            "ada",
+            "Ada",
+            "ada ",
+            "é",
+            "e\u0301",
+            "ß",
+            "ss",
+            "1",
+            "01",
+            "😀",
+            "%",
+            "_",
+            "a\x00b",
+            "a\x00c",
+            long,
+            long + "x",
+        )
+        made = {subject: await self.stored(store, self.record(subject=subject)) for subject in alike}
+        for subject, (key, record) in made.items():
+            await self._finds(store, subject, {key: record}, f"create for {short(subject)}")
+        for nobody in ("\ud800", "ada\udcff"):
+            assert list(await store.find(nobody)) == [], f"find gave sessions of {nobody!r}, which is no text"
 
     async def test_find_gives_all(self, store: Store) -> None:
         """Finding gives all sessions of a subject, fifty made at once, and none of anybody else."""

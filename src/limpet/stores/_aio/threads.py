@@ -51,8 +51,14 @@ class Threads:
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._size, thread_name_prefix=self._name)
-            answer = loop.run_in_executor(self._pool, call)
-        return await asyncio.shield(answer)
+            left = [call]  # taken once: the pool queues it before it fails to start a thread for it
+            try:
+                answer = loop.run_in_executor(self._pool, lambda: left.pop()())
+            except RuntimeError:
+                if not left:
+                    raise
+                answer = None  # no thread can be had any more, as the interpreter is about to exit
+        return left.pop()() if answer is None else await asyncio.shield(answer)
 
     def close(self) -> None:
         """Finish what is under way and end the threads."""

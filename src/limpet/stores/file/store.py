@@ -9,12 +9,12 @@ that are made before the record that they stand for, and checked against it when
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import re
 import stat
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 from urllib.parse import unquote
@@ -75,6 +75,7 @@ class FileStore:
         self._subjects = Subjects(os.path.join(self.directory, f".{prefix}subjects"), durable=durable)
         self._ready = False
         self._threads = Threads("limpet-file", _THREADS)
+        self._listed: Sequence[str] = ()  # the sorted keys of all records, while somebody walks through them
         self._walk: Iterator[str] = iter(())
         self._is_whole = False  # whether that walk has begun with this sweep, of which a call may be a part
         self.sweep_goes_on: bool = False
@@ -181,14 +182,22 @@ class FileStore:
         return await self._run(call)
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
-        """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
+        """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None.
+
+        A folder can only be listed as a whole, so the list is kept from the first page to the last.
+        """
 
         def call() -> tuple[Sequence[tuple[str, Record]], str | None]:
-            after = (key for key in map(self._key, os.listdir(self.directory)) if key and key > (cursor or ""))
-            keys = heapq.nsmallest(limit, after)
+            listed = self._listed
+            if cursor is None or not listed:  # or another walk has ended meanwhile
+                listed = sorted(filter(None, map(self._key, os.listdir(self.directory))))
+            start = 0 if cursor is None else bisect_right(listed, cursor)
+            keys = listed[start : start + limit]
+            ended = start + limit >= len(listed)
+            self._listed = () if ended else listed
             loaded = ((key, self._read(self._name(key))) for key in keys)
             page = [(key, record) for key, record in loaded if record is not None]
-            return page, keys[-1] if len(keys) == limit else None
+            return page, None if ended else keys[-1]
 
         return await self._run(call)
 

@@ -133,9 +133,7 @@ class BlockingConnector:
         self._hosts: list[tuple[str, int]] = [] if as_one else list(dsn.hosts)
         self._options = ""
         if not pgbouncer:
-            limits = {"statement_timeout": timeout * 1000, "lock_timeout": timeout * 750}
-            own = dsn.options | set(dsn.settings.replace("=", " ").split())
-            words = [f"-c {name}={max(1, round(value))}" for name, value in limits.items() if name not in own]
+            words = [f"-c {name}={value}" for name, value in dsn.server_settings(timeout).items()]
             self._options = " ".join([*([dsn.settings] if dsn.settings else []), *words])
 
     def __call__(self) -> psycopg.Connection[Any]:

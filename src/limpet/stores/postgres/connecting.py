@@ -1,4 +1,4 @@
-"""Opens one connection: to which of several hosts, and with which time limits of the server."""
+"""Opens one connection: to which of several hosts, and with which settings of the server."""
 
 from __future__ import annotations
 
@@ -37,11 +37,7 @@ class Connector:
         self._dsn = dsn
         self._timeout = connect_timeout
         self._cache = 0 if pgbouncer else 100
-        self._limits: dict[str, str] = {}
-        if not pgbouncer:
-            limits = {"statement_timeout": timeout * 1000, "lock_timeout": timeout * 750}
-            own = dsn.options | set(dsn.settings.replace("=", " ").split())
-            self._limits = {name: str(max(1, round(value))) for name, value in limits.items() if name not in own}
+        self._settings: dict[str, str] = {} if pgbouncer else dsn.server_settings(timeout)
         self._attributes = dsn.attributes or os.environ.get("PGTARGETSESSIONATTRS")
         if dsn.several and not self._attributes:
             self._attributes = "read-write"
@@ -70,9 +66,9 @@ class Connector:
         words = {"timeout": within, "statement_cache_size": self._cache, **place}
         if self._attributes:
             words["target_session_attrs"] = self._attributes
-        if self._limits:
+        if self._settings:
             try:
-                return await connect(self._url, server_settings=self._limits, **words)
+                return await connect(self._url, server_settings=self._settings, **words)
             except asyncpg.ProtocolViolationError:  # PgBouncer's "unsupported startup parameter"
-                self._limits = {}
+                self._settings = {}
         return await connect(self._url, **words)

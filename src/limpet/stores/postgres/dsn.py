@@ -51,6 +51,21 @@ class DSN(NamedTuple):
         """Whether it names more than one host."""
         return len(self.hosts) > 1
 
+    def server_settings(self, timeout: float) -> dict[str, str]:
+        """Return what the server is told with each connection, unless the URL sets it.
+
+        A small table it would read as a whole. From the sixth time on it plans a statement once for all and keeps the
+        plan until it counts the rows anew, while the table may have grown to any size. And every statement that serves
+        requests has an index to go by.
+
+        Args:
+            timeout: Seconds that a statement may take.
+        """
+        limits = {"statement_timeout": timeout * 1000, "lock_timeout": timeout * 750}
+        settings = {name: str(max(1, round(value))) for name, value in limits.items()} | {"enable_seqscan": "off"}
+        own = self.options | set(self.settings.replace("=", " ").split())
+        return {name: value for name, value in settings.items() if name not in own}
+
 
 def read(url: str) -> DSN:
     """Return what a URL says.

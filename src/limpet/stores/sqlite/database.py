@@ -108,12 +108,13 @@ class Database:
 
         Raises:
             NotReadyError: The file is not open yet, or locked as a whole; `run` opens it and waits.
-            StoreUnavailable: It cannot be read.
+            StoreUnavailable: It cannot be read, or another one has its name.
         """
         self._keep_up()
         with self._reading:
             if not self._connections:
                 raise NotReadyError
+            self._check_identity()  # 2 us: what others have ended in the file of this name would be alive here
             try:
                 return self._connections[1].execute(sql, parameters).fetchone()
             except sqlite3.Error as error:
@@ -303,8 +304,8 @@ class Database:
         with self._reading:
             former = self._connections[:]
             self._connections[:] = opened
+            self._identity = _identity(self.path)
         _close_all(former)
-        self._identity = _identity(self.path)
 
     def _hook(self) -> None:
         """See to it that no connection is open while this process forks: SQLite's locks do not survive that.
