@@ -185,7 +185,7 @@ TASKS: Final = (
         "an error hands out a new id whose old one is alive",
         "_core/commit.py",
         "_carry_out",
-        "await withdrawal.withdraw(__X__, __Y__, __Z__)",
+        "await withdrawal.withdraw(__X__, __Y__, __Z__, __S__)",
         "pass",
         f"{IN}a_logout_beside_a_new_id_that_was_saved_stays",
     ),

@@ -74,11 +74,13 @@ async def test_a_table_that_grows_is_not_read_as_a_whole(
     for call in calls.values():
         await call(_TIMES)
     await store.close()  # then its database session tells what it has read
-    read = 0
+    read = looked = 0
     for _ in range(100):
-        read, looked = await sql.fetchrow(
+        told = await sql.fetchrow(
             "SELECT seq_tup_read + idx_tup_fetch, idx_scan FROM pg_stat_all_tables WHERE relid = to_regclass($1)", table
         )
+        assert told is not None
+        read, looked = told
         if looked:
             break
         await asyncio.sleep(0.05)

@@ -125,7 +125,7 @@ class Attempt:
             stale = True
         moves = bool(self.flags & LOGIN) or plan_.step is plan.Step.MOVE
         if moves and self.state.stored is not None and not self.flags & (ENDED | DISPLACED):
-            stale = form_tokens.drop_old(self.base_data(), draft.data) or stale
+            stale = form_tokens.drop_old(engine.base(self.state), draft.data) or stale
         begins = bool(self.flags & LOGIN) or plan_.rotates in ("appeared", "changed")
         if engine.description is not None:
             stale = engine.describe(self.state, draft, self.flags, begins) or stale
@@ -138,15 +138,6 @@ class Attempt:
             self.encode()
         elif len(self.payload) > engine.policy.max_size:
             self.check_size()
-
-    def base_data(self) -> dict[str, Any]:
-        """Return the keys and values as they were read, decoded anew."""
-        stored = self.state.stored
-        return {} if stored is None else self.unpacked(stored.record.payload)
-
-    def unpacked(self, payload: bytes) -> dict[str, Any]:
-        """Return the keys and values in a payload."""
-        return unpack(payload, self.engine.serializer).data
 
     def encode(self) -> None:
         """Encode the session as it is now, if it is still the one to save, and hold it to the policy's size."""
@@ -208,10 +199,6 @@ class Attempt:
         """Leave to the next commit what this one did not save."""
         self.take_increments()
         self.state.increments, self.increments = self.increments or None, {}
-
-    def expires(self) -> int:
-        """Return when the store may forget the session if it is not used after this."""
-        return plan.forget_at(self.draft, self.used_at(), self.engine.policy)
 
     def used_at(self) -> int:
         """Return the last use that the record notes: now, unless this is no activity."""

@@ -91,6 +91,7 @@ def _owes(state: SessionState) -> bool:
 async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int, final: bool) -> None:
     """Carry out what was noted until now; what is noted while anything is waited for is the next commit's."""
     attempt = None if state.draft is None else Attempt(engine, state, todo, now)
+    saved = None if state.leaving is None else withdrawal.acknowledged(state.leaving, state.stored)
     taken = state.flags & conflict.NOTED
     state.flags &= ~taken
     failure: BaseException | None = None
@@ -119,7 +120,7 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
     if isinstance(failure, Overtaken):
         return await commit(engine, state, failed=False, final=final)
     if final and isinstance(failure, Exception) and not isinstance(failure, SessionLimitReached):
-        await withdrawal.withdraw(engine, state, failure)
+        await withdrawal.withdraw(engine, state, failure, saved)
     raise failure
 
 
@@ -183,8 +184,6 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
             await rotation.renew(attempt)
         case Step.TOUCH:
             await _touch(attempt)
-        case _:
-            pass
     if not final or state.flags & OVER:
         return
     if state.leaving is not None:  # the change of id may be that of an earlier save, whose attempt this is not
@@ -301,7 +300,7 @@ def _began(state: SessionState) -> bool:
 
 async def _touch(attempt: Attempt) -> None:
     engine, state, stored = attempt.engine, attempt.state, attempt.stored()
-    expires = attempt.expires()
+    expires = plan.forget_at(attempt.draft, attempt.used_at(), engine.policy)
     try:
         there = await engine.storage.touch(stored.key or "", attempt.now, expires)
     except StoreUnavailable:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, ending, logins, places
+from limpet._core import conflict, ending, logins, places, plan
 from limpet._core.attempt import Attempt
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Stored
 from limpet._wire import forward, marks, tokens
@@ -189,7 +189,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 await ending.end(engine, Stored(raw, key, obstacle), leaving.how, attempt.stored().key)
             if old.record.subject is not None and leaving.merges:
                 # A logout won: the login stands, what the old session held does not.
-                attempt.keep_changes_only(attempt.unpacked(base))
+                attempt.keep_changes_only(unpack(base, engine.serializer).data)
                 if not await _rewrite(attempt, None):
                     engine.emit(events.SessionRevoked, attempt.stored().key, subject=state.subject)
                     conflict.void(attempt)
@@ -295,7 +295,8 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         new = attempt.stored()
         assert new.key is not None
         leads = forward.seal_forward(old.raw, key, new.raw, new.key)
-        mark = Record(tokens.new_version(), leads, attempt.now, attempt.expires())
+        expires = plan.forget_at(attempt.draft, attempt.used_at(), engine.policy)
+        mark = Record(tokens.new_version(), leads, attempt.now, expires)
         failure: StoreUnavailable | None = None
         try:
             obstacle = await engine.storage.update(key, mark, version)

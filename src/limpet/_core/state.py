@@ -187,8 +187,7 @@ class Leaving(NamedTuple):
     def named(self, increments: Mapping[str, Any]) -> Predecessor:
         """Return how the record of the new id names it, with what is added to numbers beside."""
         stored, base = self.stored, self.stored.record.payload if self.merges else None
-        named = Predecessor(stored.key or "", stored.record.version, self.how, base, self.increments)
-        return named.plus(increments)
+        return Predecessor(stored.key or "", stored.record.version, self.how, base, self.increments).plus(increments)
 
     def learn(self, known: Sequence[list[Any]], there: Sequence[list[Any]]) -> None:
         """Note what others have added to numbers under the new id: the rows of its record say it, as known and now."""

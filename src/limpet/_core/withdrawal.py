@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from limpet._core import conflict
 from limpet._core.attempt import Attempt
@@ -14,12 +14,20 @@ from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["abandon", "withdraw"]
+__all__ = ["abandon", "acknowledged", "withdraw"]
+
+Saved: TypeAlias = tuple[Leaving, Stored | None]
 
 
-async def abandon(engine: Context, state: SessionState) -> None:
-    """Take back a new id that did not go out, because the request failed: the browser keeps what it had."""
-    leaving, created, made = state.leaving, state.created, state.stored
+def acknowledged(leaving: Leaving, made: Stored | None) -> Saved:
+    """Return what earlier saves of this request have acknowledged under an id that has not gone out."""
+    return leaving._replace(increments=dict(leaving.increments)), made
+
+
+async def abandon(engine: Context, state: SessionState, saved: Saved | None = None) -> None:
+    """Take back a new id that did not go out: the browser keeps what it had, with what was saved under that."""
+    leaving, made = saved or (state.leaving, state.stored)
+    created = state.created
     state.leaving = state.created = None
     if created is None or not state.out:
         return
@@ -52,7 +60,7 @@ async def _save_back(engine: Context, state: SessionState, leaving: Leaving, mad
     await conflict.save_back(attempt)
 
 
-async def withdraw(engine: Context, state: SessionState, failure: Exception) -> None:
+async def withdraw(engine: Context, state: SessionState, failure: Exception, saved: Saved | None) -> None:
     """Take back a new id, as `abandon` does, if the old one could not be ended: the browser keeps that."""
     if state.leaving is None:
         return
@@ -60,6 +68,6 @@ async def withdraw(engine: Context, state: SessionState, failure: Exception) -> 
         state.leaving = state.created = state.out = state.line = None
         return
     try:
-        await abandon(engine, state)
+        await abandon(engine, state, saved if isinstance(failure, SessionConflict) else None)
     except (StoreUnavailable, SessionConflict, SessionEnded):
         engine.storage.emitter.log.warning("new id", "what was saved under an id that did not go out is lost")

@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from limpet.errors import SessionLimitReached, StoreUnavailable
+from limpet.errors import SessionConflict, SessionLimitReached, StoreUnavailable
 from limpet.testing.histories.plans import Act, Rules
 from limpet.testing.histories.watched import LASTING, WRITES, Kind
 
@@ -188,6 +188,15 @@ class Visit:
     def told_too_late(self) -> bool:
         """It failed, and what it had saved under an id that did not go out could not be carried back any more."""
         return self.failed and any(name == "WriteAfterEnd" for _, name in self.events)
+
+    @property
+    def learns(self) -> list[Group]:
+        """What it was told is lost, and with it what it had saved under an id that does not go out.
+
+        After a conflict at the end that is carried back.
+        """
+        conflict = isinstance(self.error, SessionConflict)
+        return [] if conflict else [group for group in self.groups if group.state == "told"]
 
     @property
     def fails_at_its_last_call(self) -> bool:

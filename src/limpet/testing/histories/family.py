@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limpet.errors import SessionConflict
 from limpet.testing.histories.facts import Group, History, Visit
 from limpet.testing.histories.plans import Act
 
@@ -208,11 +207,9 @@ class Families:
         if visit.out and (group.fresh or not last.fresh) and not over:
             return self.session(visit.out)
         before = visit.groups[: visit.groups.index(group) + 1]
-        told = any(each.state == "told" for each in visit.groups)
-        told = told and not isinstance(
-            visit.error, SessionConflict
-        )  # after that, what was saved before is carried back
-        lost = over or told or (visit.died and not visit.failed)  # and with it what was saved under a new id
+        lost = (
+            over or bool(visit.learns) or (visit.died and not visit.failed)
+        )  # and with it what was saved under a new id
         if group.fresh or any(each.login or (lost and each.moves) for each in before):
             return None
         if visit.imports and visit.failed:
@@ -228,7 +225,7 @@ class Families:
         later = visit.groups[visit.groups.index(group) + 1 :]
         drops = ("dropped", "gone", "open") if visit.failed else ()  # open: it died before it could say so
         kept = [after for after in later if after.ends or after.state not in drops]
-        lost = any(each.state == "told" and each.ended > group.ended for each in visit.groups)
+        lost = any(each.ended > group.ended for each in visit.learns)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 
     def _logged_in(self, visit: Visit) -> str | None:
