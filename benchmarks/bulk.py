@@ -1,8 +1,8 @@
 """Ways around one call at a time, for measurements that need millions of sessions in minutes.
 
 What is stored is what the stores store: Valkey is sent the scripts of `RedisStore`, many in one go, and PostgreSQL gets
-the rows of `PostgresStore` with COPY, and its touches and deletions as the statements that `PostgresStore` sends for
-many callers at once. Only the way there is shorter.
+the rows of `PostgresStore` with COPY to begin with, and then the statements that `PostgresStore` sends for many callers
+at once, as many in a statement, and so in a commit, as the store puts there at most. Only the way there is shorter.
 """
 
 from __future__ import annotations
@@ -30,14 +30,26 @@ _PIPELINE: Final = 1_000  # commands on their way to Valkey at once
 _STATEMENT: Final = 128  # callers that share a statement, as in the store
 _COPIED: Final = 50_000  # rows of one COPY
 _CONNECTIONS: Final = 2
+# What moved to another page, because its own had no room, is counted since PostgreSQL 16.
+_STATISTICS: Final = """
+    SELECT pg_total_relation_size(c.oid) AS total, pg_relation_size(c.oid) AS heap, s.n_dead_tup AS dead,
+           s.n_tup_upd AS updates, s.n_tup_hot_upd AS hot, s.autovacuum_count AS vacuums,
+           coalesce((to_jsonb(s) ->> 'n_tup_newpage_upd')::bigint, 0) AS moved,
+           (SELECT json_object_agg(indexrelid::regclass, pg_relation_size(indexrelid))::text
+            FROM pg_index WHERE indrelid = c.oid) AS indexes
+    FROM pg_class c JOIN pg_stat_user_tables s ON s.relid = c.oid WHERE c.oid = to_regclass($1)"""
 _FIELDS: Final = ("key", "version", "payload", "accessed", "expires", "subject")
 
 
 class Bulk(Protocol):
     """Writes many records at once. Whatever is not done is an error."""
 
+    async def fill(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet, the fastest way there is."""
+        ...
+
     async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
-        """Write records that are not there yet."""
+        """Write records that are not there yet, as the store does."""
         ...
 
     async def touch(self, keys: Iterable[str], accessed: int, expires: int, now: int) -> None:
@@ -69,8 +81,12 @@ class RedisBulk:
             self._socket.sendall(_pack(("SCRIPT", "LOAD", script.source)))
             assert script.sha.encode() in self._socket.recv(200)
 
+    async def fill(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet, the fastest way there is."""
+        await self.create(records, now)
+
     async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
-        """Write records that are not there yet."""
+        """Write records that are not there yet, as the store does."""
         sha = layout.CREATE.sha
 
         def command(one: tuple[str, Record]) -> tuple[Any, ...]:
@@ -92,6 +108,13 @@ class RedisBulk:
         """Delete records."""
         sha = layout.DELETE.sha
         self._send(keys, lambda key: ("EVALSHA", sha, 1, _PREFIX + key, b"", key, _INDEX, ""))
+
+    def memory(self) -> tuple[int, int]:
+        """Return the bytes that the server has given out, and those that are resident."""
+        self._socket.sendall(_pack(("INFO", "memory")))
+        with self._socket.makefile("rb") as reply:
+            said = dict(line.partition(b":")[::2] for line in reply.read(int(reply.readline()[1:]) + 2).splitlines())
+        return int(said[b"used_memory"]), int(said[b"used_memory_rss"])
 
     async def close(self) -> None:
         """Close the connection."""
@@ -125,24 +148,33 @@ class PostgresBulk:
         self._sql = Statements(table)
 
     @classmethod
-    async def open(cls, url: str, schema: str, table: str) -> PostgresBulk:
-        """Connect to a database that has the table already."""
+    async def open(cls, url: str, schema: str, table: str, fillfactor: int | None = None) -> PostgresBulk:
+        """Connect to a database that has the table already; change the fill factor if one is given."""
         connections = [await asyncpg.connect(url, command_timeout=600) for _ in range(_CONNECTIONS)]
-        return cls(connections, Table(schema=schema, table=table))
+        there = Table(schema=schema, table=table)
+        if fillfactor is not None:
+            await connections[0].execute(f"ALTER TABLE {there.name} SET (fillfactor = {fillfactor})")
+        return cls(connections, there)
 
-    async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
-        """Write records that are not there yet."""
-        rows = (
-            (bytes.fromhex(key), one.version, one.payload, one.accessed, one.expires, (one.subject or "").encode())
-            for key, one in records
-        )
+    async def fill(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet, the fastest way there is."""
 
         async def copy(connection: Any, group: list[Any]) -> None:
             await connection.copy_records_to_table(
                 self._table.table, schema_name=self._table.schema, columns=_FIELDS, records=group
             )
 
-        await self._share(groups(rows, _COPIED), copy)
+        await self._share(groups(map(_row, records), _COPIED), copy)
+
+    async def create(self, records: Iterable[tuple[str, Record]], now: int) -> None:
+        """Write records that are not there yet, as the store does."""
+        sql = self._sql.serving("create", 0)
+
+        async def create(connection: Any, group: list[Any]) -> None:
+            found = await connection.fetch(sql, *map(list, zip(*group, strict=True)))
+            assert sum(row["done"] for row in found) == len(group)
+
+        await self._share(groups(map(_row, records), _STATEMENT), create)
 
     async def touch(self, keys: Iterable[str], accessed: int, expires: int, now: int) -> None:
         """Move the deadlines of records."""
@@ -164,6 +196,12 @@ class PostgresBulk:
 
         await self._share(groups(map(bytes.fromhex, keys), _STATEMENT), delete)
 
+    async def statistics(self) -> Any:
+        """Return what the server says of the table, with all that was done over these connections."""
+        for connection in self._connections:
+            await connection.execute("SELECT pg_stat_force_next_flush()")
+        return await self._connections[0].fetchrow(_STATISTICS, self._table.name)
+
     async def close(self) -> None:
         """Close the connections."""
         for connection in self._connections:
@@ -177,3 +215,8 @@ class PostgresBulk:
                 await do(connection, group)
 
         await asyncio.gather(*map(take, self._connections))
+
+
+def _row(one: tuple[str, Record]) -> tuple[Any, ...]:
+    key, (version, payload, accessed, expires, subject) = one
+    return bytes.fromhex(key), version, payload, accessed, expires, None if subject is None else subject.encode()

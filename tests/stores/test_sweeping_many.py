@@ -8,17 +8,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from limpet import SessionManager
 from limpet._wire.marks import SKEW
 from limpet._wire.record import Contents, pack
 from limpet.contract import DONE, Record, SweepsInParts, supports
-from limpet.stores import FileStore, MemoryStore, WrappingStore
+from limpet.stores import FileStore, MemoryStore, PostgresStore, WrappingStore
 from limpet.stores.file import store as of_files
 from limpet.stores.file.envelope import deadline, encode
 from limpet.testing import FakeClock
 from tests.counts import count
+from tests.faults.records import NOW
 from tests.stores.blocking import key
 from tests.subjects.test_sweep import p99
 from tests.turns import turns_of_others
@@ -158,3 +160,38 @@ def test_a_store_in_front_says_so_too() -> None:
     assert supports(store, SweepsInParts)
     behind.sweep_goes_on = True
     assert store.sweep_goes_on
+
+
+@pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+@pytest.mark.parametrize("counted", ["never", "in time", "before the last sweep", "with much to sweep"])
+async def test_postgres_sweeps_from_its_index(
+    postgres_url: str, postgres_schema: str, sql: asyncpg.Connection, mode: str, counted: str
+) -> None:
+    """The server reads neither the table nor all that has expired, whatever its statistics say of the time.
+
+    From the sixth time on that a connection sweeps, the server may plan without a look at the time.
+    """
+    store = PostgresStore(postgres_url, schema=postgres_schema)
+    await store.open()
+    table = store._table.name
+    fill = (
+        f"INSERT INTO {table} (key, version, payload, accessed, expires)"  # noqa: S608
+        " SELECT sha256(n::text::bytea), n, 'x', 1, $3 + n * 360000::bigint FROM generate_series($1::int, $2::int) n"
+    )
+    await sql.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    await sql.execute(fill, 1, 20_000, NOW)
+    if counted == "before the last sweep":
+        await sql.execute(fill, 20_001, 24_000, 0)
+        await sql.execute(f"ANALYZE {table}")
+        await sql.execute(f"DELETE FROM {table} WHERE expires < {NOW}")  # noqa: S608
+    elif counted != "never":
+        await sql.execute(f"ANALYZE {table}")
+    expired = 4_000 if counted == "with much to sweep" else 10
+    now = NOW + expired * 360_000
+    await sql.execute(f"SET plan_cache_mode = {mode}")
+    await sql.execute(f"PREPARE sweep (bigint, bigint) AS {store._sql.sweep}")
+    plan = "\n".join(row[0] for row in await sql.fetch(f"EXPLAIN EXECUTE sweep ({now}, 500)"))
+    assert "Index Scan using sessions_by_hour" in plan, plan
+    assert "Sort" not in plan, plan
+    assert await store.sweep(now, 500) == min(expired, 500)
+    await store.close()
