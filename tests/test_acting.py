@@ -106,6 +106,17 @@ def test_a_thread_forgets_whose_request_flask_has_answered() -> None:
     assert events.CLIENT.get() is None
 
 
+def test_a_thread_forgets_whose_device_flask_has_answered() -> None:
+    """No view has seen that request, and nobody closes its session."""
+    app = flask.Flask("shop")
+    app.secret_key = SECRET
+    Limpet(app, "memory:", devices=True, bound=True)
+    answer = app.test_client().post("/device-bound-session/refresh", base_url="https://shop.test")
+    assert answer.status_code == 400
+    answer.close()
+    assert events.CLIENT.get() is None
+
+
 def test_a_process_without_an_event_loop(tmp_path: Path) -> None:
     """A blocking application hears of it too, while it serves the request that reads the journal."""
     clock = FakeClock()

@@ -280,3 +280,18 @@ async def test_sqlite_finds_by_its_index_whatever_it_has_counted(tmp_path: Path)
             assert "SEARCH sessions USING INDEX sessions_by_subject" in plan
     assert await store.find("ada") == []
     await store.close()
+
+
+async def test_redis_drops_old_entries_of_a_crowd_a_few_at_a_time(redis_url: str, redis_prefix: str) -> None:
+    """The server serves nobody else while a script runs: what thousands of ended sessions have left goes bit by bit."""
+    client = client_library.Redis.from_url(redis_url, protocol=2)
+    store = RedisStore(redis_url, prefix=redis_prefix)
+    index, now = store._index("ada"), (await client.time())[0] * 1000
+    await client.zadd(index, {a_key(): now - 2 * HOUR for _ in range(1000)})
+    left = []
+    for _ in range(12):
+        await store.create(a_key(), a_record(subject="ada"), now=NOW)
+        left.append(await client.zcount(index, "-inf", now))
+    assert left == [900, 800, 700, 600, 500, 400, 300, 200, 100, 0, 0, 0]
+    await store.close()
+    await client.aclose()
