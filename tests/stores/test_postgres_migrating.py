@@ -113,6 +113,33 @@ async def test_a_user_who_may_only_use_the_table(postgres_url: str, sql: asyncpg
     await sql.execute(f"DROP SCHEMA {schema} CASCADE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
+async def test_a_partitioned_table(postgres_url: str, sql: asyncpg.Connection) -> None:
+    """A table that was made as the page says gets its indexes, and everything works on it."""
+    (made,) = re.findall(r"```sql\n(CREATE SCHEMA .*?)  -- and so on", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    schema = f"schema_{secrets.token_hex(4)}"
+    table, first = made.replace("limpet", schema).rsplit("CREATE TABLE", 1)
+    for number in range(8):
+        table += "CREATE TABLE" + first.replace("sessions_0", f"sessions_{number}").replace("ER 0)", f"ER {number})")
+    await sql.execute(table)
+    store = PostgresStore(postgres_url, schema=schema)
+    await store.open()
+    keys, record = [a_key() for _ in range(50)], a_record()._replace(expires=NOW + 9, subject="ada")
+    assert await asyncio.gather(*(store.create(key, record, now=NOW) for key in keys)) == [DONE] * 50
+    assert await asyncio.gather(*(store.touch(key, NOW + 1, record.expires, now=NOW) for key in keys)) == [DONE] * 50
+    assert await store.update(keys[0], record._replace(version=2), record.version, now=NOW) is DONE
+    assert await store.create(keys[1], record._replace(version=2), now=NOW) == record._replace(accessed=NOW + 1)
+    assert await store.delete(keys[1]) is DONE
+    assert {key for key, _ in await store.find("ada")} == {*keys[:1], *keys[2:]}
+    assert [key for key, _ in (await store.find_page("ada", None, 10))[0]] == sorted([*keys[:1], *keys[2:]])[:10]
+    assert await store.count() == 49
+    assert await store.sweep(record.expires, 40) == 40
+    assert await store.sweep(record.expires, 40) == 9
+    used = "SELECT count(*) FROM pg_index WHERE indrelid = to_regclass($1)"
+    assert await sql.fetchval(used, f"{schema}.sessions_7") == 3
+    await store.close()
+    await sql.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
 class Deadlock(Exception):
     """As the drivers raise it."""
 
