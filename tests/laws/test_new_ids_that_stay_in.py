@@ -8,9 +8,14 @@ from limpet import Session
 from limpet.stores.memory import MemoryStore
 from tests.laws.farm import Farm
 from tests.laws.unlucky import Unlucky
-from tests.site import Browser, Site, items, look, steps
+from tests.site import Browser, Handler, Site, items, look, steps
 
 SAVED = steps(Session.regenerate, Session.save)
+CHANGES: dict[str, Handler] = {
+    "regenerate": Session.regenerate,
+    "login": lambda session: session.login("ann"),
+    "rotate": lambda session: session.update(user_id=2),
+}
 
 
 async def test_a_logout_beside_a_new_id_that_was_saved_stays(site: Farm) -> None:
@@ -139,3 +144,33 @@ async def test_a_request_that_fails_raises_its_own_error() -> None:
     with pytest.raises(LookupError, match="of the handler"):
         async with browser.held(site, fail, first=save):
             await tab.ask(site, Session.logout)
+
+
+@pytest.mark.parametrize("first", ["regenerate", "login", "rotate"])
+async def test_a_session_that_is_revoked_before_its_new_id_is_changed_once_more_is_over(site: Farm, first: str) -> None:
+    """The id that was saved has not gone out, and others know its public id: what they do holds for the next one."""
+    shop, other = site.worker(), site.worker()
+    ann = await site.browser().login(other)
+
+    async def revoke(session: Session) -> None:
+        assert await other.manager.revoke(session.public_id or "") == 1
+
+    changes = steps(CHANGES[first], Session.save, revoke, Session.regenerate, Session.save)
+    assert (await ann.ask(shop, changes)).status == 200
+    assert (await ann.ask(other, look)).result is None
+    assert await other.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("first", ["regenerate", "login", "rotate"])
+async def test_what_a_job_saves_before_a_new_id_is_changed_once_more_is_kept(site: Farm, first: str) -> None:
+    """It was acknowledged, and the id that the browser gets stands for the same session."""
+    shop, other = site.worker(), site.worker()
+    ann = await site.browser().login(other)
+
+    async def job(session: Session) -> None:
+        async with other.manager.open(session.public_id or "") as opened:
+            opened["report"] = "ready"
+
+    assert (await ann.ask(shop, steps(CHANGES[first], Session.save, job, Session.regenerate))).status == 200
+    answer = await ann.ask(other, lambda session: (session.subject, session.get("report")))
+    assert answer.result == ("ann", "ready")
