@@ -146,7 +146,7 @@ async def test_a_request_that_fails_raises_its_own_error() -> None:
             await tab.ask(site, Session.logout)
 
 
-@pytest.mark.parametrize("first", ["regenerate", "login", "rotate"])
+@pytest.mark.parametrize("first", CHANGES)
 async def test_a_session_that_is_revoked_before_its_new_id_is_changed_once_more_is_over(site: Farm, first: str) -> None:
     """The id that was saved has not gone out, and others know its public id: what they do holds for the next one."""
     shop, other = site.worker(), site.worker()
@@ -161,8 +161,11 @@ async def test_a_session_that_is_revoked_before_its_new_id_is_changed_once_more_
     assert await other.manager.sessions_of("ann") == []
 
 
-@pytest.mark.parametrize("first", ["regenerate", "login", "rotate"])
-async def test_what_a_job_saves_before_a_new_id_is_changed_once_more_is_kept(site: Farm, first: str) -> None:
+@pytest.mark.parametrize("second", CHANGES)
+@pytest.mark.parametrize("first", CHANGES)
+async def test_what_a_job_saves_before_a_new_id_is_changed_once_more_is_kept(
+    site: Farm, first: str, second: str
+) -> None:
     """It was acknowledged, and the id that the browser gets stands for the same session."""
     shop, other = site.worker(), site.worker()
     ann = await site.browser().login(other)
@@ -171,6 +174,6 @@ async def test_what_a_job_saves_before_a_new_id_is_changed_once_more_is_kept(sit
         async with other.manager.open(session.public_id or "") as opened:
             opened["report"] = "ready"
 
-    assert (await ann.ask(shop, steps(CHANGES[first], Session.save, job, Session.regenerate))).status == 200
+    assert (await ann.ask(shop, steps(CHANGES[first], Session.save, job, CHANGES[second]))).status == 200
     answer = await ann.ask(other, lambda session: (session.subject, session.get("report")))
     assert answer.result == ("ann", "ready")

@@ -250,8 +250,8 @@ WRITES: Final = (
         "what became of a save whose reply was lost is not asked before an id changes",
         "_core/commit.py",
         "_steps",
-        "bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)",
-        "questions.is_past_saving(engine, state, attempt.now)",
+        "again or bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)",
+        "again or questions.is_past_saving(engine, state, attempt.now)",
         "races/test_writers.py::test_f15_whatever_follows_a_save_of_unknown_fate_counts_once",
     ),
     Breakage(

@@ -136,7 +136,8 @@ async def _steps(
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
-        if not todo.end and (bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)):
+        again = step is Step.MOVE and state.leaving is not None  # others know the id that this takes the place of
+        if not todo.end and (again or bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)):
             if (step is Step.TOUCH and not (final and _owes(state))) or not await _still_there(attempt):
                 return
             if step is Step.RENEW and state.flags & FORWARDED:  # another request has renewed it meanwhile
