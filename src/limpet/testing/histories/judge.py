@@ -163,7 +163,7 @@ class _Verdict:
         An old session is moved, and what was saved under an id that does not go out is carried back, at the end.
         """
         moved = any(each.moves for each in writer.groups[: writer.groups.index(group) + 1])
-        return not writer.imports and not (moved and writer.failed)
+        return not writer.imports and not (moved and (writer.failed or writer.error is not None))
 
     def _is_apart(self, visit: Visit, session: str) -> bool:
         """Tell whether what others saved under an old id may not be there: a job leaves that to the next request."""
