@@ -95,9 +95,10 @@ class Directory:
             await revocation.end_lineage(engine.storage, public_id)
             return 1
         record = await engine.storage.load(public_id) if is_key(public_id) else None
-        if record is not None:
-            await ending.end_predecessors(engine, public_id, record)
-        if record is None or not await self._end(public_id, record, lambda key, there: False):
+        if record is None:
+            return 0
+        await ending.end_predecessors(engine, public_id, record)
+        if not await self._end(public_id, record, lambda key, there: False):
             return 0
         if events.ACTOR.get()[0] is not None and engine.storage.has_marks:
             note = Act(what="session", tag=public_id[:8], subject=record.subject).note(engine)

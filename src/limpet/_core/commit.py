@@ -136,7 +136,7 @@ async def _steps(
     if attempt is not None and step is not Step.DROP:
         if state.phase and step in (Step.CREATE, Step.MOVE):
             raise SessionClosed(_TOO_LATE)
-        again = step is Step.MOVE and state.leaving is not None  # others know the id that this takes the place of
+        again = step is Step.MOVE and state.leaving is not None and bool(attempt.flags & LOGIN)  # others know the id
         if not todo.end and (again or bool(state.tried) or questions.is_past_saving(engine, state, attempt.now)):
             if (step is Step.TOUCH and not (final and _owes(state))) or not await _still_there(attempt):
                 return

@@ -78,9 +78,10 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         SessionLimitReached: The policy refuses a login; the session is as it was.
         StoreUnavailable: The store does not answer; the stored session is as it was, and the change stays noted.
     """
-    state, standing, old, flags = attempt.state, _Standing(attempt), attempt.stored(), attempt.flags
+    state, flags = attempt.state, attempt.flags
     if state.leaving is not None and not flags & (LOGIN | DISPLACED):
         return await conflict.update(attempt)  # the id that an earlier save made has not gone out: it is new enough
+    standing, old = _Standing(attempt), attempt.stored()
     how, merges, earlier = "login" if flags & LOGIN else "regenerate", not flags & DISPLACED, state.leaving
     failure: BaseException | None = None
     try:
