@@ -21,7 +21,7 @@ from limpet.stores import CookieStore
 from limpet.transports import HeaderTransport
 from tests.laws.farm import Farm
 from tests.laws.unlucky import Between
-from tests.site import Browser, Site, items, look, steps
+from tests.site import Browser, Handler, Site, items, look, nothing, steps
 
 OLD = "the old starlette secret"
 SECRET = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
@@ -343,3 +343,54 @@ async def test_a_logout_while_another_task_reads_the_old_session(site: Farm, mov
     assert (await old.ask(shop, page)).status == 200
     assert (await old.ask(other, look)).result is None
     assert await other.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("saves", [0, 1, 2], ids=["no save", "a save before it", "a save of it"])
+@pytest.mark.parametrize("limit", [None, 5])
+async def test_a_login_takes_along_what_another_request_moved_in_meanwhile(
+    site: Farm, limit: int | None, saves: int
+) -> None:
+    """Two tabs come with one old cookie: the login of the same user is of the session that the other tab saved."""
+    shop = site.worker(max_sessions=limit, **_importers(forget=True))
+    old = _old(site, age=60)
+    tab = old.copy()
+
+    async def handler(session: Session) -> None:
+        session["own"] = 1
+        if saves == 1:
+            await session.save()
+        await tab.ask(shop, lambda session: session.update(note=1))
+        session.login("ann")
+        if saves == 2:
+            await session.save()
+
+    await old.ask(shop, handler)
+    kept = (await old.ask(shop, items)).result
+    assert (kept["own"], kept["note"]) == (1, 1)
+    assert (await tab.ask(shop, look)).result is None, "the id from before the login opens nothing"
+    assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+@pytest.mark.parametrize("first", [[], [nothing], [nothing, lambda session: session.login("ann")]])
+async def test_what_begins_after_a_logout_takes_nothing_along(site: Farm, first: list[Handler]) -> None:
+    """Not even what was saved of the old session that another tab had moved, though its id changes twice."""
+    shop = site.worker(max_sessions=3, **_importers(forget=True))
+    old = _old(site, age=60)
+    tab, late = old.copy(), old.copy()
+
+    async def anew(session: Session) -> None:
+        await old.ask(shop, nothing)
+        session.logout()
+        session.login("ann")
+        await session.save()
+        session.regenerate()
+
+    async def handler(session: Session) -> None:
+        session["early"] = 1
+        await session.save()
+        for each in (*first, anew):
+            await tab.ask(shop, each)
+
+    assert (await late.ask(shop, handler)).cookies == []
+    assert (await tab.ask(shop, items)).result == {}
+    assert (await tab.ask(shop, look)).result == "ann"

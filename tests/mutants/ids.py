@@ -64,7 +64,7 @@ IDS: Final = (
         "a login does not look at the ids before the one that it came with",
         "_core/logins.py",
         "succeed_all",
-        "[key for key in places.ids_of(__X__) if key != done]",
+        "[key for key in places.ids_of(__X__) if key not in __Y__]",
         "[]",
         of_one_browser("a login with an id that is changed, beside one with the new id"),
     ),

@@ -365,5 +365,21 @@ TASKS: Final = (
         "pass",
         of_one_browser("two people who log in within one request, with an id that was changed beside a login"),
     ),
+    Breakage(
+        "a login ends what another request made of the same old session, with all that it saved",
+        "_core/logins.py",
+        "succeed_all",
+        "None if __X__ else state.legacy.key",
+        "None",
+        "laws/test_moving_in.py::test_a_login_takes_along_what_another_request_moved_in_meanwhile",
+    ),
+    Breakage(
+        "what begins after a logout takes the place of logins that took something along",
+        "_core/commit.py",
+        "_write",
+        "attempt.replaces if came else None",
+        "attempt.replaces",
+        "laws/test_moving_in.py::test_what_begins_after_a_logout_takes_nothing_along",
+    ),
 )
 """Of what one request does in several steps or tasks."""

@@ -153,6 +153,7 @@ async def _steps(
 
 async def _write(attempt: Attempt, step: Step, final: bool) -> None:
     engine, state = attempt.engine, attempt.state
+    came = not questions.is_fresh(state)
     match step:
         case Step.CREATE:
             attempt.prepare()
@@ -192,6 +193,7 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
         attempt.flags |= 0 if state.leaving.merges else DISPLACED
         await rotation.finish(attempt)
     if state.flags & SUCCEEDS:
+        attempt.replaces = attempt.replaces if came else None  # what the request began itself took nothing along
         await _end_others(attempt)
     if state.legacy is not None and not state.flags & OVER:
         await importing.close(attempt)
@@ -229,10 +231,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
 
 
 async def _end_others(attempt: Attempt) -> None:
-    """End what the request of a login presented beside the session that it began, and earlier logins from those ids.
-
-    The login stands, whatever fails here.
-    """
+    """End what else a login's request presented, and earlier logins from those ids; it stands, whatever fails here."""
     engine, state, key = attempt.engine, attempt.state, attempt.stored().key
     rivals, gone = state.rivals, list[Gone]()
     state.rivals, state.flags = (), state.flags & ~SUCCEEDS
@@ -249,7 +248,7 @@ async def _end_others(attempt: Attempt) -> None:
         for each in gone:
             heir = each.key == attempt.replaces and not attempt.flags & DISPLACED
             await logins.succeed(engine, state, each, key, heir=heir)
-        await logins.succeed_all(attempt, attempt.replaces)
+        await logins.succeed_all(attempt)
     except StoreUnavailable:
         engine.storage.emitter.log.warning(
             "rivals",
@@ -295,8 +294,7 @@ async def _empty(attempt: Attempt, final: bool) -> None:
 
 def _began(state: SessionState) -> bool:
     """Tell whether the request began its session itself, though it had come with an id: somebody else ended that."""
-    fresh = state.created is not None if state.leaving is None else state.leaving.fresh
-    return fresh and bool(state.ids or state.legacy)
+    return questions.is_fresh(state) and bool(state.ids or state.legacy)
 
 
 async def _touch(attempt: Attempt) -> None:

@@ -5,8 +5,7 @@ then. So either the one sees the session or the other sees the revocation, see `
 
 A limit is kept in one of two ways. ``oldest_out`` counts logins in the store, writes, and then ends all but the newest:
 which those are does not depend on who looks, so that any number of logins at once leave exactly so many. ``refuse``
-counts and writes under a lock of the subject. Two logins from one id are one browser: the later takes the place of the
-earlier. So where sessions are limited those of one lineage count as one, see `limpet._core.places`.
+counts and writes under a lock of the subject. Of one browser the sessions count as one, see `limpet._core.places`.
 """
 
 from __future__ import annotations
@@ -243,21 +242,19 @@ async def succeed(
         gone = marks.ended(gone.key, obstacle, now, met_alive=True) if isinstance(obstacle, Record) else None
 
 
-async def succeed_all(attempt: Attempt, done: str | None) -> None:
-    """Take the place of every earlier login from the ids that a login came from.
-
-    Args:
-        done: The store key of the one for which this is done, as its session was carried over; None: there was none.
+async def succeed_all(attempt: Attempt) -> None:
+    """Take the place of every earlier login from the ids that a login came from, but for the id that it replaced.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
     engine, state, own = attempt.engine, attempt.state, attempt.stored().key
-    keys = [key for key in places.ids_of(attempt.draft.lineage) if key != done]
+    moves_in = None if state.legacy is None or state.legacy.how is None else state.legacy.key  # it has yet to be told
+    keys = [key for key in places.ids_of(attempt.draft.lineage) if key not in (attempt.replaces, moves_in)]
+    merges = attempt.replaces is not None and not attempt.flags & DISPLACED
     for key, record in zip(keys, await engine.storage.load_many(keys) if keys else (), strict=True):
         gone = None if record is None else marks.ended(key, record, engine.clock(), met_alive=True)
-        heir = gone is not None and gone.heir and done is not None and not attempt.flags & DISPLACED
-        await succeed(engine, state, gone, own, heir=heir)
+        await succeed(engine, state, gone, own, heir=merges and gone is not None and gone.heir)
 
 
 def stand_as_before(engine: Context, state: SessionState, old: Stored | None) -> None:

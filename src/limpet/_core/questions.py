@@ -12,7 +12,7 @@ from limpet._wire.record import pack
 from limpet.contract import NEVER
 from limpet.errors import SessionConflict, StoreUnavailable
 
-__all__ = ["differs", "is_past_saving", "pack_as_it_will_be", "refuse_to_wait_again"]
+__all__ = ["differs", "is_fresh", "is_past_saving", "pack_as_it_will_be", "refuse_to_wait_again"]
 
 
 def differs(engine: Context, state: SessionState) -> bool:
@@ -38,6 +38,11 @@ def is_past_saving(engine: Context, state: SessionState, now: int) -> bool:
     idle = plan.idle_timeout(draft, engine.policy)
     ends = stored.ends if stored.ends is not None else NEVER if idle is None else stored.record.accessed + idle
     return now >= stored.record.expires or (ends != NEVER and now >= ends + slack_ms(idle))
+
+
+def is_fresh(state: SessionState) -> bool:
+    """Tell whether an earlier save of this request made the session, or the one whose id is to change."""
+    return state.created is not None if state.leaving is None else state.leaving.fresh
 
 
 def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:

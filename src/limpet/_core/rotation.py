@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, ending, logins, places, plan
+from limpet._core import conflict, ending, logins, places, plan, questions
 from limpet._core.attempt import Attempt
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Stored
 from limpet._wire import forward, marks, tokens
@@ -39,7 +39,7 @@ class _Standing:
         self._state, self.stored, self._flags = state, state.stored, state.flags & (FORWARDED | REISSUE)
         self._facts = draft.renewed, draft.previous, draft.predecessors, draft.lineage, draft.origin
         self._leaving, self._created, self._out = state.leaving, state.created, state.out
-        self.fresh = state.created is not None if state.leaving is None else state.leaving.fresh
+        self.fresh = questions.is_fresh(state)
 
     async def restore(self, attempt: Attempt) -> None:
         """Go back: nothing is handed out but what an earlier save made, and the new record is gone."""
@@ -88,9 +88,8 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         if earlier is None:
             state.leaving = Leaving(old, how, merges, {}, state.created is not None)
         else:  # the id that was to change did not go out: what the browser has is the one before
-            state.leaving = earlier._replace(
-                how="login" if flags & LOGIN else earlier.how, merges=merges and earlier.merges
-            )
+            goes = how if flags & LOGIN else earlier.how
+            state.leaving = earlier._replace(how=goes, merges=merges and earlier.merges)
         if how == "regenerate":
             attempt.draft.origin = attempt.draft.origin or old.key
         _begin_anew(attempt)
