@@ -125,4 +125,46 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a request that revokes its session unread, and logs in": Known(
         (by(0, "login:ann"), lazily(by(0, "revoke", "logout", "login:ann")), lazily(beside(0, "revoke", "append")))
     ),
+    "what begins after a logout, and moves twice, beside a lock of the old session": Known(
+        (by(0), Act(steps=("logout", "login:ann", "save", "regenerate")), Act(steps=("exclusive",))),
+        Rules(max_sessions=2, imports=True),
+        width=3,
+    ),
+    "an old session that one request moves, beside a login of its user": Known(
+        (Act(steps=("append",)), Act(steps=("save", "login:ann"))), Rules(imports=True)
+    ),
+    "the last key removed beside a new id whose store hangs": Known(
+        (by(0, "nest"), by(0, "empty"), Act(steps=("regenerate",), faults={2: "hangs"}))
+    ),
+    "a logout with an old id that could not be ended, after a save under it": Known(
+        (
+            by(0, "nest"),
+            by(0, "expire", "guard"),
+            Act(steps=("login:ann",), faults={3: "is gone"}),
+            by(0, "logout"),
+        )
+    ),
+    "two logouts of a session whose old id could not be ended": Known(
+        (
+            by(0, "login:ann"),
+            Act(steps=("long", "guard")),
+            Act(),
+            Act(steps=("login:ann",), faults={4: "is gone"}),
+            lazily(by(0, "logout")),
+            Act(steps=("task:save:logout",)),
+            Act(steps=("guard",)),
+        ),
+        Rules(imports=True),
+        width=3,
+        first=12_837_936,
+    ),
+    "logins as two people at once, in tasks that save, beside one that begins anew": Known(
+        (
+            by(1, "login:bob"),
+            Act(steps=("single",)),
+            by(1, "login:ann", "task:save:login:bob"),
+            replace(by(1, "login:bob", "task:save:restart"), also=0, alone=False),
+            by(0, "task:save:login:bob"),
+        )
+    ),
 }

@@ -58,8 +58,9 @@ class Enders(Deadlines):
         if session in sent and (ends or empties or (moves and (half or visit.takes_effect))):
             return True
         origins = sent & {edge.parent for edge in families.chain(session)}
-        if origins and (ends or (moves and self._imported() in origins)):
-            return True  # it may follow to what the session was carried over to
+        unfinished = any(edge.mover.faults for edge in families.chain(session) if edge.parent in sent)
+        if origins and (ends or (empties and unfinished) or (moves and self._imported() in origins)):
+            return True  # it may follow to what the session was carried over to, or stop that
         made = families.made.get(session)
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
