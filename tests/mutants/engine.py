@@ -218,8 +218,8 @@ WRITES: Final = (
         "a logout deletes the cookie alone",
         "_core/commit.py",
         "_end",
-        'grave, this_did = await ending.end(engine, target, "logout", None)',
-        "grave, this_did = None, True",
+        'here, this_did = await ending.end(engine, target, "logout", None)',
+        "here, this_did = None, True",
         f"{SEC}s04_logout.py",
     ),
     Breakage(

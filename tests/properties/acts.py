@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from limpet import SessionManager
+from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Rules
 
-__all__ = ["Known", "beside", "by", "operator"]
+__all__ = ["Fault", "Known", "beside", "by", "operator"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,17 @@ class Known:
     rules: Rules = field(default_factory=Rules)
     width: int | None = None
     first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Acts, a store or a manager with which something goes wrong there, and what the judge is to say."""
+
+    says: str
+    acts: tuple[Act, ...]
+    rules: Rules = field(default_factory=Rules)
+    store: type[MemoryStore] = MemoryStore
+    make: Callable[..., SessionManager] = SessionManager
 
 
 def by(actor: int, *steps: str, worker: int = 0, ends: str = "returns", stale: int = 0, also: int | None = None) -> Act:

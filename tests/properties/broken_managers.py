@@ -12,7 +12,7 @@ from limpet.errors import StoreUnavailable
 from limpet.protocols import Header
 from limpet.serializers.msgpack import MsgpackSerializer
 
-__all__ = ["BROKEN_MANAGERS", "SwallowsFailures", "with_sessions"]
+__all__ = ["BROKEN_MANAGERS", "KnowsNoDeadline", "SwallowsFailures", "with_sessions"]
 
 
 def with_sessions(session: type[Session]) -> type[SessionManager]:
@@ -23,6 +23,13 @@ def with_sessions(session: type[Session]) -> type[SessionManager]:
             return super().begin(headers, session)
 
     return Manager
+
+
+class KnowsNoDeadline(Session):
+    """Its `expire_in` does nothing."""
+
+    def expire_in(self, life: Any) -> None:
+        pass
 
 
 class _LogsNobodyOut(Session):

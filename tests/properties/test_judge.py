@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -16,8 +16,8 @@ from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.protocols import Header
 from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Finding, Plan, Rules, examine
-from tests.properties.acts import by, operator
-from tests.properties.broken_managers import BROKEN_MANAGERS, with_sessions
+from tests.properties.acts import Fault, by, operator
+from tests.properties.broken_managers import BROKEN_MANAGERS, KnowsNoDeadline, with_sessions
 from tests.properties.known_endings import lazily
 
 ORDERS: Final = 20
@@ -54,13 +54,6 @@ class _KeepsNoNotes(MemoryStore):
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
         return DONE
-
-
-class _KnowsNoDeadline(Session):
-    """Its `expire_in` does nothing."""
-
-    def expire_in(self, life: Any) -> None:
-        pass
 
 
 class _KeepsNoTombstones(MemoryStore):
@@ -166,17 +159,6 @@ def _no_room_after_a_tick(
     assert isinstance(most, int)
     less = replace(policy, max_sessions=lambda subject: most if clock() == began else 0)
     return SessionManager(*settings, policy=less, clock=clock, **more)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Acts, a store or a manager with which something goes wrong there, and what the judge is to say."""
-
-    says: str
-    acts: tuple[Act, ...]
-    rules: Rules = field(default_factory=Rules)
-    store: type[MemoryStore] = MemoryStore
-    make: Callable[..., SessionManager] = SessionManager
 
 
 LIMIT: Final = Rules(max_sessions=2)
@@ -370,7 +352,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "a login lifts a deadline: there was none": Fault(
         "own deadline has passed",
         (by(0, "login:ann", "expire"), operator("wait"), by(0)),
-        make=with_sessions(_KnowsNoDeadline),
+        make=with_sessions(KnowsNoDeadline),
     ),
     "a job logs out: the session is over": Fault(
         "had ended", (by(0, "login:ann"), Act("open", steps=("logout",), alone=True)), store=_KeepsNoTombstones
@@ -379,6 +361,23 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "does not find",
         (by(0, "nest"), by(0, "hold", "save", "push", "login:bob")),
         make=with_sessions(_HandsOutCopies),
+    ),
+    "a session that was emptied has ended what it was carried over to: one with a subject has not": Fault(
+        "with the cookie of #2, and nobody ended it",
+        (by(0, "login:ann", "nest"), by(0, "empty"), Act(steps=("regenerate",)), by(1, "login:ann")),
+        LIMIT,
+        make=_one_session_less,
+    ),
+    "what a login could not end can end later: it had been carried over": Fault(
+        "does not find",
+        (
+            by(0, "nest"),
+            by(0, "append"),
+            Act(steps=("login:ann",), faults={3: "is gone"}),
+            by(0),
+            by(0, "logout", stale=1),
+        ),
+        make=with_sessions(_ForgetsItsLog),
     ),
 }
 

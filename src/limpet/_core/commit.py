@@ -339,7 +339,7 @@ async def _end(engine: Context, state: SessionState) -> None:
         return
     questions.refuse_to_wait_again(state)
     ended, leaving = False, [] if state.leaving is None else [state.leaving.stored]
-    targets = [] if state.stored is None else [state.stored, *leaving]
+    targets = [] if state.stored is None else [*leaving, state.stored]  # what the browser has comes first
     began = tuple(targets) if _began(state) else ()
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
@@ -352,7 +352,8 @@ async def _end(engine: Context, state: SessionState) -> None:
                 state.gone = found
     grave: Gone | None = None
     for target in targets:
-        grave, this_did = await ending.end(engine, target, "logout", None)
+        here, this_did = await ending.end(engine, target, "logout", None)
+        grave = grave or here
         if this_did:
             engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
             ended = ended or target not in began

@@ -29,7 +29,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     """
     raw, key, there = stored.raw, stored.key or "", stored.record
     first: Gone | None = None
-    did = await end_predecessors(engine, key, there)
+    await end_predecessors(engine, key, there)
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):
@@ -37,13 +37,13 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
             if obstacle is None:
                 return first or Gone(key, grave, how, successor), True
             if not isinstance(obstacle, Record):
-                return first, did
+                return first, False
             there = obstacle
         if marks.is_mark(there.payload):
             gone = marks.ended(key, there, engine.clock(), met_alive=True)
             first = first or gone
             if gone is None or gone.goes_on is None:
-                return first, did
+                return first, False
             raw, after = b"", gone.goes_on
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
@@ -55,23 +55,21 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
             continue
         found = None if after == successor else await engine.storage.load(after)
         if found is None:  # nothing is left, or another process has ended it for the same successor
-            return first, did
+            return first, False
         key, there = after, found
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
-async def end_predecessors(engine: Context, key: str, there: Record) -> bool:
+async def end_predecessors(engine: Context, key: str, there: Record) -> None:
     """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it."""
-    did = False
     try:
         rows = unpack(there.payload, engine.serializer).predecessors
     except CorruptPayload:
-        return False
+        return
     for named in map(Predecessor.of, rows):
         record = await engine.storage.load(named.key)
         if record is not None and not marks.is_mark(record.payload):
-            did = (await end(engine, Stored(b"", named.key, record), named.how, key))[1] or did
-    return did
+            await end(engine, Stored(b"", named.key, record), named.how, key)
 
 
 async def successor(engine: Context, gone: Gone | None) -> Stored | None:

@@ -1,5 +1,4 @@
-"""Changing the id of a session: the old one ends with the response (`move`, for login and regenerate) or after a grace
-(`renew`).
+"""Changing the id of a session: the old one ends with the response (`move`) or after a grace (`renew`).
 
 The new record is written first, so that an error leaves the old id as it was. Then a tombstone or a forward record is
 written over the old one, if that still has the version that was read; else what was saved in between is merged first.

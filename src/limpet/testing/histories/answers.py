@@ -76,9 +76,6 @@ class Answers:
             met = self.families.meant(visit)
             if not visit.ok or visit.act.kind != "request" or visit.out != "" or visit.tries[0] or met is None:
                 continue
-            edge = self.families.edge(met)
-            if edge is not None and edge.mover.may_leave_its_old_id:
-                continue  # the one can have ended it under its old id, the other under the new one
             if not visit.faults and first.setdefault(met, visit) is not visit:
                 yield f"#{visit.number} takes a cookie back, and #{first[met].number} did, who ended the same session"
 

@@ -64,11 +64,19 @@ class Enders(Deadlines):
         made = families.made.get(session)
         if moves and made is not None and visit is not made and any(group.login for group in visit.groups):
             edge = families.edge(session)
-            if families.near(made, visit) or (edge is not None and edge.parent in sent):
+            near = families.near(made, visit) or self._are_joined(made, visit)
+            if near or (edge is not None and edge.parent in sent):
                 return visit.takes_effect  # two logins of one browser: the later takes the place of the earlier
         if session != self._imported():
             return False
         return visit.imported_again or (visit.imports and visit.died and visit.cut_late)
+
+    def _are_joined(self, one: Visit, other: Visit) -> bool:
+        """Tell whether a login of the same subject came with ids of both of two logins: one leads to the other."""
+        names = {group.login for group in one.groups} & {group.login for group in other.groups} - {None}
+        both = (there for there in self.families.acts if len(there.tokens) > 1 and there is not one)
+        logins = (there for there in both if names & {group.login for group in there.groups})
+        return any(self.families.near(there, one) and self.families.near(there, other) for there in logins)
 
     def _imported(self) -> str | None:
         imported = self.families.history.imported
@@ -258,6 +266,13 @@ class Enders(Deadlines):
     def may_be_over(self, session: str, visit: Visit) -> bool:
         """Tell whether a session can have ended, or reached a deadline, by the end of a request."""
         return self.may(session, visit.end, but=visit) or self.deadline(session, visit, own=True)
+
+    def ended_before_it_was_finished(self, session: str, mover: Visit) -> bool:
+        """Tell whether what a change of id could not end can have ended before somebody came with the new id."""
+        if not mover.may_leave_its_old_id:
+            return False
+        finished = min((there.end for there in self._finishing(mover)), default=mover.end)
+        return self.may(session, finished, but=mover)
 
     def clock_moved(self, visit: Visit) -> bool:
         """Tell whether time passed during a request."""

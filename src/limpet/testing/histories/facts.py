@@ -223,7 +223,7 @@ class Visit:
         """Its change of id can have cost the browser its old session: only if it has the new one."""
         if self.died:
             return self.cut_late
-        moved = any(group.moves and group.state in ("saved", "told", "unknown") for group in self.groups)
+        moved = any(group.moves and group.state in ("saved", "told") for group in self.groups)
         return self.answered is None or (self.ok and self.sends and moved)
 
     def counted_at_once(self, other: Visit, subject: str | None) -> bool:

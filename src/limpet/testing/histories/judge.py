@@ -152,7 +152,7 @@ class _Verdict:
                     continue
                 known = group.ended if self._is_there_at_once(writer, group) else writer.end
                 due = group.state == "saved" and known < visit.sent and not self._is_apart(visit, session)
-                if due and self._reaches(writer, group, session, visit.sent):
+                if due and self._reaches(writer, group, session):
                     yield f"#{visit.number} does not find {missing}, which #{writer.number} had saved"
                 elif found & set(group.atoms) and not writer.both and not self.enders.was_cut(session):
                     yield f"#{visit.number} finds half of what #{writer.number} saved: {missing} are not there"
@@ -173,8 +173,8 @@ class _Verdict:
     def _removed(self, visit: Visit) -> set[int]:
         return {atom for writer, group in self.writers if writer.sent < visit.loaded for atom in group.removed}
 
-    def _reaches(self, writer: Visit, group: Group, session: str, by: int) -> bool:
-        """Tell whether what was written must have been carried over to a session by a moment."""
+    def _reaches(self, writer: Visit, group: Group, session: str) -> bool:
+        """Tell whether what was written must have been carried over to a session."""
         at = writer.groups.index(group)
         moves_later = any(later.moves for later in writer.groups[at + 1 :])
         moved = any(each.moves for each in writer.groups[: at + 1])
@@ -199,12 +199,14 @@ class _Verdict:
             twice = sum(each.moves for each in mover.groups) > 1
             if twice and self.enders.voids(mover, mover.subject or ""):
                 return False  # what it was carried over to first can have been ended too
-            if writer.imports and mover is not writer and edge.parent == self.history.imported:
+            both = writer.imports and mover is not writer and edge.parent == self.history.imported
+            logs_in = any(each.login for each in writer.groups)  # of two logins the later takes nothing along
+            if both and not group.fresh and not logs_in:
                 return not (writer.faults or mover.faults or self.enders.may_be_over(home, mover))
             if (before or mover is not writer) and self.enders.may_be_over(edge.parent, mover):
                 return False  # something else ended it at the same time: what the login found is all that it has
-            if mover.may_leave_its_old_id and self.enders.may(edge.parent, by, but=mover):
-                return False  # or before the request that was to finish that change of id
+            if mover is not writer and self.enders.ended_before_it_was_finished(edge.parent, mover):
+                return False  # or later, while its end was still to come
             if edge.parent == home:
                 return True
         return False
