@@ -161,4 +161,14 @@ ENDINGS: Final[Mapping[str, Known]] = {
             by(0, "task:save:login:bob"),
         )
     ),
+    "two logins with an old cookie, of which one logs out first": Known(
+        (Act(steps=("logout", "login:bob"), old=True, alone=True), Act(steps=("login:bob",), old=True)),
+        Rules(imports=True),
+        width=3,
+    ),
+    "two logins of one browser, of which one follows a new id that was saved": Known(
+        (by(0, "login:ann", "nest"), by(0, "regenerate", "save", "login:ann"), Act(steps=("login:ann",))),
+        Rules(max_sessions=1),
+        width=3,
+    ),
 }

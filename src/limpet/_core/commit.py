@@ -250,11 +250,8 @@ async def _end_others(attempt: Attempt) -> None:
             await logins.succeed(engine, state, each, key, heir=heir)
         await logins.succeed_all(attempt)
     except StoreUnavailable:
-        engine.storage.emitter.log.warning(
-            "rivals",
-            "session %s began, and not every other that its request presented could be ended",
-            tokens.tag(key or ""),
-        )
+        say = engine.storage.emitter.log.warning
+        say("rivals", "session %s began, and not all that its request presented could be ended", tokens.tag(key or ""))
 
 
 async def _empty(attempt: Attempt, final: bool) -> None:

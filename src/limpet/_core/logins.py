@@ -31,6 +31,7 @@ __all__ = ["insert", "stand_as_before", "stay", "succeed", "succeed_all", "take_
 
 _OTHERS: Final = 4  # logins of other subjects from one id that its tombstone names
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
+_LOCK_WAIT: Final = 12.0  # seconds: longer than that, as a login that was written is not to fail for it
 
 
 async def insert(attempt: Attempt) -> bool:
@@ -192,31 +193,35 @@ async def _set_seen(attempt: Attempt, *, now: bool = False) -> None:
         attempt.encode()
 
 
-async def take_place(engine: Context, state: SessionState, gone: Gone, own: str | None) -> tuple[str, ...]:
+async def take_place(engine: Context, state: SessionState, gone: Gone, own: str | None) -> tuple[str, ...] | None:
     """End the sessions of earlier logins from the same id, if they were of the same subject; return those that stand.
 
     Args:
-        own: The store key of the login that takes their place.
+        own: The store key of the login that takes their place; None is returned if that has ended, as they are later.
 
     Raises:
         StoreUnavailable: The store does not answer.
     """
     for _ in range(engine.policy.merge_attempts):
         there = await places.reached(engine, [*gone.others, gone.successor], engine.clock())
-        raced, others = False, list[str]()
-        for key, record in there.items():
-            if record is None or record.subject is None or key == own:
-                continue
-            if record.subject != state.subject:
-                others.append(key)
-                continue
-            grave = marks.tombstone("login", engine.clock(), own)
-            if await engine.storage.replace(key, grave, record.version) is None:
-                engine.emit(events.SessionLoggedOut, key, subject=record.subject)
-            else:
-                raced = True
+        found = [(key, record) for key, record in there.items() if record and record.subject is not None and key != own]
+        others = tuple(key for key, record in found if record.subject != state.subject)[-_OTHERS:]
+        earlier, raced = [(key, record) for key, record in found if record.subject == state.subject], False
+        if not earlier:
+            return others
+        # Of two logins at once, each of which has found the other, one ends the other.
+        async with locks.Lock(engine, "login", state.subject or "", life=_LOCK_LIFE, wait=_LOCK_WAIT):
+            mine = await engine.storage.load(own or "")
+            if mine is None or marks.is_mark(mine.payload):
+                return None
+            for key, record in earlier:
+                grave = marks.tombstone("login", engine.clock(), own)
+                if await engine.storage.replace(key, grave, record.version) is None:
+                    engine.emit(events.SessionLoggedOut, key, subject=record.subject)
+                else:
+                    raced = True
         if not raced:
-            return tuple(others[-_OTHERS:])
+            return others
     raise StoreUnavailable("an earlier login was written to so often meanwhile that it could not be ended: try again")
 
 
@@ -234,7 +239,8 @@ async def succeed(
         StoreUnavailable: The store does not answer.
     """
     while gone is not None and gone.successor != own:
-        others = await take_place(engine, state, gone, own)
+        if (others := await take_place(engine, state, gone, own)) is None:
+            return
         now = engine.clock()
         grave = marks.tombstone("login", now, own, others, heir=heir, goes_on=gone.goes_on)
         grave = grave._replace(expires=max(grave.expires, gone.record.expires))

@@ -168,7 +168,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
             key, version, again = found.key, found.record.version, True
             if found.how == "login":
                 others = await logins.take_place(engine, state, found, attempt.stored().key)
-                grave = tomb(engine.clock(), attempt.stored().key, others, goes_on=found.goes_on)
+                grave = tomb(engine.clock(), attempt.stored().key, others or (), goes_on=found.goes_on)
                 state.gone = state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]

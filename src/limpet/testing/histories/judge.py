@@ -58,6 +58,7 @@ class _Verdict:
         yield self.what_expired_is_gone
         yield self.what_is_not_over_is_there
         if self.server:
+            yield self.of_logins_at_once_one_stands
             yield self.what_is_read_was_written_here
             yield self.what_was_saved_is_there
             yield self.a_loss_has_a_reason
@@ -113,6 +114,24 @@ class _Verdict:
                 continue  # an old session counts as a login, and there was no room for it
             if not self.enders.may(session, visit.loaded, but=visit):
                 yield f"#{visit.number} finds nothing with the cookie of #{issuer.number}, and nobody ended it"
+
+    def of_logins_at_once_one_stands(self) -> Iterator[str]:
+        """A login takes the place of another: not each that of the other, so that nobody is logged in."""
+        over = dict[Visit, list[Visit]]()
+        for visit in self.history.visits:
+            if not visit.settled or visit.alive or visit.seen is None or len(visit.tokens) != 1:
+                continue
+            for session in self.families.presented(visit):
+                made = self.families.made.get(session)
+                if made is not None and made.moved and not self.enders.deadline(session, visit):
+                    over[made] = [each for each in self.enders.possible(session, visit.loaded) if each is not made]
+        while others := [
+            made for made, by in over.items() if not by or any(each not in over or each.tries[1] for each in by)
+        ]:
+            for made in others:
+                del over[made]
+        if over:
+            yield f"{' and '.join(f'#{made.number}' for made in over)} logged in, and nobody but they can have ended it"
 
     def what_is_read_was_written_here(self) -> Iterator[str]:
         """A session shows what was written into it, once; nothing of anybody else, and nothing that was refused."""
