@@ -274,3 +274,21 @@ def test_expired_sessions_are_swept_by_a_thread(tmp_path: Path) -> None:
     now[0] += 400 * 86_400_000
     Browser(app).get()
     until(lambda: len(drive(store.scan(None, 10))[0]) == 1)
+
+
+def test_a_clock_that_was_ahead_for_a_while_stops_no_sweep(tmp_path: Path) -> None:
+    """What a request has put off by a clock that was a year ahead is done soon after that was set right."""
+    now = [1_800_000_000_000]
+    store = MemoryStore()
+    manager = SessionManager(store, clock=lambda: now[0])
+    app = SessionMiddleware(application(lambda session: session.increment("n")), manager)
+    Browser(app).get()
+    now[0] += 365 * 86_400_000
+    Browser(app).get()
+    until(lambda: len(drive(store.scan(None, 10))[0]) == 1)
+    now[0] -= 365 * 86_400_000
+    Browser(app).get()
+    for _ in range(2):
+        now[0] += 20 * 86_400_000
+        Browser(app).get()
+    until(lambda: len(drive(store.scan(None, 10))[0]) == 2)  # that of the year ahead, and the last one
