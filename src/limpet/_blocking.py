@@ -189,13 +189,22 @@ class _Turn:
             waiting.append(place)
         try:
             place.wait(self._patience)
-        finally:
-            with self._guard:
-                self._held = place not in waiting
-                if not self._held:
-                    waiting.remove(place)  # it goes ahead: the turn saves round trips, the version saves the writes
+        except BaseException:  # a greenlet whose time is over, which may have been given the turn just now
+            self._look(place, waiting)
+            self._hand_on()
+            raise
+        self._look(place, waiting)
 
     async def __aexit__(self, *error: object) -> None:
+        self._hand_on()
+
+    def _look(self, place: threading.Event, waiting: deque[threading.Event]) -> None:
+        with self._guard:
+            self._held = place not in waiting
+            if not self._held:
+                waiting.remove(place)  # it goes ahead: the turn saves round trips, the version saves the writes
+
+    def _hand_on(self) -> None:
         if not self._held:
             return
         with self._guard:

@@ -147,7 +147,7 @@ class Middleware(Host):
                     await exchange.stop()
         if scope.get(key) is not session:
             self._tell_of_a_hidden_session(scope.get(key))
-        if self._next_sweep is not None and self._sweeper is None and engine.clock() >= self._next_sweep:
+        if self._next_sweep is not None and self._sweeper is None and self._is_time_to_sweep(self._next_sweep):
             self._next_sweep = self._sweep_at()
             manager.runtime.spawn(self._sweep())
 
@@ -269,6 +269,10 @@ class Middleware(Host):
             await self.manager.sweep(once=True)
         except StoreUnavailable:
             log.warning("expired sessions could not be swept now")
+
+    def _is_time_to_sweep(self, at: int) -> bool:
+        assert self._sweep_interval is not None
+        return not 0 < at - self.manager.clock() <= self._sweep_interval * 1000  # further away: the clock was set back
 
     def _sweep_at(self) -> int | None:
         return None if self._sweep_interval is None else self.manager.clock() + int(self._sweep_interval * 1000)

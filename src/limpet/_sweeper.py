@@ -32,8 +32,8 @@ class Sweeper:
 
     def note(self) -> None:
         """A request has ended: sweep if it is time, on a thread that nobody waits for."""
-        if self._interval is None or self._manager.clock() < self._next:
-            return
+        if self._interval is None or 0 < self._next - self._manager.clock() <= self._interval:
+            return  # if it is further away, the clock was set back
         self._next = self._manager.clock() + self._interval
         threading.Thread(target=self._sweep, name="limpet-sweep", daemon=True).start()
 

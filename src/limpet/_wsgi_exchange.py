@@ -12,7 +12,6 @@ from limpet._doors import BlockingSession, Pairs
 from limpet._environ import Environ, mount_of
 from limpet._serving import as_text
 from limpet.errors import Answer, LimpetError, answer_to
-from limpet.events import CLIENT
 from limpet.manager import SessionManager
 from limpet.refusals import answer_error
 
@@ -158,8 +157,6 @@ class WSGIExchange:
         state = state_of(self._session)
         if state.phase != CLOSED:
             state.phase = CLOSED
-            if self._middleware.manager.engine.description is not None:
-                CLIENT.set(None)  # the thread serves others after this
             self._middleware.ended()
 
     def _refuse(self, error: LimpetError) -> None:

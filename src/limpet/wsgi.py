@@ -33,6 +33,7 @@ from limpet._sweeper import Sweeper
 from limpet._wsgi_exchange import StartResponse, WSGIExchange
 from limpet.contract import ClientStore, Store
 from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.events import CLIENT
 from limpet.manager import SessionManager
 
 __all__ = ["BlockingSession", "SessionMiddleware", "headers_of", "session_in"]
@@ -146,7 +147,8 @@ class SessionMiddleware:
         return session  # type: ignore[no-any-return]
 
     def ended(self) -> None:
-        """A request has ended: sweep what expired, if it is time."""
+        """A request has ended: its thread serves others. Sweep what expired, if it is time."""
+        CLIENT.set(None)
         self._sweeper.note()
 
     def check_test_client(self, environ: Environ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,34 @@ async def test_f07_a_file_is_synced_before_the_response(tmp_path: Path, monkeypa
     await site.ask(Session.logout, token, app=outer)
     answer = ["http.response.start", "http.response.body"]
     assert seen == ["file", "folder", *answer, "file", "folder", *answer], "a logout leaves a tombstone"
+
+
+@pytest.mark.parametrize("handler", [add, Session.logout], ids=["save", "logout"])
+async def test_f07_a_folder_that_could_not_be_synced_is_synced_when_the_write_is_tried_again(
+    handler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of open files after the change and before its sync: the second attempt finds it done, and not on disk yet."""
+    site = CountedSite(FileStore(tmp_path / "sessions"))
+    token = await site.session(n=0)
+    open_, sync, failed, synced = os.open, os.fsync, 0, 0
+
+    def opened(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        nonlocal failed
+        if flags & os.O_DIRECTORY and path == str(tmp_path / "sessions") and not failed:
+            failed += 1
+            raise OSError(errno.EMFILE, "too many open files")
+        return open_(path, flags, *more, **options)
+
+    def watched(handle: int) -> None:
+        nonlocal synced
+        sync(handle)
+        synced += failed and os.readlink(f"/proc/self/fd/{handle}") == str(tmp_path / "sessions")
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", watched)
+    answer = await site.ask(handler, token)
+    assert (answer.status, failed) == (200, 1)
+    assert synced >= 1
 
 
 async def test_f07_sqlite_syncs_each_commit(tmp_path: Path) -> None:

@@ -99,3 +99,19 @@ async def test_f24_the_middleware_sweeps_by_itself(store: Any) -> None:
         while len((await store.scan(None, 100))[0]) > 1:
             await asyncio.sleep(0.01)
     assert await site.read(fresh.token) == {"n": 1}
+
+
+async def test_f24_a_clock_that_was_ahead_for_a_while_stops_no_sweep(store: Any) -> None:
+    """What a request has put off by a clock that was a year ahead is done soon after that was set right."""
+    site = Site(store, idle_timeout=60, anonymous_timeout=60, sweep_interval=30)
+    await answered(lambda: site.ask(add))
+    site.clock.advance(365 * 86_400)
+    await answered(lambda: site.ask(add))
+    site.clock.advance(-365 * 86_400)
+    for _ in range(4):
+        await site.ask(add)
+        site.clock.advance(3600)
+    async with asyncio.timeout(5):
+        while len((await store.scan(None, 100))[0]) > 2:
+            await site.ask(lambda session: None)
+            await asyncio.sleep(0.01)

@@ -216,6 +216,28 @@ def test_a_turn_is_handed_on_in_order_and_never_waited_for_without_end() -> None
     drive(runtime.turn("k").__aenter__())  # the one that went ahead has left nothing behind
 
 
+def test_a_turn_is_not_lost_with_a_greenlet_that_was_just_given_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is killed in its queue hands on the turn that it has got in the same moment."""
+    runtime = ThreadRuntime(patience=0.25)
+    first, second = runtime.turn("key"), runtime.turn("key")
+    drive(first.__aenter__())
+
+    def killed(event: threading.Event, seconds: float) -> None:
+        drive(first.__aexit__(None, None, None))
+        assert event.is_set()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Event, "wait", killed)
+        with pytest.raises(KeyboardInterrupt):
+            drive(second.__aenter__())
+    third = runtime.turn("key")
+    drive(third.__aenter__())
+    assert third._held
+    drive(third.__aexit__(None, None, None))
+    assert not runtime._turns
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("kind", ["sqlite", "file", "redis", "postgres"])
 def test_a_fork_after_opening(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -252,3 +274,21 @@ def test_expired_sessions_are_swept_by_a_thread(tmp_path: Path) -> None:
     now[0] += 400 * 86_400_000
     Browser(app).get()
     until(lambda: len(drive(store.scan(None, 10))[0]) == 1)
+
+
+def test_a_clock_that_was_ahead_for_a_while_stops_no_sweep(tmp_path: Path) -> None:
+    """What a request has put off by a clock that was a year ahead is done soon after that was set right."""
+    now = [1_800_000_000_000]
+    store = MemoryStore()
+    manager = SessionManager(store, clock=lambda: now[0])
+    app = SessionMiddleware(application(lambda session: session.increment("n")), manager)
+    Browser(app).get()
+    now[0] += 365 * 86_400_000
+    Browser(app).get()
+    until(lambda: len(drive(store.scan(None, 10))[0]) == 1)
+    now[0] -= 365 * 86_400_000
+    Browser(app).get()
+    for _ in range(2):
+        now[0] += 20 * 86_400_000
+        Browser(app).get()
+    until(lambda: len(drive(store.scan(None, 10))[0]) == 2)  # that of the year ahead, and the last one

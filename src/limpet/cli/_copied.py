@@ -1,10 +1,9 @@
-"""What ``limpet copy`` notes between its runs: how far it is, and which version of which session it has copied."""
+"""What ``limpet copy`` notes between its runs: which version of which session it has copied."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,8 +14,7 @@ __all__ = ["Copied", "State"]
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS place (
-    one INTEGER PRIMARY KEY CHECK (one = 1), pair TEXT NOT NULL, cursor TEXT, run INTEGER NOT NULL,
-    done INTEGER NOT NULL, counts TEXT NOT NULL
+    one INTEGER PRIMARY KEY CHECK (one = 1), pair TEXT NOT NULL, run INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS copied (
     key BLOB PRIMARY KEY, version INTEGER NOT NULL, before INTEGER NOT NULL, expires INTEGER NOT NULL,
@@ -47,8 +45,9 @@ class Copied(NamedTuple):
 
 
 class State:
-    """How far a copy has come, and what it has copied, in one SQLite file of about 120 bytes for each session.
+    """What has been copied between two stores, in one SQLite file of about 120 bytes for each session.
 
+    Each run looks at every session, also after one that was interrupted: what that one has copied may have ended since.
     Before sessions are created at the destination it is noted that they may be, so that a run which is killed leaves
     none that is taken for somebody else's by the next. Nothing of it is held in memory.
 
@@ -57,8 +56,6 @@ class State:
     """
 
     def __init__(self, path: Path, pair: str) -> None:
-        self.cursor: str | None = None
-        self.counts: Mapping[str, int] = {}
         self.run = 1
         self._path = path
         try:
@@ -87,27 +84,19 @@ class State:
         self._database.execute(_JOURNAL)
         self._database.execute(_PENDING)
         self._database.execute("PRAGMA synchronous = NORMAL")
-        found = self._database.execute("SELECT pair, cursor, run, done, counts FROM place").fetchone()
+        found = self._database.execute("SELECT pair, run FROM place").fetchone()
         if found is None:
-            self._database.execute("INSERT INTO place VALUES (1, ?, NULL, 1, 0, '{}')", (pair,))
+            self._database.execute("INSERT INTO place VALUES (1, ?, ?)", (pair, self.run))
             return
-        noted, cursor, run, done, counts = found
+        noted, last = found
         if noted != pair:
             raise Failure(f"{self._path} is of a copy between other stores: name another file with --state")
-        if done:
-            self.run = run + 1
-        else:
-            self.cursor, self.run, self.counts = cursor, run, json.loads(counts)
+        self.run = last + 1
+        self._database.execute("UPDATE place SET run = ?", (self.run,))
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-    def move(self, cursor: str | None, counts: Mapping[str, int], *, done: bool = False) -> None:
-        """Note the place behind a page, or that this run is done."""
-        self._database.execute(
-            "UPDATE place SET cursor = ?, run = ?, done = ?, counts = ?", (cursor, self.run, done, json.dumps(counts))
-        )
 
     def find(self, key: str) -> Copied | None:
         """Return what was copied of a session, or None if it never was."""

@@ -112,8 +112,9 @@ class Marks:
         if self._same_numbers:
             await self._walk(ours.last, show=show)
             before = None if theirs.record is None else theirs.record.version
-            self._place.note_journal((journal.version, before), ours.last)
+            self._place.note_journal((journal.version, before), self._since)
             if await self._give(journal, before):
+                self._place.note_journal((journal.version, before), ours.last)
                 self.written += 1
                 return
             self._same_numbers = False  # the destination has taken a revocation meanwhile

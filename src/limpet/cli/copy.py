@@ -49,7 +49,7 @@ class Counts:
     type=click.Path(dir_okay=False, path_type=Path),
     default="limpet-copy.state",
     show_default=True,
-    help="Where to note the place and what was copied, so that it can be interrupted and repeated.",
+    help="Where to note what was copied, so that it can be interrupted and repeated.",
 )
 @click.option(
     "--mirror",
@@ -65,8 +65,8 @@ def command(source: str, destination: str, state: Path, mirror: bool, as_json: b
     process uses the old store any more. Each run ends at the destination what was copied and has ended at the source.
     What was changed at the destination stays, and what has ended there is not brought back. What was revoked at the
     source is revoked at the destination, before any session is copied. Where both stores have taken revocations, that
-    also ends sessions of the same subject or tag (or everybody's) that began after it. Interrupted, it goes on where
-    it was.
+    also ends sessions of the same subject or tag (or everybody's) that began after it. A run
+    after an interrupted one knows what that one has copied.
     """
     if source == destination:
         raise click.UsageError("source and destination are the same store")
@@ -90,9 +90,8 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
     if not supports(source, Scans):
         raise Failure(f"{type(source).__name__} cannot walk through its sessions, so they cannot be copied")
     reader, writer = operator(source), operator(destination)
-    cursor, counts = place.cursor, Counts(**place.counts)
+    cursor, counts = None, Counts()
     others = Marks(source, reader.engine.storage, writer.engine.storage, place)
-    before = counts.marks
     try:
         await _adopt(writer, destination, place)
         await others.begin(show=show)
@@ -108,14 +107,12 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
                         sessions[key] = record
                 await _put_all(writer, destination, sessions, counts, place)
                 bar.update(len(page))
-                counts.marks = before + others.written
                 if cursor is None:
                     break
-                place.move(cursor, asdict(counts))
+        counts.marks = others.written
         await _end_gone(reader, writer, source, destination, counts, place)
         if mirror:
             await _remove_ended(reader, writer, source, destination, counts, show)
-        place.move(None, asdict(counts), done=True)
     finally:
         await reader.shutdown()
         await writer.shutdown()

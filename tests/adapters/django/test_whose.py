@@ -101,6 +101,22 @@ def test_devices_are_noted(configure: Configure, ann: Any, hook: Hook) -> None:
     assert [(type(event), event.device) for event in events] == [(SessionRevoked, None)], "it is not done from there"
 
 
+def test_nothing_of_a_visitor_stays_on_the_thread_when_saving_breaks_off(
+    configure: Configure, ann: Any, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the thread does after a request whose save broke off is not done from that visitor's device."""
+    engine, browser = configure({"devices": True}), visitor(headers={"user-agent": "Firefox/141.0"})
+    browser.get("/do/login?name=ann")
+    hook("write", lambda request: request.session.update({"a": 1}))
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionStore, "settle", lambda session: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            browser.get("/do/write")
+    events = heard(engine)
+    engine.blocking.revoke_all(str(ann.pk))
+    assert [(type(event), event.device) for event in events] == [(SessionRevoked, None)]
+
+
 def test_a_login_says_how_and_the_same_user_logs_in_again(
     engine: SessionManager, clock: FakeClock, ann: Any, browser: Browser, hook: Hook
 ) -> None:

@@ -87,6 +87,12 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
 
     def process_response(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
         """Save the session and let the browser know its key, as far as this response needs it."""
+        try:
+            return self._respond(request, response)
+        finally:
+            events.CLIENT.set(None)  # the thread serves others after this
+
+    def _respond(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
         session = getattr(request, "session", None)
         if not isinstance(session, SessionStore):
             return super().process_response(request, response)
@@ -97,10 +103,7 @@ class SessionMiddleware(DjangoMiddleware):  # type: ignore[misc]  # Django has n
                 session.settle()
             except (UpdateError, LimpetError) as error:
                 failure = error
-        try:
-            return _finish(request, response, session, saved, failure)
-        finally:
-            events.CLIENT.set(None)  # the thread serves others after this
+        return _finish(request, response, session, saved, failure)
 
     async def __acall__(self, request: Any) -> HttpResponseBase:
         """Do the same on an event loop, and wait for the store without a thread."""

@@ -10,7 +10,6 @@ from limpet._blocking import drive
 from limpet._environ import visit_of
 from limpet._serving import as_text
 from limpet.adapters.flask._session import current_session
-from limpet.events import CLIENT
 
 if TYPE_CHECKING:
     from limpet.manager import SessionManager
@@ -33,6 +32,6 @@ def _answer() -> flask.Response | None:
     answer = drive(guard.answer(visit_of(flask.request.environ), session.inner))
     if answer is None:
         return None
-    CLIENT.set(None)  # the thread serves others after this
+    session.middleware.ended()
     session.refused = True  # nothing of this request is saved, and the answer says all there is to say
     return flask.Response(answer.body, answer.status, as_text(answer.headers))

@@ -29,7 +29,6 @@ from limpet.adapters.flask._sockets import is_over_a_socket
 from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable, answer_to
-from limpet.events import CLIENT
 from limpet.manager import SessionManager
 
 if TYPE_CHECKING:
@@ -343,7 +342,6 @@ def _end(session: FlaskSession) -> None:
         session.settle()
         middleware.manager.blocking.end(session.inner, failed=session.failed)
     state.phase = CLOSED
-    CLIENT.set(None)  # the thread serves others after this
     middleware.ended()
 
 

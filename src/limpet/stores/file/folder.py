@@ -140,6 +140,10 @@ class Folder:
             os.close(handle)
         self._sync_folder(self.path)
 
+    def sync(self) -> None:
+        """See to it that what was created, replaced and deleted until now has reached the disk."""
+        self._sync_folder(self.path)
+
     def is_stale(self, path: str) -> bool:
         """Return whether a file was last written more than an hour ago, by the clock of the file system."""
         try:

@@ -229,6 +229,7 @@ class FileStore:
                 if not self._ready:
                     self._folder.make()
                     self._folder.clean()
+                    self._folder.sync()  # a call that failed may have done its work, and is about to be repeated
                     self._ready = True
                 return call()
             except OSError as error:

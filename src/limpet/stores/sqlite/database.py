@@ -44,13 +44,17 @@ class NotReadyError(Exception):
 
 
 class _Job(Generic[T]):
-    """One piece of work for the writer, and its own outcome."""
+    """One piece of work for the writer, and its own outcome, which counts once ``is_committed``.
 
-    __slots__ = ("error", "future", "loop", "outcome", "work")
+    Whoever carries it out may be killed meanwhile, as a greenlet is whose time is over.
+    """
+
+    __slots__ = ("error", "future", "is_committed", "loop", "outcome", "work")
 
     def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
         self.work = work
         self.outcome: T | None = None
+        self.is_committed = False
         self.error: Exception | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[None] | None = None
@@ -58,6 +62,8 @@ class _Job(Generic[T]):
     def result(self) -> T:
         if self.error is not None:
             raise self.error
+        if not self.is_committed:
+            raise StoreUnavailable("the write was interrupted")
         return self.outcome  # type: ignore[return-value]  # the work has run, so this is what it returned
 
 
@@ -215,10 +221,11 @@ class Database:
             for job in batch:
                 job.outcome = job.work(connection)
             connection.execute("COMMIT")
+            for job in batch:
+                job.is_committed = True
         except BaseException as error:
             self._roll_back(connection)
             if not isinstance(error, Exception):
-                self._fail(batch, StoreUnavailable("the write was interrupted"))
                 raise
             if len(batch) == 1:
                 self._fail(batch, error)
