@@ -217,3 +217,24 @@ def test_a_logout_leaves_the_browser_the_session_that_goes_on(configure: Configu
     stale = app.test_client()
     stale.set_cookie("session", token)
     assert stale.get("/me").status_code == 401
+
+
+@pytest.mark.parametrize("page", ["/me", "/moment"], ids=["reads", "writes"])
+def test_a_page_and_its_pictures_leave_the_browser_the_new_cookie(
+    configure: Configure, page: str, tmp_path: Path
+) -> None:
+    """They are all sent with the old cookie, of which the first response makes a new one: it stays."""
+    token, app = begin(configure), make_app(configure)
+    Limpet(app, f"sqlite:///{tmp_path}/sessions.db", old_until=UNTIL)
+
+    @app.before_request
+    def last() -> None:
+        flask.session.permanent = True  # Flask then sends the cookie with every response
+
+    sent = [app.test_client() for _ in range(3)]
+    for browser in sent:
+        browser.set_cookie("session", token)
+    first, *later = [browser.get(page) for browser in sent]
+    assert len(first.headers.getlist("Set-Cookie")) == 1
+    assert [answer.headers.getlist("Set-Cookie") for answer in later] == [[], []]
+    assert sent[0].get("/me").json == {"name": "ann", "cart": [{"sku": "tea", "n": 2}]}

@@ -381,5 +381,13 @@ TASKS: Final = (
         "attempt.replaces",
         "laws/test_moving_in.py::test_what_begins_after_a_logout_takes_nothing_along",
     ),
+    Breakage(
+        "of two logins at once each ends the other",
+        "_core/logins.py",
+        "take_place",
+        "mine is None or marks.is_mark(mine.payload)",
+        "False",
+        known("two logins of one browser, of which one follows a new id that was saved"),
+    ),
 )
 """Of what one request does in several steps or tasks."""

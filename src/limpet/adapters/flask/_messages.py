@@ -32,6 +32,8 @@ def token_of(state: SessionState, engine: Engine, request: Request) -> str | Non
         token = state.ids[0] if len(state.ids) == 1 else ""
         came_with_it = token and not state.flags & FORWARDED and engine.ids.current(token)
         return token if came_with_it else engine.ids.present(state.stored.raw)
+    if engine.is_server_side:
+        return None  # another request, which moved the same old session, has handed it out
     line = request.environ.get("HTTP_COOKIE")
     found: Sequence[str] = engine.transport.read([(b"cookie", line.encode("latin-1"))]) if line else ()
     return found[0] if found else None

@@ -123,7 +123,8 @@ class _Verdict:
                 continue
             for session in self.families.presented(visit):
                 made = self.families.made.get(session)
-                if made is not None and made.moved and not self.enders.deadline(session, visit):
+                outside = self.enders.deadline(session, visit) or self.enders.gave_way(session, visit.loaded)
+                if made is not None and made.moved and not outside:
                     over[made] = [each for each in self.enders.possible(session, visit.loaded) if each is not made]
         while others := [
             made for made, by in over.items() if not by or any(each not in over or each.tries[1] for each in by)
