@@ -69,6 +69,28 @@ def test_a_server_does_not_start_without_a_store(server: str, ours: bool, tmp_pa
     assert done.returncode == status
 
 
+FAILED_IMPORTS = {"uvicorn": 1, "hypercorn": 0, "granian": 1, "gunicorn": 3}
+"""Statuses where a module makes its manager and so cannot be imported; uvicorn with workers does not end at all."""
+
+
+@pytest.mark.parametrize("server", FAILED_IMPORTS)
+def test_a_manager_of_a_module_fails_at_import(server: str, tmp_path: Path) -> None:
+    """The last line says what is missing, and the server ends with the status that the page on deploying lists."""
+    (tmp_path / "site_app.py").write_text("from limpet import SessionManager\n\nmanager = SessionManager()\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIMPET_")}
+    name, *options = SERVERS[server][0].split()
+    done = subprocess.run(
+        [sys.executable, "-m", name, "site_app:app", *options],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "no session store is configured. Give SessionManager" in done.stdout + done.stderr
+    assert done.returncode == FAILED_IMPORTS[server]
+
+
 WRONG: list[Any] = [
     Middleware(SessionMiddleware, manager="mysql://db/app"),
     Middleware(PlainMiddleware, manager="memory:?max=3"),
