@@ -49,6 +49,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _SPOKEN: Final = (hdrs.VARY, hdrs.CACHE_CONTROL)
 _VISIT: Final = "limpet.aiohttp"  # in the scope of a request
+MANAGERS: Final = web.AppKey("limpet.managers", tuple[SessionManager, ...])
+"""Where an application keeps its managers, for ``limpet doctor --app``."""
 
 
 def _key(name: str) -> Any:
@@ -284,6 +286,7 @@ def setup(
         yield
         await sessions.shutdown()
 
+    app[MANAGERS] = (*app.get(MANAGERS, ()), sessions.manager)
     app.middlewares.insert(0, middleware)
     app.on_response_prepare.append(prepare)
     app.cleanup_ctx.append(lifespan)
