@@ -42,6 +42,17 @@ async def heard(site: Site, cookie: str) -> list[events.RevocationSeen]:
     return [event for event in site.heard if isinstance(event, events.RevocationSeen)]
 
 
+async def test_a_reason_may_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The line in the log says that none was given."""
+    one, other = two(tmp_path)
+    cookie = await other.login("looker")
+    with acting("op: zoe"):
+        await one.manager.revoke_all("bob")
+    with caplog.at_level(logging.WARNING, "limpet"):
+        await heard(other, cookie)
+    assert "session -: another process has revoked (subject), by op: zoe, because: not said" in caplog.messages
+
+
 async def test_other_processes_hear_who_did_what(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Each kind of revocation is an event and a line in the log of a process that had no part in it, once."""
     one, other = two(tmp_path)

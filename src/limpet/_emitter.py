@@ -80,7 +80,8 @@ class Emitter:
         logged = events.LOGGED.get(kind)
         if logged is not None:
             level, message, shown = logged
-            self.log.write(level, kind.__name__, message, key[:_TAG] if key else "-", *(facts[name] for name in shown))
+            said = ("not said" if facts[name] is None else facts[name] for name in shown)
+            self.log.write(level, kind.__name__, message, key[:_TAG] if key else "-", *said)
         if not self._listeners:
             return
         by, why = events.ACTOR.get()

@@ -209,3 +209,53 @@ def test_the_cookie_of_django(shell: Shell) -> None:
         done = shell.run("doctor", "--app", "limpet.adapters.django:manager")
     assert done.exit_code == 1
     assert "SESSION_COOKIE_* settings say what the cookie is like" in done.stderr
+
+
+FRAMEWORKS = """
+import aiohttp.web, flask, litestar
+from django.conf import settings
+from limpet import SessionManager
+from limpet.adapters import aiohttp as ours
+from limpet.adapters.flask import Limpet
+from limpet.adapters.litestar import SessionPlugin
+from limpet.wsgi import SessionMiddleware
+
+SECRET = "q8ZJ4m1xYb7Lr2Tn9Vc5Kd3Wf6Hs0Pg4"
+flask_app = flask.Flask("shop")
+flask_app.secret_key = SECRET
+extension = Limpet(flask_app, "memory:")
+
+served = aiohttp.web.Application()
+ours.setup(served, SessionManager("memory:", secret=SECRET, dev=False))
+
+def page(environ, start_response):
+    return []
+
+wsgi_app = SessionMiddleware(page, SessionManager("memory:", secret=SECRET, dev=False))
+litestar_app = litestar.Litestar(plugins=[SessionPlugin(SessionManager("memory:", secret=SECRET, dev=False))])
+
+def make(config=None):
+    return flask_app
+
+def broken():
+    return {}["no such setting"]
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["flask_app", "extension", "extension.manager", "served", "wsgi_app", "litestar_app", "make"],
+)
+def test_applications_of_other_kinds(shell: Shell, name: str) -> None:
+    """Each is asked for its manager in its own way; what a Flask extension says needs no request for it."""
+    found = shell.diagnose("--app", f"{written(shell, FRAMEWORKS)}:{name}")
+    assert found.says("fine", "store").startswith("a MemoryStore") or found.says("note", "store")
+    assert any(each["about"] == "policy" for each in found.findings)
+
+
+def test_a_function_that_raises(shell: Shell) -> None:
+    """One sentence says what and where, and no traceback does."""
+    done = shell.run("doctor", "--app", f"{written(shell, FRAMEWORKS)}:broken")
+    assert done.exit_code == 1
+    assert re.search(r"KeyError: 'no such setting' \(.*shop_\d+\.py, line \d+\)", done.stderr)
+    assert "Traceback" not in done.stderr

@@ -81,6 +81,8 @@ def test_show(shell: Shell, cookies: dict[str, str]) -> None:
     assert shown["keys"] == ["cart"]
     assert "secret tea" not in shell.run("show", anonymous["public_id"], "--store", URL).output
     assert "secret tea" in shell.run("show", anonymous["public_id"], "--store", URL, "--values").output
+    shown = json.loads(shell.run("show", anonymous["public_id"], "--store", URL, "--values", "--json").stdout)
+    assert shown["values"] == {"cart": ["secret tea"]}
     for unknown in ("0" * 64, "nonsense"):
         result = shell.run("show", unknown, "--store", URL)
         assert result.exit_code == 1

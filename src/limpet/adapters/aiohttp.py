@@ -49,6 +49,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 _SPOKEN: Final = (hdrs.VARY, hdrs.CACHE_CONTROL)
 _VISIT: Final = "limpet.aiohttp"  # in the scope of a request
+MANAGERS: Final = web.AppKey("limpet.managers", tuple[SessionManager, ...])  # for `limpet doctor --app`
 
 
 def _key(name: str) -> Any:
@@ -172,13 +173,11 @@ class _Visit:
         self.response = response
         kind = "http.response.start"
         if self._request[_SCOPE]["type"] == "websocket":
-            is_accepted = isinstance(response, web.WebSocketResponse)
-            kind = "websocket.accept" if is_accepted else "websocket.http.response.start"
-        headers = [
-            (name.lower().encode(), value.encode("utf-8", "surrogateescape"))
-            for name in _SPOKEN
-            for value in response.headers.getall(name, ())
-        ]
+            kind = (
+                "websocket.accept" if isinstance(response, web.WebSocketResponse) else "websocket.http.response.start"
+            )
+        pairs = ((name, value) for name in _SPOKEN for value in response.headers.getall(name, ()))
+        headers = [(name.lower().encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs]
         self._begin = {"type": kind, "status": response.status, "headers": headers}
         await self._to_session(self._begin)
         if self._refusal is not None:
@@ -284,6 +283,7 @@ def setup(
         yield
         await sessions.shutdown()
 
+    app[MANAGERS] = (*app.get(MANAGERS, ()), sessions.manager)
     app.middlewares.insert(0, middleware)
     app.on_response_prepare.append(prepare)
     app.cleanup_ctx.append(lifespan)

@@ -1,26 +1,17 @@
-"""``limpet doctor --app module:manager``: the manager that an application makes, and what its settings come to."""
+"""``limpet doctor --app module:manager``: what the settings that an application gives in code come to."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import inspect
-import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from limpet import SessionManager
 from limpet._wire.marks import TOMBSTONE_LIFE
-from limpet.asgi import PROBE
 from limpet.cli._browser import Attributes, of_policy, parse_set_cookie
 from limpet.cli._findings import Finding, fine, fix, note
-from limpet.cli.group import Failure
 from limpet.contract import ClientStore, supports
-from limpet.errors import LimpetError
 
-__all__ = ["check_settings", "cookie_of", "load"]
+__all__ = ["check_settings", "cookie_of"]
 
 _DAY = 86_400_000
 _LONGEST = 400 * _DAY
@@ -30,52 +21,6 @@ Source: RFC 6265bis, section 5.6 (the Max-Age attribute).
 """
 _RENEWED_AHEAD = 180_000  # milliseconds
 _CROWD = 100  # ids that one session leaves in the store at once, over which it is worth a word
-
-
-async def load(name: str) -> SessionManager:
-    """Import what is named as ``module:attribute``; the folder where the command runs is searched first.
-
-    It is the manager, a function without parameters that returns it, as ``limpet.adapters.django`` has, or an ASGI
-    application, which is asked for its manager.
-
-    Raises:
-        Failure: There is no such thing, or importing it fails; the message says what to write.
-    """
-    module, colon, path = name.partition(":")
-    if not module or not colon or not path:
-        raise Failure(f"{name!r} names no manager: write --app module:attribute, such as --app shop.main:manager")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found: object = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-        if inspect.isfunction(found) and not inspect.signature(found).parameters:
-            found = found()
-    except (ImportError, AttributeError, LimpetError) as error:
-        raise Failure(f"--app {name}: {error}") from error
-    except Exception as error:
-        if type(error).__name__ != "ImproperlyConfigured":  # Django's, which may not be installed
-            raise
-        raise Failure(f"--app {name}: {error}") from error
-    managers = [found] if isinstance(found, SessionManager) else await _managers_of(found)
-    if len(managers) != 1:
-        which = "nor an application with one" if not managers else f"but an application with {len(managers)}"
-        kind = type(found).__name__
-        raise Failure(f"--app {name} is a {kind}, no SessionManager {which}: name the manager itself, module:manager")
-    return managers[0]
-
-
-async def _managers_of(app: Any) -> list[SessionManager]:
-    """Ask an application for its managers, by a scope that only session middleware answers."""
-    scope: dict[str, Any] = {"type": PROBE, "managers": [], "path": "/", "headers": []}
-
-    async def nothing(*_: object) -> dict[str, Any]:
-        return {"type": "http.disconnect"}
-
-    with contextlib.suppress(Exception):  # what is behind the middleware does not know the scope and may say so
-        await app(scope, nothing, nothing)
-    return list({id(manager): manager for manager in scope["managers"]}.values())
 
 
 def cookie_of(manager: SessionManager) -> Attributes:

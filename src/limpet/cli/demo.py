@@ -11,6 +11,8 @@ from limpet.errors import MissingDependency
 
 __all__ = ["command"]
 
+_OF_STORES = ("redis", "postgres", "psycopg")
+
 
 @click.command("demo")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -49,3 +51,7 @@ def command(host: str, port: int, store: str | None, dev: bool, tls: bool) -> No
         serve(host, port, store, dev, tls=tls, show=shown, say=click.echo)
     except CannotListen as error:
         raise Failure(str(error)) from error
+    except MissingDependency as error:
+        if error.extra in _OF_STORES:
+            raise
+        raise MissingDependency("the demo", "demo") from error

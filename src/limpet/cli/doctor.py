@@ -15,10 +15,11 @@ import click
 
 from limpet import CookiePolicy, __version__
 from limpet._native import build
-from limpet.cli._application import check_settings, cookie_of, load
+from limpet.cli._application import check_settings, cookie_of
 from limpet.cli._browser import Attributes, explain, of_policy, parse_set_cookie
 from limpet.cli._configuration import check_kept, check_mode, check_secret, check_store, named_store
 from limpet.cli._findings import Finding, Level, fine
+from limpet.cli._loading import load
 from limpet.cli._scale import Scale
 from limpet.cli.options import json_option, print_json, run, store_option
 from limpet.errors import ConfigurationError
@@ -59,8 +60,8 @@ def _set_cookie(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--app",
     metavar="MODULE:NAME",
-    help="The application, its SessionManager, or a function that returns that: check the settings that it gives in "
-    "code instead of the environment.",
+    help="The application, its SessionManager, or a function that returns one of them: check the settings that it "
+    "gives in code instead of the environment.",
 )
 @click.option(
     "--url",

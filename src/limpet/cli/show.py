@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -35,15 +36,24 @@ def command(public_id: str, store: str | None, values: bool, as_json: bool) -> N
     known: dict[str, Any] = facts(key, record)
     contents = contents_of(record)
     if values and contents is not None:
-        known["values"] = {name: repr(value) for name, value in contents.data.items()}
+        known["values"] = {name: _plain(value) for name, value in contents.data.items()}
     if as_json:
         print_json(known)
         return
     if is_sealed(record):
         known["encrypted"] = SEALED_NOTE
+    private: dict[str, Any] = known.pop("values", {})
     for name, value in known.items():
         shown = "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else value
         click.echo(f"{name:<14} {printable(str(shown))}")
+    for at, (name, value) in enumerate(private.items()):
+        line = f"{name}  {json.dumps(value, ensure_ascii=False)}"
+        click.echo(f"{'' if at else 'values':<14} {printable(line)}")
+
+
+def _plain(value: object) -> Any:
+    """Return a value as JSON has it; of what JSON has not, what Python shows of it."""
+    return json.loads(json.dumps(value, default=repr))
 
 
 async def _load(store: str | None, public_id: str, *, show: bool) -> tuple[str, Record] | None:

@@ -79,6 +79,7 @@ class Limpet:
             sweep_interval=sweep_interval,
             **options,
         )
+        self._app = app
         if app is not None:
             self.init_app(app)
 
@@ -97,10 +98,17 @@ class Limpet:
     def manager(self) -> SessionManager:
         """The manager of the current application: ``limpet.manager.blocking.revoke_all("ann")``.
 
+        Outside of an application context it is that of the application that ``Limpet(app)`` was made with.
+
         Raises:
-            RuntimeError: There is no application context.
+            RuntimeError: There is neither, or the application has other sessions by now.
         """
-        app = flask.current_app
+        app = flask.current_app if flask.has_app_context() else self._app
+        if app is None:
+            raise RuntimeError(
+                "no application context says whose manager this is: ask for it in a request or in "
+                "`with app.app_context():`, or make the extension with its application, Limpet(app)"
+            )
         interface = app.session_interface
         if not isinstance(interface, SessionInterface):
             raise RuntimeError(f"the sessions of {app.name} are not limpet's: call init_app, and nothing after it")

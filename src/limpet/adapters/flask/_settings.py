@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from datetime import timedelta
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import quote
 
@@ -88,6 +89,16 @@ def is_plain(kind: type[Flask]) -> bool:
 
 class FlaskCookie(CookieTransport):
     """The cookie as Flask's settings have it: SameSite may be absent, and whoever sends it adds when it expires."""
+
+    settings: Mapping[str, str] = MappingProxyType(
+        {
+            "secure": "SESSION_COOKIE_SECURE",
+            "http_only": "SESSION_COOKIE_HTTPONLY",
+            "domain": "SESSION_COOKIE_DOMAIN",
+            "path": "SESSION_COOKIE_PATH",
+        }
+    )
+    """What Flask calls the settings of the cookie, by their names in a `limpet.CookiePolicy`."""
 
     def __init__(self, name: str, policy: CookiePolicy, *, names_site: bool) -> None:
         super().__init__(name, policy)

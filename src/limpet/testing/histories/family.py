@@ -199,6 +199,8 @@ class Families:
     def subject(self, session: str) -> str | None:
         """Return whose a session is."""
         maker = self.birth(session)
+        if maker.seen is not None and maker.alive and self.met(maker) is None and not any(maker.tries):
+            return maker.seen.subject  # which of several cookies it was cannot be told
         return self.history.names.get("ann") if maker is _BEFORE else self._logged_in(maker)
 
     def home(self, visit: Visit, group: Group) -> str | None:
