@@ -13,7 +13,7 @@ async def test_f17_three_hundred_requests_on_ten_connections(service: Service) -
 
     On an event loop all share one connection to Redis.
     """
-    site = CountedSite(service.store(max_connections=10), store_timeout=5.0)  # what counts is that all are served
+    site = CountedSite(service.store(max_connections=10, timeout=5.0), store_timeout=5.0)  # all are to be served
     await answered(lambda: site.ask(add))
     requests = 100 if service.threads else count(300, 3_000)  # each call has a connection of its own there
     tokens = [await site.session(n=0) for _ in range(100)]
@@ -31,7 +31,7 @@ async def test_f17_new_visitors_all_at_once(service: Service) -> None:
     """Three hundred first visits, and the connections are not open yet: three hundred sessions. Threads: a hundred."""
     ready = await service.site()
     await ready.manager.shutdown()
-    site = CountedSite(service.store(max_connections=10), store_timeout=5.0)  # what counts is that all are served
+    site = CountedSite(service.store(max_connections=10, timeout=5.0), store_timeout=5.0)  # all are to be served
     requests = 100 if service.threads else 300  # each call has a connection of its own there
     replies = await asyncio.gather(*(site.ask(add) for _ in range(requests)))
     assert [reply.status for reply in replies] == [200] * requests
