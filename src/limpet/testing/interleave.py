@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from limpet._core.session import Session
+from limpet._inline import Inline
 from limpet.contract import Scans, Store, supports
 from limpet.errors import SessionEnded
 from limpet.manager import SessionManager
@@ -141,6 +142,13 @@ class Visit:
     token: str | None = None
 
 
+class _Waiting(Inline):
+    """Who waits for a lock lets the others go on, and looks again."""
+
+    async def sleep(self, seconds: float) -> None:
+        await pause()
+
+
 @dataclass(slots=True)
 class Race:
     """Operations that meet on one session, each in a process of its own, over one store.
@@ -195,7 +203,9 @@ class Race:
             renewal_interval=_RENEWAL if renews else None,
             rotate_on=(),
         )
-        return SessionManager(store, policy=policy, clock=self._clock, dev=False)
+        manager = SessionManager(store, policy=policy, clock=self._clock, dev=False)
+        manager.runtime = _Waiting()
+        return manager
 
     async def _operation(self, number: int) -> None:
         visit, manager = self._visits[number], self._managers[number]
