@@ -47,22 +47,27 @@ SERVERS = {
 """Commands, and the status that each ends with when the start has failed; the page on deploying lists them."""
 
 
-@pytest.mark.parametrize("ours", [True, False], ids=["sessions", "any application"])
-@pytest.mark.parametrize("server", SERVERS)
-def test_a_server_does_not_start_without_a_store(server: str, ours: bool, tmp_path: Path) -> None:
-    """It says what is missing and ends, as with any application, in place of serving an error to every visitor."""
-    (tmp_path / "site_app.py").write_text(PROGRAM.format(given="") if ours else ANY)
+def _served(program: str, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let a server serve a program that cannot start, with nothing of limpet in its environment, until it ends."""
+    (folder / "site_app.py").write_text(program)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LIMPET_")}
-    command, status = SERVERS[server]
     name, *options = command.split()
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", name, "site_app:app", *options],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(tmp_path)},
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["sessions", "any application"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_does_not_start_without_a_store(server: str, ours: bool, tmp_path: Path) -> None:
+    """It says what is missing and ends, as with any application, in place of serving an error to every visitor."""
+    command, status = SERVERS[server]
+    done = _served(PROGRAM.format(given="") if ours else ANY, command, tmp_path)
     said = done.stdout + done.stderr
     reason = "no session store is configured. Give SessionManager" if ours else "a reason of its own"
     assert f"the application cannot start: {reason}" in said
@@ -76,17 +81,7 @@ FAILED_IMPORTS = {"uvicorn": 1, "hypercorn": 0, "granian": 1, "gunicorn": 3}
 @pytest.mark.parametrize("server", FAILED_IMPORTS)
 def test_a_manager_of_a_module_fails_at_import(server: str, tmp_path: Path) -> None:
     """The last line says what is missing, and the server ends with the status that the page on deploying lists."""
-    (tmp_path / "site_app.py").write_text("from limpet import SessionManager\n\nmanager = SessionManager()\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LIMPET_")}
-    name, *options = SERVERS[server][0].split()
-    done = subprocess.run(
-        [sys.executable, "-m", name, "site_app:app", *options],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = _served("from limpet import SessionManager\n\nmanager = SessionManager()\n", SERVERS[server][0], tmp_path)
     assert "no session store is configured. Give SessionManager" in done.stdout + done.stderr
     assert done.returncode == FAILED_IMPORTS[server]
 

@@ -57,8 +57,8 @@ class Enders(Deadlines):
         half = len(sent) > 1 and (visit.died or bool(visit.faults))  # it has perhaps ended one of the two
         if session in sent and (ends or empties or (moves and (half or visit.takes_effect))):
             return True
-        origins = sent & {edge.parent for edge in families.chain(session)}
-        unfinished = any(edge.mover.faults for edge in families.chain(session) if edge.parent in sent)
+        origins = {edge.parent: edge.mover for edge in families.chain(session) if edge.parent in sent}
+        unfinished = any(mover.faults for mover in origins.values())
         if origins and (ends or (empties and unfinished) or (moves and self._imported() in origins)):
             return True  # it may follow to what the session was carried over to, or stop that
         made = families.made.get(session)
