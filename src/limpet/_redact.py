@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from typing import TypeVar
 
 from limpet.errors import LimpetError
 
 __all__ = ["redact"]
 
+_E = TypeVar("_E", bound=LimpetError)
 
-def redact(error: LimpetError) -> None:
-    """Take the tracebacks from an error and its causes, leaving a note of the innermost line.
+
+def redact(error: _E) -> _E:
+    """Return an error without its tracebacks and those of its causes, with a note of the innermost line.
 
     What was being handled when the caller was called, such as an error of the application's, is left as it is.
     """
@@ -36,6 +39,7 @@ def redact(error: LimpetError) -> None:
         seen.add(id(each))
         each.__traceback__ = None
         each = each.__cause__ or (None if each is error else each.__context__)
+    return error
 
 
 def _note_the_place(error: LimpetError) -> None:

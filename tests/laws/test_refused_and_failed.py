@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from limpet import Session, SessionLimitReached, UnstorableValue
+from limpet._core import locks
+from limpet._wire import marks
+from limpet.runtime import AsyncioRuntime
 from tests.laws.farm import Farm
 from tests.site import Browser, Site, items, look, steps
 
@@ -146,6 +150,25 @@ async def test_two_clicks_at_once_are_one_browser(site: Farm) -> None:
     assert first.status == 200
     assert (await browser.ask(shop, look)).result == "ann"
     assert len(await shop.manager.sessions_of("ann")) == 1
+
+
+class _Hurried(AsyncioRuntime):
+    """Counts what it waits, and does not."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+async def test_a_login_that_was_saved_is_answered_as_one(site: Farm, caplog: pytest.LogCaptureFixture) -> None:
+    """Its user's other logins take too long for it to end the one before: it stands, and a warning says the rest."""
+    shop, other = site.worker(), site.worker()
+    shop.manager.runtime = _Hurried()
+    browser = await site.browser().begin(shop, cart=1)
+    before = await browser.copy().login(other)
+    assert await locks.acquire(other.manager.engine, marks.mark_key("lock", "login", "ann"), 60, 0) is not None
+    assert (await browser.ask(shop, lambda session: session.login("ann"))).status == 200
+    assert "not all that its request presented could be ended" in caplog.text
+    assert [(await each.ask(other, look)).result for each in (browser, before)] == ["ann", "ann"]
 
 
 @pytest.mark.parametrize("full", ["refuse", "oldest_out"])

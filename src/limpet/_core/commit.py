@@ -28,7 +28,7 @@ from limpet._core.state import (
     SessionState,
     Stored,
 )
-from limpet._wire import marks, tokens
+from limpet._wire import marks
 from limpet._wire.marks import Gone
 from limpet._wire.record import Contents, Found, unpack
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
@@ -250,8 +250,7 @@ async def _end_others(attempt: Attempt) -> None:
             await logins.succeed(engine, state, each, key, heir=heir)
         await logins.succeed_all(attempt)
     except StoreUnavailable:
-        say = engine.storage.emitter.log.warning
-        say("rivals", "session %s began, and not all that its request presented could be ended", tokens.tag(key or ""))
+        logins.say_what_is_left(engine, key)
 
 
 async def _empty(attempt: Attempt, final: bool) -> None:

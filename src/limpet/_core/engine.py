@@ -263,13 +263,10 @@ class Engine(Context):
         if not waited and self._working.setdefault(id(state), mine) is not mine:
             await self._wait(state, mine)
         try:
-            if self.emitter.tracer is None:
-                await commits.commit(self, state, failed=failed, final=final)
-            else:
-                await self.emitter.traced("commit", commits.commit(self, state, failed=failed, final=final))
+            work = commits.commit(self, state, failed=failed, final=final)
+            await (work if self.emitter.tracer is None else self.emitter.traced("commit", work))
         except LimpetError as error:
-            redact(error)
-            state.error = error
+            state.error = redact(error)
             raise
         finally:
             self._leave(state)
@@ -347,8 +344,7 @@ class Engine(Context):
             questions.refuse_to_wait_again(state)
             await reading.refresh(self, state)
         except LimpetError as error:
-            redact(error)
-            state.error = error
+            state.error = redact(error)
             raise
         finally:
             self._leave(state)

@@ -17,17 +17,17 @@ from limpet import events
 from limpet._core import conflict, ending, locks, places, plan
 from limpet._core.state import DISPLACED, EXPOSED, LOGIN, SessionState, Stored
 from limpet._listing import live
-from limpet._wire import marks
+from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import unpack
 from limpet.contract import Record
-from limpet.errors import SessionLimitReached, StoreUnavailable
+from limpet.errors import SessionBusy, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["insert", "stand_as_before", "stay", "succeed", "succeed_all", "take_place"]
+__all__ = ["insert", "say_what_is_left", "stand_as_before", "stay", "succeed", "succeed_all", "take_place"]
 
 _OTHERS: Final = 4  # logins of other subjects from one id that its tombstone names
 _LOCK_LIFE: Final = 10.0  # seconds that one login may hold up the others of its subject, should its process die
@@ -110,7 +110,7 @@ async def stay(attempt: Attempt) -> None:
     Raises:
         SessionLimitReached: As for `insert`; the session is as it was.
         SessionConflict: As for `insert`; the session is ended.
-        StoreUnavailable: The store does not answer.
+        StoreUnavailable: The store does not answer, and there is no login.
     """
     engine, state, old = attempt.engine, attempt.state, attempt.stored()
     attempt.replaces = old.key
@@ -125,15 +125,19 @@ async def stay(attempt: Attempt) -> None:
     gone, state.gone = state.gone, None
     if gone is None:
         return
-    # Of two logins from one id that are saved at once, each would end the other.
-    async with locks.Lock(engine, "login", gone.key, life=_LOCK_LIFE, wait=engine.policy.merge_timeout):
-        there, own = await engine.storage.load_many([gone.key, old.key or ""])
-        if there is None or own is None or marks.is_mark(own.payload):
-            return  # a later login has taken the place of this one
-        newest = marks.ended(gone.key, there, engine.clock(), met_alive=True) or gone
-        for other in (gone, newest):  # the login that was saved last stands
-            await take_place(engine, state, other, old.key)
-        await succeed(engine, state, newest, old.key)
+    try:
+        if await take_place(engine, state, gone, old.key) is not None:
+            there = await engine.storage.load(gone.key)  # maybe that of another login by now: the last one stands
+            newest = None if there is None else marks.ended(gone.key, there, engine.clock(), met_alive=True)
+            await succeed(engine, state, newest, old.key)
+    except StoreUnavailable:
+        say_what_is_left(engine, old.key)
+
+
+def say_what_is_left(engine: Context, own: str | None) -> None:
+    """Log that an earlier login may go on beside one that stands."""
+    said = "session %s began, and not all that its request presented could be ended"
+    engine.storage.emitter.log.warning("rivals", said, tokens.tag(own or ""))
 
 
 async def _insert(attempt: Attempt, subject: str | None) -> bool:
@@ -209,20 +213,23 @@ async def take_place(engine: Context, state: SessionState, gone: Gone, own: str 
         earlier, raced = [(key, record) for key, record in found if record.subject == state.subject], False
         if not earlier:
             return others
-        # Of two logins at once, each of which has found the other, one ends the other.
-        async with locks.Lock(engine, "login", state.subject or "", life=_LOCK_LIFE, wait=_LOCK_WAIT):
-            mine = await engine.storage.load(own or "")
-            if mine is None or marks.is_mark(mine.payload):
-                return None
-            for key, record in earlier:
-                grave = marks.tombstone("login", engine.clock(), own)
-                if await engine.storage.replace(key, grave, record.version) is None:
-                    engine.emit(events.SessionLoggedOut, key, subject=record.subject)
-                else:
-                    raced = True
+        try:
+            # Of two logins at once, each of which has found the other, one ends the other.
+            async with locks.Lock(engine, "login", state.subject or "", life=_LOCK_LIFE, wait=_LOCK_WAIT):
+                mine = await engine.storage.load(own or "")
+                if mine is None or marks.is_mark(mine.payload):
+                    return None
+                for key, record in earlier:
+                    grave = marks.tombstone("login", engine.clock(), own)
+                    if await engine.storage.replace(key, grave, record.version) is None:
+                        engine.emit(events.SessionLoggedOut, key, subject=record.subject)
+                    else:
+                        raced = True
+        except SessionBusy:
+            break
         if not raced:
             return others
-    raise StoreUnavailable("an earlier login was written to so often meanwhile that it could not be ended: try again")
+    raise StoreUnavailable("an earlier login is in use so much that it could not be ended: try again")
 
 
 async def succeed(
@@ -299,5 +306,4 @@ async def _count(engine: Context, subject: str) -> int:
         return {**facts, "n": facts.get("n", 0) + 1}, engine.storage.positions.keep_until()
 
     facts = await marks.amend(engine.storage, marks.mark_key("logins", subject), next_)
-    number: int = facts["n"]
-    return number
+    return int(facts["n"])

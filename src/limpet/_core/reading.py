@@ -133,8 +133,7 @@ async def is_live(engine: Context, state: SessionState) -> bool:
     try:
         return await _is_live(engine, state, stored)
     except StoreUnavailable as error:
-        redact(error)
-        state.error = error
+        state.error = redact(error)
         raise
 
 

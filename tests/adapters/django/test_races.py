@@ -13,6 +13,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpResponse
 
 from limpet import SessionPolicy
+from limpet._blocking import drive
+from limpet._core import locks
+from limpet._wire import marks
 from limpet.adapters.django import SessionStore
 from limpet.events import WriteAfterEnd
 from limpet.manager import SessionManager
@@ -209,6 +212,27 @@ def test_of_two_logins_of_one_browser_the_later_stands(engine: SessionManager, a
     sessions = requests[1].session.limpet.sessions()
     assert [info.current for info in sessions] == [True]
     assert SessionStore(requests[1].session.session_key)["basket"] == ["tea"]
+
+
+def test_a_login_that_was_saved_stands_though_the_one_before_cannot_be_ended(
+    engine: SessionManager, ann: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other logins of its user hold their lock for too long: the key that the browser gets is that of a login."""
+    key = begun(basket=["tea"])
+    first, second = asked(), asked()
+    for request in (first, second):
+        request.session = SessionStore(key)
+        assert request.session["basket"] == ["tea"]
+    for request in (first, second):
+        login(request, ann, backend="django.contrib.auth.backends.ModelBackend")
+    first.session.save()
+    lock = marks.mark_key("lock", "login", str(ann.pk))
+    assert drive(locks.acquire(engine.engine, lock, 60, 0)) is not None
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    second.session.save()
+    assert "not all that its request presented could be ended" in caplog.text
+    for request in (first, second):
+        assert SessionStore(request.session.session_key)["_auth_user_id"] == str(ann.pk)
 
 
 def test_a_logout_ends_what_a_login_of_another_has_replaced(
