@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from limpet import events
 from limpet._core import conflict, ending, logins, places, plan, predecessors, rotation
-from limpet._core.notes import add_up, adopt
+from limpet._core.notes import adopt
 from limpet._core.positions import names_of
 from limpet._core.state import (
     ACCESSED,
@@ -30,6 +30,7 @@ from limpet._core.state import (
     SessionState,
     Stored,
 )
+from limpet._merge import add_up
 from limpet._wire import marks
 from limpet._wire.facts import IMPORT
 from limpet._wire.marks import Gone

@@ -57,7 +57,7 @@ from typing import Any, Final, Literal, TypeAlias
 from limpet._storable import DEEPEST, ROOT, copied, is_plain
 from limpet.errors import SessionConflict, UnstorableValue
 
-__all__ = ["MISSING", "Encode", "Merged", "Number", "Rule", "diff_keys", "merge"]
+__all__ = ["MISSING", "Encode", "Merged", "Number", "Rule", "add_up", "diff_keys", "merge"]
 
 
 class _Missing(enum.Enum):
@@ -101,6 +101,12 @@ class Merged:
 
     data: dict[str, Any]
     overwritten: tuple[str, ...] = ()
+
+
+def add_up(total: dict[str, Any], increments: Mapping[str, Any]) -> None:
+    """Add what was added to numbers to what was added before, by key."""
+    for key, by in increments.items():
+        total[key] = total.get(key, 0) + by
 
 
 def diff_keys(base: Mapping[str, Any], mine: Mapping[str, Any], encode: Encode) -> set[str]:

@@ -171,4 +171,36 @@ ENDINGS: Final[Mapping[str, Known]] = {
         Rules(max_sessions=1),
         width=3,
     ),
+    "a login that cannot end the id that another request renews": Known(
+        (
+            by(0, "login:ann"),
+            operator("tick"),
+            Act(steps=("set",)),
+            Act(steps=("login:ann",), faults={3: "is gone"}, worker=1),
+        ),
+        Rules(renews=True),
+    ),
+    "a login over the limit that gives way, and its store is gone then": Known(
+        (by(1, "login:ann"), replace(by(0, "login:ann"), faults={7: "is gone after"}), Act(steps=("login:ann",))),
+        Rules(max_sessions=1),
+    ),
+    "a write that was read before a revocation ended it, and whose reply is lost": Known(
+        (by(0, "login:ann"), Act(), Act(steps=("set",), faults={1: "loses the reply"}), Act("revoke")), width=3
+    ),
+    "a login that was renewed, and its id of before": Known(
+        (by(0, "login:ann"), by(0, "login:bob"), operator("wait"), by(0), by(0), operator("tick")),
+        Rules(renews=True, imports=True),
+    ),
+    "a new id that the store keeps without a word, and a logout": Known(
+        (
+            by(0, "login:bob"),
+            replace(by(0, "regenerate"), faults={2: "hangs after"}),
+            lazily(by(0, "logout")),
+            by(0, "login:bob"),
+        ),
+        Rules(max_sessions=1, refuses=True),
+    ),
+    "the last key removed, and a new session that is logged out": Known(
+        (by(0, "nest"), by(0, "empty", "both", "logout"))
+    ),
 }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,6 +17,15 @@ from limpet.stores.memory import MemoryStore
 from limpet.testing.histories import Act, Finding, Plan, Rules, examine
 from tests.properties.acts import Fault, by, operator
 from tests.properties.broken_managers import BROKEN_MANAGERS, KnowsNoDeadline, with_sessions
+from tests.properties.broken_sessions import (
+    ForgetsAtLogin,
+    ForgetsItsLog,
+    ForgetsWhenItLooks,
+    HandsOutCopies,
+    Leaves,
+    MergesNoLists,
+    SavesAtTheEnd,
+)
 from tests.properties.known_endings import lazily
 
 ORDERS: Final = 20
@@ -49,6 +57,24 @@ class _TakesAllForTaken(MemoryStore):
         return there
 
 
+class _SavesWhatItRefuses(_AlwaysAbsent):
+    """Says that there is no record, and updates it; nothing ends one."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        await MemoryStore.update(self, key, record, expected, now=now)
+        return ABSENT
+
+    async def delete(self, key: str, version: int | None = None) -> Outcome:
+        return DONE
+
+
+class _ListsNothing(MemoryStore):
+    """Finds no sessions of anybody."""
+
+    async def find_page(self, *_: Any) -> tuple[Sequence[tuple[str, Record]], str | None]:
+        return [], None
+
+
 class _KeepsNoNotes(MemoryStore):
     """Acknowledges what is new, and keeps nothing of it."""
 
@@ -63,40 +89,6 @@ class _KeepsNoTombstones(MemoryStore):
         return DONE
 
 
-class _ForgetsAtLogin(Session):
-    """A login leaves behind what the same request has saved."""
-
-    def login(self, subject: str, **how: Any) -> None:
-        for key in list(self):
-            del self[key]
-        super().login(subject, **how)
-
-
-class _SavesAtTheEnd(Session):
-    """Its `save` does nothing."""
-
-    async def save(self) -> None:
-        pass
-
-
-class _MergesNoLists(Session):
-    """What others have added to a list meanwhile is lost when this one is saved."""
-
-    async def save(self) -> None:
-        log = list(self.get("log", ()))
-        await self.refresh()
-        self["log"] = log
-        await super().save()
-
-
-class _ForgetsWhenItLooks(Session):
-    """What a save had acknowledged is gone when the session is looked at again."""
-
-    async def refresh(self) -> None:
-        await super().refresh()
-        self.pop("log", None)
-
-
 class _TouchesNothing(MemoryStore):
     """Acknowledges that a session was used, and notes nothing of it."""
 
@@ -104,37 +96,12 @@ class _TouchesNothing(MemoryStore):
         return DONE
 
 
-class _Leaves(Session):
-    """Knows that a handler has logged it out."""
-
-    left = False
-
-    def logout(self) -> None:
-        self.left = True
-        super().logout()
-
-
-class _TakesEveryCookieBack(with_sessions(_Leaves)):  # type: ignore[misc] # a class that a function makes
+class _TakesEveryCookieBack(with_sessions(Leaves)):  # type: ignore[misc] # a class that a function makes
     """Answers each logout with the deletion of the cookie, whoever ended the session."""
 
     def header(self, session: Session) -> Header | None:
         deletion = (b"set-cookie", f"{self.cookie_name}=; Path=/; Max-Age=0".encode())
-        return super().header(session) or (deletion if isinstance(session, _Leaves) and session.left else None)
-
-
-class _ForgetsItsLog(Session):
-    """A login leaves the log behind, and takes the rest along."""
-
-    def login(self, subject: str, **how: Any) -> None:
-        self.pop("log", None)
-        super().login(subject, **how)
-
-
-class _HandsOutCopies(Session):
-    """What is added to a container that it handed out is lost."""
-
-    def __getitem__(self, key: str) -> Any:
-        return deepcopy(super().__getitem__(key))
+        return super().header(session) or (deletion if isinstance(session, Leaves) and session.left else None)
 
 
 def _never_idle(*settings: Any, policy: SessionPolicy, **more: Any) -> SessionManager:
@@ -171,7 +138,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         store=_JobsAreUses,
     ),
     "a session can be lost in a request: what it saved is lost without a word": Fault(
-        "does not find", (by(0, "both", "login:ann"),), make=with_sessions(_ForgetsAtLogin)
+        "does not find", (by(0, "both", "login:ann"),), make=with_sessions(ForgetsAtLogin)
     ),
     "an id that was revoked says nothing: a browser counts twice": Fault(
         "nobody ended it", (by(0, "login:ann"), by(1, "nest"), by(1, "login:ann")), LIMIT, make=_one_session_less
@@ -191,12 +158,12 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "a login as another that fails leaves what was saved: it is lost": Fault(
         "does not find",
         (by(0, "login:bob"), by(0, "regenerate", "append", "save", "login:ann", ends="raises"), by(0, "append")),
-        make=with_sessions(_SavesAtTheEnd),
+        make=with_sessions(SavesAtTheEnd),
     ),
     "what is carried back is there at the end: it is not": Fault(
         "does not find",
         (by(0, "nest"), by(0, "regenerate", "append", "save", ends="answers 500"), by(0, "append")),
-        make=with_sessions(_SavesAtTheEnd),
+        make=with_sessions(SavesAtTheEnd),
     ),
     "a lock needs an id to save: there is one": Fault(
         "does not find",
@@ -206,7 +173,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "what was added to an object is removed with its key: it is not removed": Fault(
         "does not find",
         (by(0, "login:ann"), by(0, "hold"), by(0, "hold", "push", "set")),
-        make=with_sessions(_HandsOutCopies),
+        make=with_sessions(HandsOutCopies),
     ),
     "an id that has ended says nothing beside another: there is room": Fault(
         "there is room",
@@ -227,7 +194,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         store=_TakesAllForTaken,
     ),
     "an old session that is saved in a request that fails is lost with it: the request does not fail": Fault(
-        "does not find", (by(0, "both", "login:ann"),), OLD, make=with_sessions(_ForgetsAtLogin)
+        "does not find", (by(0, "both", "login:ann"),), OLD, make=with_sessions(ForgetsAtLogin)
     ),
     "what ended long ago can be swept in a login: the login was over": Fault(
         "2 sessions, and 1 are allowed",
@@ -243,7 +210,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "a list that is removed is not merged: it is not removed": Fault(
         "does not find",
         (by(0, "append"), Act(steps=("append", "save")), Act(steps=("append", "save"))),
-        make=with_sessions(_MergesNoLists),
+        make=with_sessions(MergesNoLists),
     ),
     "a login with a tag is void once its tag is revoked: it has no tag": Fault(
         "logged in, which is void",
@@ -259,7 +226,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "a session can reach a deadline in a login, which takes half of it along: no time has passed": Fault(
         "does not find",
         (by(0, "append", "expire", "recent"), by(0, "login:bob"), by(0, "append", "recent"), by(0, "login:bob")),
-        make=with_sessions(_ForgetsItsLog),
+        make=with_sessions(ForgetsItsLog),
     ),
     "all cookies of a subject can have one name: one that has expired opens alone": Fault(
         "nobody has used",
@@ -282,7 +249,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "does not find",
         (Act(), Act(steps=("both", "refresh")), Act("spare:ann")),
         OLD,
-        make=with_sessions(_ForgetsWhenItLooks),
+        make=with_sessions(ForgetsWhenItLooks),
     ),
     "an old token is known for a minute: within it there is room": Fault(
         "there is room",
@@ -360,7 +327,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "what a lost session had handed out is lost with it: it is not lost": Fault(
         "does not find",
         (by(0, "nest"), by(0, "hold", "save", "push", "login:bob")),
-        make=with_sessions(_HandsOutCopies),
+        make=with_sessions(HandsOutCopies),
     ),
     "a session that was emptied has ended what it was carried over to: one with a subject has not": Fault(
         "with the cookie of #2, and nobody ended it",
@@ -377,7 +344,24 @@ FAULTS: Final[Mapping[str, Fault]] = {
             by(0),
             by(0, "logout", stale=1),
         ),
-        make=with_sessions(_ForgetsItsLog),
+        make=with_sessions(ForgetsItsLog),
+    ),
+    "what is told as lost can have been read before it was ended: it is read after that": Fault(
+        "which is told",
+        (by(0, "login:ann"), replace(by(0, "set"), faults={1: "loses the reply"}), Act("revoke"), by(0)),
+        store=_SavesWhatItRefuses,
+    ),
+    "who comes with a new id ends what an old one was renewed to: without a new id nothing ends": Fault(
+        "can be opened and are not listed",
+        (by(0, "login:ann"), operator("tick"), by(0), by(0)),
+        Rules(renews=True),
+        store=_ListsNothing,
+    ),
+    "a record can be left where the store was gone: it was not gone": Fault(
+        "there is room",
+        (by(0, "login:bob"), by(0, "regenerate"), lazily(by(0, "logout")), by(0, "login:bob")),
+        Rules(max_sessions=1, refuses=True),
+        store=_KeepsNoTombstones,
     ),
 }
 

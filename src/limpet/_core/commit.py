@@ -221,7 +221,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
     if not admitted:
         return
     key = attempt.stored().key
-    state.clears, state.met_alive = len(state.ids) > 1, True
+    state.clears, state.met_alive = state.clears or len(state.ids) > 1, True
     engine.emit(events.SessionCreated, key, subject=state.subject)
     if attempt.flags & LOGIN:
         engine.emit(events.SessionLoggedIn, key, subject=state.subject)
@@ -278,14 +278,20 @@ async def _empty(attempt: Attempt, final: bool) -> None:
         state.gone, _ = await ending.end(engine, state.leaving.stored, "logout", None)
     await ending.end_predecessors(engine, stored.key or "", stored.record)  # a job, unlike a request, finds them alive
     engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
-    ours = not _began(state)
     draft, state.draft = attempt.draft, Contents(engine.clock(), state.data)
     if engine.policy.max_sessions is not None:
         state.draft.lineage = lineage_of(*came, *ids_of(draft.lineage))
+    _is_over(state, ended=not _began(state))
+
+
+def _is_over(state: SessionState, *, ended: bool) -> None:
+    """Let the session be none; if this request is what ended it, let the client forget what it presented."""
     state.stored = state.leaving = state.created = None
-    state.flags &= ~(FORWARDED | REISSUE)
-    if not state.phase:
-        state.out, state.line = "" if ours else None, None
+    state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
+    if ended:
+        state.clears, state.ids = state.clears or len(state.ids) > 1, ()
+    if not state.phase and (ended or state.out):  # an id that was to go out opens nothing, whoever ended it
+        state.out, state.line = "" if ended else None, None
 
 
 def _began(state: SessionState) -> bool:
@@ -362,15 +368,11 @@ async def _end(engine: Context, state: SessionState) -> None:
     if after is not None and (await ending.end(engine, after, "logout", None))[1]:
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)
         ended = True
-    state.stored = state.leaving = state.created = None
+    state.stored = state.leaving = None
     state.rivals, state.gone = (), grave or state.gone  # a login in the same request looks who else came with that id
-    state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
     if state.legacy is not None:
         ended = await importing.forget(engine, state) or ended
-    if ended:
-        state.clears, state.ids = len(state.ids) > 1, ()
-    if not state.phase and (ended or state.out):  # an id that was to go out opens nothing, whoever ended it
-        state.out, state.line = "" if ended else None, None
+    _is_over(state, ended=ended)
 
 
 async def _reissue(engine: Context, state: SessionState, *, written: bool) -> None:

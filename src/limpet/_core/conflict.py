@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from limpet import _flashes as flashes
 from limpet import _form_tokens as form_tokens
 from limpet import events
-from limpet._core.notes import add_up
 from limpet._core.settle import settle, settle_views
 from limpet._core.state import (
     CROSS_SITE,
@@ -30,7 +29,7 @@ from limpet._core.state import (
     SessionState,
     Stored,
 )
-from limpet._merge import Rule, merge
+from limpet._merge import Rule, add_up, merge
 from limpet._wire.marks import Gone
 from limpet._wire.record import FACTS, LOGIN_FACTS, Contents, CorruptPayload, Found, pack, unpack
 from limpet._wire.records import UNTOLD, Obstacle

@@ -43,8 +43,7 @@ async def insert(attempt: Attempt) -> bool:
         StoreUnavailable: The store does not answer.
     """
     engine, state, draft = attempt.engine, attempt.state, attempt.draft
-    subject, login = state.subject, bool(attempt.flags & LOGIN)
-    legacy = state.legacy
+    subject, legacy, login = state.subject, state.legacy, bool(attempt.flags & LOGIN)
     imports = state.stored is None and legacy is not None and legacy.noted and not legacy.dropped
     if not imports and (subject is None or not login):
         if state.stored is None:
@@ -83,7 +82,7 @@ async def insert(attempt: Attempt) -> bool:
     try:
         return await _oldest_out(attempt, subject, limit, own)
     except StoreUnavailable:
-        return True  # said as an event; the id has changed, and the next login ends what is too many
+        return state.stored is not None  # said as an event; the next login ends what is too many
 
 
 def _limit_lock(engine: Context, subject: str) -> locks.Lock:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from limpet._core.state import EXPOSED, FORWARDED, FROZEN, LOGIN, REGENERATE, REISSUE, SessionState, Stored
 from limpet._wire.record import Contents, Found
 
-__all__ = ["add_up", "adopt", "begin", "expose", "forget_key", "own"]
+__all__ = ["adopt", "begin", "expose", "forget_key", "own"]
 
 
 def adopt(state: SessionState, found: Found) -> None:
@@ -27,12 +26,6 @@ def begin(state: SessionState, now: int) -> None:
     state.subject = None
     state.flags &= ~(LOGIN | REGENERATE | EXPOSED)
     state.increments = state.views = state.loans = state.owned = state.assigned = None
-
-
-def add_up(total: dict[str, Any], increments: Mapping[str, Any]) -> None:
-    """Add what was added to numbers to what was added before, by key."""
-    for key, by in increments.items():
-        total[key] = total.get(key, 0) + by
 
 
 def forget_key(state: SessionState, key: str) -> None:

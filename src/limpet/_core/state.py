@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from limpet._merge import add_up
 from limpet._wire.marks import Gone
 from limpet._wire.record import Contents, Found, Predecessor
 from limpet.contract import Record
@@ -192,8 +193,7 @@ class Leaving(NamedTuple):
     def learn(self, known: Sequence[list[Any]], there: Sequence[list[Any]]) -> None:
         """Note what others have added to numbers under the new id: the rows of its record say it, as known and now."""
         before, now = ({row[0]: row[4] for row in rows}.get(self.stored.key, {}) for rows in (known, there))
-        for key, total in now.items():
-            self.increments[key] = self.increments.get(key, 0) + total - before.get(key, 0)
+        add_up(self.increments, {key: total - before.get(key, 0) for key, total in now.items()})
 
     def __repr__(self) -> str:
         """Name the session without its id."""

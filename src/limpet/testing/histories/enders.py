@@ -152,13 +152,16 @@ class Enders(Deadlines):
         return any(self.grace_is_over(token, visit) for token in visit.tokens if token in self.families.issuer)
 
     def _leaves_one(self, there: Visit, visit: Visit, subject: str | None) -> bool:
-        """Tell whether a change of id can have a new record for a moment, as somebody else has ended the old one."""
-        families = self.families
+        """Tell whether a change of id can have a new record, as somebody else has ended the old one.
+
+        It has one for a moment, or for good where its store was gone before it could be taken back.
+        """
+        families, until = self.families, visit.end if there.loses_its_store else there.end
         stays = there.out and families.subject(families.session(there.out)) == subject  # it is counted already
-        if stays or not (there.tries[0] or self.rules.renews) or there.sent >= visit.end or visit.sent >= there.end:
+        if stays or not (there.tries[0] or self.rules.renews) or there.sent >= visit.end or visit.sent >= until:
             return False
         own = [session for session in families.presented(there) if families.subject(session) == subject]
-        return any(self.may(session, there.end, but=there) for session in own)
+        return any(self.may(session, until, but=there) for session in own)
 
     def are_twins(self, one: Visit, other: Visit) -> bool:
         """Tell whether two logins came from one browser, by an id that is still known: nobody else ended it."""

@@ -206,6 +206,11 @@ class Visit:
         return isinstance(self.error, StoreUnavailable) and there
 
     @property
+    def loses_its_store(self) -> bool:
+        """It failed because its store was gone from one of its calls on."""
+        return isinstance(self.error, StoreUnavailable) and any(kind in LASTING for kind in self.faults.values())
+
+    @property
     def may_leave_its_old_id(self) -> bool:
         """It has a new id, and its store was gone before the end of the old one was written, or a look at that."""
         gone = [at + ("after" in kind) for at, kind in self.faults.items() if kind in LASTING]

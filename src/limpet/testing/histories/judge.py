@@ -124,6 +124,7 @@ class _Verdict:
             for session in self.families.presented(visit):
                 made = self.families.made.get(session)
                 outside = self.enders.deadline(session, visit) or self.enders.gave_way(session, visit.loaded)
+                outside = outside or self.enders.grace_is_over(visit.tokens[0], visit)
                 if made is not None and made.moved and not outside:
                     over[made] = [each for each in self.enders.possible(session, visit.loaded) if each is not made]
         while others := [
@@ -151,12 +152,19 @@ class _Verdict:
     def _belongs(self, visit: Visit, session: str, atom: int) -> Iterator[str]:
         writer, group = self.owner[atom]
         home = self.families.home(writer, group)
-        if group.state in ("told", "dropped", "gone") and not writer.both:
+        if group.state in ("told", "dropped", "gone") and not writer.both and not self._was_there(writer, group, visit):
             yield f"#{visit.number} finds {atom} of #{writer.number}, which is {group.state}"
         elif home is None and not writer.sends:
             yield f"#{visit.number} finds {atom}, which #{writer.number} put into a session that no browser has"
         elif home is None or self.families.kin(home) != self.families.kin(session):
             yield f"#{visit.number} finds {atom} of #{writer.number}, whose session is another"
+
+    def _was_there(self, writer: Visit, group: Group, reader: Visit) -> bool:
+        """Tell whether what is told as lost was saved, by a write whose reply was lost, when it was read, and ended."""
+        home = self.families.met(writer)
+        lost = group.state == "told" and bool({"loses the reply", "loses both replies"} & set(writer.faults.values()))
+        before = lost and home is not None and reader.loaded < group.ended
+        return before and self.enders.may(home or "", group.ended, but=writer)
 
     def what_was_saved_is_there(self) -> Iterator[str]:
         """What was acknowledged is there, all of it, unless it was deleted."""
@@ -269,8 +277,11 @@ class _Verdict:
 
     def _was_to_end(self, visit: Visit, later: Visit) -> bool:
         """Tell whether the change of id that a later request finished was to end what this one came with."""
-        changes = [each for each in self.history.visits if each.out in later.tokens]
-        return later.number > visit.number and any(set(each.tokens) & set(visit.tokens) for each in changes)
+        changes, there = (
+            [each for each in self.history.visits if each.out in later.tokens],
+            self.families.presented(visit),
+        )
+        return later.number > visit.number and any(self.families.presented(each) & there for each in changes)
 
     # -- lists, limits, locks
 
