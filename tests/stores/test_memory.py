@@ -111,6 +111,29 @@ def test_sweep_looks_at_a_bounded_number() -> None:
     assert len(done(store.scan(None, 2000))[0]) == 1000
 
 
+def test_walks_miss_nothing_that_stays() -> None:
+    """Two walks at once, a sweep and other records that come and go in between: each meets once what was there."""
+    store = MemoryStore()
+    stay = {key(number) for number in range(0, 100, 2)}
+    for number in range(100):
+        done(store.create(key(number), record(expires=NOW + 5 if number % 2 else NOW + 9000), now=NOW))
+    walks: list[tuple[list[str], str | None]] = [([], None), ([], None)]
+    for number in range(60):
+        met, cursor = walks[number % 2]
+        if number < 2 or cursor is not None:
+            page, cursor = done(store.scan(cursor, 4))
+            met += [found for found, _ in page]
+            walks[number % 2] = met, cursor
+        done(store.delete(key(number * 2 + 1)))
+        done(store.create(key(1000 + number), record(expires=NOW + 9000), now=NOW))
+        done(store.sweep(NOW + number, 3))
+    for met, cursor in walks:
+        assert cursor is None
+        assert sorted(met) == met
+        assert len(met) == len(set(met))
+        assert stay <= set(met)
+
+
 def test_memory_of_an_idle_session() -> None:
     """A session costs its payload and at most 600 bytes, index by subject included."""
     payload = b"x" * 150

@@ -8,7 +8,6 @@ import os
 import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final, Literal
 
 from limpet._native import mypyc_attr
@@ -60,6 +59,7 @@ class MemoryStore:
         # A subject with one session, the usual case, needs no list. A list is sorted, so that a page of it begins where
         # the one before ended, however many sessions the subject has.
         self._subjects: dict[str, str | list[str]] = {}
+        self._sorted: list[str] = []  # the keys that were there when a walk through all began, until one ends
         self._warned = False
         self.sweep_goes_on: bool = False
 
@@ -173,6 +173,7 @@ class MemoryStore:
                 if record is not None:
                     self._remove(key)
                     swept += 1
+            self._sorted = []  # a walk may have been given up; one that goes on sorts them again
             queue = self._first()
             self.sweep_goes_on = bool(queue) and queue[0] >> _PLACE <= now
         return swept
@@ -199,11 +200,21 @@ class MemoryStore:
 
     async def scan(self, cursor: str | None, limit: int) -> tuple[Sequence[tuple[str, Record]], str | None]:
         """Return the records with the ``limit`` next keys after ``cursor``, and the last of these keys or None."""
+        page: list[tuple[str, Record]] = []
         with _LOCK:
-            after = (key for key in self._records if cursor is None or key > cursor)
-            keys = heapq.nsmallest(limit + 1, after)
-            page = [(key, self._records[key]) for key in islice(keys, limit)]
-        return page, page[-1][0] if len(keys) > limit else None
+            if cursor is None or not self._sorted:
+                self._sorted = sorted(self._records)
+            start = 0 if cursor is None else bisect_right(self._sorted, cursor)
+            for at in range(start, len(self._sorted)):
+                key = self._sorted[at]
+                record = self._records.get(key)
+                if record is None:
+                    continue
+                if len(page) == limit:
+                    return page, page[-1][0]
+                page.append((key, record))
+            self._sorted = []
+        return page, None
 
     async def count(self) -> int:
         """Return how many records there are."""
