@@ -203,4 +203,13 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "the last key removed, and a new session that is logged out": Known(
         (by(0, "nest"), by(0, "empty", "both", "logout"))
     ),
+    "a logout that reads nothing, of a login whose old id is left, beside a request": Known(
+        (
+            by(0, "login:ann", "nest"),
+            by(0, "nest"),
+            Act(steps=("login:ann",), faults={3: "hangs"}),
+            lazily(by(0, "logout")),
+            Act(steps=("both",)),
+        )
+    ),
 }

@@ -271,11 +271,15 @@ class Enders(Deadlines):
         return self.may(session, visit.end, but=visit) or self.deadline(session, visit, own=True)
 
     def ended_before_it_was_finished(self, session: str, mover: Visit) -> bool:
-        """Tell whether what a change of id could not end can have ended before somebody came with the new id."""
+        """Tell whether what a change of id could not end can have ended before somebody came with the new id.
+
+        A logout with the new id, which reads nothing, ends both.
+        """
         if not mover.may_leave_its_old_id:
             return False
         finished = min((there.end for there in self._finishing(mover)), default=mover.end)
-        return self.may(session, finished, but=mover)
+        both = {session, self.families.session(mover.out or "")}
+        return any(self.may(each, finished, but=mover) for each in both)
 
     def clock_moved(self, visit: Visit) -> bool:
         """Tell whether time passed during a request."""
