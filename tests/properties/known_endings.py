@@ -212,4 +212,11 @@ ENDINGS: Final[Mapping[str, Known]] = {
             Act(steps=("both",)),
         )
     ),
+    "a new id that the store takes without a word, beside a logout and a login as another": Known(
+        (
+            by(0, "login:ann", "nest"),
+            lazily(by(0, "logout", "login:bob")),
+            Act(steps=("regenerate",), faults={2: "hangs after"}),
+        )
+    ),
 }

@@ -89,8 +89,13 @@ async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple
         return None
     for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
         there = await engine.storage.judge_if_any(b"", each.key, record)
-        if isinstance(there, Found) or (there is not None and there.how == "logout" and each.how == "regenerate"):
+        if isinstance(there, Found) or (there is not None and each.how == "regenerate" and _was_first(there, own)):
             return each, there
         if record is not None and there is None and not marks.is_mark(record.payload):
             await ending.end(engine, Stored(b"", each.key, record), each.how, own)
     return None
+
+
+def _was_first(gone: Gone, own: str) -> bool:
+    """Tell whether a logout ended an id before it was changed to another one, whoever logged in with it since."""
+    return gone.how == "logout" or (gone.how == "login" and not gone.heir and gone.goes_on != own)
