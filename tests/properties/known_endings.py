@@ -219,4 +219,12 @@ ENDINGS: Final[Mapping[str, Known]] = {
             Act(steps=("regenerate",), faults={2: "hangs after"}),
         )
     ),
+    "a new id that is saved, and a login that is saved after it, which fails": Known(
+        (
+            by(0, "login:ann", "nest"),
+            by(0, "regenerate", "both", "save", "login:ann", "both", "save", ends="raises"),
+            by(0, "regenerate", "append", "save", "login:bob", "save", ends="answers 500"),
+            beside(0, "append"),
+        )
+    ),
 }

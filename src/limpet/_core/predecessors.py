@@ -82,20 +82,18 @@ async def end(engine: Context, found: Found, *, went_out: bool = True) -> Found 
 async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple[Predecessor, Found | Gone] | None:
     """Return the first of these predecessors that has not ended; one that is over by this host's clock alone ends.
 
-    Or that a logout has ended before its id could be changed: then that goes for the new one.
+    Or that a logout ended before its id could be changed, whoever has logged in since: that goes for the new one.
     """
     named = [Predecessor.of(row) for row in rows]
     if not named:
         return None
     for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
         there = await engine.storage.judge_if_any(b"", each.key, record)
-        if isinstance(there, Found) or (there is not None and each.how == "regenerate" and _was_first(there, own)):
+        if isinstance(there, Gone) and each.how == "regenerate":
+            if there.how == "logout" or (there.how == "login" and not there.heir and there.goes_on != own):
+                return each, there
+        elif isinstance(there, Found):
             return each, there
         if record is not None and there is None and not marks.is_mark(record.payload):
             await ending.end(engine, Stored(b"", each.key, record), each.how, own)
     return None
-
-
-def _was_first(gone: Gone, own: str) -> bool:
-    """Tell whether a logout ended an id before it was changed to another one, whoever logged in with it since."""
-    return gone.how == "logout" or (gone.how == "login" and not gone.heir and gone.goes_on != own)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from limpet import events
-from limpet._core import conflict, ending, logins, places, plan, questions
+from limpet._core import conflict, ending, logins, places, plan, questions, withdrawal
 from limpet._core.attempt import Attempt
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Stored
 from limpet._wire import forward, marks, tokens
@@ -88,7 +88,8 @@ async def move(attempt: Attempt, *, final: bool) -> None:
             state.leaving = Leaving(old, how, merges, {}, state.created is not None)
         else:  # the id that was to change did not go out: what the browser has is the one before
             goes = how if flags & LOGIN else earlier.how
-            state.leaving = earlier._replace(how=goes, merges=merges and earlier.merges)
+            saved = withdrawal.acknowledged(earlier, old) if goes != earlier.how else earlier.saved
+            state.leaving = earlier._replace(how=goes, merges=merges and earlier.merges, saved=saved)
         if how == "regenerate":
             attempt.draft.origin = attempt.draft.origin or old.key
         _begin_anew(attempt)

@@ -177,6 +177,7 @@ class Leaving(NamedTuple):
         merges: What others save into it meanwhile is merged into the new record.
         increments: What was added to numbers since it was read, by key, and is saved under the new id.
         fresh: An earlier save of this request made it, so that its id has not gone out either.
+        saved: What was saved under a new id before a login moved it on: from which record, and under which.
     """
 
     stored: Stored
@@ -184,6 +185,7 @@ class Leaving(NamedTuple):
     merges: bool
     increments: dict[str, Any]
     fresh: bool = False
+    saved: tuple[Leaving, Stored | None] | None = None
 
     def named(self, increments: Mapping[str, Any]) -> Predecessor:
         """Return how the record of the new id names it, with what is added to numbers beside."""

@@ -27,15 +27,16 @@ def acknowledged(leaving: Leaving, made: Stored | None) -> Saved:
 async def abandon(engine: Context, state: SessionState, saved: Saved | None = None) -> None:
     """Take back a new id that did not go out: the browser keeps what it had, with what was saved under that."""
     leaving, made = saved or (state.leaving, state.stored)
-    created = state.created
-    state.leaving = state.created = None
+    if leaving is not None and leaving.how == "login":
+        leaving, made = leaving.saved or (leaving, None)  # the login, and what was saved since, are taken back
+    created, state.leaving, state.created = state.created, None, None
     if created is None or not state.out:
         return
     state.out = state.line = None
     state.stored = None if leaving is None or leaving.fresh else leaving.stored
     failure: Exception | None = None
     try:
-        if leaving is not None and leaving.how == "regenerate" and state.stored is not None and made is not None:
+        if leaving is not None and state.stored is not None and made is not None:
             await _save_back(engine, state, leaving, made)
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error

@@ -218,14 +218,14 @@ class Families:
             return None
         return self.met(visit)
 
-    @staticmethod
-    def _over_since(visit: Visit, group: Group) -> bool:
+    def _over_since(self, visit: Visit, group: Group) -> bool:
         """Tell whether what was written is in a session that the same request then ended, left, or learnt to be lost.
 
-        What was saved before a login as another, which fails, stays, however many logins followed.
+        What was saved before a login as another, which fails, stays, however many logins followed, saved or not.
         """
         later = visit.groups[visit.groups.index(group) + 1 :]
-        drops = ("dropped", "gone", "open") if visit.failed else ()  # open: it died before it could say so
+        drops = {"dropped", "gone", "open"} if visit.failed else set[str]()  # open: it died before it could say so
+        drops |= {"saved"} if visit.failed and self.history.rules.mode == "server" else set()
         kept = [after for after in later if after.ends or after.state not in drops]
         lost = any(each.ended > group.ended for each in visit.learns)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
