@@ -125,16 +125,23 @@ async def _total(source: Store) -> int | None:
 async def _put_all(
     writer: SessionManager, destination: Store, records: dict[str, Record], counts: Counts, place: State
 ) -> None:
-    """Copy these sessions side by side, so that stores which carry out concurrent writes together can do so."""
+    """Copy these sessions side by side, so that stores which carry out concurrent writes together can do so.
+
+    Raises:
+        StoreUnavailable: A store does not answer.
+    """
     left = deque(records.items())
 
     async def work() -> None:
         while left:
             await _put(writer, destination, *left.popleft(), counts, place)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(_AT_ONCE, len(records))):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_AT_ONCE, len(records))):
+                group.create_task(work())
+    except ExceptionGroup as failures:  # of the same store at the same time
+        raise failures.exceptions[0] from failures
 
 
 async def _put(
