@@ -95,13 +95,17 @@ class SessionMiddleware:
         """Run the application with a session in its environ."""
         if (_ALL in environ or self._exclude) and self._is_excluded(environ):
             return self.app(environ, start_response)
-        session = self.begin(environ)
+        try:
+            session = self.begin(environ)
+            guard = self.manager.guard
+            answer = None if guard is None else drive(guard.answer(visit_of(environ), session))
+        except BaseException:  # it ends here, before the application has run
+            self.ended()
+            raise
         key = self._environ_key
         environ[key] = session
         environ[_ALL] = (*environ.get(_ALL, ()), session)
         exchange = WSGIExchange(self, environ, session, start_response)
-        guard = self.manager.guard
-        answer = None if guard is None else drive(guard.answer(visit_of(environ), session))
         if answer is not None:
             exchange.answered(answer)
             return exchange.sent(())

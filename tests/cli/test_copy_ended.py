@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from limpet._core.positions import subject_key
+from limpet.cli._copied_marks import is_placeholder, is_tombstone
+from limpet.contract import DONE
+from limpet.stores import FileStore
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, change, copy, data, killed_at, logins, logout, using, whose
 from tests.site import Site
@@ -118,6 +121,56 @@ def test_a_killed_run_brings_nothing_back(shell: Shell, monkeypatch: pytest.Monk
     logout(NEW, there[0])
     assert copy(shell) == {"copied": 1, "unchanged": 1, "ended": 1}
     assert whose(NEW, there) == [None, whose(OLD, there)[1]]
+
+
+def forget_tombstones(url: str) -> None:
+    """The minute is over for which a store knows that an id was ended."""
+
+    async def forget(site: Site) -> None:
+        store: Any = site.manager.kept
+        for key, record in (await store.scan(None, 100))[0]:
+            if is_tombstone(record) and not is_placeholder(record):
+                await store.delete(key)
+
+    using(url, forget)
+
+
+@pytest.mark.parametrize("step", ["create", "update"])
+def test_a_logout_after_a_kill_holds(shell: Shell, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Whichever write a run was killed after, what has ended there since is not begun by the next one."""
+    cookies = logins(OLD, "ann", "bob")
+    write = getattr(FileStore, step)
+
+    async def killed(*arguments: Any, **more: Any) -> None:
+        assert await write(*arguments, **more) is DONE
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, step, killed)
+        assert shell.run("copy", OLD, NEW).exit_code != 0
+    there = [cookie for cookie in cookies if whose(NEW, [cookie]) != [None]]
+    for cookie in there:
+        logout(NEW, cookie)
+    forget_tombstones(NEW)
+    copied = 2 - len(there)
+    assert copy(shell) == {name: count for name, count in {"copied": copied, "ended": len(there)}.items() if count}
+    assert [who for who in whose(NEW, there) if who] == []
+    assert len([who for who in whose(NEW, cookies) if who]) == copied
+    assert bool(there) is (step == "update")
+
+
+def test_what_a_run_without_the_notes_of_earlier_ones_has_met(shell: Shell) -> None:
+    """Sessions that it found changed or ended there are noted, and do not begin again with a later run."""
+    cookies = logins(OLD, "ann", "bob")
+    copy(shell)
+    (shell.folder / "limpet-copy.state").unlink()
+    logout(NEW, cookies[0])
+    change(NEW, cookies[1], cart=["tea"])
+    assert copy(shell) == {"ended": 1, "kept": 1}
+    logout(NEW, cookies[1])
+    forget_tombstones(NEW)
+    assert copy(shell) == {"ended": 2}
+    assert whose(NEW, cookies) == [None, None]
 
 
 def test_killed_before_an_update_was_written(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

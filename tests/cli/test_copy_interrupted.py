@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from limpet import StoreUnavailable
 from limpet.cli._copied_marks import Marks
+from limpet.stores import FileStore
 from tests.cli.running import Shell
 from tests.cli.test_copy import NEW, OLD, change, copy, data, killed_at, logins, logout, using, whose
 from tests.cli.test_copy_revoked import noted
@@ -29,6 +31,21 @@ def test_what_was_copied_before_it_was_interrupted_is_looked_at_again(
     assert whose(NEW, there[:1]) == [None]
     assert data(NEW, there[1]) == {"cart": ["tea"]}
     assert None not in whose(NEW, more)
+
+
+def test_a_destination_that_does_not_answer(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many sessions are under way, one sentence says it, and the next run goes on."""
+    cookies = logins(OLD, "ann", "bob", "eve")
+
+    async def down(*arguments: Any, **more: Any) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileStore, "create", down)
+        result = shell.run("copy", OLD, NEW)
+    assert (result.exit_code, result.stderr) == (1, "limpet: the disk is full\n")
+    assert copy(shell) == {"copied": 3}
+    assert whose(NEW, cookies) == ["ann", "bob", "eve"]
 
 
 def test_killed_before_the_revocations_were_written(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

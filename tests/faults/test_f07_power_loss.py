@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,31 @@ async def test_f07_a_folder_that_could_not_be_synced_is_synced_when_the_write_is
     answer = await site.ask(handler, token)
     assert (answer.status, failed) == (200, 1)
     assert synced >= 1
+
+
+@pytest.mark.parametrize("above", [True, False], ids=["the index", "the subject's folder"])
+async def test_f07_an_entry_that_could_not_be_synced_is_made_again(
+    above: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that is tried again, and the next one of its subject, find a folder of the index that is not on disk."""
+    store = FileStore(tmp_path / "sessions")
+    index = tmp_path / "sessions" / ".subjects"
+    wanted = index if above else index / sha256(b"ann").hexdigest()
+    sync, failed, synced = os.fsync, 0, 0
+
+    def watched(handle: int) -> None:
+        nonlocal failed, synced
+        if os.readlink(f"/proc/self/fd/{handle}") == str(wanted):
+            if not failed:
+                failed += 1
+                raise OSError(errno.EIO, "input/output error")
+            synced += 1
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    answer = await CountedSite(store).ask(lambda session: session.login("ann"))
+    assert (answer.status, failed, synced) == (200, 1, 1)
+    assert len(await store.find("ann")) == 1
 
 
 async def test_f07_sqlite_syncs_each_commit(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ CREATE TABLE IF NOT EXISTS copied (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS copied_run ON copied (run);
 """
-_PENDING: Final = "CREATE TABLE IF NOT EXISTS pending (key BLOB PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID"
 _JOURNAL: Final = """
 CREATE TABLE IF NOT EXISTS journal (
     one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER, before INTEGER, last INTEGER NOT NULL
@@ -48,8 +47,8 @@ class State:
     """What has been copied between two stores, in one SQLite file of about 120 bytes for each session.
 
     Each run looks at every session, also after one that was interrupted: what that one has copied may have ended since.
-    Before sessions are created at the destination it is noted that they may be, so that a run which is killed leaves
-    none that is taken for somebody else's by the next. Nothing of it is held in memory.
+    A session is noted before the destination has it, so that the next run after a killed one neither takes it for
+    somebody else's nor begins it again once it has ended there. Nothing of it is held in memory.
 
     Raises:
         Failure: The file is of something else, or of a copy between other stores.
@@ -82,7 +81,6 @@ class State:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.executescript(_TABLES)
         self._database.execute(_JOURNAL)
-        self._database.execute(_PENDING)
         self._database.execute("PRAGMA synchronous = NORMAL")
         found = self._database.execute("SELECT pair, run FROM place").fetchone()
         if found is None:
@@ -121,28 +119,6 @@ class State:
                 "expires": record.expires,
                 "run": self.run,
             },
-        )
-
-    def begin(self, records: Sequence[tuple[str, Record]]) -> None:
-        """Note what may be created at the destination from now on, in the place of what was noted before."""
-        with self._database:
-            self._database.execute("BEGIN")  # the connection commits each statement by itself otherwise
-            self._database.execute("DELETE FROM pending")
-            rows = [(bytes.fromhex(key), record.version) for key, record in records]
-            self._database.executemany("INSERT OR REPLACE INTO pending VALUES (?, ?)", rows)
-
-    def pending(self) -> Sequence[tuple[str, int]]:
-        """Return what an interrupted run may have created and has not noted: keys and versions."""
-        rows = self._database.execute(
-            "SELECT key, version FROM pending p WHERE NOT EXISTS (SELECT 1 FROM copied c WHERE c.key = p.key)"
-        )
-        return [(key.hex(), version) for key, version in rows]
-
-    def adopt(self, key: str, record: Record) -> None:
-        """Note what an interrupted run has created, as if an earlier run had seen it at the source."""
-        self._database.execute(
-            "INSERT OR IGNORE INTO copied VALUES (?, ?, ?, ?, ?)",
-            (bytes.fromhex(key), record.version, record.version, record.expires, self.run - 1),
         )
 
     def saw(self, key: str) -> None:

@@ -21,7 +21,7 @@ from limpet.cli._copied import State
 from limpet.cli._records import PAGE, milliseconds, progress
 from limpet.contract import NEVER, Record, Scans, Store, supports
 
-__all__ = ["Marks", "is_tombstone"]
+__all__ = ["Marks", "is_placeholder", "is_tombstone", "placeholder"]
 
 _REVOCATION: Final = ("at", "was", "host", "mono", "wall")  # of a mark: what a revocation wrote
 _LATER: Final = ("n", "generation", "until", "ended")  # of these the larger one holds
@@ -31,6 +31,18 @@ def is_tombstone(record: Record) -> bool:
     """Tell what an id leaves behind that the application replaced or ended."""
     facts = marks.read(record.payload)
     return facts is not None and bool(facts.get("gone")) and facts.get("how") != "import"
+
+
+def placeholder(record: Record) -> Record:
+    """Return what takes the place of a session that is about to be copied: to a request there is no such session."""
+    facts: Facts = {"gone": 1, "how": "copy"}  # a tombstone of 1970
+    return Record(new_version(), marks.write(facts), record.accessed, record.expires)
+
+
+def is_placeholder(record: Record) -> bool:
+    """Tell what `placeholder` returned."""
+    facts = marks.read(record.payload)
+    return facts is not None and facts.get("how") == "copy"
 
 
 class Numbered(NamedTuple):

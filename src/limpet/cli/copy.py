@@ -14,7 +14,7 @@ import click
 from limpet import SessionManager
 from limpet._wire import marks
 from limpet.cli._copied import Copied, State
-from limpet.cli._copied_marks import Marks, is_tombstone
+from limpet.cli._copied_marks import Marks, is_placeholder, is_tombstone, placeholder
 from limpet.cli._records import PAGE, milliseconds, progress, server_store
 from limpet.cli.group import Failure
 from limpet.cli.options import json_option, operator, print_json, run
@@ -93,7 +93,6 @@ async def _copy(source: Store, destination: Store, place: State, mirror: bool, s
     cursor, counts = None, Counts()
     others = Marks(source, reader.engine.storage, writer.engine.storage, place)
     try:
-        await _adopt(writer, destination, place)
         await others.begin(show=show)
         with progress("copying", show=show, total=await _total(source)) as bar:
             while True:
@@ -123,34 +122,37 @@ async def _total(source: Store) -> int | None:
     return await source.count() if supports(source, Countable) else None
 
 
-async def _adopt(writer: SessionManager, destination: Store, place: State) -> None:
-    """Take what an interrupted run has created for the copies that they are."""
-    for key, version in place.pending():
-        there = await writer.engine.storage.call("load", destination.load(key))
-        if there is not None and there.version == version:
-            place.adopt(key, there)
-
-
 async def _put_all(
     writer: SessionManager, destination: Store, records: dict[str, Record], counts: Counts, place: State
 ) -> None:
-    """Copy these sessions side by side, so that stores which carry out concurrent writes together can do so."""
+    """Copy these sessions side by side, so that stores which carry out concurrent writes together can do so.
+
+    Raises:
+        StoreUnavailable: A store does not answer.
+    """
     left = deque(records.items())
 
     async def work() -> None:
         while left:
             await _put(writer, destination, *left.popleft(), counts, place)
 
-    place.begin(list(records.items()))
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(_AT_ONCE, len(records))):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_AT_ONCE, len(records))):
+                group.create_task(work())
+    except ExceptionGroup as failures:  # of the same store at the same time
+        raise failures.exceptions[0] from failures
 
 
 async def _put(
     writer: SessionManager, destination: Store, key: str, record: Record, counts: Counts, place: State
 ) -> None:
-    """Create the record, or replace the version of it that was copied before; never one that was written there."""
+    """Create the record, or replace the version of it that was copied before; never one that was written there.
+
+    What takes a new record's place first is no session yet. It is noted that the session is about to be there, and then
+    it is written. So of a run that is killed, what was not noted has not begun at the destination, and what was noted
+    and is not there has ended.
+    """
     now = milliseconds()
     copied = place.find(key)
     if is_tombstone(record):
@@ -164,29 +166,28 @@ async def _put(
         return
     there: Outcome | None
     if copied is None:
-        there = await writer.engine.storage.call("create", destination.create(key, record, now=now))
-        if there is DONE:
-            place.note(key, record)
-            counts.copied += 1
-            return
+        first = placeholder(record)
+        there = await writer.engine.storage.call("create", destination.create(key, first, now=now))
+        there = first if there is DONE else there
     else:
-        found = there = await writer.engine.storage.call("load", destination.load(key))
-        if found is not None and found.version in copied.versions and found.version != record.version:
-            place.note(key, record, found.version)  # first, so that a run after a killed one knows both as copies
-            there = await writer.engine.storage.call("update", destination.update(key, record, found.version, now=now))
-            if there is DONE:
-                counts.updated += 1
-                return
+        there = await writer.engine.storage.call("load", destination.load(key))
+    begins = isinstance(there, Record) and is_placeholder(there)
+    ours = () if copied is None else copied.versions
+    if isinstance(there, Record) and (begins or there.version in ours) and there.version != record.version:
+        place.note(key, record, there.version)  # first, so that a run after a killed one knows both as copies
+        there = await writer.engine.storage.call("update", destination.update(key, record, there.version, now=now))
+        if there is DONE:
+            counts.copied += begins
+            counts.updated += not begins
+            return
+    place.note(key, record)  # also what was not copied now: once it has ended there, it does not begin again
     if not isinstance(there, Record) or is_tombstone(there):
-        place.saw(key)
         counts.ended += 1
     elif there.version == record.version:
-        place.note(key, record)
         if there.accessed < record.accessed:
             await writer.engine.storage.call("touch", destination.touch(key, record.accessed, record.expires, now=now))
         counts.unchanged += 1
     else:
-        place.saw(key)
         counts.kept += 1
 
 

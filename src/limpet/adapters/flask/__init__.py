@@ -91,6 +91,7 @@ class Limpet:
         for kind in ANSWERED:
             app.register_error_handler(kind, _answer)
         flask.got_request_exception.connect(_drop_failed, app)
+        app.teardown_request(_leave)
         cleanup = flask.cli.with_appcontext(_cleanup)
         app.cli.command("session_cleanup", help="Delete expired sessions from the store.")(cleanup)
 
@@ -132,6 +133,13 @@ def _drop_failed(app: flask.Flask, **about: Any) -> None:
     if current is not None and state_of(current.inner).phase == OPEN:
         current.failed = True
         current.middleware.manager.blocking.fail(current.inner)
+
+
+def _leave(error: BaseException | None) -> None:
+    """Let go of a request that was not saved: its error went on to the server, or a function after the view failed."""
+    current = current_session()
+    if current is not None and state_of(current.inner).phase == OPEN:
+        current.middleware.ended()
 
 
 def _cleanup() -> None:

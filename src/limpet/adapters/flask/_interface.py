@@ -276,6 +276,8 @@ class SessionInterface(Contract):
             if not self._told_of_sockets:
                 self._told_of_sockets = True
                 log.warning("%s; what was written is lost", _NO_COOKIE)
+        finally:
+            session.middleware.ended()
 
     def _lacks_a_secret(self, app: Flask) -> bool:
         if self._given is not None or "secret" in self._options or secrets_from_environment():

@@ -52,7 +52,12 @@ class Folder:
         if os.path.isdir(self.path):
             return
         os.makedirs(self.path, mode=0o700, exist_ok=True)
-        self._sync_folder(os.path.dirname(self.path))
+        try:
+            self._sync_folder(os.path.dirname(self.path))
+        except BaseException:  # whoever comes next makes it again, and syncs that
+            with contextlib.suppress(OSError):
+                os.rmdir(self.path)
+            raise
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, or None when there is none.
@@ -133,12 +138,18 @@ class Folder:
 
     def mark(self, name: str) -> None:
         """Create an empty file, or make the one that is there new."""
+        was_there = os.path.exists(self.at(name))
         handle = os.open(self.at(name), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             os.utime(handle)
         finally:
             os.close(handle)
-        self._sync_folder(self.path)
+        try:
+            self._sync_folder(self.path)
+        except BaseException:
+            if not was_there:  # whoever comes next creates it again, and syncs that
+                self._discard(name)
+            raise
 
     def sync(self) -> None:
         """See to it that what was created, replaced and deleted until now has reached the disk."""
@@ -235,9 +246,9 @@ class Folder:
             raise
         return name
 
-    def _discard(self, temporary: str) -> None:
+    def _discard(self, name: str) -> None:
         with contextlib.suppress(OSError):  # what cannot be deleted now is cleaned up an hour later
-            os.unlink(self.at(temporary))
+            os.unlink(self.at(name))
 
     def _sync_folder(self, path: str) -> None:
         if not self._durable:
