@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import FAILED
-from limpet.errors import ConfigurationError
+from limpet._serving import no_session
 from limpet.manager import SessionManager
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def session_in(scope: Scope, manager: SessionManager | None = None, scope_key: s
         if manager is not None and backend_of(session) is manager.engine:
             found: Session = session
             return found
-    raise ConfigurationError(
-        "this request has no session: add SessionMiddleware to the application, and take this path out of exclude=..."
+    raise no_session(
+        "add SessionMiddleware to the application, and take this path out of exclude=...", scope.get("limpet", ())
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -27,6 +27,7 @@ __all__ = [
     "as_text",
     "comes_from_elsewhere",
     "hand_out",
+    "no_session",
     "path_patterns",
     "share_a_cookie",
     "share_device_paths",
@@ -47,6 +48,22 @@ SAME_PATHS: Final = (
     "two session managers of one application bind sessions to devices at %s, and browsers reach there only the one "
     "whose middleware was added last: give one of them a label, such as SessionManager(..., label='admin')"
 )
+
+
+def no_session(missing: str, others: Collection[object]) -> ConfigurationError:
+    """Return the error of a request that lacks the session which was asked for.
+
+    Args:
+        missing: What to do where there is no middleware for it.
+        others: The sessions of other managers that the request has. If there are any, the middleware may be there and
+            have stepped aside, since both use one cookie.
+    """
+    if not others:
+        return ConfigurationError(f"this request has no session: {missing}")
+    return ConfigurationError(
+        "this request has a session of another manager, and not the one that is asked for. If the two use one cookie, "
+        f"give one of them a label, such as SessionManager(..., label='admin'); else {missing}"
+    )
 
 
 def as_mount(path: str | None) -> str:

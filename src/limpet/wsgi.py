@@ -23,6 +23,7 @@ from limpet._serving import (
     SAME_PATHS,
     TEST_HOSTS,
     TWICE,
+    no_session,
     path_patterns,
     share_a_cookie,
     share_device_paths,
@@ -32,7 +33,7 @@ from limpet._serving import (
 from limpet._sweeper import Sweeper
 from limpet._wsgi_exchange import StartResponse, WSGIExchange
 from limpet.contract import ClientStore, Store
-from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.errors import StoreUnavailable
 from limpet.events import CLIENT
 from limpet.manager import SessionManager
 
@@ -214,7 +215,7 @@ def session_in(
         if manager is not None and backend_of(each) is manager.engine:
             found: BlockingSession = each
             return found
-    raise ConfigurationError(
-        "this request has no session: wrap the application in limpet.wsgi.SessionMiddleware, and take this path out of "
-        "exclude=..."
+    raise no_session(
+        "wrap the application in limpet.wsgi.SessionMiddleware, and take this path out of exclude=...",
+        environ.get(_ALL, ()),
     )

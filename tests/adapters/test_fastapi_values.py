@@ -300,6 +300,27 @@ async def test_session_of_one_of_several_managers() -> None:
         assert (stored["who"], stored["cart"]["items"]) == ("staff", ["stapler"])
 
 
+async def test_the_error_of_a_manager_that_steps_aside_names_the_label() -> None:
+    """The handler's own error says why its session is not there, and a label is what helps."""
+
+    def site(label: str | None) -> FastAPI:
+        app = FastAPI()
+        app.add_middleware(SessionMiddleware, manager=SessionManager("memory:"))
+        app.add_middleware(SessionMiddleware, manager=SessionManager("memory:", label=label), scope_key="admin")
+
+        @app.get("/")
+        async def count(session: SessionDep) -> int:
+            return session.increment("n")
+
+        return app
+
+    async with async_client(site(None)) as c:
+        with pytest.raises(ConfigurationError, match=r"another manager.*label='admin'"):
+            await c.get("/")
+    async with async_client(site("admin")) as c:
+        assert (await c.get("/")).json() == 1
+
+
 async def _keys(c: AsyncSessionClient, manager: SessionManager) -> dict[str, Any]:
     async with c.session(manager) as session:
         return dict(session)

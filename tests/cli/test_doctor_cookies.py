@@ -74,7 +74,12 @@ def test_a_cookie_that_comes_back(shell: Shell, line: str, url: str) -> None:
 
 def test_the_exception_for_localhost_is_mentioned(shell: Shell) -> None:
     """A Secure cookie over http works there in some browsers only."""
-    assert "Safari" in judge(shell, HOST, "--url", "http://localhost:8000/").says("note", "browser")
+    for host, kept in (("localhost", True), ("127.0.0.1", True), ("shop.localhost", False)):
+        said = judge(shell, HOST, "--url", f"http://{host}:8000/").says("note", "browser")
+        keeps, drops = said.partition("an exception for this host")[::2]
+        assert "Safari" in drops
+        assert ("curl" in keeps) == kept
+        assert "curl" not in drops
 
 
 def test_development_mode_is_for_this_machine_alone(shell: Shell) -> None:

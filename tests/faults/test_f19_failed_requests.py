@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from limpet import Session
+from limpet import Session, SessionManager
 from limpet.asgi import SessionMiddleware
 from tests.faults.service import Service, add, read, refused
 from tests.races.counted import CountedSite
@@ -150,3 +150,31 @@ async def test_f19_in_a_framework(service: Service, path: str, status: int, save
         reply = await client.get(path, headers={"cookie": f"{framework.site.manager.cookie_name}={token}"})
         assert reply.status_code == status
         assert await framework.site.read(token) == {"n": saved}
+
+
+async def test_f19_the_cookie_of_a_logout_that_failed() -> None:
+    """An error page from outside the middleware cannot delete the cookie, which opens nothing; one from inside does."""
+
+    async def page(request: Request) -> Response:
+        session: Session = request.scope["session"]
+        if request.method == "GET":
+            return PlainTextResponse(str(session.subject))
+        if request.query_params["then"] == "login":
+            session.login("ada")
+            return PlainTextResponse("")
+        session.logout()
+        if request.query_params["then"] == "raise":
+            raise RuntimeError("the handler failed")
+        raise HTTPException(500)
+
+    app = Starlette(routes=[Route("/", page, methods=["GET", "POST"])])
+    app.add_middleware(SessionMiddleware, manager=SessionManager("memory:", dev=True))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    for then, kept in (("raise", True), ("refuse", False)):
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as browser:
+            await browser.post("/", params={"then": "login"})
+            before = dict(browser.cookies)
+            failed = await browser.post("/", params={"then": then})
+            assert (failed.status_code, bool(browser.cookies)) == (500, kept)
+            browser.cookies.update(before)
+            assert (await browser.get("/")).text == "None"

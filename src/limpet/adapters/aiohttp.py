@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from limpet import asgi
 from limpet._core.session import Session, backend_of, state_of
 from limpet._scopes import loaded
-from limpet._serving import as_text
+from limpet._serving import as_text, no_session
 from limpet.adapters._answers import AnsweredInside, refuse
 from limpet.csrf import CSRFMiddleware
-from limpet.errors import ANSWERED, ConfigurationError, MissingDependency
+from limpet.errors import ANSWERED, MissingDependency
 from limpet.manager import SessionManager
 
 try:
@@ -359,11 +359,12 @@ async def get_session(request: web.Request, manager: SessionManager | None = Non
         ConfigurationError: There is none: this path is excluded, or `setup` was not called.
         StoreUnavailable: The store does not answer.
     """
-    for session in reversed(request.get(_SCOPE, {}).get("limpet", ())):
+    sessions: list[Any] = request.get(_SCOPE, {}).get("limpet", [])
+    for session in reversed(sessions):
         if manager is None or backend_of(session) is manager.engine:
             found: AiohttpSession = session
             return await loaded(found)
-    raise ConfigurationError("this request has no session: call setup(app), and take this path out of exclude=...")
+    raise no_session("call setup(app), and take this path out of exclude=...", sessions)
 
 
 async def new_session(request: web.Request, manager: SessionManager | None = None) -> AiohttpSession:

@@ -178,9 +178,8 @@ def _refused(cookie: Attributes, target: SplitResult, dev: bool) -> Iterator[Fin
         if _is_local(host):
             yield note(
                 "browser",
-                f"{cookie.name} is Secure and {_origin(target)} is plain http: Chromium and Firefox make an "
-                "exception for "
-                "this host, Safari, curl and test clients do not; LIMPET_DEV=1 works with all of them",
+                f"{cookie.name} is Secure and {_origin(target)} is plain http: {_lenient(host)} make "
+                "an exception for this host, Safari and test clients do not; LIMPET_DEV=1 works with all of them",
             )
         else:
             yield fix(
@@ -281,6 +280,12 @@ def _is_local(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     return _is_address(host) and ipaddress.ip_address(host).is_loopback
+
+
+def _lenient(host: str) -> str:
+    """Return what keeps a Secure cookie of this machine over plain http; curl does so for two names only."""
+    curl = host in ("localhost", "127.0.0.1")
+    return "Chromium, Firefox and recent versions of curl" if curl else "Chromium and Firefox"
 
 
 def _is_address(host: str) -> bool:

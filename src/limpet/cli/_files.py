@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-__all__ = ["missing_file", "missing_folder", "path_of", "path_problems"]
+__all__ = ["made", "missing", "missing_file", "missing_folder", "path_of", "path_problems"]
 
 
 def path_of(store: object) -> str | None:
@@ -30,6 +30,17 @@ def missing_folder(path: str) -> str | None:
     """Return the folder that a store's file or folder is to be made in, if that does not exist either."""
     folder = os.path.dirname(path)
     return None if os.path.lexists(folder) else folder
+
+
+def missing(store: object) -> list[str]:
+    """Return what opening a store makes: the folder that its file or folder is in, and that, as far as they are not."""
+    path = missing_file(store)
+    return [] if path is None else [each for each in (missing_folder(path), path) if each is not None]
+
+
+def made(paths: Sequence[str]) -> str:
+    """Return a sentence on what was missing and has been made, so that a mistyped path is seen."""
+    return f"{' and '.join(paths)} did not exist, and {'was' if len(paths) == 1 else 'were'} made"
 
 
 def path_problems(path: str) -> Iterator[str]:

@@ -19,13 +19,14 @@ from typing import Any, Final, Literal, TypeAlias
 import click
 
 from limpet import SessionManager, _moments, environment
+from limpet._detached import is_key
 from limpet._wire import forward, marks
 from limpet._wire.facts import proven
 from limpet._wire.record import SEALED, Contents, CorruptPayload, unpack
 from limpet.cli._files import missing_file
 from limpet.cli.group import Failure
 from limpet.cli.options import operator
-from limpet.contract import NEVER, ClientStore, Record, Scans, Store, supports
+from limpet.contract import NEVER, ClientStore, Immediate, Record, Scans, Store, supports
 from limpet.devices import summary
 from limpet.protocols import Serializer
 from limpet.serializers.json import JSONSerializer
@@ -45,8 +46,10 @@ __all__ = [
     "looked_into",
     "milliseconds",
     "moment",
+    "not_found",
     "pages",
     "progress",
+    "require",
     "resolve",
     "server_store",
     "stands",
@@ -73,17 +76,35 @@ def server_store(url: str | None, *, exists: bool = True) -> Store:
     """Return the store that was named, or that the environment names.
 
     Raises:
-        Failure: The sessions live in cookies, or there is nothing at that place yet.
+        Failure: The sessions live in cookies or in the memory of a process, or there is nothing at that place yet.
     """
     kept = open_store(url or environment.store_from_environment(environment.is_development(None)))
     if supports(kept, ClientStore):
         raise Failure("these sessions are kept in the browsers' cookies: there is nothing on the server to look into")
-    missing = missing_file(kept) if exists else None
+    require(kept, exists=exists)
+    return kept
+
+
+def require(store: object, *, exists: bool = True) -> None:
+    """Refuse a store in which this process cannot find what the application has written.
+
+    Args:
+        store: The store.
+        exists: It must be there; else it may still have to be made.
+
+    Raises:
+        Failure: It is in the memory of a process, or there is nothing at that place yet.
+    """
+    if supports(store, Immediate):
+        raise Failure(
+            "a store in memory belongs to one process, and this command is another one: it cannot see the sessions "
+            "of your application. Name a store that processes share, such as sqlite:///sessions.db"
+        )
+    missing = missing_file(store) if exists else None
     if missing is not None:
         raise Failure(
             f"there is nothing at {missing}: name the store that your application uses, with --store or LIMPET_STORE"
         )
-    return kept
 
 
 @asynccontextmanager
@@ -150,6 +171,17 @@ async def resolve(manager: SessionManager, given: Sequence[str], *, show: bool) 
         if keys:
             whole[one] = keys.pop()
     return whole
+
+
+def not_found(given: Sequence[str]) -> str:
+    """Return what to say of public ids that name no session: of one that is none, also what is accepted."""
+    names = ", ".join(given)
+    if all(is_key(one.lower()) or _SHORT.fullmatch(one.lower()) for one in given):
+        return f"there is no session {names}: see `limpet list` for those there are"
+    return (
+        f"there is no session {names}: a public id has 64 hexadecimal digits, of which the first eight or more are "
+        "enough; `limpet list` shows them, and `limpet list --subject` those of one user"
+    )
 
 
 def is_sealed(record: Record) -> bool:

@@ -11,8 +11,17 @@ from limpet import _listing as listing
 from limpet import _tags as tags
 from limpet._detached import is_key
 from limpet._wire import marks
-from limpet.cli._files import missing_file
-from limpet.cli._records import contents_of, is_live, is_revoked, is_sealed, kind_of, milliseconds, pages, stands
+from limpet.cli._records import (
+    contents_of,
+    is_live,
+    is_revoked,
+    is_sealed,
+    kind_of,
+    milliseconds,
+    pages,
+    require,
+    stands,
+)
 from limpet.cli.group import Failure
 from limpet.cli.options import PATIENCE
 from limpet.contract import Record
@@ -114,8 +123,7 @@ async def end_cookies(store: CookieStore, whose: Whose) -> None:
             "ended: add ?revocation=epoch&store=URL to its store. To log everybody out, replace the secret: `limpet "
             "keys rotate --keep 0`"
         )
-    if missing := missing_file(store.revocation_store):
-        raise Failure(f"there is nothing at {missing}: name the store where your application looks for ended sessions")
+    require(store.revocation_store)
     if whose.tag is not None:
         raise Failure("cookie sessions cannot be found by a tag: give --subject, or a public id")
     async with _noting(store) as manager:

@@ -15,8 +15,9 @@ from limpet import SessionManager
 from limpet._wire import marks
 from limpet.cli._copied import Copied, State
 from limpet.cli._copied_marks import Marks, is_placeholder, is_tombstone, placeholder
+from limpet.cli._files import made, missing
 from limpet.cli._records import PAGE, milliseconds, progress, server_store
-from limpet.cli.group import Failure
+from limpet.cli.group import Command, Failure
 from limpet.cli.options import json_option, operator, print_json, run
 from limpet.contract import DONE, Outcome, Record, Scans, Store, supports
 from limpet.contract import Counts as Countable
@@ -40,7 +41,7 @@ class Counts:
     marks: int = 0
 
 
-@click.command("copy")
+@click.command("copy", cls=Command)
 @click.argument("source")
 @click.argument("destination")
 @click.option(
@@ -71,11 +72,14 @@ def command(source: str, destination: str, state: Path, mirror: bool, as_json: b
     if source == destination:
         raise click.UsageError("source and destination are the same store")
     old, new = server_store(source), server_store(destination, exists=False)
+    absent = missing(new)
     place = State(state, sha256(f"{source}\n{destination}".encode()).hexdigest())
     try:
         counts = run(_copy(old, new, place, mirror, not as_json))
     finally:
         place.close()
+    if absent:
+        click.echo(f"note: {made(absent)}.", err=True)
     if as_json:
         print_json(asdict(counts))
     else:

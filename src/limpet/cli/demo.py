@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from limpet.cli._configuration import shown
-from limpet.cli.group import Failure
+from limpet.cli.group import Command, Failure
 from limpet.cli.options import store_option
 from limpet.errors import MissingDependency
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 _OF_STORES = ("redis", "postgres", "psycopg")
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",

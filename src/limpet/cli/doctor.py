@@ -21,6 +21,7 @@ from limpet.cli._configuration import check_kept, check_mode, check_secret, chec
 from limpet.cli._findings import Finding, Level, fine
 from limpet.cli._loading import load
 from limpet.cli._scale import Scale
+from limpet.cli.group import Command
 from limpet.cli.options import json_option, print_json, run, store_option
 from limpet.errors import ConfigurationError
 
@@ -55,7 +56,7 @@ def _set_cookie(ctx: click.Context, parameter: click.Parameter, value: str | Non
         raise click.BadParameter(f"this is not a Set-Cookie line: {error}") from error
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Command)
 @store_option
 @click.option(
     "--app",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from importlib import import_module
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from limpet import __version__
 from limpet._native import build
 from limpet.errors import LimpetError
 
-__all__ = ["NAMES", "Commands", "Failure", "limpet"]
+__all__ = ["NAMES", "Command", "Commands", "Failure", "limpet"]
 
 NAMES: Final = (
     "demo",
@@ -34,6 +37,43 @@ class Failure(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print it the way the errors of other commands look."""
         click.echo(f"limpet: {self.format_message()}", file=file, err=file is None)
+
+
+_MEANT: Final = (
+    ("store", re.compile(r"(?:[\w+]+://|(?:memory|file|cookie):).*")),
+    ("app", re.compile(r"[\w.]+:[\w.]+")),
+    ("port", re.compile(r"[0-9]+")),
+    ("subject", re.compile(r".+")),
+)
+"""Options whose values people give without the option's name, and what these look like; the first that fits counts."""
+
+
+class Command(click.Command):
+    """A subcommand that says of an argument too many which option it may have been meant for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments.
+
+        Raises:
+            click.UsageError: They are wrong, or too many.
+        """
+        ctx.allow_extra_args = True  # click's own refusal knows no option
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            said = f"unexpected argument{'s' * (len(rest) > 1)} {' '.join(rest)}"
+            raise click.UsageError(f"{said}{self._cure(ctx, rest[0])}", ctx)
+        return rest
+
+    def _cure(self, ctx: click.Context, given: str) -> str:
+        free = {each.name for each in self.params if each.name is not None and _is_default(ctx, each.name)}
+        for name, looks in _MEANT:
+            if name in free and looks.fullmatch(given):
+                return f": did you mean --{name} {shlex.quote(given)}?"
+        return ""
+
+
+def _is_default(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE
 
 
 class Commands(click.Group):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from limpet.cli.group import Command
 from limpet.cli.options import json_option, print_json
 from limpet.keyring import generate_secret
 
 __all__ = ["command"]
 
 
-@click.command("keygen")
+@click.command("keygen", cls=Command)
 @json_option
 def command(as_json: bool) -> None:
     """Print a new secret for LIMPET_SECRET.

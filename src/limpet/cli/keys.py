@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from limpet import environment
-from limpet.cli.group import Failure
+from limpet.cli.group import Command, Failure
 from limpet.cli.options import json_option, print_json
 from limpet.keyring import Keyring, generate_secret
 
@@ -19,7 +19,7 @@ def command() -> None:
     """Look at the secrets in LIMPET_SECRET, or put a new one in front of them."""
 
 
-@command.command("list")
+@command.command("list", cls=Command)
 @json_option
 def list_keys(as_json: bool) -> None:
     """Say what the secrets are for, newest first, without showing any of them.
@@ -39,7 +39,7 @@ def list_keys(as_json: bool) -> None:
         click.echo(f"{row['name']}  {row['use']}")
 
 
-@command.command("rotate")
+@command.command("rotate", cls=Command)
 @click.option("--keep", type=click.IntRange(0), default=1, show_default=True, help="Older secrets to go on accepting.")
 @json_option
 def rotate(keep: int, as_json: bool) -> None:

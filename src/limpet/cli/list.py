@@ -21,6 +21,7 @@ from limpet.cli._records import (
     progress,
     stands,
 )
+from limpet.cli.group import Command
 from limpet.cli.options import json_option, print_json, printable, run, store_option
 from limpet.contract import Record
 
@@ -36,7 +37,7 @@ class _Found(NamedTuple):
     more: int
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @store_option
 @click.option("--subject", metavar="SUBJECT", help="Only the sessions of this subject.")
 @click.option(
@@ -55,6 +56,9 @@ def command(store: str | None, subject: str | None, limit: int, sort: str, rever
     """List live sessions: public id, last use, subject, device, and whether it is bound to that. No values.
 
     A public id is good for `show` and `revoke`, and useless as a cookie; its first eight digits are what logs show.
+    What --json calls `expires`, and --sort orders by, is when the store may forget a session: at the next of its
+    deadlines, as of the last use that was noted, and up to a minute later. A use moves it on.
+
     All sessions are read, page by page, to find the first ones and to count the rest. How many there are beside those
     that are listed is said on standard error.
     """

@@ -11,9 +11,9 @@ import click
 
 from limpet import SessionManager, environment
 from limpet.cli._configuration import shown
-from limpet.cli._records import looked_into, progress, resolve
+from limpet.cli._records import looked_into, not_found, progress, require, resolve
 from limpet.cli._revocation import Whose, count, count_sealed, end_cookies
-from limpet.cli.group import Failure
+from limpet.cli.group import Command, Failure
 from limpet.cli.options import json_option, print_json, run, store_option
 from limpet.events import acting
 from limpet.stores import open_store
@@ -22,7 +22,7 @@ from limpet.stores.cookie import CookieStore
 __all__ = ["command"]
 
 
-@click.command("revoke")
+@click.command("revoke", cls=Command)
 @click.argument("public_ids", nargs=-1, metavar="[PUBLIC_ID]...")
 @click.option("--subject", metavar="SUBJECT", help="All sessions of this subject.")
 @click.option("--tag", metavar="NAME=VALUE", help="All sessions that were logged in with this tag.")
@@ -64,6 +64,8 @@ def command(
     whose = Whose(public_ids=public_ids, subject=subject, tag=(name, value) if tag else None, everyone=everyone)
     url = store or environment.store_from_environment(environment.is_development(None))
     kept = open_store(url)
+    if not isinstance(kept, CookieStore):
+        require(kept)
     if everyone and not yes and not dry_run:
         _confirm(url)
     if isinstance(kept, CookieStore):
@@ -88,7 +90,7 @@ def command(
                 f"{'would end' if dry_run else 'have ended'} too; only the application can read which ones."
             )
     if unknown:
-        raise Failure(f"no such session: {', '.join(unknown)}")
+        raise Failure(not_found(unknown))
 
 
 def _who() -> str:

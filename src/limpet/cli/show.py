@@ -9,15 +9,25 @@ import click
 
 from limpet._detached import is_key
 from limpet._wire import forward
-from limpet.cli._records import SEALED_NOTE, contents_of, facts, is_revoked, is_sealed, kind_of, looked_into, resolve
-from limpet.cli.group import Failure
+from limpet.cli._records import (
+    SEALED_NOTE,
+    contents_of,
+    facts,
+    is_revoked,
+    is_sealed,
+    kind_of,
+    looked_into,
+    not_found,
+    resolve,
+)
+from limpet.cli.group import Command, Failure
 from limpet.cli.options import json_option, print_json, printable, run, store_option
 from limpet.contract import Record
 
 __all__ = ["command"]
 
 
-@click.command("show")
+@click.command("show", cls=Command)
 @click.argument("public_id")
 @store_option
 @click.option("--values", is_flag=True, help="Show the values too. They may be private.")
@@ -27,11 +37,14 @@ def command(public_id: str, store: str | None, values: bool, as_json: bool) -> N
 
     Of one that is encrypted at rest, only whose it is and its times: the rest needs the application's keys.
 
+    `expires` is when the store may forget it: at the next of its deadlines, as of the last use that was noted, and up
+    to a minute later.
+
     Exit code 1: there is no such session.
     """
     found = run(_load(store, public_id.lower(), show=not as_json))
     if found is None:
-        raise Failure(f"there is no session {public_id}: see `limpet list` for those there are")
+        raise Failure(not_found([public_id]))
     key, record = found
     known: dict[str, Any] = facts(key, record)
     contents = contents_of(record)

@@ -18,6 +18,7 @@ from limpet.cli._records import (
     pages,
     progress,
 )
+from limpet.cli.group import Command
 from limpet.cli.options import json_option, print_json, run, store_option
 
 __all__ = ["command"]
@@ -25,7 +26,7 @@ __all__ = ["command"]
 _DAY = 86_400_000
 
 
-@click.command("stats")
+@click.command("stats", cls=Command)
 @store_option
 @json_option
 def command(store: str | None, as_json: bool) -> None:

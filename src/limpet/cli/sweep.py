@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from limpet import environment
-from limpet.cli._files import missing_file
-from limpet.cli._records import progress
-from limpet.cli.group import Failure
+from limpet.cli._records import progress, require
+from limpet.cli.group import Command
 from limpet.cli.options import json_option, operator, print_json, run, store_option
 from limpet.contract import ClientStore, Store, Sweeps, supports
 from limpet.stores import open_store
@@ -17,7 +16,7 @@ __all__ = ["command"]
 _STEP = 500  # sessions between two signs of progress; also the size of one step of the manager
 
 
-@click.command("sweep")
+@click.command("sweep", cls=Command)
 @store_option
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Delete at most so many. Default: all that expired."
@@ -41,11 +40,7 @@ def command(store: str | None, limit: int | None, as_json: bool) -> None:
         else:
             click.echo(f"Nothing to do: these sessions are kept {where}.")
         return
-    missing = missing_file(kept)
-    if missing is not None:
-        raise Failure(
-            f"there is nothing at {missing}: name the store that your application uses, with --store or LIMPET_STORE"
-        )
+    require(kept)
     deleted = run(_sweep(kept, limit, show=not as_json))
     if as_json:
         print_json({"deleted": deleted, "needed": True})

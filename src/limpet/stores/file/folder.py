@@ -47,10 +47,10 @@ class Folder:
         """Return the path of a file."""
         return os.path.join(self.path, name)
 
-    def make(self) -> None:
-        """Create the folder, for this user alone, where it is missing."""
+    def make(self) -> bool:
+        """Create the folder, for this user alone, where it is missing, and return whether it was."""
         if os.path.isdir(self.path):
-            return
+            return False
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         try:
             self._sync_folder(os.path.dirname(self.path))
@@ -58,6 +58,7 @@ class Folder:
             with contextlib.suppress(OSError):
                 os.rmdir(self.path)
             raise
+        return True
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, or None when there is none.

@@ -22,6 +22,7 @@ from urllib.parse import unquote
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
 from limpet.stores._aio.threads import Threads
+from limpet.stores._folders import log_made
 from limpet.stores._url import boolean, options, seconds, text
 from limpet.stores.file.envelope import damaged, deadline, decode, encode
 from limpet.stores.file.folder import TEMPORARY, Folder, Irregular, unavailable
@@ -227,7 +228,8 @@ class FileStore:
         def safely() -> T:
             try:
                 if not self._ready:
-                    self._folder.make()
+                    if self._folder.make():
+                        log_made(self.directory)
                     self._folder.clean()
                     self._folder.sync()  # a call that failed may have done its work, and is about to be repeated
                     self._ready = True

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from limpet.errors import StoreUnavailable
+from limpet.stores._folders import log_made
 
 __all__ = ["APPLICATION", "SQLiteFile"]
 
@@ -42,7 +43,9 @@ class SQLiteFile:
         if not self._create:
             raise StoreUnavailable(f"there is no session database {self.path}, and create=False forbids to make one")
         folder = os.path.dirname(self.path)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            log_made(folder)
         # SQLite gives its -wal and -shm files the permissions of the database.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         if os.name == "posix":
