@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.breakage import Breakage, known, of_one_browser
+from tests.mutants.endings import ENDINGS
 from tests.mutants.ids import COOKIES, IDS, REVOCATIONS
 from tests.mutants.tasks import TASKS
 
@@ -340,7 +341,7 @@ WRITES: Final = (
         "end",
         "grave = marks.tombstone(how, engine.clock(), successor, [after])",
         "",
-        "laws/test_refused_and_failed.py::test_a_renewed_id_that_is_logged_out_still_tells_where_it_led",
+        "laws/test_one_browser.py::test_a_renewed_id_that_is_logged_out_still_tells_where_it_led",
     ),
     Breakage(
         "a login counts as its own what it does not end",
@@ -385,5 +386,5 @@ WRITES: Final = (
 )
 """Of what is written, and of requests that meet."""
 
-ENGINE: Final = (*DECISIONS, *HANDLERS, *WRITES, *TASKS, *IDS, *REVOCATIONS, *COOKIES)
+ENGINE: Final = (*DECISIONS, *HANDLERS, *WRITES, *TASKS, *IDS, *ENDINGS, *REVOCATIONS, *COOKIES)
 """All of them; every one must be noticed."""
