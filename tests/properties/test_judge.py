@@ -71,7 +71,9 @@ class _SavesWhatItRefuses(_AlwaysAbsent):
 class _ListsNothing(MemoryStore):
     """Finds no sessions of anybody."""
 
-    async def find_page(self, *_: Any) -> tuple[Sequence[tuple[str, Record]], str | None]:
+    async def find_page(
+        self, subject: str, cursor: str | None, limit: int
+    ) -> tuple[Sequence[tuple[str, Record]], str | None]:
         return [], None
 
 

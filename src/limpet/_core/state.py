@@ -118,21 +118,16 @@ CROSS_SITE: Final = 16384
 """The request came from another site, without the cookie that it would have had from our own."""
 EAGER: Final = 131072
 """The application asks for ids by itself: an empty session is kept, and a login keeps the id that it finds (Django)."""
-
 PREDECESSORS_ENDED: Final = 32768
 """What the record names as its predecessors has ended: the next write leaves it out."""
-
 RESTYLED: Final = 262144
 """The cookie goes out with other attributes than before, which is noted in the record."""
 REFUSED: Final = 524288
 """The framework has answered with an error of the engine: what the request wrote is dropped, as after an exception."""
-
 OTHER_CLIENT: Final = 1048576
 """The request comes from another client than the one that logged in, and the policy asks for a new login."""
-
 SUCCEEDS: Final = 65536
 """A login was saved that takes the place of what its request presented: that ends when the response starts."""
-
 OFFERS: Final = 2097152
 """A login was noted that the browser is to bind to its device, which the response asks of it."""
 UNPROVEN: Final = 4194304
