@@ -29,9 +29,17 @@ ENDINGS: Final = (
         "an emptied session keeps the ids that its request came with",
         "_core/commit.py",
         "_is_over",
-        "if ended:\n    __MORE__",
+        "if ended and state.ids:\n    __MORE__",
         "",
         known("the last key removed, and a new session that is logged out"),
+    ),
+    Breakage(
+        "a logout that reads nothing goes by its host's clock",
+        "_core/commit.py",
+        "_end",
+        "marks.ended(__X__, there, __Y__, met_alive=True)",
+        "None",
+        known("a logout that reads nothing, beside a new id by a host whose clock is behind"),
     ),
     Breakage(
         "a login after a logout hides it from a new id that could not be finished",

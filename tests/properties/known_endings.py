@@ -227,4 +227,8 @@ ENDINGS: Final[Mapping[str, Known]] = {
             beside(0, "append"),
         )
     ),
+    "a logout that reads nothing, beside a new id by a host whose clock is behind": Known(
+        (by(0, "login:ann"), by(0, "regenerate", worker=1), Act(steps=("restart",), lazy=True)),
+        Rules(skew=(0, -300_000)),
+    ),
 }

@@ -288,8 +288,8 @@ def _is_over(state: SessionState, *, ended: bool) -> None:
     """Let the session be none; if this request is what ended it, let the client forget what it presented."""
     state.stored = state.leaving = state.created = None
     state.flags &= ~(FORWARDED | REISSUE | SUCCEEDS)
-    if ended:
-        state.clears, state.ids = state.clears or len(state.ids) > 1, ()
+    if ended and state.ids:
+        state.clears, state.ids = len(state.ids) > 1, ()
     if not state.phase and (ended or state.out):  # an id that was to go out opens nothing, whoever ended it
         state.out, state.line = "" if ended else None, None
 
@@ -346,11 +346,15 @@ async def _end(engine: Context, state: SessionState) -> None:
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and state.gone is None:
         for token in state.ids:
-            raw = engine.ids.verify(token)
-            found = None if raw is None else await engine.storage.locate(raw, engine.ids.key_of(raw))
+            if (raw := engine.ids.verify(token)) is None:
+                continue
+            key = engine.ids.key_of(raw)
+            found = await engine.storage.locate(raw, key)
+            if found is None and (there := await engine.storage.load(key)) is not None:
+                found = marks.ended(key, there, engine.clock(), met_alive=True)  # whatever this host's clock says
             if isinstance(found, Found):
                 targets.append(Stored(found.raw, found.key, found.record))
-            elif isinstance(found, Gone):
+            elif found is not None:
                 state.gone = found
     grave: Gone | None = None
     for target in targets:
