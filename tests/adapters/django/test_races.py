@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +20,7 @@ from limpet._wire import marks
 from limpet.adapters.django import SessionStore
 from limpet.events import WriteAfterEnd
 from limpet.manager import SessionManager
+from limpet.stores.memory import MemoryStore
 from tests.adapters.django.begun import Browser, Configure, Hook, asked, begun, heard, visitor
 
 
@@ -212,6 +214,41 @@ def test_of_two_logins_of_one_browser_the_later_stands(engine: SessionManager, a
     sessions = requests[1].session.limpet.sessions()
     assert [info.current for info in sessions] == [True]
     assert SessionStore(requests[1].session.session_key)["basket"] == ["tea"]
+
+
+@pytest.mark.parametrize("call", range(12))
+@pytest.mark.parametrize("last", [False, True], ids=["the first to change its key", "the last"])
+def test_of_two_logins_of_one_browser_one_stands_in_every_order(
+    engine: SessionManager, ann: Any, monkeypatch: pytest.MonkeyPatch, call: int, last: bool
+) -> None:
+    """One is saved before any call that the other makes to the store."""
+    key = begun(basket=["tea"])
+    requests = [asked(), asked()]
+    for request in requests:
+        request.session = SessionStore(key)
+        assert request.session["basket"] == ["tea"]
+    for request in requests:
+        login(request, ann, backend="django.contrib.auth.backends.ModelBackend")
+    slow, quick = reversed(requests) if last else requests
+    left = [call]
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        async def watch(self: Any, *words: Any, **more: Any) -> Any:
+            left[0] -= 1
+            if left[0] == -1:
+                quick.session.save()
+            return await real(self, *words, **more)
+
+        return watch
+
+    for name in ("create", "load", "load_many", "replace", "update"):
+        monkeypatch.setattr(MemoryStore, name, watched(getattr(MemoryStore, name)))
+    slow.session.save()
+    if left[0] >= 0:
+        left[0] = -1
+        quick.session.save()
+    alive = [SessionStore(request.session.session_key).get("_auth_user_id") for request in requests]
+    assert sorted(alive, key=str) == sorted([None, str(ann.pk)], key=str)
 
 
 def test_a_login_that_was_saved_stands_though_the_one_before_cannot_be_ended(
