@@ -127,10 +127,9 @@ async def stay(attempt: Attempt) -> None:
     try:
         if await take_place(engine, state, gone, old.key) is not None:
             there = await engine.storage.load(gone.key)  # maybe that of another login by now: the last one stands
-            newest = None if there is None else marks.ended(gone.key, there, engine.clock(), met_alive=True)
-            await succeed(engine, state, newest, old.key)
-            if newest is not None:  # who has saved its login meanwhile may have looked there before this was written
-                await take_place(engine, state, newest, old.key)
+            after = None if there is None else marks.ended(gone.key, there, engine.clock(), met_alive=True)
+            await succeed(engine, state, after or gone, old.key)
+            await take_place(engine, state, after or gone, old.key)  # it may have looked before this was written
     except StoreUnavailable:
         say_what_is_left(engine, old.key)
 
