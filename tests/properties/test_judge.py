@@ -57,11 +57,11 @@ class _TakesAllForTaken(MemoryStore):
         return there
 
 
-class _SavesWhatItRefuses(_AlwaysAbsent):
+class _SavesWhatItRefuses(MemoryStore):
     """Says that there is no record, and updates it; nothing ends one."""
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
-        await MemoryStore.update(self, key, record, expected, now=now)
+        await super().update(key, record, expected, now=now)
         return ABSENT
 
     async def delete(self, key: str, version: int | None = None) -> Outcome:

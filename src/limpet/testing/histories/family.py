@@ -225,7 +225,8 @@ class Families:
         """
         later = visit.groups[visit.groups.index(group) + 1 :]
         drops = {"dropped", "gone", "open"} if visit.failed else set[str]()  # open: it died before it could say so
-        drops |= {"saved"} if visit.failed and self.history.rules.mode == "server" else set()
+        if visit.failed and self.history.rules.mode == "server":
+            drops.add("saved")
         kept = [after for after in later if after.ends or after.state not in drops]
         lost = any(each.ended > group.ended for each in visit.learns)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)

@@ -161,10 +161,11 @@ class _Verdict:
 
     def _was_there(self, writer: Visit, group: Group, reader: Visit) -> bool:
         """Tell whether what is told as lost was saved, by a write whose reply was lost, when it was read, and ended."""
+        lost = {"loses the reply", "loses both replies"} & set(writer.faults.values())
         home = self.families.met(writer)
-        lost = group.state == "told" and bool({"loses the reply", "loses both replies"} & set(writer.faults.values()))
-        before = lost and home is not None and reader.loaded < group.ended
-        return before and self.enders.may(home or "", group.ended, but=writer)
+        if group.state != "told" or not lost or home is None or reader.loaded >= group.ended:
+            return False
+        return self.enders.may(home, group.ended, but=writer)
 
     def what_was_saved_is_there(self) -> Iterator[str]:
         """What was acknowledged is there, all of it, unless it was deleted."""
@@ -277,10 +278,8 @@ class _Verdict:
 
     def _was_to_end(self, visit: Visit, later: Visit) -> bool:
         """Tell whether the change of id that a later request finished was to end what this one came with."""
-        changes, there = (
-            [each for each in self.history.visits if each.out in later.tokens],
-            self.families.presented(visit),
-        )
+        changes = [each for each in self.history.visits if each.out in later.tokens]
+        there = self.families.presented(visit)
         return later.number > visit.number and any(self.families.presented(each) & there for each in changes)
 
     # -- lists, limits, locks
