@@ -109,7 +109,7 @@ wheel: $(READY)  ## the compiled wheel of this platform, in dist/; takes a C com
 $(COMPILED)/.ready: $(READY) $(BUILT_FROM)
 	rm -rf $(COMPILED)
 	LIMPET_COMPILE=1 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(COMPILED)/wheel .
-	$(PYTHON) -m venv --without-pip $(COMPILED)
+	$(BIN)/python -m venv --without-pip $(COMPILED)
 	$(BIN)/python -m pip --python $(COMPILED)/bin/python install --quiet --no-deps --no-index $(COMPILED)/wheel/*.whl
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
 		$$($(COMPILED)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/others.pth
@@ -124,7 +124,7 @@ test-compiled: $(COMPILED)/.ready  ## the whole suite on the compiled build
 LARGE := $(VENV)-packages
 
 $(LARGE)/.ready: $(READY)
-	$(PYTHON) -m venv $(LARGE)
+	$(BIN)/python -m venv $(LARGE)
 	cp constraints.txt $(LARGE)/pins.txt
 	printf 'gradio\nmarimo\n' | $(BIN)/python -m uv pip compile --quiet --python $(LARGE)/bin/python \
 		--no-header --no-annotate --output-file $(LARGE)/pins.txt -

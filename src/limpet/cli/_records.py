@@ -64,7 +64,7 @@ SEALED_NOTE: Final = "encrypted by encrypt=True: this command has no key, and ca
 """What is said of sessions that only the application can open."""
 
 _SHORT: Final = re.compile("[0-9a-f]{8,63}")  # the beginning of a public id: logs and audit lines show eight digits
-_SERIALIZERS: Final[tuple[type[Serializer], ...]] = (MsgpackSerializer, JSONSerializer)
+_SERIALIZERS: Final[tuple[Serializer, ...]] = (MsgpackSerializer(), JSONSerializer())
 
 
 def milliseconds() -> int:
@@ -125,8 +125,8 @@ async def _serializer_of(store: Store) -> Serializer:
         for _, record in page:
             for serializer in _SERIALIZERS:
                 if record.payload[:1] == serializer.format:
-                    return serializer()
-    return MsgpackSerializer()
+                    return serializer
+    return _SERIALIZERS[0]
 
 
 async def pages(manager: SessionManager) -> AsyncIterator[Sequence[tuple[str, Record]]]:
@@ -194,7 +194,7 @@ def contents_of(record: Record) -> Contents | None:
     for serializer in _SERIALIZERS:
         if record.payload[:1] == serializer.format:
             try:
-                return unpack(record.payload, serializer())
+                return unpack(record.payload, serializer)
             except CorruptPayload:
                 return None
     return None

@@ -7,6 +7,7 @@ whose calls wait for files and sockets. Both take their decisions from a functio
 from __future__ import annotations
 
 import asyncio
+import inspect
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -38,21 +39,33 @@ class Actor:
     """One coroutine on a stage.
 
     Attributes:
+        coroutine: Awaits it.
         until: What it waits for, if not just for its turn.
         done: It has returned or raised.
         error: What it raised.
     """
 
-    __slots__ = ("context", "coroutine", "done", "error", "gate", "name", "until")
+    __slots__ = ("_call", "context", "coroutine", "done", "error", "gate", "name", "until")
 
-    def __init__(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, name: str, call: Coroutine[Any, Any, Any]) -> None:
         self.name = name
-        self.coroutine = coroutine
+        self._call = call
+        self.coroutine = _awaiting(call)
         self.context = copy_context()
         self.until: Until | None = None
         self.done = False
         self.error: BaseException | None = None
         self.gate: asyncio.Future[None] | None = None
+
+    def close(self) -> None:
+        """Close the coroutine, unless it is over: a compiled one cannot be closed then."""
+        if inspect.getcoroutinestate(self.coroutine) == inspect.CORO_CREATED:
+            self._call.close()
+        self.coroutine.close()
+
+
+async def _awaiting(call: Coroutine[Any, Any, Any]) -> None:
+    await call
 
 
 _on_loop: ContextVar[tuple[LoopStage, Actor] | None] = ContextVar("_on_loop", default=None)
@@ -103,7 +116,6 @@ class Stage(Moments):
         self._choose = choose
         self._alive: list[Actor] = []
         self._actors: list[Actor] = []
-        self._spawned: list[Coroutine[Any, Any, Any]] = []
         self.closed = False
 
     def add(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Actor:
@@ -115,12 +127,7 @@ class Stage(Moments):
 
     def spawn(self, call: Coroutine[Any, Any, Any]) -> None:
         """Put on the stage what nobody waits for, and what may never begin, as its process dies before."""
-
-        async def run() -> None:
-            await call
-
-        self._spawned.append(call)
-        self.add("background", run())
+        self.add("background", call)
 
     def ready(self) -> list[Actor]:
         """Return who could go on.
@@ -166,9 +173,7 @@ class Stage(Moments):
 
     def _close(self) -> None:
         for actor in self._actors:
-            actor.coroutine.close()
-        for call in self._spawned:
-            call.close()
+            actor.close()
 
 
 class LoopStage(Stage):
