@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 import pytest
 
+import limpet
 from limpet import ConfigurationError, SessionManager, StoreUnavailable
 from limpet.stores import Store, open_store
 from limpet.stores.postgres import PostgresStore
@@ -28,6 +30,7 @@ MALFORMED: Final = (
     "{}://user:hun?ter2&x=y@h/0",
     f"{{}}://user:{SECRET}@h/0?nothing=1&timeout=x",
 )
+OURS: Final = str(Path(limpet.__file__).parent)
 ALLOWED: Final = ("{}://user:hun#ter2@h/0", f"{{}}://user:{SECRET}@,h/0")
 """What can be read of a Redis URL: a login ends at the last ``@``, and a host that is left out is this machine."""
 
@@ -42,9 +45,10 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def frames(trace: TracebackType | None) -> Iterator[object]:
-    """Yield the variables of frames of libraries: those of the test and of the callers have the URL, of course."""
+    """Yield the variables of frames of libraries: those of the test and of limpet have the URL, of course."""
     while trace is not None:
-        if "site-packages" in trace.tb_frame.f_code.co_filename:
+        place = trace.tb_frame.f_code.co_filename
+        if "site-packages" in place and not place.startswith(OURS):  # limpet is there too, if it is compiled
             yield from trace.tb_frame.f_locals.values()
         trace = trace.tb_next
 
