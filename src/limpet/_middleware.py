@@ -68,7 +68,7 @@ class Middleware(Host):
         close_sockets: float | None = None,
     ) -> None:
         self.app = app
-        self.manager: SessionManager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
+        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
         if isinstance(self.manager.runtime, Inline):
             self.manager.runtime = AsyncioRuntime()
         self._exclude = path_patterns(exclude, "exclude")
@@ -84,7 +84,7 @@ class Middleware(Host):
         kept: Any = self.manager.kept
         self._sweep_interval = sweep_interval if kept is not None and supports(kept, Sweeps) else None
         self._next_sweep = self._sweep_at()
-        self.close_sockets: float | None = _positive("close_sockets", close_sockets)
+        self.close_sockets = _positive("close_sockets", close_sockets)
         self._sweeper: asyncio.Task[None] | None = None
         self._warned = False
 

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar, cast
 from limpet import _importing as importing
 from limpet import _token_headers as token_headers
 from limpet import events
-from limpet._cookie_revocation import Revocation
 from limpet._cookies import MAX_COOKIE, stays_at_home
 from limpet._core import commit as commits
 from limpet._core import cookie_session, plan, questions, reading
@@ -98,25 +97,25 @@ class Engine(Context):
         importers: Sequence[Importer] = (),
         reader: Reader | None = None,
     ) -> None:
-        self.emitter: Emitter = Emitter(clock, runtime or Inline(), monotonic, beside)
-        self.emit: Callable[..., None] = self.emitter.emit
-        self.clock: Callable[[], int] = clock
+        self.emitter = Emitter(clock, runtime or Inline(), monotonic, beside)
+        self.emit = self.emitter.emit
+        self.clock = clock
         self.policy = policy
         self.transport = transport
-        self.serializer: Serializer = serializer
+        self.serializer = serializer
         self.namespace = namespace
         self.id_sealer = id_sealer
         self.cookie_limit = cookie_limit
-        self.farewell: Sequence[Header] = tuple(farewell)
-        self.description: Callable[[Mapping[str, Any]], dict[str, str]] | None = describe
+        self.farewell = tuple(farewell)
+        self.description = describe
         self.emitter.describe = describe
-        self.importers: Sequence[Importer] = tuple(importers)
+        self.importers = tuple(importers)
         self.reader = reader  # finds and unseals a cookie where there is but one, in one go
-        self.ids: Ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
+        self.ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
         client_side = supports(store, ClientStore)
-        self.rules: Rules = Rules(policy, is_server_side=not client_side, persistent=persistent, cookie=cookie)
+        self.rules = Rules(policy, is_server_side=not client_side, persistent=persistent, cookie=cookie)
         self.rotate_on: frozenset[str] = self.rules.rotate_on
-        self.storage: Storage = Storage(
+        self.storage = Storage(
             store,
             rules=self.rules,
             serializer=serializer,
@@ -125,11 +124,11 @@ class Engine(Context):
             host=host,
             monotonic=monotonic,
         )
-        self.is_server_side: bool = self.storage.is_server_side
-        self.client: ClientStore = self.storage.client
+        self.is_server_side = self.storage.is_server_side
+        self.client = self.storage.client
         self.kept: Store | None = self.storage.kept
-        self.revocation: Revocation | None = getattr(store, "revocation", None) if client_side else None
-        self.watch: Watch = Watch(monotonic)
+        self.revocation = getattr(store, "revocation", None) if client_side else None
+        self.watch = Watch(monotonic)
         self.reads_cookies: bool = bool(self.importers) or transport.vary.lower() == b"cookie"  # an importer does
         extra = self.reads_cookies and transport.vary.lower() != b"cookie"
         self.vary: bytes = transport.vary + b", Cookie" if extra else transport.vary
