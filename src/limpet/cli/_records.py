@@ -123,10 +123,13 @@ async def _serializer_of(store: Store) -> Serializer:
     if supports(store, Scans):
         page, _ = await store.scan(None, 50)
         for _, record in page:
-            for serializer in _SERIALIZERS:
-                if record.payload[:1] == serializer.format:
-                    return serializer
+            if (serializer := _serializer_for(record)) is not None:
+                return serializer
     return _SERIALIZERS[0]
+
+
+def _serializer_for(record: Record) -> Serializer | None:
+    return next((each for each in _SERIALIZERS if record.payload[:1] == each.format), None)
 
 
 async def pages(manager: SessionManager) -> AsyncIterator[Sequence[tuple[str, Record]]]:
@@ -191,13 +194,11 @@ def is_sealed(record: Record) -> bool:
 
 def contents_of(record: Record) -> Contents | None:
     """Return what a record says, or None if this command cannot read it."""
-    for serializer in _SERIALIZERS:
-        if record.payload[:1] == serializer.format:
-            try:
-                return unpack(record.payload, serializer)
-            except CorruptPayload:
-                return None
-    return None
+    serializer = _serializer_for(record)
+    try:
+        return None if serializer is None else unpack(record.payload, serializer)
+    except CorruptPayload:
+        return None
 
 
 def is_live(record: Record, now: int) -> bool:
