@@ -45,8 +45,9 @@ _WROTE: Final = WRITTEN | EXPOSED | ENDED
 class Host:
     """What an exchange needs of the middleware that it belongs to."""
 
-    manager: SessionManager
-    close_sockets: float | None
+    def __init__(self, manager: SessionManager, close_sockets: float | None) -> None:
+        self.manager = manager
+        self.close_sockets = close_sockets
 
     def check_test_client(self, scope: Scope) -> None:
         """Warn once if a Secure cookie goes out to a test client that will drop it."""

@@ -68,7 +68,10 @@ class Middleware(Host):
         close_sockets: float | None = None,
     ) -> None:
         self.app = app
-        self.manager = manager if isinstance(manager, SessionManager) else SessionManager(manager)
+        super().__init__(
+            manager if isinstance(manager, SessionManager) else SessionManager(manager),
+            _positive("close_sockets", close_sockets),
+        )
         if isinstance(self.manager.runtime, Inline):
             self.manager.runtime = AsyncioRuntime()
         self._exclude = path_patterns(exclude, "exclude")
@@ -84,7 +87,6 @@ class Middleware(Host):
         kept: Any = self.manager.kept
         self._sweep_interval = sweep_interval if kept is not None and supports(kept, Sweeps) else None
         self._next_sweep = self._sweep_at()
-        self.close_sockets = _positive("close_sockets", close_sockets)
         self._sweeper: asyncio.Task[None] | None = None
         self._warned = False
 

@@ -1,22 +1,25 @@
-"""What the steps of a load or commit need of the engine that runs them."""
+"""What an engine consists of, and what the steps of a load or commit need of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from limpet._cookie_revocation import Revocation
+from limpet._cookies import MAX_COOKIE
 from limpet._core.binding import Binder
 from limpet._core.plan import Plan, Rules
 from limpet._core.state import SessionState
 from limpet._core.storage import Storage
 from limpet._emitter import Emitter
+from limpet._inline import Inline
 from limpet._watch import Watch
+from limpet._wire import tokens
 from limpet._wire.ids import Ids
 from limpet._wire.record import Contents
-from limpet.contract import ClientStore
+from limpet.contract import ClientStore, Store, supports
 from limpet.policy import SessionPolicy
-from limpet.protocols import Header, Importer, Reader, Serializer, Transport
+from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Signal, Transport
 
 __all__ = ["Context"]
 
@@ -49,12 +52,10 @@ class Context:
     storage: Storage
     ids: Ids
     emitter: Emitter
-    emit: Callable[..., None]
     rules: Rules
     policy: SessionPolicy
     serializer: Serializer
     transport: Transport
-    clock: Callable[[], int]
     client: ClientStore
     is_server_side: bool
     cookie_limit: int
@@ -64,7 +65,79 @@ class Context:
     revocation: Revocation | None
     watch: Watch
     binder: Binder | None = None
-    description: Callable[[Mapping[str, Any]], dict[str, str]] | None
+
+    def __init__(
+        self,
+        *,
+        store: Store | ClientStore,
+        policy: SessionPolicy,
+        transport: Transport,
+        serializer: Serializer,
+        namespace: str,
+        clock: Callable[[], int],
+        monotonic: Callable[[], int],
+        host: str = "",
+        id_sealer: Sealer | None = None,
+        unsigned_until: int = 0,
+        id_bytes: int = tokens.ID_BYTES,
+        persistent: bool | Literal["remembered"] = True,
+        cookie: str | None = None,
+        cookie_limit: int = MAX_COOKIE,
+        farewell: Sequence[Header] = (),
+        runtime: Runtime | None = None,
+        beside: Callable[[], Runtime | None] = lambda: None,
+        describe: Callable[[Mapping[str, Any]], dict[str, str]] | None = None,
+        importers: Sequence[Importer] = (),
+        reader: Reader | None = None,
+    ) -> None:
+        self.emitter = Emitter(clock, runtime or Inline(), monotonic, beside)
+        self.emit: Callable[..., None] = self.emitter.emit
+        self.clock: Callable[[], int] = clock
+        self.policy = policy
+        self.transport = transport
+        self.serializer = serializer
+        self.namespace = namespace
+        self.id_sealer = id_sealer
+        self.cookie_limit = cookie_limit
+        self.farewell = tuple(farewell)
+        self.description: Callable[[Mapping[str, Any]], dict[str, str]] | None = describe
+        self.emitter.describe = describe
+        self.importers = tuple(importers)
+        self.reader = reader  # finds and unseals a cookie where there is but one, in one go
+        self.ids = Ids(namespace, id_sealer, unsigned_until, clock, id_bytes)
+        client_side = supports(store, ClientStore)
+        self.rules = Rules(policy, is_server_side=not client_side, persistent=persistent, cookie=cookie)
+        self.rotate_on: frozenset[str] = self.rules.rotate_on
+        self.storage = Storage(
+            store,
+            rules=self.rules,
+            serializer=serializer,
+            emitter=self.emitter,
+            key_of=self.ids.key_of,
+            host=host,
+            monotonic=monotonic,
+        )
+        self.is_server_side = self.storage.is_server_side
+        self.client = self.storage.client
+        self.kept: Store | None = self.storage.kept
+        self.revocation = getattr(store, "revocation", None) if client_side else None
+        self.watch = Watch(monotonic)
+        self.reads_cookies: bool = bool(self.importers) or transport.vary.lower() == b"cookie"  # an importer does
+        extra = self.reads_cookies and transport.vary.lower() != b"cookie"
+        self.vary: bytes = transport.vary + b", Cookie" if extra else transport.vary
+        self._working: dict[int, list[Signal]] = {}  # those who wait for a session, while one has its only turn
+        self._warned_of_copies = self._warned_of_rivals = False
+        self._pack: Callable[[SessionState], bytes] = self.pack  # a method is a new object each time it is taken
+        self._same: Callable[[bytes, bytes], bool] = self.same
+        self._base: Callable[[SessionState], Mapping[str, Any]] = self.base
+
+    def use_serializer(self, serializer: Serializer) -> None:
+        """Read and write in another format from now on, as a tool does that has looked at what a store holds."""
+        self.serializer = self.storage.serializer = serializer
+
+    def use_clock(self, clock: Callable[[], int]) -> None:
+        """Go by another clock from now on, as a test does that turns it."""
+        self.clock = self.ids.clock = self.emitter.clock = self.storage.clock = clock
 
     def decide(self, state: SessionState, now: int, failed: bool = False) -> Plan:
         """Return what a commit would do now."""
