@@ -25,6 +25,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("documentation")]  # 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
+SQUEEZED: Final = """() => [...document.querySelectorAll(".md-typeset table :is(td, th)")].filter((cell) => {
+  const box = cell.getBoundingClientRect();
+  const words = cell.textContent.trim();
+  const second = cell.cellIndex === 1 && box.left > innerWidth - 96;
+  return cell.checkVisibility() && words && (second || (words.length > 12 && box.width < 96));
+}).map((cell) => cell.textContent.trim())"""
+"""A script that returns what stands in each cell that is too narrow for words, or that nobody sees without scrolling
+although it is in the second column."""
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves files and writes no log."""
 
@@ -120,6 +130,20 @@ async def test_no_page_is_wider_than_a_telephone(chromium: Browser, site: tuple[
             wide.append(name)
     assert wide == []
     assert strangers == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_tables_can_be_read_on_a_telephone(chromium: Browser, site: tuple[str, list[str]]) -> None:
+    """What does not fit scrolls; columns are not squeezed until their words come apart."""
+    address, pages = site
+    page, _ = await opened(chromium, address, "default", 375)
+    squeezed = {}
+    for name in pages:
+        await page.goto(f"{address}/{name}", wait_until="load")
+        if cells := await page.evaluate(SQUEEZED):
+            squeezed[name] = cells
+    assert squeezed == {}
 
 
 @pytest.mark.long
