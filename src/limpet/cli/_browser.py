@@ -283,8 +283,8 @@ def _is_local(host: str) -> bool:
 
 
 def _lenient(host: str) -> str:
-    """Return what keeps a Secure cookie of this machine over plain http; curl does so for two names only."""
-    curl = host in ("localhost", "127.0.0.1")
+    """Return what keeps a Secure cookie of this machine over plain http; curl does so for three names only."""
+    curl = host in ("localhost", "127.0.0.1", "::1")
     return "Chromium, Firefox and recent versions of curl" if curl else "Chromium and Firefox"
 
 
