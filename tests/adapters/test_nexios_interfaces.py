@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,21 @@ async def test_a_file_manager_reads_what_a_request_saved(tmp_path: Path) -> None
     assert browser.get("/peek").json() is None
 
 
+async def test_the_folder_is_made_with_the_first_session(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The store makes it, and logs that it was missing; an object that is only made makes no folder."""
+    manager = FileSessionManager(SessionConfig(session_file_storage_path=str(tmp_path / "a" / "b")))
+    assert not (tmp_path / "a").exists()
+    with caplog.at_level(logging.INFO, "limpet"):
+        await manager.create_session().save()
+    assert Path(manager.storage_path).stat().st_mode & 0o777 == 0o700
+    assert [each.getMessage() for each in caplog.records] == [
+        f"the folder {manager.storage_path} did not exist, and was made for the sessions"
+    ]
+
+
 async def test_a_file_manager_makes_sessions_of_its_own(tmp_path: Path) -> None:
     """A new session gets a key when it is saved; keys of any text work, and none of them is a path."""
     manager = FileSessionManager(SessionConfig(session_file_storage_path=str(tmp_path / "a" / "b")))
-    assert Path(manager.storage_path).is_dir()
     session = manager.create_session()
     assert session.session_key is None
     session.set("n", [1, {"a": datetime(2030, 1, 1, tzinfo=UTC)}])

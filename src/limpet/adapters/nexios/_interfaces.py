@@ -59,7 +59,7 @@ class FileSessionInterface(_Documented):
     """Keeps one file for each session, see `limpet.stores.FileStore`.
 
     Args:
-        config: The settings; ``session_file_storage_path`` names the folder, which is made.
+        config: The settings; ``session_file_storage_path`` names the folder, which the first session makes.
 
     Attributes:
         storage_path: The folder.
@@ -71,8 +71,6 @@ class FileSessionInterface(_Documented):
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         self.storage_path: str = os.fspath(self._settings.file_storage_path)
-        if config is not None:
-            os.makedirs(self.storage_path, mode=0o700, exist_ok=True)
 
     async def load(self, session: Any) -> None:  # type: ignore[override]  # 3.12 has the session as an argument
         """Fill a session with what is kept under its key; with nothing, if there is none."""
