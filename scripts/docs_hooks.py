@@ -16,6 +16,9 @@ from scripts.diagrams import draw  # noqa: E402
 _DIAGRAM = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FOR_TESTS = re.compile(r"<!--- invisible-code.*?--->\n?", re.DOTALL)
 _TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+# A docstring announces an example with two colons, of which a page shows one; none where they stand alone.
+_ALONE = re.compile(r"<p>::</p>\n?")
+_ANNOUNCED = re.compile(r"::(?=</p>)")
 
 # Who searches for a word wants the page that says what to do; why it was decided so comes after it.
 _BOOSTS = {
@@ -38,5 +41,6 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Let a wide table scroll by itself, also by keyboard, instead of making the page wide."""
+    """Let a wide table scroll by itself, also by keyboard, instead of making the page wide; tidy up announcements."""
+    html = _ANNOUNCED.sub(":", _ALONE.sub("", html))
     return _TABLE.sub(lambda found: f'<div class="wide" tabindex="0">{found[0]}</div>', html)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 from playwright.async_api import Browser, Page, Route
 from playwright.async_api import TimeoutError as NotYet
@@ -158,6 +159,13 @@ async def test_tables_fit_on_a_desk(chromium: Browser, site: tuple[str, list[str
         if await page.evaluate("[...document.querySelectorAll('.wide')].some(e => e.scrollWidth > e.clientWidth + 1)"):
             wide.append(name)
     assert wide == []
+
+
+def test_docstrings_are_no_raw_text(site: tuple[str, list[str]]) -> None:
+    """What announces an example in a docstring, two colons, is not shown as it is typed."""
+    address, pages = site
+    shown = [name for name in pages if "::</p>" in httpx.get(f"{address}/{name}").text]
+    assert shown == []
 
 
 async def test_diagrams_are_drawn_without_a_network(chromium: Browser, site: tuple[str, list[str]]) -> None:
