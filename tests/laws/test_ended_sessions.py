@@ -11,7 +11,7 @@ import pytest
 from limpet import Keyring, Session, SessionEnded
 from limpet.events import SessionLoggedOut
 from tests.laws.farm import Farm
-from tests.laws.unlucky import Between
+from tests.laws.unlucky import AfterWrites, Between
 from tests.site import Browser, Site, items, look, steps
 
 END: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
@@ -279,6 +279,29 @@ async def test_a_logout_follows_a_renewal_and_then_another_id(site: Farm) -> Non
     for browser in (ann, first, second):
         assert (await browser.ask(shop, look)).result is None
     assert await shop.manager.sessions_of("ann") == []
+
+
+async def test_an_old_id_is_over_only_when_the_new_one_is(site: Farm) -> None:
+    """A logout began before two renewals: at no moment of it is an old id over while a newer one still is served."""
+    store = AfterWrites(site.connect())
+    shop, other = site.worker(store=store, renewal_interval=5), site.worker(renewal_interval=5)
+    ann = await site.browser().login(shop)
+    first, moments = ann.copy(), list[list[bool]]()
+    async with first.copy().held(shop, Session.logout):
+        site.clock.advance(6)
+        await ann.ask(other, items)
+        second = ann.copy()
+        site.clock.advance(6)
+        await ann.ask(other, items)
+        assert len({*first.ids, *second.ids, *ann.ids}) == 3
+
+        async def look_at_all() -> None:
+            answers = [await browser.copy().ask(other, look) for browser in (first, second, ann)]
+            moments.append([answer.result is None for answer in answers])
+
+        store.watcher = look_at_all
+    assert moments[-1] == [True] * 3
+    assert all(over == sorted(over) for over in moments), "an old id was over while a newer one was served"
 
 
 @pytest.mark.parametrize("met", [True, False], ids=["met alive", "came too late"])

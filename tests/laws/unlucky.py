@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from limpet import StoreUnavailable
 from limpet.testing import FailingStore
 
-__all__ = ["HOW", "Between", "How", "Slow", "Unlucky"]
+__all__ = ["HOW", "AfterWrites", "Between", "How", "Slow", "Unlucky"]
 
 How = Literal["one reply lost", "all replies lost", "dies before", "dies after", "lands twice"]
 HOW: Final[tuple[How, ...]] = ("one reply lost", "all replies lost", "dies before", "dies after", "lands twice")
@@ -114,4 +114,16 @@ class Between(Unlucky):
         happens, self.meanwhile = self.meanwhile, None
         if happens is not None:
             await happens()
+        return outcome
+
+
+class AfterWrites(Unlucky):
+    """After each write, before the next, somebody looks at what there is."""
+
+    watcher: Callable[[], Awaitable[object]] | None = None
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        outcome = await behind(*given, **more)
+        if name in _WRITES and self.watcher is not None:
+            await self.watcher()
         return outcome

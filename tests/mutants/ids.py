@@ -31,10 +31,18 @@ IDS: Final = (
     Breakage(
         "a logout does not follow a renewal",
         "_core/ending.py",
-        "end",
+        "_follow",
         "if forward.is_forward(there.payload):\n    __MORE__\nelse:\n    continue",
         "return first",
         "races/test_ending.py::test_logout_during_renewal_ends_both_ids",
+    ),
+    Breakage(
+        "a renewed id is over before the session is",
+        "_core/ending.py",
+        "_follow",
+        "passed.append((key, there, after))",
+        "await engine.storage.replace(key, marks.tombstone(how, engine.clock(), successor, [after]), there.version)",
+        "laws/test_ended_sessions.py::test_an_old_id_is_over_only_when_the_new_one_is",
     ),
     Breakage(
         "an id that was renewed is served for ever",

@@ -304,7 +304,7 @@ TASKS: Final = (
     Breakage(
         "an old id is followed to the session that it ends for",
         "_core/ending.py",
-        "end",
+        "_follow",
         "after == successor",
         "False",
         known("a logout by a job, while another request finishes the change of id"),

@@ -231,4 +231,10 @@ ENDINGS: Final[Mapping[str, Known]] = {
         (by(0, "login:ann"), by(0, "regenerate", worker=1), Act(steps=("restart",), lazy=True)),
         Rules(skew=(0, -300_000)),
     ),
+    "a new id that is saved, and a logout that fails": Known(
+        (by(0, "nest"), replace(by(0, "regenerate", "both", "logout"), faults={5: "fails twice"}))
+    ),
+    "a login that takes more than a minute, beside a new id, when the marks of ids that ended are swept": Known(
+        (by(0, "login:bob"), by(0, "login:ann", "long"), Act(steps=("regenerate",)), Act("sweep"))
+    ),
 }

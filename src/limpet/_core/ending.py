@@ -27,6 +27,19 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
     Raises:
         StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
     """
+    passed: list[tuple[str, Record, str]] = []
+    first, ended = await _follow(engine, stored, how, successor, passed)
+    for key, there, after in passed:  # last: whoever reads one of these may take it for over, and all of it is
+        grave = marks.tombstone(how, engine.clock(), successor, [after])
+        if await engine.storage.replace(key, grave, there.version) is None and key == stored.key:
+            first = Gone(key, grave, how, successor)
+    return first, ended
+
+
+async def _follow(
+    engine: Context, stored: Stored, how: str, successor: str | None, passed: list[tuple[str, Record, str]]
+) -> tuple[Gone | None, bool]:
+    """Do what `end` does where the session is now; note the forwards that led there, and to which key each."""
     raw, key, there = stored.raw, stored.key or "", stored.record
     first: Gone | None = None
     await end_predecessors(engine, key, there)
@@ -48,9 +61,7 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
         elif forward.is_forward(there.payload):
             target = forward.open_forward(there.payload, raw, key) if raw else None
             raw, after = b"" if target is None else target.raw, forward.successor(there.payload)
-            grave = marks.tombstone(how, engine.clock(), successor, [after])
-            if await engine.storage.replace(key, grave, there.version) is None:
-                first = first or Gone(key, grave, how, successor)
+            passed.append((key, there, after))
         else:
             continue
         found = None if after == successor else await engine.storage.load(after)

@@ -1,10 +1,14 @@
-"""Checks of settings that both policies make."""
+"""Checks of what people set: of policies, stores and middleware."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from limpet.errors import ConfigurationError
 
-__all__ = ["flag", "one_of"]
+__all__ = ["flag", "one_of", "seconds", "whole"]
+
+_YEAR: Final = 366 * 86_400.0
 
 
 def flag(name: str, value: object) -> None:
@@ -17,3 +21,25 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Refuse what is none of the choices."""
     if value not in choices:
         raise ConfigurationError(f"{name}={value!r} is unknown: give one of {', '.join(map(repr, choices))}")
+
+
+def seconds(name: str, value: object, *, zero: bool = False, most: float = _YEAR, optional: bool = False) -> None:
+    """Refuse what is no number of seconds.
+
+    Args:
+        zero: 0 is one too.
+        most: The largest there may be.
+        optional: None is none that is wrong.
+    """
+    if optional and value is None:
+        return
+    no_number = isinstance(value, bool) or not isinstance(value, (int, float))
+    if no_number or not 0 <= value <= most or (value == 0 and not zero):
+        least, none = "0 or more" if zero else "more than 0", ", or None to leave it out" if optional else ""
+        raise ConfigurationError(f"{name}={value!r}: give seconds, {least} and at most {most:.0f}{none}")
+
+
+def whole(name: str, value: object, what: str, *, least: int = 1) -> None:
+    """Refuse what is no whole number of something, or too small a one."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name}={value!r}: give a whole number of {what}, {least} or more")

@@ -136,12 +136,16 @@ class Answers:
         """Return the calls in which a change of id may still be finished by who only asks.
 
         The new record names the old one, until a write or a touch notes once that the old one has ended. If the store
-        failed during the change, the next request ends it.
+        failed during the change, the next request ends it. So it ends the new one, if somebody who took more than a
+        minute ended the old one, when the mark of the change was gone.
         """
         changes = [
             each for each in self.history.visits if each.out in visit.tokens and any(g.moves for g in each.groups)
         ]
         if any(name == "StoreFailed" for each in changes for _, name in each.events):
+            return {"update", "replace"}
+        before = {token for each in changes for token in each.tokens}
+        if any(each.until - each.elapsed >= MINUTE and before.intersection(each.tokens) for each in self.families.acts):
             return {"update", "replace"}
         noted = any(
             set(other.tokens) & set(visit.tokens) and other.asked_only and "update" in other.calls and other.ok

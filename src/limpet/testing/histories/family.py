@@ -203,9 +203,13 @@ class Families:
             return maker.seen.subject  # which of several cookies it was cannot be told
         return self.history.names.get("ann") if maker is _BEFORE else self._logged_in(maker)
 
-    def home(self, visit: Visit, group: Group) -> str | None:
-        """Return the session that what was written belongs to."""
-        last, over = visit.groups[-1], self._over_since(visit, group)
+    def home(self, visit: Visit, group: Group, *, lenient: bool = False) -> str | None:
+        """Return the session that what was written belongs to.
+
+        Args:
+            lenient: Where it is if an end whose fate is unknown did not happen.
+        """
+        last, over = visit.groups[-1], self._over_since(visit, group, lenient)
         if visit.out and (group.fresh or not last.fresh) and not over:
             return self.session(visit.out)
         before = visit.groups[: visit.groups.index(group) + 1]
@@ -218,7 +222,7 @@ class Families:
             return None
         return self.met(visit)
 
-    def _over_since(self, visit: Visit, group: Group) -> bool:
+    def _over_since(self, visit: Visit, group: Group, lenient: bool) -> bool:
         """Tell whether what was written is in a session that the same request then ended, left, or learnt to be lost.
 
         What was saved before a login as another, which fails, stays, however many logins followed, saved or not.
@@ -227,7 +231,8 @@ class Families:
         drops = {"dropped", "gone", "open"} if visit.failed else set[str]()  # open: it died before it could say so
         if visit.failed and self.history.rules.mode == "server":
             drops.add("saved")
-        kept = [after for after in later if after.ends or after.state not in drops]
+        doubtful = {"unknown"} if lenient else set[str]()
+        kept = [each for each in later if each.state not in doubtful and (each.ends or each.state not in drops)]
         lost = any(each.ended > group.ended for each in visit.learns)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 

@@ -151,7 +151,7 @@ class _Verdict:
 
     def _belongs(self, visit: Visit, session: str, atom: int) -> Iterator[str]:
         writer, group = self.owner[atom]
-        home = self.families.home(writer, group)
+        home = self.families.home(writer, group, lenient=True)
         if group.state in ("told", "dropped", "gone") and not writer.both and not self._was_there(writer, group, visit):
             yield f"#{visit.number} finds {atom} of #{writer.number}, which is {group.state}"
         elif home is None and not writer.sends:
