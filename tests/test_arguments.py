@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from limpet import ConfigurationError, SessionManager
+from limpet import ConfigurationError, Keyring, SessionManager, asgi, importers, wsgi
 from limpet.adapters import fastapi, flask, litestar
+from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as Starlettes
+from limpet.csrf import CSRFMiddleware
 from limpet.devices import DevicePolicy
+from limpet.errors import WeakSecret
+from limpet.runtime import AsyncioRuntime
+from limpet.signout import Issuer
+from limpet.stores import CookieStore
+from limpet.stores.file import FileStore
 from limpet.stores.memory import MemoryStore
+from limpet.stores.postgres import PostgresStore
+from limpet.stores.redis import RedisStore
+from limpet.stores.sqlite import SQLiteStore
 from tests.site import Site
 
 NO_TEXT: list[Any] = [None, True, 7, 1.5, b"ann", ["ann"], {"sub": "ann"}]
 NO_NUMBER: list[Any] = [None, True, "5", b"5", [5], timedelta(seconds=5), ...]
+
+SECRET = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
 
 Call = Callable[[SessionManager, Any], Any]
 
@@ -127,3 +139,95 @@ def test_a_device_policy_says_what_it_notes(wrong: Any) -> None:
     """`"no"` would have meant yes."""
     with pytest.raises(ConfigurationError, match="is neither True nor False"):
         DevicePolicy(user_agent=wrong)
+
+
+def _app(*_: Any) -> Any:
+    """No request gets here."""
+
+
+def _issuer(**given: Any) -> Issuer:
+    return Issuer("https://op.example", "client", {"keys": []}, **given)
+
+
+def _importer(kind: Any) -> Callable[[Any], Any]:
+    return lambda wrong: kind(SECRET, until=date(2099, 1, 1), max_age=wrong)
+
+
+SECONDS: dict[str, Callable[[Any], Any]] = {
+    "sweep_interval of ASGI": lambda wrong: asgi.SessionMiddleware(_app, "memory:", sweep_interval=wrong),
+    "sweep_interval of WSGI": lambda wrong: wsgi.SessionMiddleware(_app, "memory:", sweep_interval=wrong),
+    "sweep_interval of Flask": lambda wrong: flask.SessionInterface("memory:", sweep_interval=wrong),
+    "sweep_interval of Litestar": lambda wrong: litestar.SessionPlugin("memory:", sweep_interval=wrong),
+    "close_sockets of ASGI": lambda wrong: asgi.SessionMiddleware(_app, "memory:", close_sockets=wrong),
+    "max_age of Starlette": lambda wrong: Starlettes(_app, SECRET, max_age=wrong),
+    "max_age of importers for BlackSheep": _importer(importers.BlackSheepCookies),
+    "max_age of importers for Django": _importer(importers.DjangoCookies),
+    "max_age of importers for Flask": _importer(importers.FlaskCookies),
+    "max_age of importers for Nexios": _importer(importers.NexiosCookies),
+    "max_age of importers for Starlette": _importer(importers.StarletteCookies),
+    "leeway of an issuer": lambda wrong: _issuer(leeway=wrong),
+    "max_age of an issuer": lambda wrong: _issuer(max_age=wrong),
+    "patience of a runtime": lambda wrong: AsyncioRuntime(patience=wrong),
+    "revocation_cache of cookies": lambda wrong: CookieStore(
+        revocation="denylist", revocation_store="memory:", revocation_cache=wrong
+    ),
+    "lock_timeout of files": lambda wrong: FileStore("sessions", lock_timeout=wrong),
+    "busy_timeout of SQLite": lambda wrong: SQLiteStore("sessions.db", busy_timeout=wrong),
+    "timeout of PostgreSQL": lambda wrong: PostgresStore("postgresql://h/d", timeout=wrong),
+    "connect_timeout of PostgreSQL": lambda wrong: PostgresStore("postgresql://h/d", connect_timeout=wrong),
+    "timeout of Redis": lambda wrong: RedisStore("redis://h", timeout=wrong),
+    "connect_timeout of Redis": lambda wrong: RedisStore("redis://h", connect_timeout=wrong),
+}
+NO_SECONDS: list[Any] = [True, "5", b"5", [5], ..., math.nan, math.inf, -1, -0.1, 10**400]
+
+
+@pytest.mark.parametrize("wrong", NO_SECONDS, ids=lambda wrong: repr(wrong)[:8])
+@pytest.mark.parametrize("setting", SECONDS)
+def test_what_is_no_number_of_seconds(setting: str, wrong: Any) -> None:
+    """Else a setting that came as text would fail at the first request, and an interval of -1 sweep without an end."""
+    with pytest.raises(ConfigurationError, match=rf"{setting.split()[0]}=.*: give "):
+        SECONDS[setting](wrong)
+
+
+NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "max_records of memory": lambda wrong: MemoryStore(max_records=wrong),
+    "max_connections of PostgreSQL": lambda wrong: PostgresStore("postgresql://h/d", max_connections=wrong),
+    "max_connections of Redis": lambda wrong: RedisStore("redis://h", max_connections=wrong),
+    "wait_replicas of Redis": lambda wrong: RedisStore("redis://h", wait_replicas=wrong),
+    "max_form of forms": lambda wrong: CSRFMiddleware(_app, max_form=wrong),
+}
+
+
+@pytest.mark.parametrize("wrong", [True, "5", 1.5, math.nan, math.inf, [5], timedelta(1), b"5", -1], ids=repr)
+@pytest.mark.parametrize("setting", NUMBERS)
+def test_what_is_no_whole_number(setting: str, wrong: Any) -> None:
+    """A bound that is no number bounds nothing, or fails when it is reached."""
+    with pytest.raises(ConfigurationError, match=rf"{setting.split()[0]}=.*: give a whole number"):
+        NUMBERS[setting](wrong)
+
+
+FLAGS: dict[str, Callable[[Any], Any]] = {
+    "lazy of ASGI": lambda wrong: asgi.SessionMiddleware(_app, "memory:", lazy=wrong),
+    "lazy of WSGI": lambda wrong: wsgi.SessionMiddleware(_app, "memory:", lazy=wrong),
+    "everywhere of Litestar": lambda wrong: litestar.SessionPlugin("memory:", everywhere=wrong),
+    "untyped of an issuer": lambda wrong: _issuer(untyped=wrong),
+    "encrypted of cookies": lambda wrong: CookieStore(encrypted=wrong),
+    "durable of files": lambda wrong: FileStore("sessions", durable=wrong),
+    "create of SQLite": lambda wrong: SQLiteStore("sessions.db", create=wrong),
+    "create of PostgreSQL": lambda wrong: PostgresStore("postgresql://h/d", create=wrong),
+    "pgbouncer of PostgreSQL": lambda wrong: PostgresStore("postgresql://h/d", pgbouncer=wrong),
+}
+
+
+@pytest.mark.parametrize("wrong", ["no", 0, 1, None, []], ids=repr)
+@pytest.mark.parametrize("setting", FLAGS)
+def test_what_is_neither_true_nor_false(setting: str, wrong: Any) -> None:
+    """`"no"` would mean yes."""
+    with pytest.raises(ConfigurationError, match=f"{setting.split()[0]}=.* is neither True nor False"):
+        FLAGS[setting](wrong)
+
+
+def test_only_true_allows_a_weak_secret() -> None:
+    """A setting that came as text does not."""
+    with pytest.raises(WeakSecret):
+        Keyring("short", allow_weak="no")  # type: ignore[arg-type]

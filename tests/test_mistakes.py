@@ -202,8 +202,8 @@ def test_arguments_of_others_under_our_middleware(settings: dict[str, Any], said
     [
         ({"manager": "memory:"}, r"takes no manager: .*limpet\.adapters\.starlette\.SessionMiddleware"),
         ({"lifetime": 60}, "arguments of starsessions"),
-        ({"max_age": "3600"}, "max_age='3600' is no number of seconds"),
-        ({"max_age": True}, "max_age=True is no number of seconds"),
+        ({"max_age": "3600"}, "max_age='3600': give seconds"),
+        ({"max_age": True}, "max_age=True: give seconds"),
         ({"session_cookie": None}, "write session_cookie='session'"),
         ({"https_only": "false"}, "neither True nor False"),
     ],

@@ -32,11 +32,12 @@ from limpet._serving import (
     warn_about_http,
 )
 from limpet._startup import fit, refuse_to_start, run_lifespan
+from limpet._sweeper import Schedule
 from limpet.bound.visit import Visit
-from limpet.contract import ClientStore, Store, Sweeps, supports
-from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.contract import ClientStore, Store
+from limpet.errors import StoreUnavailable
 from limpet.manager import SessionManager
-from limpet.policy.checks import flag
+from limpet.policy.checks import flag, interval
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["Middleware"]
@@ -68,9 +69,10 @@ class Middleware(Host):
         close_sockets: float | None = None,
     ) -> None:
         self.app = app
+        interval("close_sockets", close_sockets, optional=True)
         super().__init__(
             manager if isinstance(manager, SessionManager) else SessionManager(manager),
-            _positive("close_sockets", close_sockets),
+            close_sockets,
         )
         if isinstance(self.manager.runtime, Inline):
             self.manager.runtime = AsyncioRuntime()
@@ -84,9 +86,7 @@ class Middleware(Host):
         flag("lazy", lazy)
         self._lazy = lazy
         self._scope_key = scope_key
-        kept: Any = self.manager.kept
-        self._sweep_interval = sweep_interval if kept is not None and supports(kept, Sweeps) else None
-        self._next_sweep = self._sweep_at()
+        self._schedule = Schedule.of(self.manager, sweep_interval)
         self._sweeper: asyncio.Task[None] | None = None
         self._warned = False
 
@@ -149,8 +149,7 @@ class Middleware(Host):
                     await exchange.stop()
         if scope.get(key) is not session:
             self._tell_of_a_hidden_session(scope.get(key))
-        if self._next_sweep is not None and self._sweeper is None and self._is_time_to_sweep(self._next_sweep):
-            self._next_sweep = self._sweep_at()
+        if self._schedule is not None and self._sweeper is None and self._schedule.is_due():
             manager.runtime.spawn(self._sweep())
 
     async def _is_about_the_device(self, kind: str, scope: Scope, send: Send, session: Session) -> bool:
@@ -247,9 +246,9 @@ class Middleware(Host):
         except StoreUnavailable as error:
             log.warning("the session store cannot be opened yet: %s", error)
         if not isinstance(self.manager.runtime, AsyncioRuntime):
-            self._next_sweep = None  # trio: nothing runs beside the requests
-        elif self._sweep_interval is not None:
-            self._sweeper = asyncio.create_task(self._sweep_for_ever(self._sweep_interval))
+            self._schedule = None  # trio: nothing runs beside the requests
+        elif self._schedule is not None:
+            self._sweeper = asyncio.create_task(self._sweep_for_ever(self._schedule.seconds))
 
     async def shutdown(self) -> None:
         """Finish the saves under way, end the sweeps and close the store; the lifespan calls this by itself."""
@@ -271,13 +270,6 @@ class Middleware(Host):
             await self.manager.sweep(once=True)
         except StoreUnavailable:
             log.warning("expired sessions could not be swept now")
-
-    def _is_time_to_sweep(self, at: int) -> bool:
-        assert self._sweep_interval is not None
-        return not 0 < at - self.manager.clock() <= self._sweep_interval * 1000  # further away: the clock was set back
-
-    def _sweep_at(self) -> int | None:
-        return None if self._sweep_interval is None else self.manager.clock() + int(self._sweep_interval * 1000)
 
 
 def _publish(scope: Scope, key: str, session: Session, all_requests: Any) -> None:
@@ -302,11 +294,3 @@ def _is_cross_site(scope: Scope) -> bool:
         name: value for name, value in scope["headers"] if name in (b"sec-fetch-site", b"origin", b"host")
     }
     return comes_from_elsewhere(found.get(b"sec-fetch-site"), found.get(b"origin"), found.get(b"host", b""))
-
-
-def _positive(name: str, seconds: float | None) -> float | None:
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
-        raise ConfigurationError(f"{name}={seconds!r}: give seconds, more than 0, or None to leave it out")
-    return seconds

@@ -32,6 +32,7 @@ from limpet._wire import tokens
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, route_path, session_in
 from limpet.errors import Answer, ConfigurationError, MissingDependency
 from limpet.policy import TOKEN
+from limpet.policy.checks import whole
 from limpet.refusals import OnRefused, Refusal, answer_with
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class CSRFMiddleware:
             raise ConfigurationError(f"header={header!r} is no header name: use letters, digits and `-`")
         self._header = header.lower().encode()
         self._field = field.encode()
+        whole("max_form", max_form, "bytes", least=0)
         self._max_form = max_form
         self._missing = _Problem("token-missing", _MISSING.format(header=header, field=field))
 

@@ -204,8 +204,8 @@ class Keyring:
     __slots__ = ("_allow_weak", "_keys", "generation")
 
     def __init__(self, secrets: Secrets, *, allow_weak: bool = False) -> None:
-        self._allow_weak = allow_weak
-        self._keys = _read(secrets, allow_weak)
+        self._allow_weak = allow_weak is True
+        self._keys = _read(secrets, self._allow_weak)
         self.generation: int = 1
 
     @classmethod

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, ref
 from limpet._deadlines import Deadlines
 from limpet._waiting import outlived
 from limpet.errors import StoreUnavailable
+from limpet.policy.checks import interval
 
 __all__ = ["AsyncioRuntime"]
 
@@ -31,6 +32,7 @@ class AsyncioRuntime:
     """
 
     def __init__(self, *, patience: float = 0.25) -> None:
+        interval("patience", patience, zero=True)
         self._patience = patience
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
         self._last: tuple[ref[asyncio.AbstractEventLoop] | None, _Loop] = (None, _Loop())

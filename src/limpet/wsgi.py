@@ -36,6 +36,7 @@ from limpet.contract import ClientStore, Store
 from limpet.errors import StoreUnavailable
 from limpet.events import CLIENT
 from limpet.manager import SessionManager
+from limpet.policy.checks import flag
 
 __all__ = ["BlockingSession", "SessionMiddleware", "headers_of", "session_in"]
 
@@ -84,6 +85,7 @@ class SessionMiddleware:
         if self.manager.guard is not None:
             spare_device_paths(self._exclude, self.manager.guard.endpoints.paths)
         self._passive = path_patterns(passive, "passive")
+        flag("lazy", lazy)
         self._lazy = lazy
         self._environ_key = environ_key
         self._sweeper = Sweeper(self.manager, sweep_interval)

@@ -96,7 +96,7 @@ def test_constructing_opens_nothing(tmp_path: Path) -> None:
         ("sqlite:///s.db?mode=ro", "no option 'mode'; its options are: busy_timeout, create, synchronous"),
         ("sqlite:///s.db?synchronous=maybe", "SQLite knows OFF, NORMAL, FULL and EXTRA"),
         ("sqlite:///s.db?create=perhaps", "true or false is expected"),
-        ("sqlite:///s.db?busy_timeout=-1", "give seconds between 0 and 3600"),
+        ("sqlite:///s.db?busy_timeout=-1", "give seconds, 0 or more and at most 3600"),
         ("file:", "a file store needs a folder"),
         ("file://sessions", "write 'file:sessions'"),
         ("file:s?prefix=../x", "prefix is '../x': file names may begin with"),

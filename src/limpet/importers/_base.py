@@ -15,6 +15,7 @@ from limpet._wire.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.keyring import refuse_guessable, shown
 from limpet.policy import CookiePolicy
+from limpet.policy.checks import CENTURY, interval
 from limpet.protocols import Header, Imported
 
 __all__ = [
@@ -143,6 +144,7 @@ class TimedCookies(CookieImporter):
         super().__init__(**options)
         itsdangerous()
         self._secret = check_old_secret(secret)
+        interval("max_age", max_age, most=CENTURY, optional=True)
         self._max_age = max_age
 
     def signed(self, token: str, now: int) -> Unsigned | None:

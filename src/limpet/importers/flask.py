@@ -15,6 +15,7 @@ from uuid import UUID
 from limpet._storable import markup_of
 from limpet.importers._base import CookieImporter, Opened, check_old_secret, fetched, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
+from limpet.policy.checks import CENTURY, interval
 
 __all__ = ["FlaskCookies", "FlaskSessionRecords"]
 
@@ -49,6 +50,7 @@ class FlaskCookies(CookieImporter):
         secret = check_old_secret(secret)
         # itsdangerous takes the oldest first and signs with the last.
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
+        interval("max_age", max_age, most=CENTURY, optional=True)
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Opened | None:

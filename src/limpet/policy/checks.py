@@ -6,9 +6,11 @@ from typing import Final
 
 from limpet.errors import ConfigurationError
 
-__all__ = ["flag", "one_of", "seconds", "whole"]
+__all__ = ["CENTURY", "flag", "interval", "one_of", "whole"]
 
 _YEAR: Final = 366 * 86_400.0
+CENTURY: Final = 100 * _YEAR
+"""Seconds: as long as anything may live."""
 
 
 def flag(name: str, value: object) -> None:
@@ -17,13 +19,7 @@ def flag(name: str, value: object) -> None:
         raise ConfigurationError(f"{name}={value!r} is neither True nor False: give one of them")
 
 
-def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse what is none of the choices."""
-    if value not in choices:
-        raise ConfigurationError(f"{name}={value!r} is unknown: give one of {', '.join(map(repr, choices))}")
-
-
-def seconds(name: str, value: object, *, zero: bool = False, most: float = _YEAR, optional: bool = False) -> None:
+def interval(name: str, value: object, *, zero: bool = False, most: float = _YEAR, optional: bool = False) -> None:
     """Refuse what is no number of seconds.
 
     Args:
@@ -33,10 +29,16 @@ def seconds(name: str, value: object, *, zero: bool = False, most: float = _YEAR
     """
     if optional and value is None:
         return
-    no_number = isinstance(value, bool) or not isinstance(value, (int, float))
-    if no_number or not 0 <= value <= most or (value == 0 and not zero):
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
+    if not 0 <= number <= most or (number == 0 and not zero):  # NaN too
         least, none = "0 or more" if zero else "more than 0", ", or None to leave it out" if optional else ""
         raise ConfigurationError(f"{name}={value!r}: give seconds, {least} and at most {most:.0f}{none}")
+
+
+def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of the choices."""
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r} is unknown: give one of {', '.join(map(repr, choices))}")
 
 
 def whole(name: str, value: object, what: str, *, least: int = 1) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from limpet._moments import slack_ms
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag, one_of
+from limpet.policy.checks import flag, one_of, whole
 
 __all__ = ["Duration", "Merge", "SessionPolicy", "slack_ms"]
 
@@ -128,10 +128,10 @@ class SessionPolicy:
         one_of("on_ended", self.on_ended, ("drop", "raise"))
         one_of("on_load_error", self.on_load_error, ("raise", "anonymous"))
         one_of("when_full", self.when_full, ("oldest_out", "refuse"))
-        _count("max_size", self.max_size, "bytes")
-        _count("merge_attempts", self.merge_attempts, "attempts")
+        whole("max_size", self.max_size, "bytes")
+        whole("merge_attempts", self.merge_attempts, "attempts")
         if self.max_sessions is not None and not callable(self.max_sessions):
-            _count("max_sessions", self.max_sessions, "sessions; None is no limit, a function decides by subject")
+            whole("max_sessions", self.max_sessions, "sessions (None: any number; a function decides by subject)")
         _ms("store_timeout", self.store_timeout)
         _ms("merge_timeout", self.merge_timeout)
         put(self, "store_timeout", _seconds(self.store_timeout))
@@ -229,11 +229,6 @@ def _optional_ms(name: str, value: object) -> int | None:
         return _ms(name, value)
     except ConfigurationError as error:
         raise ConfigurationError(f"{error}, or None for none") from None
-
-
-def _count(name: str, value: object, unit: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name}={value!r} is no positive whole number: give the number of {unit}")
 
 
 def _keys(name: str, value: object, what: str = "session keys") -> tuple[str, ...]:

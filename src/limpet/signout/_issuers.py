@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import flag
 
 __all__ = ["Channel", "Issuer", "Jwks", "Keys", "SubjectId"]
 
@@ -84,10 +85,11 @@ class Issuer:
         _check_names("algorithms", self.algorithms, sorted(ALGORITHMS))
         if "front-channel" in self.accepts and self.sid_tag is None:
             raise ConfigurationError("front-channel logout names a session by its sid alone: give sid_tag")
-        if not timedelta(0) <= self.leeway <= timedelta(minutes=10):
-            raise ConfigurationError(f"leeway={self.leeway!r}: give at most ten minutes")
-        if not timedelta(minutes=1) <= self.max_age <= timedelta(days=60):
-            raise ConfigurationError(f"max_age={self.max_age!r}: give a minute to 60 days")
+        flag("untyped", self.untyped)
+        if not isinstance(self.leeway, timedelta) or not timedelta(0) <= self.leeway <= timedelta(minutes=10):
+            raise ConfigurationError(f"leeway={self.leeway!r}: give a timedelta of at most ten minutes")
+        if not isinstance(self.max_age, timedelta) or not timedelta(minutes=1) <= self.max_age <= timedelta(days=60):
+            raise ConfigurationError(f"max_age={self.max_age!r}: give a timedelta of a minute to 60 days")
         if self.authorization is not None and not self.authorization.strip():
             raise ConfigurationError("authorization is empty: give the header's value, or None")
 

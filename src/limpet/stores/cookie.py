@@ -15,6 +15,7 @@ from limpet._native import mypyc_attr
 from limpet.contract import ClientStore, Record, Store, make_record, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
+from limpet.policy.checks import flag, interval
 from limpet.protocols import Reader
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer
@@ -69,11 +70,8 @@ class CookieStore:
                 f"revocation={revocation!r} with {'no' if revocation_store is None else 'a'} revocation_store does not "
                 "work: give revocation='denylist' or 'epoch', and a store such as 'sqlite:///ended.db'"
             )
-        if not 0 <= revocation_cache <= _LONGEST_CACHE:
-            raise ConfigurationError(
-                f"revocation_cache={revocation_cache!r}: give seconds from 0 to {_LONGEST_CACHE}, for which a session "
-                "that was ended may still be served"
-            )
+        flag("encrypted", encrypted)
+        interval("revocation_cache", revocation_cache, zero=True, most=_LONGEST_CACHE)
         if revocation_cache and revocation_store is None:
             raise ConfigurationError(
                 f"revocation_cache={revocation_cache!r} without revocation remembers nothing: give "

@@ -13,6 +13,7 @@ from typing import Final, Literal
 from limpet._native import mypyc_attr
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import whole
 from limpet.stores._url import integer, options
 
 __all__ = ["MemoryStore"]
@@ -43,10 +44,7 @@ class MemoryStore:
     immediate: Literal[True] = True
 
     def __init__(self, *, max_records: int = 100_000) -> None:
-        if max_records < 1:
-            raise ConfigurationError(
-                f"max_records is {max_records}: a store that keeps nothing is of no use, give 1 or more"
-            )
+        whole("max_records", max_records, "sessions")
         self.max_records = max_records
         self._records: dict[str, Record] = {}
         # Each record has an entry that is not later than its deadline: one is pushed when the record is created, and

@@ -30,6 +30,7 @@ from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable, answer_to
 from limpet.manager import SessionManager
+from limpet.policy.checks import interval
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -109,6 +110,7 @@ class SessionInterface(Contract):
         self._passive = passive
         self._subject_key = subject_key
         self._old_until = old_until
+        interval("sweep_interval", sweep_interval, optional=True)
         self._sweep_interval = sweep_interval
         self._options = options
         self._made: dict[Settings | None, wsgi.SessionMiddleware] = {}

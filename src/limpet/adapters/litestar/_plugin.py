@@ -25,6 +25,7 @@ from limpet.adapters.litestar._errors import ANSWERS
 from limpet.adapters.litestar._visit import Visit, outside
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
+from limpet.policy.checks import flag
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
@@ -81,6 +82,7 @@ class SessionPlugin(InitPlugin, ReceiveRoutePlugin):
         self._opt = exclude_opt_key
         self._key = scope_key
         self._mark = f"limpet.litestar.{scope_key}"
+        flag("everywhere", everywhere)
         self._everywhere = everywhere
         self._notes = False  # whether handlers note that they are reached: once the plugin is an application's
 

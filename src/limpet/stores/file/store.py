@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import flag, interval
 from limpet.stores._aio.threads import Threads
 from limpet.stores._folders import log_made
 from limpet.stores._url import boolean, options, seconds, text
@@ -69,6 +70,8 @@ class FileStore:
                 f"prefix is {prefix!r}: file names may begin with up to 64 letters, digits, '_', '-' and '.', "
                 "and not with a dot"
             )
+        flag("durable", durable)
+        interval("lock_timeout", lock_timeout, zero=True)
         self.directory: str = os.path.abspath(directory)
         self.prefix = prefix
         self._durable = durable

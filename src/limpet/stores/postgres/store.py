@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import flag, interval, whole
 from limpet.stores._connections import Connections as Counted
 from limpet.stores._connections import Sizes
 from limpet.stores._url import boolean, integer, own_options, seconds, text
@@ -81,8 +82,12 @@ class PostgresStore:
     ) -> None:
         if (url is None) == (pool is None):
             raise ConfigurationError("PostgresStore needs a URL or pool=, and not both")
-        if timeout <= 0 or connect_timeout <= 0 or (max_connections is not None and max_connections < 1):
-            raise ConfigurationError("timeout and connect_timeout are seconds over 0, max_connections is at least 1")
+        flag("create", create)
+        flag("pgbouncer", pgbouncer)
+        interval("timeout", timeout)
+        interval("connect_timeout", connect_timeout)
+        if max_connections is not None:
+            whole("max_connections", max_connections, "connections")
         self._table = Table(schema=schema, table=table)
         self._sql = Statements(self._table)
         self.settles_within: float | None = (

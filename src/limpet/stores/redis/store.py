@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError, StoreUnavailable
+from limpet.policy.checks import interval, whole
 from limpet.stores._connections import Connections, Sizes
 from limpet.stores._url import integer, own_options, seconds, text
 from limpet.stores.redis import layout
@@ -82,10 +83,11 @@ class RedisStore:
     ) -> None:
         if (url is None) == (client is None):
             raise ConfigurationError("RedisStore needs a URL or client=, and not both")
-        if timeout <= 0 or connect_timeout <= 0:
-            raise ConfigurationError(f"timeout={timeout}, connect_timeout={connect_timeout}: give seconds over 0")
-        if (max_connections is not None and max_connections < 1) or wait_replicas < 0:
-            raise ConfigurationError("max_connections is at least 1 and wait_replicas at least 0")
+        interval("timeout", timeout)
+        interval("connect_timeout", connect_timeout)
+        if max_connections is not None:
+            whole("max_connections", max_connections, "connections")
+        whole("wait_replicas", wait_replicas, "replicas", least=0)
         self._address = None if url is None else parse(url)
         self._prefix = prefix
         self._timeout = timeout

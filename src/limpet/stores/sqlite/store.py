@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
+from limpet.policy.checks import flag, interval
 from limpet.stores._url import boolean, options, seconds
 from limpet.stores.sqlite.database import Database, NotReadyError
 from limpet.stores.sqlite.file import SQLiteFile
@@ -103,8 +104,8 @@ class SQLiteStore:
             )
         if synchronous not in ("OFF", "NORMAL", "FULL", "EXTRA"):
             raise ConfigurationError(f"synchronous is {synchronous!r}: SQLite knows OFF, NORMAL, FULL and EXTRA")
-        if not 0 <= busy_timeout <= 3600:
-            raise ConfigurationError(f"busy_timeout is {busy_timeout!r}: give seconds between 0 and 3600")
+        flag("create", create)
+        interval("busy_timeout", busy_timeout, zero=True, most=3600)
         self.path: str = os.path.abspath(place)
         self.synchronous = synchronous
         file = SQLiteFile(self.path, MIGRATIONS, create=create, synchronous=synchronous)

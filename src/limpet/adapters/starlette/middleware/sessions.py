@@ -27,6 +27,7 @@ from limpet.importers import StarletteCookies
 from limpet.keyring import Keyring, shown
 from limpet.manager import SessionManager
 from limpet.policy import CookiePolicy, SessionPolicy
+from limpet.policy.checks import CENTURY, interval
 from limpet.transports.cookie import CookieTransport
 
 if TYPE_CHECKING:
@@ -87,13 +88,7 @@ class SessionMiddleware(starlette.SessionMiddleware):
     ) -> None:
         if not isinstance(session_cookie, str):
             raise ConfigurationError(f"session_cookie={session_cookie!r} is no name: write session_cookie='session'")
-        if isinstance(max_age, bool) or not isinstance(max_age, int | float | None):
-            raise ConfigurationError(f"max_age={max_age!r} is no number of seconds: write max_age=3600, or None")
-        if max_age is not None and not max_age > 0:
-            raise ConfigurationError(
-                f"max_age={max_age!r}: such a session is over before it is used: give seconds, or None for a cookie "
-                "that lives until the browser is closed"
-            )
+        interval("max_age", max_age, most=CENTURY, optional=True)  # None: until the browser is closed
         if not https_only:
             log.warning("sessions travel over plain http too: in production, give SessionMiddleware https_only=True")
         secrets = _texts(secret_key)
