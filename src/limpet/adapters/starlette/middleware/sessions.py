@@ -88,7 +88,10 @@ class SessionMiddleware(starlette.SessionMiddleware):
     ) -> None:
         if not isinstance(session_cookie, str):
             raise ConfigurationError(f"session_cookie={session_cookie!r} is no name: write session_cookie='session'")
-        interval("max_age", max_age, most=CENTURY, optional=True)  # None: until the browser is closed
+        try:
+            interval("max_age", max_age, most=CENTURY, optional=True)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}; with None the cookie lives until the browser is closed") from None
         if not https_only:
             log.warning("sessions travel over plain http too: in production, give SessionMiddleware https_only=True")
         secrets = _texts(secret_key)
