@@ -14,7 +14,6 @@ from limpet.adapters import fastapi, flask, litestar
 from limpet.adapters.starlette.middleware.sessions import SessionMiddleware as Starlettes
 from limpet.csrf import CSRFMiddleware
 from limpet.devices import DevicePolicy
-from limpet.errors import WeakSecret
 from limpet.runtime import AsyncioRuntime
 from limpet.signout import Issuer
 from limpet.stores import CookieStore
@@ -210,6 +209,7 @@ FLAGS: dict[str, Callable[[Any], Any]] = {
     "lazy of ASGI": lambda wrong: asgi.SessionMiddleware(_app, "memory:", lazy=wrong),
     "lazy of WSGI": lambda wrong: wsgi.SessionMiddleware(_app, "memory:", lazy=wrong),
     "everywhere of Litestar": lambda wrong: litestar.SessionPlugin("memory:", everywhere=wrong),
+    "allow_weak of a keyring": lambda wrong: Keyring(SECRET, allow_weak=wrong),
     "untyped of an issuer": lambda wrong: _issuer(untyped=wrong),
     "encrypted of cookies": lambda wrong: CookieStore(encrypted=wrong),
     "durable of files": lambda wrong: FileStore("sessions", durable=wrong),
@@ -225,9 +225,3 @@ def test_what_is_neither_true_nor_false(setting: str, wrong: Any) -> None:
     """`"no"` would mean yes."""
     with pytest.raises(ConfigurationError, match=f"{setting.split()[0]}=.* is neither True nor False"):
         FLAGS[setting](wrong)
-
-
-def test_only_true_allows_a_weak_secret() -> None:
-    """A setting that came as text does not."""
-    with pytest.raises(WeakSecret):
-        Keyring("short", allow_weak="no")  # type: ignore[arg-type]

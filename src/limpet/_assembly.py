@@ -7,13 +7,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from limpet import environment
+from limpet._checks import flag
 from limpet._moments import milliseconds
 from limpet.bound.policy import BoundPolicy
 from limpet.contract import ClientStore, Finds, Pages, Store, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
 from limpet.policy import CookiePolicy, SessionPolicy
-from limpet.policy.checks import flag
 from limpet.protocols import Importer
 from limpet.transports.cookie import CookieTransport
 

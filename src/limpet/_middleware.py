@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
+from limpet._checks import flag, interval
 from limpet._core.session import Session, backend_of, state_of
 from limpet._core.state import ACCESSED, CLOSED, PASSIVE, PENDING, READY
 from limpet._exchange import ASGIApp, Host, Http, Receive, Scope, Send, Socket
@@ -37,7 +38,6 @@ from limpet.bound.visit import Visit
 from limpet.contract import ClientStore, Store
 from limpet.errors import StoreUnavailable
 from limpet.manager import SessionManager
-from limpet.policy.checks import flag, interval
 from limpet.runtime import AsyncioRuntime
 
 __all__ = ["Middleware"]
@@ -69,7 +69,7 @@ class Middleware(Host):
         close_sockets: float | None = None,
     ) -> None:
         self.app = app
-        interval("close_sockets", close_sockets, optional=True)
+        interval("close_sockets", close_sockets, none="to leave it out")
         super().__init__(
             manager if isinstance(manager, SessionManager) else SessionManager(manager),
             close_sockets,

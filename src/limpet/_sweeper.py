@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from limpet._checks import interval
 from limpet.contract import Sweeps, supports
 from limpet.errors import StoreUnavailable
 from limpet.manager import SessionManager
-from limpet.policy.checks import interval
 
 __all__ = ["Schedule", "Sweeper"]
 
@@ -38,7 +38,7 @@ class Schedule:
         Raises:
             ConfigurationError: It is no number of seconds.
         """
-        interval("sweep_interval", seconds, optional=True)
+        interval("sweep_interval", seconds, none="to leave it out")
         kept: Any = manager.kept
         if seconds is None or kept is None or not supports(kept, Sweeps):
             return None

@@ -25,6 +25,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from limpet import _form_tokens as form_tokens
 from limpet._bounded_log import BoundedLog
+from limpet._checks import whole
 from limpet._core.session import Session, backend_of, state_of
 from limpet._scopes import loaded
 from limpet._serving import path_patterns
@@ -32,7 +33,6 @@ from limpet._wire import tokens
 from limpet.asgi import ASGIApp, Message, Receive, Scope, Send, route_path, session_in
 from limpet.errors import Answer, ConfigurationError, MissingDependency
 from limpet.policy import TOKEN
-from limpet.policy.checks import whole
 from limpet.refusals import OnRefused, Refusal, answer_with
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from limpet._checks import flag
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag
 
 __all__ = ["DevicePolicy", "summary", "warm_up"]
 

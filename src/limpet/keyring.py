@@ -20,6 +20,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias, cast
 
+from limpet._checks import flag
 from limpet.errors import ConfigurationError, LimpetWarning, WeakSecret
 
 __all__ = [
@@ -204,8 +205,9 @@ class Keyring:
     __slots__ = ("_allow_weak", "_keys", "generation")
 
     def __init__(self, secrets: Secrets, *, allow_weak: bool = False) -> None:
-        self._allow_weak = allow_weak is True
-        self._keys = _read(secrets, self._allow_weak)
+        flag("allow_weak", allow_weak)
+        self._allow_weak = allow_weak
+        self._keys = _read(secrets, allow_weak)
         self.generation: int = 1
 
     @classmethod

@@ -10,10 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary, ref
 
+from limpet._checks import interval
 from limpet._deadlines import Deadlines
 from limpet._waiting import outlived
 from limpet.errors import StoreUnavailable
-from limpet.policy.checks import interval
 
 __all__ = ["AsyncioRuntime"]
 

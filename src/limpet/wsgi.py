@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from limpet._blocking import drive
+from limpet._checks import flag
 from limpet._core.session import backend_of, state_of
 from limpet._core.state import PASSIVE, PENDING
 from limpet._doors import BlockingSession
@@ -36,7 +37,6 @@ from limpet.contract import ClientStore, Store
 from limpet.errors import StoreUnavailable
 from limpet.events import CLIENT
 from limpet.manager import SessionManager
-from limpet.policy.checks import flag
 
 __all__ = ["BlockingSession", "SessionMiddleware", "headers_of", "session_in"]
 

@@ -44,6 +44,7 @@ def package() -> Path:
     """Return a folder with the provider, installed once for all runs on this machine."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
+        # the provider is written in JavaScript; sign-out is also tested with messages that are made here
         pytest.skip("needs node and npm: apt-get install -y nodejs npm")
     folder = Path(tempfile.gettempdir()) / f"limpet-oidc-provider-{VERSION}"
     folder.mkdir(exist_ok=True)
@@ -54,6 +55,7 @@ def package() -> Path:
             (folder / "package.json").write_text('{"private": true, "type": "module"}')
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
             if done.returncode != 0:
+                # as without npm: there is no network
                 pytest.skip(f"npm could not install oidc-provider: {done.stderr.strip()[-300:]}")
             (folder / "installed").touch()
     shutil.copy(Path(__file__).with_name("oidc_provider.mjs"), folder)

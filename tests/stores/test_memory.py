@@ -214,5 +214,5 @@ def test_threads_share_a_store() -> None:
 
 def test_a_bound_of_nothing_is_refused() -> None:
     """A store that may keep nothing is a mistake, and the error says what to give."""
-    with pytest.raises(ConfigurationError, match=r"max_records=0: .* 1 or more"):
+    with pytest.raises(ConfigurationError, match=r"max_records=0: give a whole number of sessions, 1 or more"):
         MemoryStore(max_records=0)

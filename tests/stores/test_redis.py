@@ -320,8 +320,8 @@ async def test_wrong_password_is_not_shown(own_valkey: ValkeyServer) -> None:
         ("redis+cluster://a,b/2", "only one"),
         ("redis://h/0?nonsense=1", "nonsense"),
         ("redis://h/0?timeout=soon", "timeout"),
-        ("redis://h/0?timeout=0", "more than 0"),
-        ("redis://h/0?max_connections=0", "1 or more"),
+        ("redis://h/0?timeout=0", "timeout=0.0: give seconds, more than 0"),
+        ("redis://h/0?max_connections=0", "max_connections=0: give a whole number of connections, 1 or more"),
         ("rediss://h/0?ssl_ca_certs=/no/such.pem", "ssl_ca_certs names '/no/such.pem'"),
     ],
 )

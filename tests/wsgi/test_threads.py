@@ -238,6 +238,7 @@ def test_a_turn_is_not_lost_with_a_greenlet_that_was_just_given_it(monkeypatch: 
     assert not runtime._turns
 
 
+# Windows has no fork, and so no server that forks.
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("kind", ["sqlite", "file", "redis", "postgres"])
 def test_a_fork_after_opening(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:

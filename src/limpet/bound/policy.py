@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from limpet._checks import flag
 from limpet.errors import ConfigurationError
 from limpet.policy import CookiePolicy, Duration
-from limpet.policy.checks import flag
 
 __all__ = ["ALGORITHMS", "BoundPolicy", "Login"]
 

@@ -109,6 +109,7 @@ class State:
         Args:
             before: The version that is there still, if this one is to take its place.
         """
+        # An upsert of what the copy noted itself: no session lies here, so none can come back.
         self._database.execute(
             "INSERT INTO copied VALUES (:key, :version, :before, :expires, :run) ON CONFLICT (key) DO UPDATE SET "
             "version = :version, before = :before, expires = max(expires, :expires), run = :run",
@@ -141,6 +142,7 @@ class State:
             versions: Of these two; None, None: it has one of its own.
             last: The number of the last revocation of the source that it has taken.
         """
+        # the one row of this file; the destination's journal is in its store
         self._database.execute("INSERT OR REPLACE INTO journal VALUES (1, ?, ?, ?)", (*versions, last))
 
     def unseen(self, limit: int) -> Sequence[Copied]:

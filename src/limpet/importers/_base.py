@@ -9,13 +9,13 @@ from datetime import UTC, date, datetime
 from inspect import isawaitable
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
+from limpet._checks import CENTURY, interval
 from limpet._cookies import delete_cookie, find
 from limpet._moments import milliseconds
 from limpet._wire.tokens import b64decode
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.keyring import refuse_guessable, shown
 from limpet.policy import CookiePolicy
-from limpet.policy.checks import CENTURY, interval
 from limpet.protocols import Header, Imported
 
 __all__ = [
@@ -144,7 +144,7 @@ class TimedCookies(CookieImporter):
         super().__init__(**options)
         itsdangerous()
         self._secret = check_old_secret(secret)
-        interval("max_age", max_age, most=CENTURY, optional=True)
+        interval("max_age", max_age, most=CENTURY, none="for any age")
         self._max_age = max_age
 
     def signed(self, token: str, now: int) -> Unsigned | None:

@@ -15,9 +15,9 @@ from datetime import date
 from hashlib import sha256
 from typing import Any, Final
 
+from limpet._checks import CENTURY, interval
 from limpet.importers._base import CookieImporter, Opened, check_old_secret, fetched
 from limpet.importers._text import from_base64, from_json, inflated
-from limpet.policy.checks import CENTURY, interval
 
 __all__ = ["DjangoCache", "DjangoCookies", "DjangoDatabase"]
 
@@ -54,7 +54,7 @@ class DjangoCookies(CookieImporter):
         super().__init__(until=until, cookie=cookie, subject=subject, **options)
         secret = check_old_secret(secret)
         self._secrets = [secret] if isinstance(secret, str) else secret
-        interval("max_age", max_age, most=CENTURY, optional=True)
+        interval("max_age", max_age, most=CENTURY, none="for any age")
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Opened | None:

@@ -12,10 +12,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from uuid import UUID
 
+from limpet._checks import CENTURY, interval
 from limpet._storable import markup_of
 from limpet.importers._base import CookieImporter, Opened, check_old_secret, fetched, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json, inflated
-from limpet.policy.checks import CENTURY, interval
 
 __all__ = ["FlaskCookies", "FlaskSessionRecords"]
 
@@ -50,7 +50,7 @@ class FlaskCookies(CookieImporter):
         secret = check_old_secret(secret)
         # itsdangerous takes the oldest first and signs with the last.
         self._secrets = list(reversed(secret)) if isinstance(secret, list) else [secret]
-        interval("max_age", max_age, most=CENTURY, optional=True)
+        interval("max_age", max_age, most=CENTURY, none="for any age")
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Opened | None:

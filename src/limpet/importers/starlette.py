@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from limpet._checks import CENTURY, interval
 from limpet.importers._base import CookieImporter, Opened, check_old_secret, itsdangerous, unsigned
 from limpet.importers._text import from_base64, from_json
-from limpet.policy.checks import CENTURY, interval
 
 __all__ = ["StarletteCookies"]
 
@@ -31,7 +31,7 @@ class StarletteCookies(CookieImporter):
         super().__init__(until=until, cookie=cookie, **options)
         itsdangerous()
         self._secret = str(check_old_secret(secret))  # Starlette makes a str of whatever it is given
-        interval("max_age", max_age, most=CENTURY, optional=True)
+        interval("max_age", max_age, most=CENTURY, none="for any age")
         self._max_age = max_age
 
     async def _open(self, token: str, now: int) -> Opened | None:

@@ -10,8 +10,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, cast
 
+from limpet._checks import flag, one_of
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag, one_of
 
 __all__ = ["TOKEN", "CookiePolicy", "SameSite"]
 

@@ -10,9 +10,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, cast
 
+from limpet._checks import CENTURY, flag, one_of, whole
 from limpet._moments import slack_ms
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag, one_of, whole
 
 __all__ = ["Duration", "Merge", "SessionPolicy", "slack_ms"]
 
@@ -24,7 +24,6 @@ Merge: TypeAlias = Callable[[Any, Any, Any], Any]
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-_CENTURY_MS: Final = 36_525 * DAY * 1000
 _MAX_TOUCH_MS: Final = 60_000
 _CHANGES: Final = ("agent", "network", "agent+network")
 _ACTIONS: Final = ("event", "login", "end")
@@ -212,7 +211,7 @@ def _ms(name: str, value: object, *, least: int = 1) -> int:
         exact = value * 1000
     else:
         raise ConfigurationError(f"{name}={value!r} is no duration: give seconds (such as 3600) or a timedelta")
-    if not exact <= _CENTURY_MS:  # NaN too
+    if not exact <= CENTURY * 1000:  # NaN too
         raise ConfigurationError(f"{name}={value!r} is not a duration of at most 100 years: give fewer seconds")
     if exact < least:
         raise ConfigurationError(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
+from limpet._checks import flag
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag
 
 __all__ = ["Channel", "Issuer", "Jwks", "Keys", "SubjectId"]
 

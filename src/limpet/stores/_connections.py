@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol, Self, runtime_checkable
 
+from limpet._checks import whole
 from limpet.stores._aio.threads import running_loop
 
 __all__ = ["SILENCE", "Clocked", "Connections", "Pooled", "Sizes"]
@@ -44,7 +45,13 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of(cls, most: int | None, *, loop: int, process: int) -> Self:
-        """Return the sizes that a setting means: the same for both, or what is usual."""
+        """Return the sizes that ``max_connections`` means: the same for both, or what is usual.
+
+        Raises:
+            ConfigurationError: It is no whole number, or less than one.
+        """
+        if most is not None:
+            whole("max_connections", most, "connections")
         return cls(loop, process) if most is None else cls(most, most)
 
     @property

@@ -10,12 +10,12 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from limpet._checks import flag, interval
 from limpet._cookie_revocation import Mode, Revocation
 from limpet._native import mypyc_attr
 from limpet.contract import ClientStore, Record, Store, make_record, supports
 from limpet.errors import ConfigurationError
 from limpet.keyring import Keyring
-from limpet.policy.checks import flag, interval
 from limpet.protocols import Reader
 from limpet.sealers.encrypted import EncryptedSealer
 from limpet.sealers.signed import SignedSealer

@@ -10,10 +10,10 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from limpet._checks import whole
 from limpet._native import mypyc_attr
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import whole
 from limpet.stores._url import integer, options
 
 __all__ = ["MemoryStore"]

@@ -15,6 +15,7 @@ from werkzeug.http import http_date
 
 from limpet import wsgi
 from limpet._blocking import drive
+from limpet._checks import interval
 from limpet._core.session import state_of
 from limpet._core.state import ACCESSED, CLOSED, ENDED, OPEN, OVER, READY, STARTED, WRITTEN
 from limpet._environ import mount_of
@@ -30,7 +31,6 @@ from limpet.contract import ClientStore, Store, supports
 from limpet.environment import secrets_from_environment
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable, answer_to
 from limpet.manager import SessionManager
-from limpet.policy.checks import interval
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -110,7 +110,7 @@ class SessionInterface(Contract):
         self._passive = passive
         self._subject_key = subject_key
         self._old_until = old_until
-        interval("sweep_interval", sweep_interval, optional=True)
+        interval("sweep_interval", sweep_interval, none="to leave it out")  # the first request is too late
         self._sweep_interval = sweep_interval
         self._options = options
         self._made: dict[Settings | None, wsgi.SessionMiddleware] = {}
@@ -150,7 +150,7 @@ class SessionInterface(Contract):
             app.permanent_session_lifetime,
             config["SESSION_REFRESH_EACH_REQUEST"],
             config.get("SESSION_SERIALIZATION_FORMAT") == "json",
-            app.testing or app.debug,
+            bool(app.testing or app.debug),
         )
 
     def _middleware(self, app: Flask) -> wsgi.SessionMiddleware:

@@ -16,6 +16,7 @@ from litestar.plugins import InitPlugin, ReceiveRoutePlugin
 from litestar.types import Scope
 
 from limpet import asgi
+from limpet._checks import flag
 from limpet._core.session import Session
 from limpet._scopes import loaded
 from limpet.adapters._answers import AnsweredInside
@@ -25,7 +26,6 @@ from limpet.adapters.litestar._errors import ANSWERS
 from limpet.adapters.litestar._visit import Visit, outside
 from limpet.errors import ConfigurationError
 from limpet.manager import SessionManager
-from limpet.policy.checks import flag
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 from urllib.parse import unquote
 
+from limpet._checks import flag, interval
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag, interval
 from limpet.stores._aio.threads import Threads
 from limpet.stores._folders import log_made
 from limpet.stores._url import boolean, options, seconds, text

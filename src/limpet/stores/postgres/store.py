@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from limpet._checks import flag, interval
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag, interval, whole
 from limpet.stores._connections import Connections as Counted
 from limpet.stores._connections import Sizes
 from limpet.stores._url import boolean, integer, own_options, seconds, text
@@ -86,8 +86,6 @@ class PostgresStore:
         flag("pgbouncer", pgbouncer)
         interval("timeout", timeout)
         interval("connect_timeout", connect_timeout)
-        if max_connections is not None:
-            whole("max_connections", max_connections, "connections")
         self._table = Table(schema=schema, table=table)
         self._sql = Statements(self._table)
         self.settles_within: float | None = (

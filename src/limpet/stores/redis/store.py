@@ -25,9 +25,9 @@ import contextlib
 from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any, Final
 
+from limpet._checks import interval, whole
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError, StoreUnavailable
-from limpet.policy.checks import interval, whole
 from limpet.stores._connections import Connections, Sizes
 from limpet.stores._url import integer, own_options, seconds, text
 from limpet.stores.redis import layout
@@ -85,8 +85,6 @@ class RedisStore:
             raise ConfigurationError("RedisStore needs a URL or client=, and not both")
         interval("timeout", timeout)
         interval("connect_timeout", connect_timeout)
-        if max_connections is not None:
-            whole("max_connections", max_connections, "connections")
         whole("wait_replicas", wait_replicas, "replicas", least=0)
         self._address = None if url is None else parse(url)
         self._prefix = prefix

@@ -17,9 +17,9 @@ import stat
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
+from limpet._checks import flag, interval
 from limpet.contract import ABSENT, DONE, Outcome, Record
 from limpet.errors import ConfigurationError
-from limpet.policy.checks import flag, interval
 from limpet.stores._url import boolean, options, seconds
 from limpet.stores.sqlite.database import Database, NotReadyError
 from limpet.stores.sqlite.file import SQLiteFile

@@ -231,8 +231,9 @@ class Families:
         drops = {"dropped", "gone", "open"} if visit.failed else set[str]()  # open: it died before it could say so
         if visit.failed and self.history.rules.mode == "server":
             drops.add("saved")
-        doubtful = {"unknown"} if lenient else set[str]()
-        kept = [each for each in later if each.state not in doubtful and (each.ends or each.state not in drops)]
+        kept = [after for after in later if after.ends or after.state not in drops]
+        if lenient:
+            kept = [after for after in kept if after.state != "unknown"]
         lost = any(each.ended > group.ended for each in visit.learns)
         return lost or any(after.anew or (after.fresh and not group.fresh) for after in kept)
 

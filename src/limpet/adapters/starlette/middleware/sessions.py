@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from limpet._checks import CENTURY, interval
 from limpet.adapters import starlette
 from limpet.adapters._dict import DictSession as Session
 from limpet.asgi import ASGIApp
@@ -27,7 +28,6 @@ from limpet.importers import StarletteCookies
 from limpet.keyring import Keyring, shown
 from limpet.manager import SessionManager
 from limpet.policy import CookiePolicy, SessionPolicy
-from limpet.policy.checks import CENTURY, interval
 from limpet.transports.cookie import CookieTransport
 
 if TYPE_CHECKING:
@@ -88,10 +88,7 @@ class SessionMiddleware(starlette.SessionMiddleware):
     ) -> None:
         if not isinstance(session_cookie, str):
             raise ConfigurationError(f"session_cookie={session_cookie!r} is no name: write session_cookie='session'")
-        try:
-            interval("max_age", max_age, most=CENTURY, optional=True)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{error}; with None the cookie lives until the browser is closed") from None
+        interval("max_age", max_age, most=CENTURY, none="for a cookie that lives until the browser is closed")
         if not https_only:
             log.warning("sessions travel over plain http too: in production, give SessionMiddleware https_only=True")
         secrets = _texts(secret_key)

@@ -1,4 +1,4 @@
-"""Checks of what people set: of policies, stores and middleware."""
+"""Checks of what people set: of policies, stores, keys and middleware."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from limpet.errors import ConfigurationError
 __all__ = ["CENTURY", "flag", "interval", "one_of", "whole"]
 
 _YEAR: Final = 366 * 86_400.0
-CENTURY: Final = 100 * _YEAR
+CENTURY: Final = 36_525 * 86_400.0
 """Seconds: as long as anything may live."""
 
 
@@ -19,20 +19,21 @@ def flag(name: str, value: object) -> None:
         raise ConfigurationError(f"{name}={value!r} is neither True nor False: give one of them")
 
 
-def interval(name: str, value: object, *, zero: bool = False, most: float = _YEAR, optional: bool = False) -> None:
+def interval(name: str, value: object, *, zero: bool = False, most: float = _YEAR, none: str = "") -> None:
     """Refuse what is no number of seconds.
 
     Args:
         zero: 0 is one too.
         most: The largest there may be.
-        optional: None is none that is wrong.
+        none: What None stands for, if it is allowed.
     """
-    if optional and value is None:
+    if none and value is None:
         return
     number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
     if not 0 <= number <= most or (number == 0 and not zero):  # NaN too
-        least, none = "0 or more" if zero else "more than 0", ", or None to leave it out" if optional else ""
-        raise ConfigurationError(f"{name}={value!r}: give seconds, {least} and at most {most:.0f}{none}")
+        least = "0 or more" if zero else "more than 0"
+        others = f", or None {none}" if none else ""
+        raise ConfigurationError(f"{name}={value!r}: give seconds, {least} and at most {most:.0f}{others}")
 
 
 def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
