@@ -59,6 +59,30 @@ async def test_a_phone_is_signed_out_from_the_desk(chromium: Browser, server: De
         await expect(desk.locator("#who")).to_have_text("Signed in as Ann")
 
 
+async def test_a_press_ends_no_other_device_than_the_one_pressed(chromium: Browser, server: DemoServer) -> None:
+    """The list changes while the mouse is down on one device's button; the one that took its place stays signed in."""
+    contexts = [await chromium.new_context(user_agent=agent) for agent in (PHONE, None, None)]
+    async with (
+        signed_in(contexts[0], server, "Zoe") as phone,
+        signed_in(contexts[1], server, "Zoe") as other,
+        signed_in(contexts[2], server, "Zoe") as desk,
+        desk.context.expect_page() as opened,
+    ):
+        await desk.goto(f"{server.url}account")
+        rows = desk.get_by_role("list", name="Your devices").get_by_role("listitem")
+        await expect(rows).to_have_count(3)
+        await rows.nth(1).get_by_role("button").hover()
+        await desk.mouse.down()
+        await other.get_by_role("button", name="Sign out").click()
+        await expect(other.locator("#who")).to_have_text("Not signed in")
+        await desk.evaluate("window.open('/')")
+        await (await opened.value).get_by_role("button", name="Add tea").click()  # which the list hears of
+        await expect(rows).to_have_count(2)
+        await desk.mouse.up()
+        await phone.reload()
+        await expect(phone.locator("#who")).to_have_text("Signed in as Zoe")
+
+
 async def test_all_others_are_signed_out(chromium: Browser, server: DemoServer) -> None:
     """Also without JavaScript, and by keyboard."""
     contexts = [await chromium.new_context(), await chromium.new_context(java_script_enabled=False)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.sight import Scheme, faults, in_sight
 from tests.demo.server import DemoServer
@@ -114,6 +115,72 @@ async def test_two_tabs_add_up(chromium: Browser, server: DemoServer) -> None:
             await expect(page.locator("#cart")).to_contain_text("Total 12.10")
         await press(right, "Sign out")
         await expect(left.locator("#who")).to_have_text("Not signed in")
+
+
+async def test_an_answer_that_is_late_does_not_hide_a_newer_one(chromium: Browser, server: DemoServer) -> None:
+    """While the page that answers one tab is on its way, another tab changes something: that stays in sight."""
+    context = await chromium.new_context()
+    async with tab(context, server) as left, tab(context, server) as right:
+        await sign_in(left)
+        await expect(right.locator("#who")).to_have_text("Signed in as Ann")
+        asked, released, arrived = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            if route.request.method != "POST":
+                await route.continue_()
+                return
+            answer = await route.fetch()  # the redirect is followed: this page has tea, and no honey yet
+            asked.set()
+            await released.wait()
+            await route.fulfill(response=answer)
+            arrived.set()
+
+        await left.route(server.url + "**", late)
+        await press(left, "Add tea")
+        await asked.wait()
+        await press(right, "Add honey")
+        await expect(right.locator("#cart")).to_contain_text("Total 12.10")
+        await left.wait_for_timeout(500)  # for a refresh that does not wait for its turn
+        released.set()
+        await arrived.wait()
+        await expect(left.locator("#cart")).to_contain_text("Total 12.10")
+        await left.wait_for_timeout(500)
+        await expect(left.locator("#cart")).to_contain_text("Total 12.10")
+
+
+@pytest.mark.parametrize("button", ["#add-honey", "#remove-tea", "#add-one"])
+async def test_a_button_that_is_being_pressed_stays(chromium: Browser, server: DemoServer, button: str) -> None:
+    """Another tab changes the page between the moments at which the mouse goes down and up: the press counts."""
+    context = await chromium.new_context()
+    async with tab(context, server) as left, tab(context, server) as right:
+        await sign_in(left)
+        await press(left, "Add tea")
+        await expect(right.locator("#cart")).to_contain_text("Total 4.20")
+        await right.locator(button).hover()
+        await right.mouse.down()
+        await press(left, "Add tea")
+        await expect(right.locator("#cart")).to_contain_text("Total 8.40")
+        await right.mouse.up()
+        done = {"#add-honey": "Total 16.30", "#remove-tea": "Total 4.20", "#add-one": "Total 8.40"}[button]
+        for page in (left, right):
+            await expect(page.locator("#cart")).to_contain_text(done)
+            await expect(page.locator("#count")).to_have_text("1" if button == "#add-one" else "0")
+
+
+async def test_what_is_being_typed_stays(chromium: Browser, server: DemoServer) -> None:
+    """A name half typed, the tick beside it and the focus stay while another tab fills the cart."""
+    context = await chromium.new_context()
+    async with tab(context, server) as left, tab(context, server) as right:
+        await right.get_by_label("Name").press_sequentially("An")
+        await right.get_by_label("Keep me signed in").check()
+        await right.get_by_label("Name").focus()
+        await press(left, "Add tea")
+        await expect(right.locator("#cart")).to_contain_text("Total 4.20")
+        await right.keyboard.type("n")
+        await expect(right.get_by_label("Name")).to_have_value("Ann")
+        await expect(right.get_by_label("Keep me signed in")).to_be_checked()
+        await right.keyboard.press("Enter")
+        await expect(left.locator("#who")).to_have_text("Signed in as Ann")
 
 
 async def test_the_keyboard_is_enough(chromium: Browser, server: DemoServer) -> None:

@@ -52,23 +52,54 @@ function say(text) {
   if (status) status.textContent = text;
 }
 
+// A node that says what it said stays the same node: a button that is being pressed, or has the focus, is not put away
+// under the finger because another tab has changed something else. A button for something else is another button.
+function update(old, now) {
+  if (old.nodeName !== now.nodeName || old.id !== now.id || (old.nodeName === "BUTTON" && old.value !== now.value)) {
+    old.replaceWith(document.adoptNode(now));
+    return;
+  }
+  if (!(old instanceof Element)) {
+    if (old.nodeValue !== now.nodeValue) old.nodeValue = now.nodeValue;
+    return;
+  }
+  for (const name of old.getAttributeNames()) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const name of now.getAttributeNames()) {
+    if (old.getAttribute(name) !== now.getAttribute(name)) old.setAttribute(name, now.getAttribute(name));
+  }
+  const kept = [...old.childNodes];
+  const fresh = [...now.childNodes];
+  kept.slice(fresh.length).forEach((node) => node.remove());
+  fresh.forEach((node, place) => (place < kept.length ? update(kept[place], node) : old.append(document.adoptNode(node))));
+}
+
 function show(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
   const focused = document.activeElement?.id;
-  const typed = part("name")?.value;
   for (const old of document.querySelectorAll("[data-part]")) {
     const now = fresh.getElementById(old.id);
-    if (now) old.replaceWith(document.adoptNode(now));
+    if (now) update(old, now);
   }
-  if (typed && part("name")) part("name").value = typed;
-  if (focused) part(focused)?.focus();
+  if (focused && part(focused) !== document.activeElement) part(focused)?.focus();
   prepare();
 }
 
-async function refresh() {
+// One page is asked for at a time, so that what is shown last was also asked for last: of two at once, the older one may
+// arrive later.
+let shown = Promise.resolve();
+
+function inTurn(ask) {
+  const asked = shown.then(ask);
+  shown = asked.catch(() => {}); // who asked says what went wrong
+  return asked;
+}
+
+async function reload() {
   const answer = await fetch(location.pathname === "/account" ? "/account" : "/");
   if (answer.ok) show(await answer.text());
 }
+
+const refresh = () => inTurn(reload);
 
 function prepare() {
   tellTimes();
@@ -79,13 +110,14 @@ function prepare() {
 
 // -- forms without a reload
 
-async function submit(form, button) {
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
+async function submit(form, pressed) {
+  const fields = new URLSearchParams([...new FormData(form), ...pressed]);
+  const answer = await fetch(form.action, { method: "POST", body: fields });
   if (answer.ok) {
     show(await answer.text());
     say("");
   } else {
-    await refresh();
+    await reload();
     say(
       answer.status === 403
         ? "You have signed in or out in another tab. The page is up to date now; please press again."
@@ -102,7 +134,9 @@ function later(problem) {
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("form[data-live]")) return;
   event.preventDefault();
-  submit(event.target, event.submitter).catch(later);
+  const { target: form, submitter } = event;
+  const pressed = submitter?.name ? [[submitter.name, submitter.value]] : []; // now: in its turn it may be gone
+  inTurn(() => submit(form, pressed)).catch(later);
 });
 
 // -- fifty requests at once
