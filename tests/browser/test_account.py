@@ -79,6 +79,7 @@ async def test_a_press_ends_no_other_device_than_the_one_pressed(chromium: Brows
         await (await opened.value).get_by_role("button", name="Add tea").click()  # which the list hears of
         await expect(rows).to_have_count(2)
         await desk.mouse.up()
+        await desk.wait_for_timeout(500)  # for a form that would be sent
         await phone.reload()
         await expect(phone.locator("#who")).to_have_text("Signed in as Zoe")
 
