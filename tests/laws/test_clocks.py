@@ -196,6 +196,53 @@ async def test_a_logout_on_another_host_holds(any_site: Farm, skew: float) -> No
         assert (await ann.ask(here, look)).result is None
 
 
+AWAY: dict[str, tuple[float, float]] = {"over": (300, 1600), "its own deadline": (290, 20)}
+"""By how many seconds the clock of the host that logs out is ahead, and how long after the login that is."""
+
+
+async def _logs_out_where_it_is_none(site: Farm, why: str) -> None:
+    (skew, later), policy = AWAY.get(why, (-120, 1)), {"idle_timeout": 1800}
+    clocks = Clocks(skew)
+    here, there = site.worker(clock=clocks.one, **policy), site.worker(clock=clocks.other, **policy)
+    ann = await site.browser().login(here)
+    if why == "its own deadline":
+        await ann.ask(here, lambda session: session.expire_in(300))
+    thief, reader = ann.copy(), ann.copy()
+    clocks.advance(later)
+    assert (await reader.ask(there, look)).result is None
+    await ann.ask(there, lambda session: session.logout())
+    assert (await thief.ask(here, look)).result is None
+
+
+@pytest.mark.parametrize("why", AWAY)
+async def test_a_logout_ends_what_another_host_would_still_open(any_site: Farm, why: str) -> None:
+    """By the clock of the host that logs out there is no session, and by that of another it is alive."""
+    await _logs_out_where_it_is_none(any_site, why)
+
+
+@pytest.mark.parametrize("cookie_site", ["denylist", "epoch"], indirect=True)
+@pytest.mark.parametrize("why", [*AWAY, "from the future"])
+async def test_a_logout_ends_the_cookie_that_another_host_would_still_open(cookie_site: Farm, why: str) -> None:
+    """What holds for sessions in a store holds for those whose cookies can be revoked."""
+    await _logs_out_where_it_is_none(cookie_site, why)
+
+
+@pytest.mark.parametrize("skew", [15, 45, 150, 300])
+async def test_a_logout_with_a_renewed_id_ends_it_though_its_grace_is_over_here(any_site: Farm, skew: float) -> None:
+    """A host that is ahead takes the old id for unknown, and another still serves it for the session's renewed one."""
+    clocks, policy = Clocks(skew), {"renewal_interval": 600, "renewal_grace": 10}
+    here, ahead = any_site.worker(clock=clocks.one, **policy), any_site.worker(clock=clocks.other, **policy)
+    ann = await any_site.browser().login(here)
+    clocks.advance(601)
+    old = ann.copy()
+    for _ in range(2):
+        assert (await ann.ask(here, look)).result == "ann"
+    assert old.ids != ann.ids
+    await old.copy().ask(ahead, lambda session: session.logout())
+    assert (await old.ask(here, look)).result is None
+    assert (await ann.ask(here, look)).result is None
+
+
 @pytest.mark.parametrize("cookie_site", ["denylist", "epoch"], indirect=True)
 @pytest.mark.parametrize("skew", [-45, -5, 5, 45])
 async def test_cookie_sessions_of_two_hosts(cookie_site: Farm, skew: float) -> None:

@@ -40,6 +40,20 @@ async def _all_out(copies: list[Browser], shops: list[Any]) -> None:
             assert (await copy.ask(shop, look)).result is None
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("does", [Session.logout, lambda session: session.login("bob")], ids=["logout", "login"])
+async def test_a_copy_that_was_ended_ends_nothing(does: Callable[[Session], Any], lazy: bool, notes: Connect) -> None:
+    """With ``epoch`` a logout ends all of its subject; one with a cookie that is dead is about nobody."""
+    site = _site("epoch", notes)
+    shop, other = site.worker(), site.worker(lazy=lazy)
+    ann = await site.browser().login(shop)
+    copy = ann.copy()
+    await ann.ask(shop, lambda session: session.logout())
+    await ann.login(shop)
+    assert (await copy.ask(other, does)).status == 200
+    assert (await ann.ask(shop, look)).result == "ann"
+
+
 @pytest.mark.parametrize("kind", ["denylist", "epoch"])
 async def test_a_copy_stays_out_after_a_logout(kind: str, notes: Connect) -> None:
     """However often the session was changed before, every copy of its cookies is dead until the longest deadline."""

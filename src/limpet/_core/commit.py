@@ -28,7 +28,8 @@ from limpet._core.state import (
     SessionState,
     Stored,
 )
-from limpet._wire import marks
+from limpet._listing import decoded
+from limpet._wire import forward, marks
 from limpet._wire.marks import Gone
 from limpet._wire.record import Contents, Found, unpack
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
@@ -60,12 +61,10 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
         if todo.end:
             await _end(engine, state)
         state.flags &= ~SUCCEEDS
-        await withdrawal.abandon(engine, state)
-        return
+        return await withdrawal.abandon(engine, state)
     if todo.step is Step.NOTHING and not todo.end and not (final and _owes(state)):
         state.flags &= ~(WRITTEN | ENDED | WATCHED)
-        await _reissue(engine, state, written=False)
-        return
+        return await _reissue(engine, state, written=False)
     await _carry_out(engine, state, todo, now, final)
 
 
@@ -344,18 +343,16 @@ async def _end(engine: Context, state: SessionState) -> None:
     targets = [] if state.stored is None else [*leaving, state.stored]  # what the browser has comes first
     began = tuple(targets) if _began(state) else ()
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
-    if not targets and state.gone is None:
-        for token in state.ids:
-            if (raw := engine.ids.verify(token)) is None:
-                continue
-            key = engine.ids.key_of(raw)
-            found = await engine.storage.locate(raw, key)
-            if found is None and (there := await engine.storage.load(key)) is not None:
-                found = marks.ended(key, there, engine.clock(), met_alive=True)  # whatever this host's clock says
+    if not targets and (state.gone is None or state.gone.how == "renewal"):
+        for raw in filter(None, map(engine.ids.verify, state.ids)):
+            found = await engine.storage.locate(raw, key := engine.ids.key_of(raw))
+            there = await engine.storage.load(key) if found is None else found.record
             if isinstance(found, Found):
                 targets.append(Stored(found.raw, found.key, found.record))
-            elif found is not None:
-                state.gone = found
+            elif there is not None and marks.is_mark(there.payload):
+                state.gone = found or marks.ended(key, there, engine.clock(), met_alive=True) or state.gone
+            elif there is not None and (forward.is_forward(there.payload) or decoded(engine, key, there).contents):
+                targets.append(Stored(raw, key, there))  # over by this host's clock, maybe not by another's
     grave: Gone | None = None
     for target in targets:
         here, this_did = await ending.end(engine, target, "logout", None)

@@ -9,7 +9,7 @@ from limpet._cookie_revocation import Due, Ended
 from limpet._core import conflict, plan
 from limpet._core.plan import Plan, Step
 from limpet._core.state import DISPLACED, LOGIN, READY, REGENERATE, REISSUE, SessionState, Stored
-from limpet._wire import tokens
+from limpet._wire import marks, tokens
 from limpet._wire.record import Contents, CorruptPayload, unpack
 from limpet.contract import Record
 from limpet.errors import CookieTooLarge, SessionClosed
@@ -194,14 +194,14 @@ async def end(engine: Context, state: SessionState) -> Ended:
     Raises:
         StoreUnavailable: The store of revocations does not answer.
     """
-    ended = Ended()
-    if engine.revocation is not None:
-        for opened in _presented(engine, state):
-            key = key_of(engine, opened.contents, opened.record.subject)
-            if key is not None:
-                ended = await engine.revocation.end(engine.storage, key, opened.record.subject)
-    subject = state.stored.record.subject if state.stored is not None else None
-    engine.emit(events.SessionLoggedOut, subject=subject)
+    ended, presented = Ended(), await _presented(engine, state)
+    if not presented and state.out is None:
+        return ended
+    for opened in presented:
+        key = key_of(engine, opened.contents, opened.record.subject)
+        if key is not None and engine.revocation is not None:
+            ended = await engine.revocation.end(engine.storage, key, opened.record.subject)
+    engine.emit(events.SessionLoggedOut, subject=None if state.stored is None else state.stored.record.subject)
     state.clears = len(state.ids) > 1
     state.stored, state.ids = None, ()
     if not state.phase:
@@ -250,7 +250,7 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
         draft.seen = positions.seq
     if signs_in or (stood is not None and flags & DISPLACED):  # of two that came at once, neither is left
         own = key_of(engine, draft, state.subject)
-        for other in _presented(engine, state):
+        for other in await _presented(engine, state):
             key = key_of(engine, other.contents, other.record.subject)
             if key is not None and (one or key != own):
                 due.others.append((other.contents, other.record.subject))
@@ -267,14 +267,25 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
     return due
 
 
-def _presented(engine: Context, state: SessionState) -> list[Opened]:
-    """Return the session that the request came with, or all of several that came under one name."""
+async def _presented(engine: Context, state: SessionState) -> list[Opened]:
+    """Return the session that the request came with, or all that came under one name, as any host may see them.
+
+    One that was ended is none of them: with ``epoch`` it would end the later ones of its subject.
+
+    Raises:
+        StoreUnavailable: The store of revocations does not answer.
+    """
     stood = _stood(engine, state)
     if stood is not None:
         return [stood]
-    now, records = engine.clock(), [(token, engine.client.unseal(token)) for token in state.ids]
-    found = [(token, record, _judge(engine, record, now)) for token, record in records if record is not None]
-    return [Opened(record, contents, token) for token, record, contents in found if contents is not None]
+    now, found = engine.clock(), list[Opened]()
+    for token in state.ids:
+        if (record := engine.client.unseal(token)) is not None:
+            elsewhere = min(max(record.accessed, now - marks.SKEW), now + marks.SKEW)  # where it may be alive
+            contents = _judge(engine, record, elsewhere)
+            if contents is not None and await is_live(engine, contents, record.subject):
+                found.append(Opened(record, contents, token))
+    return found
 
 
 def _stood(engine: Context, state: SessionState) -> Opened | None:

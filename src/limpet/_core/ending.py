@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from limpet._core.state import Stored
+from limpet._listing import decoded
 from limpet._wire import forward, marks, moved
 from limpet._wire.marks import Gone
-from limpet._wire.record import CorruptPayload, Predecessor, unpack
+from limpet._wire.record import Predecessor
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
@@ -73,11 +74,8 @@ async def _follow(
 
 async def end_predecessors(engine: Context, key: str, there: Record) -> None:
     """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it."""
-    try:
-        rows = unpack(there.payload, engine.serializer).predecessors
-    except CorruptPayload:
-        return
-    for named in map(Predecessor.of, rows):
+    contents = decoded(engine, key, there).contents
+    for named in map(Predecessor.of, () if contents is None else contents.predecessors):
         record = await engine.storage.load(named.key)
         if record is not None and not marks.is_mark(record.payload):
             await end(engine, Stored(b"", named.key, record), named.how, key)

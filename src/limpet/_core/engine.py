@@ -284,8 +284,7 @@ class Engine(Context):
 
     def note_client(self, session: Any, request: Mapping[str, Any]) -> None:
         """Note whose request it is: ``headers`` and ``client`` as an ASGI scope has them."""
-        context = {"headers": request["headers"], "client": request.get("client")}
-        state_of(session).context = context
+        state_of(session).context = context = {"headers": request["headers"], "client": request.get("client")}
         events.CLIENT.set(context)
 
     def note_cross_site(self, session: Any) -> None:

@@ -17,7 +17,6 @@ from limpet._core.state import (
     CROSS_SITE,
     ENDED,
     EXPOSED,
-    FAILED,
     FROZEN,
     LOGIN,
     OTHER_CLIENT,
@@ -254,12 +253,8 @@ class SessionMapping(MutableMapping[str, Any]):
         if state.legacy is not None:
             state.legacy.dropped = True
             state.flags |= ENDED
-        if state.stored is not None or state.flags & (AMBIGUOUS | READ_ONLY | UNPROVEN) or state.met_alive:
-            state.flags |= ENDED
-        elif state.gone is not None:
-            state.flags |= ENDED  # the session may go on under another id
-        elif state.loaded == PENDING or state.loaded == FAILED:
-            state.flags |= ENDED  # a logout is not dropped because the store failed: the commit asks it again
+        if state.ids or state.stored is not None or state.gone is not None or state.met_alive:
+            state.flags |= ENDED  # though none was found: the store may have failed, or this host's clock is ahead
         state.flags = (state.flags & ~(READ_ONLY | LOGIN | REGENERATE)) | WRITTEN
         notes.begin(state, backend.clock())
         state.loaded = READY
