@@ -217,6 +217,7 @@ async def close(attempt: Attempt) -> None:
         return
     attempt.made = made.key or "", made.record.version
     attempt.increments, legacy.increments = legacy.increments, {}
+    attempt.patient = legacy.saved
     key, how, legacy.how = legacy.key, legacy.how, None
     try:
         mark = _note(engine, how, made.key, legacy.source.until, heir=attempt.draft is legacy.draft)
@@ -301,7 +302,6 @@ async def _join(attempt: Attempt, found: Found | Gone | None, legacy: Legacy) ->
     engine, state, base = attempt.engine, attempt.state, legacy.base
     await attempt.drop_made()
     state.out = state.line = None
-    attempt.patient = legacy.saved
     attempt.draft.seen = 0  # as it was read: what the other session has seen counts
     while isinstance(found, Found) and found.record.subject == state.subject:
         conflict.merge_in(attempt, found, base)

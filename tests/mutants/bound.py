@@ -54,14 +54,6 @@ BOUND: Final = (
         f"{LIFE}::test_the_session_cookie_alone_opens_nothing",
     ),
     Breakage(
-        "a logout takes a proof",
-        "_core/mapping.py",
-        "SessionMapping.clear",
-        "AMBIGUOUS | READ_ONLY | UNPROVEN",
-        "AMBIGUOUS | READ_ONLY",
-        f"{LIFE}::test_a_logout_needs_no_proof",
-    ),
-    Breakage(
         "a login without a proof leaves the session alive that it came with",
         "_core/reading.py",
         "find",

@@ -234,6 +234,24 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a new id that is saved, and a logout that fails": Known(
         (by(0, "nest"), replace(by(0, "regenerate", "both", "logout"), faults={5: "fails twice"}))
     ),
+    "a logout that reads nothing, of what is over by the clock of its host alone": Known(
+        (by(0, "nest", "expire", worker=1), operator("tick"), lazily(by(0, "logout", worker=1)), by(0)),
+        Rules(renews=True, skew=(0, 300_000)),
+    ),
+    "a logout of what is over by the clock of its host alone": Known(
+        (by(0, "nest", "expire", worker=1), operator("tick"), by(0, "logout", worker=1), by(0)),
+        Rules(renews=True, skew=(0, 300_000)),
+    ),
+    "two logins at once with an id that has expired, over the limit": Known(
+        (
+            by(1, "login:ann"),
+            by(0, "nest", "expire"),
+            operator("wait"),
+            by(0, "tagged:ann"),
+            Act(steps=("tagged:ann",)),
+        ),
+        Rules(max_sessions=2),
+    ),
     "a login that takes more than a minute, beside a new id, when the marks of ids that ended are swept": Known(
         (by(0, "login:bob"), by(0, "login:ann", "long"), Act(steps=("regenerate",)), Act("sweep"))
     ),

@@ -145,4 +145,26 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
     "an old session over the limit": Known(
         (by(1, "login:ann"), by(0, "set")), Rules(imports=True, max_sessions=1, refuses=True)
     ),
+    "what was saved under a new id, whose store fails twice then, beside a request": Known(
+        (
+            by(0, "nest"),
+            by(0, "append"),
+            Act(steps=("regenerate", "recent", "save", "both"), faults={4: "fails twice"}),
+        )
+    ),
+    "two requests that move an old session, one under a new id, which gives up after a conflict": Known(
+        (
+            Act(steps=("nest",)),
+            Act(worker=1, steps=("set", "regenerate")),
+            Act("wait"),
+            Act(steps=("append",)),
+            Act(steps=("count",)),
+            Act("wait"),
+        ),
+        Rules(imports=True),
+        width=4,
+    ),
+    "a new id whose process dies, and a login that goes on from there": Known(
+        (by(0, "nest"), by(0, "login:bob"), Act(worker=1, steps=("nest", "regenerate"), faults={2: "cut after"}))
+    ),
 }

@@ -33,7 +33,8 @@ async def abandon(engine: Context, state: SessionState, saved: Saved | None = No
     if created is None or not state.out:
         return
     state.out = state.line = None
-    state.stored = None if leaving is None or leaving.fresh else leaving.stored
+    kept = None if leaving is None or leaving.fresh else leaving.stored
+    state.stored, state.tried = kept, None  # what was tried was tried under the new id
     failure: Exception | None = None
     try:
         if leaving is not None and state.stored is not None and made is not None:
@@ -62,13 +63,13 @@ async def _save_back(engine: Context, state: SessionState, leaving: Leaving, mad
 
 
 async def withdraw(engine: Context, state: SessionState, failure: Exception, saved: Saved | None) -> None:
-    """Take back a new id, as `abandon` does, if the old one could not be ended: the browser keeps that."""
+    """Take back the new id, as the old one could not be ended, and of a conflict what it kept from being saved."""
     if state.leaving is None:
         return
     if isinstance(failure, StoreUnavailable) and failure.waited:  # a store that hangs is not waited for twice
         state.leaving = state.created = state.out = state.line = None
         return
     try:
-        await abandon(engine, state, saved if isinstance(failure, SessionConflict) else None)
+        await abandon(engine, state, (saved or (state.leaving, None)) if isinstance(failure, SessionConflict) else None)
     except (StoreUnavailable, SessionConflict, SessionEnded):
         engine.storage.emitter.log.warning("new id", "what was saved under an id that did not go out is lost")

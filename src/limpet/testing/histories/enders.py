@@ -254,6 +254,8 @@ class Enders(Deadlines):
                 return True  # an operator can have ended it, or a limit
         if visit.alive:
             return False
+        if token in families.issuer and self.deadline(session, visit):
+            return True  # what has expired leaves nothing to go by
         enders = [there.elapsed for there in families.acts if token in there.tokens and there.leaves_its_id]
         return not self.rules.exact or max(visit.until, visit.elapsed) - min(enders) >= MINUTE
 
@@ -340,7 +342,7 @@ class Enders(Deadlines):
             return False  # its login was void in the end, so the browser keeps what it had
         if len(sent) > 1 and visit.faults:
             return False  # what could not be ended is ended by the next request with the new id
-        if met is None and visit.act.lazy and visit.seen is None:
+        if met is None and len(sent) == 1 and not visit.alive:
             if not visit.over or self.is_unknown_by_now(visit):
                 return False
             return session in sent or any(edge.parent in sent for edge in self._regenerated_meanwhile(visit, session))

@@ -155,9 +155,17 @@ class _Verdict:
         if group.state in ("told", "dropped", "gone") and not writer.both and not self._was_there(writer, group, visit):
             yield f"#{visit.number} finds {atom} of #{writer.number}, which is {group.state}"
         elif home is None and not writer.sends:
+            if self._was_followed(writer, session):
+                return
             yield f"#{visit.number} finds {atom}, which #{writer.number} put into a session that no browser has"
         elif home is None or self.families.kin(home) != self.families.kin(session):
             yield f"#{visit.number} finds {atom} of #{writer.number}, whose session is another"
+
+    def _was_followed(self, writer: Visit, session: str) -> bool:
+        """Tell whether another request can have gone on from a change of id whose process died, and took it along."""
+        home = self.families.met(writer)
+        chain = self.families.chain(session) if writer.died and not writer.failed else ()
+        return any(edge.parent == home and edge.mover is not writer for edge in chain)
 
     def _was_there(self, writer: Visit, group: Group, reader: Visit) -> bool:
         """Tell whether what is told as lost was saved, by a write whose reply was lost, when it was read, and ended."""
