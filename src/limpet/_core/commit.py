@@ -341,7 +341,7 @@ async def _end(engine: Context, state: SessionState) -> None:
     questions.refuse_to_wait_again(state)
     ended, leaving = False, [] if state.leaving is None else [state.leaving.stored]
     targets = [] if state.stored is None else [*leaving, state.stored]  # what the browser has comes first
-    began = tuple(targets) if _began(state) else ()
+    quiet = [*targets] if _began(state) else []  # their end takes no cookie back
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
     if not targets and (state.gone is None or state.gone.how == "renewal"):
         for raw in filter(None, map(engine.ids.verify, state.ids)):
@@ -353,13 +353,14 @@ async def _end(engine: Context, state: SessionState) -> None:
                 state.gone = found or marks.ended(key, there, engine.clock(), met_alive=True) or state.gone
             elif there is not None and (forward.is_forward(there.payload) or decoded(engine, key, there).contents):
                 targets.append(Stored(raw, key, there))  # over by this host's clock, maybe not by another's
+                quiet.append(targets[-1])
     grave: Gone | None = None
     for target in targets:
         here, this_did = await ending.end(engine, target, "logout", None)
         grave = grave or here
         if this_did:
             engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
-            ended = ended or target not in began
+            ended = ended or target not in quiet
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:

@@ -52,8 +52,7 @@ def open_sealed(engine: Context, state: SessionState) -> None:
         if found is not None:
             token, record = found
             state.ids = (token,)
-            contents = _judge(engine, record, engine.clock())
-            if contents is not None:
+            if (contents := _judge(engine, record, engine.clock())) is not None:
                 _adopt(engine, state, record, contents)
             return
     state.ids = engine.transport.read(state.presented)
@@ -195,12 +194,13 @@ async def end(engine: Context, state: SessionState) -> Ended:
         StoreUnavailable: The store of revocations does not answer.
     """
     ended, presented = Ended(), await _presented(engine, state)
-    if not presented and state.out is None:
-        return ended
     for opened in presented:
         key = key_of(engine, opened.contents, opened.record.subject)
         if key is not None and engine.revocation is not None:
             ended = await engine.revocation.end(engine.storage, key, opened.record.subject)
+    over = (plan.is_over(each.contents, each.record.accessed, engine.rules, engine.clock()) for each in presented)
+    if state.stored is None and state.out is None and all(over):
+        return ended  # there is none to take back: at the most one that is alive by another host's clock
     engine.emit(events.SessionLoggedOut, subject=None if state.stored is None else state.stored.record.subject)
     state.clears = len(state.ids) > 1
     state.stored, state.ids = None, ()
@@ -281,8 +281,7 @@ async def _presented(engine: Context, state: SessionState) -> list[Opened]:
     now, found = engine.clock(), list[Opened]()
     for token in state.ids:
         if (record := engine.client.unseal(token)) is not None:
-            elsewhere = min(max(record.accessed, now - marks.SKEW), now + marks.SKEW)  # where it may be alive
-            contents = _judge(engine, record, elsewhere)
+            contents = _judge(engine, record, min(max(record.accessed, now - marks.SKEW), now + marks.SKEW))
             if contents is not None and await is_live(engine, contents, record.subject):
                 found.append(Opened(record, contents, token))
     return found
