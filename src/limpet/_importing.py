@@ -242,7 +242,7 @@ async def close(attempt: Attempt) -> None:
     elif isinstance(found, Found):
         await _replace(attempt, found, how, legacy, gone)
     elif how == "login":
-        await logins.succeed(engine, state, gone, made.key, heir=attempt.draft is legacy.draft)
+        await _succeed(attempt, gone, heir=attempt.draft is legacy.draft)
     else:
         await attempt.drop_made()
         attempt.flags |= REGENERATE  # an earlier save may have carried it out
@@ -282,10 +282,16 @@ async def _replace(attempt: Attempt, found: Found, how: str, legacy: Legacy, gon
     await rotation.finish(attempt)
     if how != "login" or state.flags & OVER or not isinstance(gone, Gone):
         return
+    await _succeed(attempt, gone, heir=merges)
+
+
+async def _succeed(attempt: Attempt, gone: Gone | None, *, heir: bool) -> None:
+    """Take the place of another login from the old session; this one stands, whatever fails here."""
+    own = attempt.stored().key
     try:
-        await logins.succeed(attempt.engine, state, gone, attempt.stored().key, heir=merges)
+        await logins.succeed(attempt.engine, attempt.state, gone, own, heir=heir)
     except StoreUnavailable:
-        return  # said as an event; the login stands, and another one from the old session may stand beside it
+        logins.say_what_is_left(attempt.engine, own)
 
 
 async def _heir(engine: Context, gone: Found | Gone | None) -> Found | Gone | None:

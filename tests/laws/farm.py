@@ -9,13 +9,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from limpet.runtime import AsyncioRuntime
 from limpet.testing import FakeClock
 from tests.site import Browser, Site
 
-__all__ = ["Farm"]
+__all__ = ["Farm", "Hurried"]
+
+
+class Hurried(AsyncioRuntime):
+    """Counts what it waits, and does not."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
 
 
 class Farm:

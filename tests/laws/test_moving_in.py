@@ -20,34 +20,11 @@ from limpet.manager import system_clock
 from limpet.stores import CookieStore
 from limpet.transports import HeaderTransport
 from tests.laws.farm import Farm
+from tests.laws.old_sessions import OLD, importers, old_browser
 from tests.laws.unlucky import Between
 from tests.site import Browser, Handler, Site, items, look, nothing, steps
 
-OLD = "the old starlette secret"
 SECRET = "K3pq-9cVt_hYz1mXw7RbN5sLd8GfJ2aQ0oUe6iTyC4k"
-
-
-class _Signer(itsdangerous.TimestampSigner):
-    """Signs as of a time that a test chose."""
-
-    moment = 0
-
-    def get_timestamp(self) -> int:
-        return self.moment
-
-
-def _old(site: Farm, user: str = "ann", age: float = 0, **more: Any) -> Browser:
-    signer = _Signer(OLD)
-    signer.moment = round(site.clock.now / 1000 - age)
-    data = base64.b64encode(json.dumps({"user": user, **more}).encode())
-    return Browser({"session": signer.sign(data).decode()}, header=site.header)
-
-
-def _importers(*, forget: bool, max_age: int = 14 * 86_400, subject: str | None = "user") -> dict[str, Any]:
-    until = date(2030, 1, 31)
-    return {
-        "importers": [StarletteCookies(OLD, until=until, subject=subject, forget=forget, max_age=max_age)],
-    }
 
 
 ENDS: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
@@ -61,9 +38,9 @@ ENDS: dict[str, Callable[[SessionManager], Awaitable[Any]]] = {
 @pytest.mark.parametrize("how", ENDS)
 async def test_an_old_cookie_does_not_revive_what_was_revoked(site: Farm, how: str, moved: bool, forget: bool) -> None:
     """The old cookie was there before the revocation: it opens nothing afterwards, on any worker."""
-    settings = _importers(forget=forget)
+    settings = importers(forget=forget)
     shop, other = site.worker(**settings), site.worker(**settings)
-    old = _old(site, age=60)
+    old = old_browser(site, age=60)
     if moved:
         assert (await old.copy().ask(shop, look)).result == "ann"
     site.clock.advance(1)
@@ -76,21 +53,21 @@ async def test_an_old_cookie_does_not_revive_what_was_revoked(site: Farm, how: s
 
 async def test_an_old_cookie_does_not_pass_a_limit(site: Farm) -> None:
     """Where one session is allowed and taken, an old cookie does not make a second one."""
-    settings = _importers(forget=False)
+    settings = importers(forget=False)
     policy = {"max_sessions": 1, "when_full": "refuse"}
     shop = site.worker(**policy, **settings)
     ann = await site.browser().login(shop)
     for _ in range(3):
-        await _old(site, age=60).ask(shop, look)
+        await old_browser(site, age=60).ask(shop, look)
     assert (await ann.ask(shop, look)).result == "ann"
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
 async def test_an_old_cookie_moves_in_once(site: Farm) -> None:
     """Copies of one old cookie end as one session, not as one for each click."""
-    settings = _importers(forget=False)
+    settings = importers(forget=False)
     shop = site.worker(**settings)
-    old = _old(site, age=60, cart=["tea"])
+    old = old_browser(site, age=60, cart=["tea"])
     assert (await old.ask(shop, items)).result["cart"] == ["tea"]
     for _ in range(3):
         assert (await old.ask(shop, look)).result == "ann"
@@ -100,8 +77,8 @@ async def test_an_old_cookie_moves_in_once(site: Farm) -> None:
 @pytest.mark.parametrize("forget", [True, False])
 async def test_a_logout_ends_what_moved_in(site: Farm, forget: bool) -> None:
     """After a logout the old cookie, which the browser may still have, does not log its user in again."""
-    shop = site.worker(**_importers(forget=forget))
-    old = _old(site, age=60)
+    shop = site.worker(**importers(forget=forget))
+    old = old_browser(site, age=60)
     copy = old.copy()
     await old.ask(shop, lambda session: session.update(note=1))
     await old.ask(shop, lambda session: session.logout())
@@ -112,8 +89,8 @@ async def test_a_logout_ends_what_moved_in(site: Farm, forget: bool) -> None:
 @pytest.mark.parametrize("forget", [True, False])
 async def test_a_session_that_moved_in_and_expired_is_not_revived(site: Farm, forget: bool) -> None:
     """Neither the browser that still has the old cookie nor a copy of it opens the session again after its deadline."""
-    shop, other = site.worker(idle_timeout=1800, **_importers(forget=forget)), site.worker()
-    old = _old(site, age=60)
+    shop, other = site.worker(idle_timeout=1800, **importers(forget=forget)), site.worker()
+    old = old_browser(site, age=60)
     copy = old.copy()
     assert (await old.ask(shop, look)).result == "ann"
     site.clock.advance(31 * 60)
@@ -124,18 +101,18 @@ async def test_a_session_that_moved_in_and_expired_is_not_revived(site: Farm, fo
 
 async def test_an_old_cookie_that_is_too_old_opens_nothing(site: Farm) -> None:
     """What the old library would not have read any more does not move in."""
-    shop = site.worker(**_importers(forget=False, max_age=86_400))
-    assert (await _old(site, age=86_400 + 60).ask(shop, look)).result is None
-    assert (await _old(site, age=86_400 - 60).ask(shop, look)).result == "ann"
+    shop = site.worker(**importers(forget=False, max_age=86_400))
+    assert (await old_browser(site, age=86_400 + 60).ask(shop, look)).result is None
+    assert (await old_browser(site, age=86_400 - 60).ask(shop, look)).result == "ann"
 
 
 @pytest.mark.parametrize("origin", ["cross-site", "same-site"])
 async def test_an_old_cookie_is_no_header(site: Farm, origin: str) -> None:
     """With the id in a header, a cross-site POST that brings only the old cookie is refused; the header passes."""
     site.header = "x-session-id"
-    shop = site.worker(transport=HeaderTransport(), around=CSRFMiddleware, **_importers(forget=False))
+    shop = site.worker(transport=HeaderTransport(), around=CSRFMiddleware, **importers(forget=False))
     foreign = {"sec-fetch-site": origin, "origin": "https://evil.example", "content-type": "text/plain"}
-    victim = _old(site, age=60)
+    victim = old_browser(site, age=60)
     ran: list[str] = []
     answer = await victim.ask(shop, lambda session: ran.append(str(session.subject)), headers=foreign)
     assert (answer.status, ran) == (403, [])
@@ -164,8 +141,8 @@ async def test_ids_without_a_signature_are_read_until_a_date(site: Farm) -> None
 
 async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Farm) -> None:
     """Two tabs come with one old cookie, and the one logs out while the other has moved in."""
-    shop, other = site.worker(**_importers(forget=True)), site.worker(**_importers(forget=True))
-    old = _old(site, age=60)
+    shop, other = site.worker(**importers(forget=True)), site.worker(**importers(forget=True))
+    old = old_browser(site, age=60)
     tab = old.copy()
     async with old.held(shop, lambda session: session.logout()):
         assert (await tab.ask(other, look)).result == "ann"
@@ -175,8 +152,8 @@ async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Farm)
 
 async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_cookie(site: Farm) -> None:
     """Who has copied the old cookie does not log its user in again."""
-    shop = site.worker(**_importers(forget=True))
-    old = _old(site, age=60)
+    shop = site.worker(**importers(forget=True))
+    old = old_browser(site, age=60)
     copy = old.copy()
     await old.ask(shop, lambda session: session.logout())
     assert (await copy.ask(shop, look)).result is None
@@ -185,8 +162,8 @@ async def test_a_logout_before_anything_moved_in_holds_for_copies_of_the_old_coo
 @pytest.mark.parametrize("beside", [True, False], ids=["beside a session of ours", "alone"])
 async def test_a_logout_that_read_no_old_session_holds_for_copies_of_its_cookie(site: Farm, beside: bool) -> None:
     """A request that logs out unread ends the old session that it came with, as it ends one of ours."""
-    shop = site.worker(**_importers(forget=False))
-    old = _old(site, age=60)
+    shop = site.worker(**importers(forget=False))
+    old = old_browser(site, age=60)
     sent = f"session={old.cookies['session']}"
     if beside:
         ours = await site.browser().login(shop, "bob")
@@ -225,8 +202,8 @@ async def test_moving_in_is_no_login(site: Farm, store: str, subject: str | None
         return session.subject, session.is_fresh(5), session.is_fresh(None), session.amr
 
     secret = "one secret of all workers, long enough 0123456789"
-    shop = site.worker(store=store, secret=secret, **_importers(forget=True, subject=subject))
-    old, whose = _old(site, age=1), None if subject is None else "ann"
+    shop = site.worker(store=store, secret=secret, **importers(forget=True, subject=subject))
+    old, whose = old_browser(site, age=1), None if subject is None else "ann"
     for _ in range(2):
         assert (await old.ask(shop, asks)).result == (whose, False, True, ("import",))
         await old.ask(shop, lambda session: session.update(note=1))
@@ -245,8 +222,8 @@ async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_doe
     site: Farm, logins: list[str], kept: bool, limit: int | None
 ) -> None:
     """Not into what the same user begins after somebody else had logged in: that took nothing along."""
-    shop = site.worker(max_sessions=limit, **_importers(forget=True))
-    old = _old(site, age=60)
+    shop = site.worker(max_sessions=limit, **importers(forget=True))
+    old = old_browser(site, age=60)
     tab = old.copy()
 
     async def handler(session: Session) -> None:
@@ -264,7 +241,7 @@ async def test_what_is_saved_beside_a_login_goes_along_as_far_as_the_session_doe
 async def test_a_cookie_session_is_read_at_first_use_where_others_are_lazy(revocation: Any) -> None:
     """For those who bring an old cookie too: what works for one visitor works for all."""
     store = CookieStore(revocation=revocation, revocation_store=None if revocation == "none" else "memory:")
-    site = Site(store, secret=SECRET, lazy=True, clock=system_clock, **_importers(forget=True))
+    site = Site(store, secret=SECRET, lazy=True, clock=system_clock, **importers(forget=True))
     data = base64.b64encode(json.dumps({"user": "ann"}).encode())
     for old, subject in (
         (itsdangerous.TimestampSigner(OLD).sign(data).decode(), "ann"),
@@ -281,7 +258,7 @@ async def test_what_one_task_wrote_is_not_taken_back_by_the_load_of_another(
     site: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two tasks of one request load the old session, and the slower one hears of it when the other has written."""
-    shop = site.worker(lazy=True, **_importers(forget=True))
+    shop = site.worker(lazy=True, **importers(forget=True))
     shop.loads, reads, read = False, iter([0.0, 0.03]), StarletteCookies.read
 
     async def late(importer: StarletteCookies, value: str, now: int) -> Any:
@@ -296,15 +273,15 @@ async def test_what_one_task_wrote_is_not_taken_back_by_the_load_of_another(
         await asyncio.gather(write(), session.load())
 
     monkeypatch.setattr(StarletteCookies, "read", late)
-    ann = _old(site)
+    ann = old_browser(site)
     assert (await ann.ask(shop, page)).status == 200
     assert (await ann.ask(shop, steps(lambda session: session.load(), items))).result["note"] == "kept"
 
 
 async def test_requests_that_move_a_session_at_once_do_not_hold_its_lock_at_once(site: Farm) -> None:
     """Each has an id of its own until the response starts; the lock is of the session that they move."""
-    settings = _importers(forget=False)
-    old, inside, most = _old(site), 0, 0
+    settings = importers(forget=False)
+    old, inside, most = old_browser(site), 0, 0
 
     async def guard(session: Session) -> None:
         nonlocal inside, most
@@ -326,10 +303,10 @@ async def test_requests_that_move_a_session_at_once_do_not_hold_its_lock_at_once
 async def test_a_logout_while_another_task_reads_the_old_session(site: Farm, moved: bool) -> None:
     """The store answers late, and then the old session is not taken over any more: the logout stands."""
     store = Between(site.connect())
-    settings = _importers(forget=False)
+    settings = importers(forget=False)
     shop, other = site.worker(store=store, lazy=True, **settings), site.worker(**settings)
     shop.loads = False
-    old = _old(site)
+    old = old_browser(site)
     if moved:
         assert (await old.copy().ask(other, look)).result == "ann"
 
@@ -351,8 +328,8 @@ async def test_a_login_takes_along_what_another_request_moved_in_meanwhile(
     site: Farm, limit: int | None, saves: int
 ) -> None:
     """Two tabs come with one old cookie: the login of the same user is of the session that the other tab saved."""
-    shop = site.worker(max_sessions=limit, **_importers(forget=True))
-    old = _old(site, age=60)
+    shop = site.worker(max_sessions=limit, **importers(forget=True))
+    old = old_browser(site, age=60)
     tab = old.copy()
 
     async def handler(session: Session) -> None:
@@ -374,8 +351,8 @@ async def test_a_login_takes_along_what_another_request_moved_in_meanwhile(
 @pytest.mark.parametrize("first", [[], [nothing], [nothing, lambda session: session.login("ann")]])
 async def test_what_begins_after_a_logout_takes_nothing_along(site: Farm, first: list[Handler]) -> None:
     """Not even what was saved of the old session that another tab had moved, though its id changes twice."""
-    shop = site.worker(max_sessions=3, **_importers(forget=True))
-    old = _old(site, age=60)
+    shop = site.worker(max_sessions=3, **importers(forget=True))
+    old = old_browser(site, age=60)
     tab, late = old.copy(), old.copy()
 
     async def anew(session: Session) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from limpet._core import locks
 from limpet._wire import marks
-from limpet.runtime import AsyncioRuntime
-from tests.laws.farm import Farm
+from tests.laws.farm import Farm, Hurried
+from tests.laws.old_sessions import importers, old_browser
 from tests.site import items, look
 
 ONE = {"max_sessions": 1, "when_full": "refuse"}
@@ -44,23 +42,32 @@ async def test_two_clicks_at_once_are_one_browser(site: Farm) -> None:
     assert len(await shop.manager.sessions_of("ann")) == 1
 
 
-class _Hurried(AsyncioRuntime):
-    """Counts what it waits, and does not."""
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(0)
-
-
 async def test_a_login_that_was_saved_is_answered_as_one(site: Farm, caplog: pytest.LogCaptureFixture) -> None:
     """Its user's other logins take too long for it to end the one before: it stands, and a warning says the rest."""
     shop, other = site.worker(), site.worker()
-    shop.manager.runtime = _Hurried()
+    shop.manager.runtime = Hurried()
     browser = await site.browser().begin(shop, cart=1)
     before = await browser.copy().login(other)
     assert await locks.acquire(other.manager.engine, marks.mark_key("lock", "login", "ann"), 60, 0) is not None
     assert (await browser.ask(shop, lambda session: session.login("ann"))).status == 200
     assert "not all that its request presented could be ended" in caplog.text
     assert [(await each.ask(other, look)).result for each in (browser, before)] == ["ann", "ann"]
+
+
+async def test_a_login_from_an_old_session_that_was_saved_is_answered_as_one(
+    site: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another tab has logged in from the same old session meanwhile, and cannot be ended now: both stand."""
+    shop, other = site.worker(**importers(forget=False)), site.worker(**importers(forget=False))
+    shop.manager.runtime = Hurried()
+    tab = old_browser(site)
+    second = tab.copy()
+    async with tab.held(shop, lambda session: session.login("ann")) as first:
+        await second.login(other)
+        assert await locks.acquire(other.manager.engine, marks.mark_key("lock", "login", "ann"), 60, 0) is not None
+    assert first.status == 200
+    assert "not all that its request presented could be ended" in caplog.text
+    assert [(await each.ask(other, look)).result for each in (tab, second)] == ["ann", "ann"]
 
 
 @pytest.mark.parametrize("full", ["refuse", "oldest_out"])

@@ -167,4 +167,7 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
     "a new id whose process dies, and a login that goes on from there": Known(
         (by(0, "nest"), by(0, "login:bob"), Act(worker=1, steps=("nest", "regenerate"), faults={2: "cut after"}))
     ),
+    "what is saved beside a login, and a revocation": Known(
+        (by(0, "login:ann"), Act(steps=("append", "task:save:tagged:ann")), Act("revoke")), first=40
+    ),
 }

@@ -53,6 +53,7 @@ class Group:
         sets: The session was given a deadline of its own.
         limits: No login of the same request has lifted that.
         ends: The session was to end.
+        either: It was saved under the old id or under the new one, which cannot be told.
         anew: The one before it ended, or is of another subject: nothing of that comes along.
         begun: When.
         ended: When its fate was known.
@@ -65,6 +66,7 @@ class Group:
     moves: bool = False
     login: str | None = None
     ends: bool = False
+    either: bool = False
     anew: bool = False
     sets: bool = False
     limits: bool = False

@@ -176,6 +176,7 @@ class Handler:
         if self.unsure is not None and group.state == "saved" and not group.anew:
             unsure, self.unsure = self.unsure, None
             unsure.state, unsure.moves, unsure.login = "saved", True, group.login or unsure.login
+            unsure.either = True
         self.had = self.had or (group.state == "saved" and bool(group.atoms))
         self._learn(told)
         self.ending = False

@@ -225,6 +225,9 @@ class _Verdict:
             return False  # what it made of an old session reached a deadline before that was another's
         if moved and writer.fails_at_its_last_call:
             return False  # its id did not go out, and the store did not take it back into the session before
+        met = self.families.met(writer) if group.either else None
+        if met is not None and self.enders.may_be_over(met, writer):
+            return False  # it may have been saved under the old id, which ended then
         before = moves_later and not moved and not group.fresh and not writer.imports  # it was saved under the old id
         home = self.families.met(writer) if before else self.families.home(writer, group)
         if home is None or (writer.imports and writer.error is not None):
