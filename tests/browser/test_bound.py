@@ -82,10 +82,23 @@ class World:
         )
         self.happened: list[Any] = []
         self.manager.listen(self.happened.append)
-        self.routes = [*(Route(f"/{each.__name__}", each) for each in (login, logout, me, link)), *more]
+        self.icon_asked = False
+        self.routes = [
+            *(Route(f"/{each.__name__}", each) for each in (login, logout, me, link)),
+            Route("/favicon.ico", self.icon),
+            *more,
+        ]
         sessions = Middleware(SessionMiddleware, self.manager, close_sockets=close_sockets)
         self.app = Starlette(routes=self.routes, middleware=[sessions])
         self.port = 0
+
+    async def icon(self, request: Request) -> Response:
+        """Note that the browser has asked for the icon, which it does on its own, some time after the first page.
+
+        A test that moves the clock waits for that: such a request counts in the session like any other.
+        """
+        self.icon_asked = True
+        return Response(status_code=404)
 
     def count(self, kind: type) -> int:
         """Return how many events of a kind there were."""
@@ -153,7 +166,7 @@ async def bound_page(world: World, profiles: Any) -> Page:
     page: Page = await profiles()
     await page.goto(world.url("/login"))
     for _ in range(100):
-        if any(cookie.get("name") == PROOF for cookie in await page.context.cookies()):
+        if world.icon_asked and any(cookie.get("name") == PROOF for cookie in await page.context.cookies()):
             break
         await page.evaluate("fetch('/me').then(answer => answer.text())")
         await page.wait_for_timeout(100)

@@ -107,7 +107,7 @@ class Site(World):
         """Log in, and wait until the session is bound."""
         await self.page.goto(self.url("/login"))
         for _ in range(100):
-            if self.count(events.DeviceBound) and await self.cookie(name):
+            if self.icon_asked and self.count(events.DeviceBound) and await self.cookie(name):
                 break
             await self.who()
             await self.page.wait_for_timeout(100)
@@ -357,7 +357,7 @@ async def test_two_sessions_of_one_origin(tmp_path: Path) -> None:
             staff.login("bob")
         return PlainTextResponse(f"{shop.subject} {staff.subject}")
 
-    app = Starlette(routes=[Route("/login", both), Route("/who", both)])
+    app = Starlette(routes=[Route("/login", both), Route("/who", both), Route("/favicon.ico", world.icon)])
     world.behind = asgi.SessionMiddleware(asgi.SessionMiddleware(app, other, scope_key="staff"), world.manager)
     with served(world, **world.tls) as world.port:
         async with async_playwright() as playwright:
@@ -365,7 +365,7 @@ async def test_two_sessions_of_one_origin(tmp_path: Path) -> None:
             world.page = await context.new_page()
             await world.page.goto(world.url("/login"))
             for _ in range(50):
-                if await world.cookie() and await world.cookie(ADMIN):
+                if world.icon_asked and await world.cookie() and await world.cookie(ADMIN):
                     break
                 await world.who()
                 await world.page.wait_for_timeout(100)
