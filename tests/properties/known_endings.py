@@ -252,6 +252,15 @@ ENDINGS: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "a logout that reads nothing and a login, beside a login with the id before": Known(
+        (
+            by(0, "nest"),
+            by(0, "tagged:ann"),
+            Act(worker=1, steps=("regenerate",)),
+            lazily(Act(steps=("logout", "login:ann"))),
+        ),
+        Rules(max_sessions=1, refuses=True),
+    ),
     "a login that takes more than a minute, beside a new id, when the marks of ids that ended are swept": Known(
         (by(0, "login:bob"), by(0, "login:ann", "long"), Act(steps=("regenerate",)), Act("sweep"))
     ),

@@ -31,7 +31,7 @@ from limpet._core.state import (
 from limpet._listing import decoded
 from limpet._wire import forward, marks
 from limpet._wire.marks import Gone
-from limpet._wire.record import Contents, Found, unpack
+from limpet._wire.record import Contents, Found
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -364,8 +364,9 @@ async def _end(engine: Context, state: SessionState) -> None:
     for target in targets:
         await tags.leave(engine, target)
     if targets and state.draft is not None and engine.policy.max_sessions is not None:
-        before = None if state.stored is None else unpack(state.stored.record.payload, engine.serializer).lineage
-        state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *ids_of(before))
+        lines = (decoded(engine, each.key or "", each.record).contents for each in targets)
+        came = [name for each in lines if each is not None for name in ids_of(each.lineage)]
+        state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *came)
     after = await ending.successor(engine, state.gone)
     if after is not None and (await ending.end(engine, after, "logout", None))[1]:
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)

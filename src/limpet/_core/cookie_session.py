@@ -202,8 +202,7 @@ async def end(engine: Context, state: SessionState) -> Ended:
     if state.stored is None and state.out is None and all(over):
         return ended  # there is none to take back: at the most one that is alive by another host's clock
     engine.emit(events.SessionLoggedOut, subject=None if state.stored is None else state.stored.record.subject)
-    state.clears = len(state.ids) > 1
-    state.stored, state.ids = None, ()
+    state.clears, state.stored, state.ids = len(state.ids) > 1, None, ()
     if not state.phase:
         state.out, state.line = "", None
     return ended
