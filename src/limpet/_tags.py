@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from limpet._core import plan
 from limpet._core.state import Stored
+from limpet._listing import decoded
 from limpet._wire import marks
-from limpet._wire.record import CorruptPayload, unpack
 from limpet.errors import LimpetError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -74,12 +74,8 @@ async def leave(engine: Context, stored: Stored) -> None:
     And the name of its subject, if that was its last session. A login that is being saved at this moment may need it:
     who revokes its tag ends it all the same, and its record is deleted when it is used, or expires.
     """
-    try:
-        contents = unpack(stored.record.payload, engine.serializer)
-    except CorruptPayload:
-        return
-    subject = stored.record.subject
-    if subject is None or not contents.tags:
+    contents, subject = decoded(engine, stored.key or "", stored.record).contents, stored.record.subject
+    if contents is None or subject is None or not contents.tags:
         return
     whose = marks.digest_of(subject)
     own = {whose: plan.absolute_deadline(contents, engine.policy)}

@@ -75,6 +75,17 @@ async def opened(chromium: Browser, address: str, scheme: str, width: int) -> tu
     return await context.new_page(), strangers
 
 
+async def asked(page: Page, site: tuple[str, list[str]], script: str) -> dict[str, Any]:
+    """Return what a script finds on the pages of the site, by name, where it finds something."""
+    address, names = site
+    found = {}
+    for name in names:
+        await page.goto(f"{address}/{name}", wait_until="load")
+        if result := await page.evaluate(script):
+            found[name] = result
+    return found
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -122,14 +133,8 @@ async def test_every_page_can_be_read_by_everybody(chromium: Browser, site: tupl
 @pytest.mark.parametrize("width", [320, 375])
 async def test_no_page_is_wider_than_a_telephone(chromium: Browser, site: tuple[str, list[str]], width: int) -> None:
     """Tables, code and diagrams scroll by themselves; the page does not, at 320 px either (WCAG 2.2, 1.4.10)."""
-    address, pages = site
-    page, strangers = await opened(chromium, address, "default", width)
-    wide = []
-    for name in pages:
-        await page.goto(f"{address}/{name}", wait_until="load")
-        if await page.evaluate("document.documentElement.scrollWidth") > width:
-            wide.append(name)
-    assert wide == []
+    page, strangers = await opened(chromium, site[0], "default", width)
+    assert await asked(page, site, f"document.documentElement.scrollWidth > {width}") == {}
     assert strangers == []
 
 
@@ -137,28 +142,17 @@ async def test_no_page_is_wider_than_a_telephone(chromium: Browser, site: tuple[
 @pytest.mark.timeout(1800)
 async def test_tables_can_be_read_on_a_telephone(chromium: Browser, site: tuple[str, list[str]]) -> None:
     """What does not fit scrolls; columns are not squeezed until their words come apart."""
-    address, pages = site
-    page, _ = await opened(chromium, address, "default", 375)
-    squeezed = {}
-    for name in pages:
-        await page.goto(f"{address}/{name}", wait_until="load")
-        if cells := await page.evaluate(SQUEEZED):
-            squeezed[name] = cells
-    assert squeezed == {}
+    page, _ = await opened(chromium, site[0], "default", 375)
+    assert await asked(page, site, SQUEEZED) == {}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 async def test_tables_fit_on_a_desk(chromium: Browser, site: tuple[str, list[str]]) -> None:
     """At 1280 px no column is hidden beyond the edge of a table that scrolls."""
-    address, pages = site
-    page, _ = await opened(chromium, address, "default", 1280)
-    wide = []
-    for name in pages:
-        await page.goto(f"{address}/{name}", wait_until="load")
-        if await page.evaluate("[...document.querySelectorAll('.wide')].some(e => e.scrollWidth > e.clientWidth + 1)"):
-            wide.append(name)
-    assert wide == []
+    page, _ = await opened(chromium, site[0], "default", 1280)
+    wider = "[...document.querySelectorAll('.wide')].some(e => e.scrollWidth > e.clientWidth + 1)"
+    assert await asked(page, site, wider) == {}
 
 
 def test_docstrings_are_no_raw_text(site: tuple[str, list[str]]) -> None:

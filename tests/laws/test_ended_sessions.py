@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import Keyring, Session, SessionEnded
-from limpet.events import SessionLoggedOut
+from limpet.events import SessionLoggedOut, WriteDropped
 from tests.laws.farm import Farm
 from tests.laws.unlucky import AfterWrites, Between
 from tests.site import Browser, Site, items, look, steps
@@ -326,6 +326,7 @@ async def test_a_login_takes_along_what_was_written_after_the_end_only_from_who_
     if not met:
         await ann.ask(shop, lambda other: other.logout())
     assert (await tab.ask(shop, handler)).status == 200
+    assert shop.said(WriteDropped) == met, "it was dropped, and that is said"
     found = (await tab.ask(shop, lambda session: (session.subject, dict(session)))).result
     assert found == ("bob", {"after": True} if met else {"copied": None, "after": True})
 

@@ -50,6 +50,14 @@ ENDINGS: Final = (
         known("the last key removed, and a new session that is logged out"),
     ),
     Breakage(
+        "a login drops what was written after the end, and tells nothing",
+        "_core/session.py",
+        "Session.login",
+        "if state.data:\n    __MORE__",
+        "",
+        known("a write after a look that met the end, and a login"),
+    ),
+    Breakage(
         "a logout that reads nothing goes by its host's clock",
         "_core/commit.py",
         "_end",

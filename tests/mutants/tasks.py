@@ -361,7 +361,7 @@ TASKS: Final = (
         "who logs in as another is another browser",
         "_core/session.py",
         "Session.login",
-        "state.draft.lineage = lineage",
+        "draft.lineage = lineage",
         "pass",
         of_one_browser("two people who log in within one request, with an id that was changed beside a login"),
     ),

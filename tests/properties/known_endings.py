@@ -252,6 +252,12 @@ ENDINGS: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=2),
     ),
+    "a write after a look that met the end, and a login": Known(
+        (by(0, "nest"), by(0, "refresh", "set", "login:ann"), beside(0, "logout"))
+    ),
+    "a write after two tasks that met the end, and a login": Known(
+        (by(0, "login:bob"), by(0, "both", "set", "login:ann"), beside(0, "login:ann"))
+    ),
     "a logout that reads nothing and a login, beside a login with the id before": Known(
         (
             by(0, "nest"),

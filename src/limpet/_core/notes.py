@@ -19,13 +19,14 @@ def adopt(state: SessionState, found: Found) -> None:
         state.flags |= FORWARDED | REISSUE
 
 
-def begin(state: SessionState, now: int) -> None:
-    """Start over with empty contents."""
-    state.draft = Contents(now)
-    state.data = state.draft.data
+def begin(state: SessionState, now: int) -> Contents:
+    """Start over with empty contents, and return them."""
+    state.draft = draft = Contents(now)
+    state.data = draft.data
     state.subject = None
     state.flags &= ~(LOGIN | REGENERATE | EXPOSED)
     state.increments = state.views = state.loans = state.owned = state.assigned = None
+    return draft
 
 
 def forget_key(state: SessionState, key: str) -> None:

@@ -26,7 +26,6 @@ from limpet._core.state import (
     OVER,
     PASSIVE,
     REGENERATE,
-    WRITTEN,
     View,
 )
 from limpet._flashes import Flash
@@ -172,18 +171,16 @@ class Session(SessionMapping):
         except BaseException:
             state.flags |= over
             raise
-        if over & OVER and state.met_alive:  # the handler read what the ended session held: nothing of that comes along
-            notes.begin(state, self._backend.clock())
-            state.flags |= WRITTEN
-        if state.subject is not None and state.subject != name:
-            displaced = state.stored is not None and not state.flags & ENDED
-            lineage = None if state.draft is None else state.draft.lineage
-            notes.begin(state, self._backend.clock())
-            state.flags |= WRITTEN | (DISPLACED if displaced else 0)
-            assert state.draft is not None
-            state.draft.lineage = lineage  # it is the same browser
         draft = state.draft
         assert draft is not None
+        if over & OVER and state.met_alive:  # the handler read what the ended session held: nothing of that comes along
+            if state.data:
+                self._backend.drop_write(state, "the session had ended before, and a login begins a new one")
+            draft = notes.begin(state, self._backend.clock())
+        if state.subject is not None and state.subject != name:
+            state.flags |= DISPLACED if state.stored is not None and not state.flags & ENDED else 0
+            lineage, draft = draft.lineage, notes.begin(state, self._backend.clock())
+            draft.lineage = lineage  # it is the same browser
         draft.created = draft.authenticated = self._backend.clock()
         draft.remember, draft.ends, draft.tags = remember, None, tagged
         draft.level, draft.methods = level, methods

@@ -16,6 +16,7 @@ _QUIET: Final = ("ask", "read", "live", "long")
 _NEEDS_NOTHING: Final = ("logout", "restart", "revoke", "long")
 _LONG: Final = 12  # pauses, in which the id of a session is changed and comes back
 VOID: Final = frozenset({"SessionRevoked", "LimitReached"})
+_LOST: Final = frozenset({"WriteAfterEnd", "WriteDropped"})
 IDLE: Final = 36_000
 """The idle timeout in seconds."""
 DEADLINE: Final = 600
@@ -237,6 +238,7 @@ class Handler:
                 self.settle(group, began)
 
         await self._wait_for([self._task(letter, task()) for letter in "ab"])
+        self._look()
         self.group = self._group()
 
     async def _beside(self, waits: str, step: str) -> None:
@@ -381,7 +383,11 @@ class Handler:
         for group in self.visit.groups:
             group.limits = False
         self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
-        if before not in (None, subject) or (self.lost and self.had):
+        left = self.lost and self.had
+        told = any(name in _LOST for at, name in self.visit.events if at >= self.group.begun)
+        if left and self.group.atoms and not told:
+            self.problems.append(f"{self.group.atoms} were dropped by a login, and nothing tells it")
+        if before not in (None, subject) or left:
             self._begin_again()
         self.visit.subject, self.visit.tagged = subject, tagged
         self.group.moves = True

@@ -155,9 +155,8 @@ class _Verdict:
         if group.state in ("told", "dropped", "gone") and not writer.both and not self._was_there(writer, group, visit):
             yield f"#{visit.number} finds {atom} of #{writer.number}, which is {group.state}"
         elif home is None and not writer.sends:
-            if self._was_followed(writer, session):
-                return
-            yield f"#{visit.number} finds {atom}, which #{writer.number} put into a session that no browser has"
+            if not self._was_followed(writer, session):
+                yield f"#{visit.number} finds {atom}, which #{writer.number} put into a session that no browser has"
         elif home is None or self.families.kin(home) != self.families.kin(session):
             yield f"#{visit.number} finds {atom} of #{writer.number}, whose session is another"
 
