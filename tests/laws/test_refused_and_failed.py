@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from limpet import Session, SessionLimitReached, UnstorableValue
+from limpet.events import SessionRevoked
 from tests.laws.farm import Farm
 from tests.site import Browser, Site, items, look, steps
 
@@ -104,6 +105,28 @@ async def test_a_login_after_one_that_was_void_ends_what_the_browser_had(site: F
     assert (await browser.ask(shop, look)).result == "bob"
     assert (await thief.ask(shop, look)).result is None
     assert len(await shop.manager.sessions_of("bob")) == 1
+
+
+async def _whose_login_was_revoked(site: Farm) -> list[str | None]:
+    shop = site.worker()
+
+    async def handler(session: Session) -> None:
+        session.login("ann")
+        await shop.manager.revoke_all("ann")
+
+    assert (await site.browser().ask(shop, handler)).status == 200
+    return [event.subject for event in shop.heard if isinstance(event, SessionRevoked)]
+
+
+async def test_a_login_that_was_revoked_at_once_is_told_by_the_name_of_its_user(site: Farm) -> None:
+    assert await _whose_login_was_revoked(site) == ["ann"]
+
+
+@pytest.mark.parametrize("cookie_site", ["epoch"], indirect=True)
+async def test_a_login_into_a_cookie_that_was_revoked_at_once_is_told_by_the_name_of_its_user(
+    cookie_site: Farm,
+) -> None:
+    assert await _whose_login_was_revoked(cookie_site) == ["ann"]
 
 
 async def test_a_handler_that_catches_the_refusal_goes_on_with_the_old_session(site: Farm) -> None:

@@ -241,8 +241,8 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
     signs_in = bool(flags & LOGIN) or (todo.step is Step.MOVE and todo.rotates is not None)
     if signs_in and not one:
         if await positions.admit(state, draft, state.subject, own=ended.number, before=ended.before) is False:
-            conflict.end_state(state)
             engine.emit(events.SessionRevoked, subject=state.subject)
+            conflict.end_state(state)
             return None
         if positions.seq < 0:  # the journal is damaged
             await positions.advance(None)
