@@ -255,6 +255,9 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a write after a look that met the end, and a login": Known(
         (by(0, "nest"), by(0, "refresh", "set", "login:ann"), beside(0, "logout"))
     ),
+    "a write after a look that met the end, which the handler takes back, and a login": Known(
+        (by(0, "nest"), by(0, "refresh", "set", "empty", "login:ann"), beside(0, "logout"))
+    ),
     "a write after two tasks that met the end, and a login": Known(
         (by(0, "login:bob"), by(0, "both", "set", "login:ann"), beside(0, "login:ann"))
     ),

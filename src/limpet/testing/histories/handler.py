@@ -385,8 +385,8 @@ class Handler:
         self.session.login(subject, tags={"sid": self.names["tag"]} if tagged else None)
         left = self.lost and self.had
         told = any(name in _LOST for at, name in self.visit.events if at >= self.group.begun)
-        if left and self.group.atoms and not told:
-            self.problems.append(f"{self.group.atoms} were dropped by a login, and nothing tells it")
+        if left and not told and (dropped := set(self.group.atoms).difference(self.group.removed)):
+            self.problems.append(f"{sorted(dropped)} were dropped by a login, and nothing tells it")
         if before not in (None, subject) or left:
             self._begin_again()
         self.visit.subject, self.visit.tagged = subject, tagged
