@@ -44,5 +44,5 @@ async def judge(engine: Context, state: SessionState) -> None:
         state.flags |= OTHER_CLIENT
     elif action == "end":
         end_state(state)  # first: where the store fails, this client is served nothing of it all the same
-        if await ending.remove(engine, stored.key, stored.record):
+        if (await ending.end(engine, stored, "revoke", None))[1]:
             engine.emit(events.SessionRevoked, stored.key, subject=stored.record.subject)

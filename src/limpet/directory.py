@@ -97,9 +97,9 @@ class Directory:
         record = await engine.storage.load(public_id) if is_key(public_id) else None
         if record is None:
             return 0
-        await ending.end_predecessors(engine, public_id, record)
-        if not await self._end(public_id, record, lambda key, there: False):
+        if not (await ending.end(engine, Stored(b"", public_id, record), "revoke", None))[1]:
             return 0
+        engine.emit(events.SessionRevoked, public_id, subject=record.subject)
         if events.ACTOR.get()[0] is not None and engine.storage.has_marks:
             note = Act(what="session", tag=public_id[:8], subject=record.subject).note(engine)
             await engine.storage.positions.advance(None, before=note, announced=True, said=True)

@@ -129,5 +129,21 @@ ENDINGS: Final = (
         "(leaving, None)",
         known("a new id that is saved, and a login that is saved after it, which fails"),
     ),
+    Breakage(
+        "a browser that was revoked keeps nothing for a minute",
+        "_wire/marks.py",
+        "ended",
+        "how == 'revoke' or not until - TOMBSTONE_LIFE - SKEW <= now < until",
+        "not until - TOMBSTONE_LIFE - SKEW <= now < until",
+        "laws/test_ended_sessions.py::test_who_was_revoked_begins_anew_with_the_same_cookie",
+    ),
+    Breakage(
+        "a revocation of an old id is not met by who finishes the change of it",
+        "_core/predecessors.py",
+        "_living",
+        "there.is_over",
+        "there.how == 'logout'",
+        "laws/test_predecessors.py::test_a_revocation_of_the_old_id_ends_the_new_one_too",
+    ),
 )
 """Of logins that stand or do not, and of what ended."""

@@ -144,6 +144,9 @@ ENDINGS: Final[Mapping[str, Known]] = {
             by(0, "logout"),
         )
     ),
+    "a revocation and a logout beside a change of id that could not be finished": Known(
+        (by(0, "nest"), lazily(by(0, "revoke", "logout")), Act(steps=("regenerate",), faults={2: "hangs"}))
+    ),
     "two logouts after a change of id that could not be finished": Known(
         (
             by(0, "nest"),

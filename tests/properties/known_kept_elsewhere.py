@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from limpet.testing.histories import Act, Rules
@@ -138,6 +139,9 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         ),
         Rules(max_sessions=1, imports=True),
     ),
+    "a login that cannot end the session that another request has made of an old one": Known(
+        (by(0, "nest"), Act(steps=("login:ann",), faults={4: "hangs"})), Rules(imports=True)
+    ),
     "two logins with an old cookie whose session was revoked": Known(
         (by(0), Act("revoke_all:ann"), Act(steps=("both", "tagged:ann")), Act(steps=("login:ann",))),
         Rules(imports=True, max_sessions=1, refuses=True),
@@ -151,6 +155,9 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
             by(0, "append"),
             Act(steps=("regenerate", "recent", "save", "both"), faults={4: "fails twice"}),
         )
+    ),
+    "what was saved under a new id, which is taken back, and its store fails twice then": Known(
+        (by(0, "nest"), replace(by(0, "regenerate", "append", "save", ends="answers 500"), faults={2: "fails twice"}))
     ),
     "two requests that move an old session, one under a new id, which gives up after a conflict": Known(
         (

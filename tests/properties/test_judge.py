@@ -58,13 +58,13 @@ class _TakesAllForTaken(MemoryStore):
 
 
 class _SavesWhatItRefuses(MemoryStore):
-    """Says that there is no record, and updates it; nothing ends one."""
+    """Says that there is no record, and updates it; nothing revokes one."""
 
     async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         await super().update(key, record, expected, now=now)
         return ABSENT
 
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         return DONE
 
 
@@ -81,6 +81,13 @@ class _KeepsNoNotes(MemoryStore):
     """Acknowledges what is new, and keeps nothing of it."""
 
     async def create(self, key: str, record: Record, *, now: int) -> Outcome:
+        return DONE
+
+
+class _KeepsNoChanges(MemoryStore):
+    """Acknowledges what changes, and leaves it as it is."""
+
+    async def update(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
         return DONE
 
 
@@ -347,6 +354,15 @@ FAULTS: Final[Mapping[str, Fault]] = {
             by(0, "logout", stale=1),
         ),
         make=with_sessions(ForgetsItsLog),
+    ),
+    "what the store does not take back is lost: what it does not delete then was taken back": Fault(
+        "does not find",
+        (
+            by(0, "nest"),
+            replace(by(0, "regenerate", "append", "save", ends="answers 500"), faults={3: "fails twice"}),
+            by(0),
+        ),
+        store=_KeepsNoChanges,
     ),
     "what is told as lost can have been read before it was ended: it is read after that": Fault(
         "which is told",

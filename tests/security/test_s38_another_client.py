@@ -8,11 +8,10 @@ import pytest
 
 from limpet import ConfigurationError, Session, SessionManager, SessionPolicy, StoreUnavailable
 from limpet._clients import changes
-from limpet.contract import Outcome
+from limpet.contract import Outcome, Record
 from limpet.devices import DevicePolicy
 from limpet.events import ClientChanged, SessionRevoked
 from limpet.stores.memory import MemoryStore
-from limpet.testing.machine import FailingStore
 from tests.races.counted import CountedSite
 from tests.security.either import EitherSite
 from tests.site import Site, look
@@ -244,15 +243,15 @@ class Watching(EitherSite):
         return [(event.what, event.action) for event in self.heard if isinstance(event, ClientChanged)]
 
 
-class Stubborn(FailingStore):
-    """A store that fails to delete, and does everything else."""
+class Stubborn(MemoryStore):
+    """A store that ends no session, and does everything else."""
 
-    deletes = True
+    ends = True
 
-    async def delete(self, key: str, version: int | None = None) -> Outcome:
-        if not self.deletes:
+    async def replace(self, key: str, record: Record, expected: int, *, now: int) -> Outcome:
+        if not self.ends:
             raise StoreUnavailable("down")
-        return await super().delete(key, version)
+        return await super().replace(key, record, expected, now=now)
 
 
 def shown(session: Session) -> str:
@@ -339,12 +338,12 @@ def test_a_login_by_a_key_notes_its_client(kind: str) -> None:
 
 async def test_a_session_that_cannot_be_ended_is_not_served() -> None:
     """Not even to be read, where the policy serves visitors while the store fails."""
-    store = Stubborn(MemoryStore())
+    store = Stubborn()
     site = Site(store, devices=True, on_client_change={"agent": "end"}, on_load_error="anonymous")
     token = (await site.ask(lambda session: session.login("ann"), headers={"user-agent": CHROME})).token
-    store.deletes = False
+    store.ends = False
     assert (await site.ask(look, token, headers={"user-agent": THIEF})).result is None
-    store.deletes = True
+    store.ends = True
     assert (await site.ask(look, token, headers={"user-agent": CHROME})).result == "ann"
 
 

@@ -95,10 +95,8 @@ async def successor(engine: Context, gone: Gone | None) -> Stored | None:
     return None
 
 
-async def remove(
-    engine: Context, key: str, record: Record, spares: Callable[[str, Record], bool] = lambda key, there: False
-) -> bool:
-    """Delete a session, whatever is saved into it meanwhile and whatever new id it is given; False: it was gone.
+async def remove(engine: Context, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
+    """Delete a session that a numbered revocation ended, wherever it has gone meanwhile; False: it was gone.
 
     Args:
         spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.

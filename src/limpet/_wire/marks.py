@@ -61,8 +61,8 @@ class Gone(NamedTuple):
     Attributes:
         key: The store key of that id.
         record: The tombstone.
-        how: ``"login"``, ``"regenerate"`` or ``"logout"``; ``"renewal"``: no tombstone, a forward record whose grace
-            is over.
+        how: ``"login"``, ``"regenerate"``, ``"logout"`` or ``"revoke"``; ``"renewal"``: no tombstone, a forward record
+            whose grace is over.
         successor: The store key of the session that took its place, or None.
         others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
         heir: What took its place took along what it held.
@@ -77,6 +77,11 @@ class Gone(NamedTuple):
     others: tuple[str, ...] = ()
     heir: bool = False
     goes_on: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """The session was ended, and nothing took its place."""
+        return self.how in ("logout", "revoke")
 
     def __repr__(self) -> str:
         """Name the session without its id."""
@@ -149,7 +154,7 @@ def tombstone(
     """Return what is left under an id that the application replaced or ended.
 
     Args:
-        how: ``"login"``, ``"regenerate"`` or ``"logout"``.
+        how: ``"login"``, ``"regenerate"``, ``"logout"``, or ``"revoke"``: somebody else than its browser ended it.
         now: Milliseconds since 1970.
         successor: The store key of the session that took its place, or None.
         others: Those of earlier logins from the same id, of other subjects.
@@ -172,6 +177,9 @@ def tombstone(
 def ended(key: str, record: Record, now: int, *, met_alive: bool = False) -> Gone | None:
     """Return what a tombstone says, or None once its minute is over, and for a mark that is none.
 
+    That of a revocation speaks only to requests that met the session alive: the browser was not asked, keeps the cookie,
+    and may begin anew with it at once.
+
     Args:
         met_alive: The request met the session alive when it began: then the tombstone is from this minute, whatever the
             clock of this host says.
@@ -180,9 +188,9 @@ def ended(key: str, record: Record, now: int, *, met_alive: bool = False) -> Gon
     if facts is None or not facts.get("gone"):
         return None
     until: int = facts["gone"]
-    if not met_alive and not until - TOMBSTONE_LIFE - SKEW <= now < until:
-        return None
     how, others = str(facts.get("how", "")), tuple(facts.get("others", ()))
+    if not met_alive and (how == "revoke" or not until - TOMBSTONE_LIFE - SKEW <= now < until):
+        return None
     goes_on = facts.get("on", facts.get("next") if how == "regenerate" else None)
     return Gone(key, record, how, facts.get("next"), others, bool(facts.get("heir")), goes_on)
 

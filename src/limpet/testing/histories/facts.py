@@ -202,8 +202,8 @@ class Visit:
 
     @property
     def fails_at_its_last_call(self) -> bool:
-        """It failed because its store did not take what it wrote last."""
-        last = len(self.calls) - 1
+        """It failed because its store did not take what it wrote last; what goes out to nobody is deleted after that."""
+        last = max((at for at, call in enumerate(self.calls) if call != "delete"), default=-1)
         there = any(at <= last and (last <= at + 1 or kind in LASTING) for at, kind in self.faults.items())
         return isinstance(self.error, StoreUnavailable) and there
 

@@ -290,6 +290,8 @@ class _Verdict:
         """Tell whether the change of id that a later request finished was to end what this one came with."""
         changes = [each for each in self.history.visits if each.out in later.tokens]
         there = self.families.presented(visit)
+        moved = (self.families.edge(session) for session in there)  # an old session, and what was taken over from it
+        there |= {edge.parent for edge in moved if edge is not None and edge.parent == self.history.imported}
         return later.number > visit.number and any(self.families.presented(each) & there for each in changes)
 
     # -- lists, limits, locks
