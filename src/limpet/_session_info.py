@@ -8,12 +8,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from limpet._listing import PAGE
+from limpet._core import plan
+from limpet._listing import PAGE, Kept
+from limpet._moments import moment
+from limpet._wire.facts import proven
+from limpet._wire.record import Contents
+from limpet.contract import NEVER
+from limpet.devices import summary
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["SessionInfo", "last_used_first"]
+__all__ = ["SessionInfo", "info_of", "last_used_first"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +64,39 @@ class SessionInfo:
     algorithm: str | None = None
     proven_at: datetime | None = None
     current: bool = False
+
+
+def info_of(engine: Context, kept: Kept, own: str | None, used: int = 0) -> SessionInfo:
+    """Return what a list shows of a record.
+
+    Args:
+        own: The public id of the session that looks, or None.
+        used: When that one was used, as far as it is not written down yet, in milliseconds since 1970.
+    """
+    contents, record = kept.contents or Contents(0), kept.record
+    accessed = max(record.accessed, used) if kept.key == own else record.accessed
+    limit = plan.deadline(contents, accessed, engine.policy)
+    agent = contents.device.get("agent")
+    proof = proven(contents.bound)
+    return SessionInfo(
+        public_id=kept.key,
+        subject=record.subject,
+        created_at=moment(contents.created),
+        last_seen=moment(accessed),
+        expires_at=None if limit == NEVER else moment(limit),
+        authenticated_at=moment(contents.authenticated) if contents.authenticated else None,
+        remember=contents.remember,
+        device=summary(agent or ""),
+        user_agent=agent,
+        address=contents.device.get("address"),
+        tags=dict(contents.tags),
+        acr=contents.level,
+        amr=tuple(contents.methods),
+        bound=proof is not None,
+        algorithm=None if proof is None else proof[0],
+        proven_at=None if proof is None else moment(proof[1]),
+        current=kept.key == own,
+    )
 
 
 async def last_used_first(engine: Context, infos: AsyncIterator[SessionInfo]) -> list[SessionInfo]:

@@ -6,13 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from limpet._core import plan
-from limpet._core.state import Stored
-from limpet._listing import decoded
 from limpet._wire import marks
 from limpet.errors import LimpetError, StoreUnavailable
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
+    from limpet._listing import Kept
     from limpet._wire.records import Records
 
 __all__ = ["forget", "leave", "register", "subjects_of"]
@@ -68,13 +67,13 @@ async def subjects_of(storage: Records, facts: marks.Facts) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-async def leave(engine: Context, stored: Stored) -> None:
+async def leave(engine: Context, kept: Kept) -> None:
     """Drop the lists of tags that only this session, which was logged out, is on: a tag of its own leaves nothing.
 
     And the name of its subject, if that was its last session. A login that is being saved at this moment may need it:
     who revokes its tag ends it all the same, and its record is deleted when it is used, or expires.
     """
-    contents, subject = decoded(engine, stored.key or "", stored.record).contents, stored.record.subject
+    contents, subject = kept.contents, kept.record.subject
     if contents is None or subject is None or not contents.tags:
         return
     whose = marks.digest_of(subject)

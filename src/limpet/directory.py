@@ -17,7 +17,7 @@ from limpet import events
 from limpet._acts import Act, forget, hear
 from limpet._arguments import check_subject, of_tag
 from limpet._cookie_revocation import require
-from limpet._core import ending, locks, plan
+from limpet._core import ending, locks
 from limpet._core.engine import Engine
 from limpet._core.positions import subject_key
 from limpet._core.session import Session, state_of
@@ -25,12 +25,10 @@ from limpet._core.state import LOGIN, PASSIVE, Stored
 from limpet._detached import check_session, is_key, open_session, public_id_of
 from limpet._listing import Kept
 from limpet._moments import moment
-from limpet._session_info import SessionInfo, last_used_first
-from limpet._wire import marks, tokens
-from limpet._wire.facts import proven
-from limpet._wire.record import Contents, Found, Predecessor, pack
-from limpet.contract import NEVER, Record, Scans, supports
-from limpet.devices import summary
+from limpet._session_info import SessionInfo, info_of, last_used_first
+from limpet._wire import marks, moved, tokens
+from limpet._wire.record import Found, Predecessor, pack
+from limpet.contract import Record, Scans, supports
 from limpet.errors import LimpetError
 
 __all__ = ["Directory", "SessionInfo"]
@@ -65,7 +63,7 @@ class Directory:
         used = 0
         if isinstance(current, Session) and not state_of(current).flags & PASSIVE:
             used = self._engine.clock()
-        infos = (self.info(kept, own, used) async for kept in self._live(subject))
+        infos = (info_of(self._engine, kept, own, used) async for kept in self._live(subject))
         return await last_used_first(self._engine, infos)
 
     async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
@@ -351,45 +349,39 @@ class Directory:
 
     async def _end(self, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
         engine = self._engine
-        ended = await ending.remove(engine, key, record, spares)
+        ended = await _remove(engine, key, record, spares)
         if ended:
             engine.emit(events.SessionRevoked, key, subject=record.subject)
         return ended
-
-    def info(self, kept: Kept, own: str | None, used: int = 0) -> SessionInfo:
-        """Return what a list shows of a record.
-
-        Args:
-            own: The public id of the session that looks, or None.
-            used: When that one was used, as far as it is not written down yet, in milliseconds since 1970.
-        """
-        contents, record = kept.contents or Contents(0), kept.record
-        accessed = max(record.accessed, used) if kept.key == own else record.accessed
-        limit = plan.deadline(contents, accessed, self._engine.policy)
-        agent = contents.device.get("agent")
-        proof = proven(contents.bound)
-        return SessionInfo(
-            public_id=kept.key,
-            subject=record.subject,
-            created_at=moment(contents.created),
-            last_seen=moment(accessed),
-            expires_at=None if limit == NEVER else moment(limit),
-            authenticated_at=moment(contents.authenticated) if contents.authenticated else None,
-            remember=contents.remember,
-            device=summary(agent or ""),
-            user_agent=agent,
-            address=contents.device.get("address"),
-            tags=dict(contents.tags),
-            acr=contents.level,
-            amr=tuple(contents.methods),
-            bound=proof is not None,
-            algorithm=None if proof is None else proof[0],
-            proven_at=None if proof is None else moment(proof[1]),
-            current=kept.key == own,
-        )
 
 
 def _is_over(kept: Kept, number: int, tag: tuple[str, str] | None) -> bool:
     """Tell whether a session ended with the revocation of that number: of everything, or of a tag."""
     tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
     return tagged and kept.seen < number
+
+
+async def _remove(engine: Engine, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
+    """Delete a session that a numbered revocation ended, wherever it has gone meanwhile; False: it was gone.
+
+    Args:
+        spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    there: Record | None = record
+    while there is not None:
+        after = moved.led_to(key, there)
+        if after is not None:
+            key, there = after, await engine.storage.load(after)
+        elif marks.is_mark(there.payload):
+            return False
+        else:
+            obstacle = await engine.storage.delete(key, there.version)
+            if not isinstance(obstacle, Record):
+                return obstacle is None
+            there = obstacle
+        if there is not None and spares(key, there):
+            return False
+    return False

@@ -205,7 +205,7 @@ class ValueOverwritten(Event):
 
 
 class WriteAfterEnd(Event):
-    """A write came after another request had ended the session; nothing was stored."""
+    """A request saved after another one had ended the session; nothing of that save was stored."""
 
     __slots__ = ()
 

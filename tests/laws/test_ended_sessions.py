@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from limpet import Keyring, Session, SessionEnded
-from limpet.events import LimitReached, SessionLoggedOut, SessionRevoked, WriteDropped
+from limpet.events import SessionLoggedOut, WriteDropped
 from tests.laws.farm import Farm
-from tests.laws.unlucky import AfterWrites, Between, Unlucky
+from tests.laws.unlucky import AfterWrites, Between
 from tests.site import Browser, Site, items, look, steps
 
 END: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
@@ -71,34 +71,6 @@ async def test_a_request_that_meets_the_end_on_its_way_begins_nothing(any_site: 
     assert await other.manager.sessions_of("ann") == []
     if how == "login of another user":
         assert (await tab.ask(shop, lambda session: (session.subject, dict(session)))).result == ("bob", {})
-
-
-async def test_who_was_revoked_begins_anew_with_the_same_cookie(any_site: Farm) -> None:
-    """Nothing has told the browser: its next page, as one to log in on, may keep something at once."""
-    shop, other = any_site.worker(), any_site.worker()
-    ann = await any_site.browser().login(shop)
-    await _revoke(ann, other)
-    await ann.ask(shop, lambda session: session.update(form="token"))
-    assert (await ann.ask(other, lambda session: (session.subject, dict(session)))).result == (None, {"form": "token"})
-
-
-@pytest.mark.parametrize("how", ["revoke", "limit"])
-async def test_an_end_from_outside_is_told_though_its_reply_is_lost(site: Farm, how: str) -> None:
-    """The write is tried once more, and finds what it wrote itself."""
-    store = Unlucky(site.connect())
-    shop = site.worker(store=store, **({"max_sessions": 1} if how == "limit" else {}))
-    ann = await site.browser().login(shop)
-    public_id = (await ann.ask(shop, lambda session: session.public_id)).result
-    heard = len(shop.heard)
-    store.arm("one reply lost", 1 if how == "revoke" else 3)  # a login has itself counted, and its record written
-    if how == "revoke":
-        assert await shop.manager.revoke(public_id) == 1
-    else:
-        await site.browser().login(shop)
-    assert store.met
-    assert (await ann.ask(shop, look)).result is None
-    ends = [event for event in shop.heard[heard:] if isinstance(event, (SessionRevoked, LimitReached))]
-    assert [(event.tag, event.subject) for event in ends] == [(public_id[:8], "ann")]
 
 
 @pytest.mark.parametrize("learn", ["exclusive", "save", "refresh"])

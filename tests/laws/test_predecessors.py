@@ -76,14 +76,6 @@ async def test_a_revocation_by_public_id_ends_the_old_id_too(site: Farm) -> None
     assert (await browser.ask(third, look)).result is None
 
 
-async def test_a_revocation_of_the_old_id_ends_the_new_one_too(site: Farm) -> None:
-    """The old record leads nowhere yet: its end is left there, so that who comes with the new id first meets it."""
-    browser, old, third = await _break_off(site)
-    assert await third.manager.revoke(_public_id(old, third)) == 1
-    assert (await browser.ask(third, look)).result is None
-    assert (await old.ask(third, look)).result is None
-
-
 async def test_a_job_that_empties_it_ends_the_old_id_too(site: Farm) -> None:
     """It opens the session before a request comes with the new id, and takes the last key away."""
     store = Unlucky(site.connect())

@@ -130,12 +130,28 @@ ENDINGS: Final = (
         known("a new id that is saved, and a login that is saved after it, which fails"),
     ),
     Breakage(
+        "nobody knows whose session has ended",
+        "_core/conflict.py",
+        "end_state",
+        "state.was = questions.whose(state)",
+        "pass",
+        "laws/test_what_is_told.py",
+    ),
+    Breakage(
+        "a cookie that is taken back already is taken back once more",
+        "_core/cookie_session.py",
+        "end",
+        "state.stored is None and all(over)",
+        "False",
+        "laws/test_what_is_told.py::test_a_logout_of_a_cookie_is_told_once",
+    ),
+    Breakage(
         "a browser that was revoked keeps nothing for a minute",
         "_wire/marks.py",
         "ended",
         "how == 'revoke' or not until - TOMBSTONE_LIFE - SKEW <= now < until",
         "not until - TOMBSTONE_LIFE - SKEW <= now < until",
-        "laws/test_ended_sessions.py::test_who_was_revoked_begins_anew_with_the_same_cookie",
+        "laws/test_revoked.py::test_who_was_revoked_begins_anew_with_the_same_cookie",
     ),
     Breakage(
         "a revocation of an old id is not met by who finishes the change of it",
@@ -143,7 +159,7 @@ ENDINGS: Final = (
         "_living",
         "there.is_over",
         "there.how == 'logout'",
-        "laws/test_predecessors.py::test_a_revocation_of_the_old_id_ends_the_new_one_too",
+        "laws/test_revoked.py::test_a_revocation_of_the_old_id_ends_the_new_one_too",
     ),
 )
 """Of logins that stand or do not, and of what ended."""

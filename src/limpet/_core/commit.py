@@ -323,7 +323,7 @@ async def _still_there(attempt: Attempt) -> bool:
     if not isinstance(found, Found):
         if attempt.flags & (LOGIN | DISPLACED):
             return True
-        conflict.ended_meanwhile(attempt)
+        conflict.ended_meanwhile(attempt, found)
         return False
     if found.record.version != stored.record.version and not attempt.flags & DISPLACED:
         conflict.merge_in(attempt, found)
@@ -361,12 +361,12 @@ async def _end(engine: Context, state: SessionState) -> None:
         if this_did:
             engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
             ended = ended or target not in quiet
-    for target in targets:
-        await tags.leave(engine, target)
-    if targets and state.draft is not None and engine.policy.max_sessions is not None:
-        lines = (decoded(engine, each.key or "", each.record).contents for each in targets)
-        came = [name for each in lines if each is not None for name in ids_of(each.lineage)]
-        state.draft.lineage = lineage_of(*(target.key or "" for target in targets), *came)
+    kept = [decoded(engine, target.key or "", target.record) for target in targets]
+    for each in kept:
+        await tags.leave(engine, each)
+    if kept and state.draft is not None and engine.policy.max_sessions is not None:
+        came = [name for each in kept if each.contents is not None for name in ids_of(each.contents.lineage)]
+        state.draft.lineage = lineage_of(*(each.key for each in kept), *came)
     after = await ending.successor(engine, state.gone)
     if after is not None and (await ending.end(engine, after, "logout", None))[1]:
         engine.emit(events.SessionLoggedOut, after.key, subject=after.record.subject)

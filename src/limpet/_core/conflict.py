@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from limpet import _flashes as flashes
 from limpet import _form_tokens as form_tokens
 from limpet import events
+from limpet._core import questions
 from limpet._core.settle import settle, settle_views
 from limpet._core.state import (
     CROSS_SITE,
@@ -45,6 +46,7 @@ __all__ = [
     "drop",
     "end_state",
     "ended_meanwhile",
+    "holds_more",
     "meet",
     "merge_in",
     "rebase",
@@ -199,11 +201,10 @@ def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
     """
     engine, state = attempt.engine, attempt.state
     wrote, subject = _wrote(attempt) or state.leaving is not None, state.subject  # a new id, too, is void
-    key = None if state.stored is None else state.stored.key
     void(attempt)
     state.gone = gone
     if wrote:
-        engine.emit(events.WriteAfterEnd, key, subject=subject)
+        engine.emit(events.WriteAfterEnd, questions.whose(state)[0], subject=subject)
         if engine.policy.on_ended == "raise":
             raise SessionEnded("another request ended this session while this one was running; nothing was saved")
 
@@ -220,6 +221,7 @@ def void(attempt: Attempt) -> None:
 
 def end_state(state: SessionState) -> None:
     """Let a session be over: anonymous, with nothing of what it held."""
+    state.was = questions.whose(state)
     state.flags = (state.flags | OVER) & ~(NOTED | EXPOSED | REISSUE | FORWARDED | SUCCEEDS)
     state.stored = state.draft = state.out = state.line = None
     state.leaving = state.created = None
@@ -229,10 +231,9 @@ def end_state(state: SessionState) -> None:
 
 def drop(engine: Context, state: SessionState, taken: int) -> None:
     """What was written goes nowhere: say so."""
-    key = None if state.gone is None else state.gone.key
     if state.flags & OVER:
-        subject = state.subject
         end_state(state)
+        key, subject = state.was
         engine.emit(events.WriteAfterEnd, key, subject=subject)
         if engine.policy.on_ended == "raise":
             raise SessionEnded("another request ended this session while this one was running; nothing was saved")
@@ -296,14 +297,17 @@ def _base(attempt: Attempt, payload: bytes | None = None) -> Contents:
 
 
 def _wrote(attempt: Attempt) -> bool:
-    """Tell whether there is anything to save but the notes that a renewal keeps for itself."""
+    """Tell whether there is anything to save but the notes that a new id keeps for itself."""
     state = attempt.state
     if attempt.flags & (LOGIN | REGENERATE):
         return True
     if state.draft is None or state.stored is None:
         return bool(attempt.flags & WRITTEN)
-    base = _base(attempt)
-    plain = state.draft.copy(state.data)
-    plain.renewed, plain.previous, plain.predecessors = base.renewed, base.previous, base.predecessors
-    plain.cookie, plain.lineage, plain.origin = base.cookie, base.lineage, base.origin
-    return not attempt.engine.same(pack(plain, attempt.engine.serializer), state.stored.record.payload)
+    return holds_more(attempt.engine, state.draft.copy(state.data), _base(attempt))
+
+
+def holds_more(engine: Context, contents: Contents, base: Contents) -> bool:
+    """Tell whether a session, of which the notes are lost in this, holds anything but another one and such notes."""
+    contents.renewed, contents.previous, contents.predecessors = base.renewed, base.previous, base.predecessors
+    contents.cookie, contents.lineage, contents.origin = base.cookie, base.lineage, base.origin
+    return not engine.same(pack(contents, engine.serializer), pack(base, engine.serializer))

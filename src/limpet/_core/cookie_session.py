@@ -116,7 +116,7 @@ def _judge(engine: Context, record: Record, now: int) -> Contents | None:
         return None
     # A cookie is dead at the deadline that it was sealed with, whatever the policy says since: marks rely on that.
     if plan.is_over(contents, record.accessed, engine.rules, now) or now >= record.expires:
-        engine.emit(events.SessionExpired, subject=record.subject)
+        engine.emit(events.SessionExpired, key_of(engine, contents, record.subject), subject=record.subject)
         return None
     return contents
 
@@ -143,7 +143,7 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     Raises:
         StoreUnavailable: The store of revocations does not answer; nothing is handed out.
         SessionClosed: The response has started.
-        CookieTooLarge: The cookie would not be kept by browsers; nothing was ended for it, the old one stays valid.
+        CookieTooLarge: The cookie would not be kept by browsers. It ended none: without a logout, the old one is valid.
     """
     engine, state, draft, step = attempt.engine, attempt.state, attempt.draft, todo.step
     stays = todo.end or state.stored is None or attempt.flags & (LOGIN | DISPLACED)
@@ -184,7 +184,7 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     if attempt.flags & LOGIN:
         state.clears = len(state.ids) > 1
         engine.warn_of_copies()
-        engine.emit(events.SessionLoggedIn, subject=state.subject)
+        engine.emit(events.SessionLoggedIn, attempt.stored().key, subject=state.subject)
 
 
 async def end(engine: Context, state: SessionState) -> Ended:
@@ -193,15 +193,16 @@ async def end(engine: Context, state: SessionState) -> Ended:
     Raises:
         StoreUnavailable: The store of revocations does not answer.
     """
-    ended, presented = Ended(), await _presented(engine, state)
-    for opened in presented:
-        key = key_of(engine, opened.contents, opened.record.subject)
+    ended, there = Ended(), [(each, each.record.subject) for each in await _presented(engine, state)]
+    keys = [(key_of(engine, each.contents, subject), subject) for each, subject in there]
+    for key, subject in keys:
         if key is not None and engine.revocation is not None:
-            ended = await engine.revocation.end(engine.storage, key, opened.record.subject)
-    over = (plan.is_over(each.contents, each.record.accessed, engine.rules, engine.clock()) for each in presented)
-    if state.stored is None and state.out is None and all(over):
+            ended = await engine.revocation.end(engine.storage, key, subject)
+    over = (plan.is_over(each.contents, each.record.accessed, engine.rules, engine.clock()) for each, _ in there)
+    if state.stored is None and all(over):
         return ended  # there is none to take back: at the most one that is alive by another host's clock
-    engine.emit(events.SessionLoggedOut, subject=None if state.stored is None else state.stored.record.subject)
+    for key, subject in dict.fromkeys(keys):
+        engine.emit(events.SessionLoggedOut, key, subject=subject)
     state.clears, state.stored, state.ids = len(state.ids) > 1, None, ()
     if not state.phase:
         state.out, state.line = "", None

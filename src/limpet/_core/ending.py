@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from limpet._core.state import Stored
@@ -16,7 +15,7 @@ from limpet.errors import StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["end", "end_predecessors", "is_current", "remove", "successor"]
+__all__ = ["end", "end_predecessors", "is_current", "successor"]
 
 
 async def end(engine: Context, stored: Stored, how: str, successor: str | None) -> tuple[Gone | None, bool]:
@@ -93,32 +92,6 @@ async def successor(engine: Context, gone: Gone | None) -> Stored | None:
             return None if marks.is_mark(there.payload) else Stored(b"", key, there)
         key = after
     return None
-
-
-async def remove(engine: Context, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
-    """Delete a session that a numbered revocation ended, wherever it has gone meanwhile; False: it was gone.
-
-    Args:
-        spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.
-
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    there: Record | None = record
-    while there is not None:
-        after = moved.led_to(key, there)
-        if after is not None:
-            key, there = after, await engine.storage.load(after)
-        elif marks.is_mark(there.payload):
-            return False
-        else:
-            obstacle = await engine.storage.delete(key, there.version)
-            if not isinstance(obstacle, Record):
-                return obstacle is None
-            there = obstacle
-        if there is not None and spares(key, there):
-            return False
-    return False
 
 
 async def is_current(engine: Context, key: str) -> bool:

@@ -295,8 +295,8 @@ class Engine(Context):
 
     def drop_write(self, state: SessionState, reason: str) -> None:
         """Say that something that was written could not be kept."""
-        place = state.stored or state.gone
-        self.emit(events.WriteDropped, None if place is None else place.key, reason=reason)
+        key, subject = questions.whose(state)
+        self.emit(events.WriteDropped, key, subject=subject, reason=reason)
 
     def warn_of_copies(self) -> None:
         """Warn once that a cookie session cannot be ended where a copy of its cookie is."""

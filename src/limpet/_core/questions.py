@@ -12,7 +12,7 @@ from limpet._wire.record import pack
 from limpet.contract import NEVER
 from limpet.errors import SessionConflict, StoreUnavailable
 
-__all__ = ["differs", "is_fresh", "is_past_saving", "pack_as_it_will_be", "refuse_to_wait_again"]
+__all__ = ["differs", "is_fresh", "is_past_saving", "pack_as_it_will_be", "refuse_to_wait_again", "whose"]
 
 
 def differs(engine: Context, state: SessionState) -> bool:
@@ -43,6 +43,14 @@ def is_past_saving(engine: Context, state: SessionState, now: int) -> bool:
 def is_fresh(state: SessionState) -> bool:
     """Tell whether an earlier save of this request made the session, or the one whose id is to change."""
     return state.created is not None if state.leaving is None else state.leaving.fresh
+
+
+def whose(state: SessionState) -> tuple[str | None, str | None]:
+    """Return the key and the subject of the session that a request works with, or that has ended meanwhile."""
+    if state.stored is not None:
+        return state.stored.key, state.stored.record.subject
+    key, subject = state.was
+    return key if key is not None or state.gone is None else state.gone.key, subject
 
 
 def pack_as_it_will_be(engine: Context, state: SessionState) -> bytes:

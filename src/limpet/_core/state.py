@@ -319,6 +319,7 @@ class SessionState:
         created: The key of a record that was made in this request and whose id has not gone out; None: none.
         rivals: The live sessions that were presented at once, or the one that its device did not vouch for; else empty.
         gone: The tombstone that was found under the presented id; None: there was none.
+        was: The key and the subject of the session that has ended, for events; None where it is not known.
         met_alive: The request met its session alive, or began it.
         legacy: The session of another library; None: there was no cookie of one.
         error: Why the store could not be read; None: it could.
@@ -362,6 +363,7 @@ class SessionState:
         "subject",
         "tried",
         "views",
+        "was",
     )
 
     def __init__(self) -> None:
@@ -385,6 +387,7 @@ class SessionState:
         self.created: str | None = None
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
+        self.was: tuple[str | None, str | None] = None, None
         self.met_alive: bool = False
         self.legacy: Legacy | None = None
         self.error: Exception | None = None

@@ -27,8 +27,8 @@ def acknowledged(leaving: Leaving, made: Stored | None) -> Saved:
 async def abandon(engine: Context, state: SessionState, saved: Saved | None = None) -> None:
     """Take back a new id that did not go out: the browser keeps what it had, with what was saved under that."""
     leaving, made = saved or (state.leaving, state.stored)
-    if leaving is not None and leaving.how == "login":
-        leaving, made = leaving.saved or (leaving, None)  # the login, and what was saved since, are taken back
+    if leaving is not None:
+        leaving, made = _before_a_login(leaving, made)
     created, state.leaving, state.created = state.created, None, None
     if created is None or not state.out:
         return
@@ -48,12 +48,22 @@ async def abandon(engine: Context, state: SessionState, saved: Saved | None = No
         raise failure
 
 
+def _before_a_login(leaving: Leaving, made: Stored | None) -> Saved:
+    """Return what was saved under a new id; the login that moved it on, and what was saved since, are taken back."""
+    return (leaving.saved or (leaving, None)) if leaving.how == "login" else (leaving, made)
+
+
+def _holds_more(engine: Context, leaving: Leaving, made: Stored) -> bool:
+    """Tell whether what was saved under the new id is not in the session that the browser keeps."""
+    saved, kept = (unpack(each.record.payload, engine.serializer) for each in (made, leaving.stored))
+    return conflict.holds_more(engine, saved, kept)
+
+
 async def _save_back(engine: Context, state: SessionState, leaving: Leaving, made: Stored) -> None:
     """What was saved under the new id was acknowledged: it goes back to the session that the browser keeps."""
-    saved, kept = (without_predecessors(each.record.payload, engine.serializer) for each in (made, leaving.stored))
-    if engine.same(saved, kept):
+    if not _holds_more(engine, leaving, made):
         return
-    draft = unpack(saved, engine.serializer)
+    draft = unpack(without_predecessors(made.record.payload, engine.serializer), engine.serializer)
     state.draft, state.data, state.subject = draft, draft.data, made.record.subject
     state.flags &= ~conflict.NOTED
     state.increments = dict(leaving.increments) or None  # numbers add up with what others added to them
@@ -66,10 +76,16 @@ async def withdraw(engine: Context, state: SessionState, failure: Exception, sav
     """Take back the new id, as the old one could not be ended, and of a conflict what it kept from being saved."""
     if state.leaving is None:
         return
+    lost = False
     if isinstance(failure, StoreUnavailable) and failure.waited:  # a store that hangs is not waited for twice
+        leaving, made = _before_a_login(*(saved or (state.leaving, None)))
+        lost = made is not None and _holds_more(engine, leaving, made)
         state.leaving = state.created = state.out = state.line = None
-        return
-    try:
-        await abandon(engine, state, (saved or (state.leaving, None)) if isinstance(failure, SessionConflict) else None)
-    except (StoreUnavailable, SessionConflict, SessionEnded):
+    else:
+        kept = (saved or (state.leaving, None)) if isinstance(failure, SessionConflict) else None
+        try:
+            await abandon(engine, state, kept)
+        except (StoreUnavailable, SessionConflict, SessionEnded):
+            lost = True
+    if lost:
         engine.storage.emitter.log.warning("new id", "what was saved under an id that did not go out is lost")

@@ -177,8 +177,8 @@ def tombstone(
 def ended(key: str, record: Record, now: int, *, met_alive: bool = False) -> Gone | None:
     """Return what a tombstone says, or None once its minute is over, and for a mark that is none.
 
-    That of a revocation speaks only to requests that met the session alive: the browser was not asked, keeps the cookie,
-    and may begin anew with it at once.
+    That of a revocation speaks only to requests that met the session alive: the browser was not asked, keeps its
+    cookie, and may begin anew with it at once.
 
     Args:
         met_alive: The request met the session alive when it began: then the tombstone is from this minute, whatever the

@@ -16,6 +16,7 @@ from limpet import _listing as listing
 from limpet._core import plan
 from limpet._detached import is_key
 from limpet._listing import Kept
+from limpet._session_info import info_of
 from limpet._wire import forward, marks
 from limpet._wire.record import Found
 from limpet.contract import Finds, Pages, Record, Scans, supports
@@ -171,7 +172,7 @@ class Book:
         ]
 
     def _info(self, kept: Kept) -> SessionInfo:
-        return self._manager.directory.info(kept, None)
+        return info_of(self._manager.engine, kept, None)
 
 
 def is_part_of_id(text: str) -> bool:

@@ -202,7 +202,7 @@ class Visit:
 
     @property
     def fails_at_its_last_call(self) -> bool:
-        """It failed because its store did not take what it wrote last; what goes out to nobody is deleted after that."""
+        """Its store did not take what it wrote last; after that, only an id that nobody has is deleted."""
         last = max((at for at, call in enumerate(self.calls) if call != "delete"), default=-1)
         there = any(at <= last and (last <= at + 1 or kind in LASTING) for at, kind in self.faults.items())
         return isinstance(self.error, StoreUnavailable) and there

@@ -1,0 +1,61 @@
+"""A session that is ended from outside, by its public id or as others take its place, leaves a tombstone too."""
+
+from __future__ import annotations
+
+import pytest
+
+from limpet import Session
+from limpet.events import LimitReached, SessionRevoked
+from tests.laws.farm import Farm
+from tests.laws.unlucky import Unlucky
+from tests.site import Browser, Site, look
+
+
+async def _public_id(browser: Browser, shop: Site) -> str:
+    public_id = (await browser.ask(shop, lambda session: session.public_id)).result
+    assert isinstance(public_id, str)
+    return public_id
+
+
+async def test_a_revocation_of_the_old_id_ends_the_new_one_too(site: Farm) -> None:
+    """The store was lost before the old record could lead to the new one, with which nobody has come since."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    browser = await site.browser().login(other)
+    old, public_id = browser.copy(), await _public_id(browser, other)
+    async with browser.held(shop, Session.regenerate) as answer:
+        store.arm("dies before", 2)  # the first makes the new record
+    store.heal()
+    assert answer.status == 200
+    assert old.ids != browser.ids
+    assert await other.manager.revoke(public_id) == 1
+    assert (await browser.ask(other, look)).result is None
+    assert (await old.ask(other, look)).result is None
+
+
+async def test_who_was_revoked_begins_anew_with_the_same_cookie(any_site: Farm) -> None:
+    """Nothing has told the browser: its next page, as one to log in on, may keep something at once."""
+    shop, other = any_site.worker(), any_site.worker()
+    ann = await any_site.browser().login(shop)
+    assert await other.manager.revoke(await _public_id(ann, shop)) == 1
+    await ann.ask(shop, lambda session: session.update(form="token"))
+    assert (await ann.ask(other, lambda session: (session.subject, dict(session)))).result == (None, {"form": "token"})
+
+
+@pytest.mark.parametrize("how", ["revoke", "limit"])
+async def test_an_end_from_outside_is_told_though_its_reply_is_lost(site: Farm, how: str) -> None:
+    """The write is tried once more, and finds what it wrote itself."""
+    store = Unlucky(site.connect())
+    shop = site.worker(store=store, **({"max_sessions": 1} if how == "limit" else {}))
+    ann = await site.browser().login(shop)
+    public_id = await _public_id(ann, shop)
+    heard = len(shop.heard)
+    store.arm("one reply lost", 1 if how == "revoke" else 3)  # a login has itself counted, and its record written
+    if how == "revoke":
+        assert await shop.manager.revoke(public_id) == 1
+    else:
+        await site.browser().login(shop)
+    assert store.met
+    assert (await ann.ask(shop, look)).result is None
+    ends = [event for event in shop.heard[heard:] if isinstance(event, (SessionRevoked, LimitReached))]
+    assert [(event.tag, event.subject) for event in ends] == [(public_id[:8], "ann")]
