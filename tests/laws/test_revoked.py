@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from limpet import Session
@@ -59,3 +62,33 @@ async def test_an_end_from_outside_is_told_though_its_reply_is_lost(site: Farm, 
     assert (await ann.ask(shop, look)).result is None
     ends = [event for event in shop.heard[heard:] if isinstance(event, (SessionRevoked, LimitReached))]
     assert [(event.tag, event.subject) for event in ends] == [(public_id[:8], "ann")]
+
+
+async def test_a_revocation_of_all_leaves_no_record_of_a_session_that_is_renewed_meanwhile(site: Farm) -> None:
+    """A request that met it alive renews its id after the list was read: the record is deleted where it is by now."""
+    renewed = asyncio.Event()
+
+    class Late(Unlucky):
+        async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+            outcome = await behind(*given, **more)
+            if name == "find_page" and not renewed.is_set():
+                renewed.set()
+                await request
+            return outcome
+
+    shop, other = site.worker(renewal_interval=20), site.worker(store=Late(site.connect()), renewal_interval=20)
+    ann = await site.browser().login(shop)
+    site.clock.advance(30)
+    begun = asyncio.Event()
+
+    async def wait(session: Session) -> None:
+        begun.set()
+        await renewed.wait()
+        session["n"] = 1
+
+    request = asyncio.create_task(ann.ask(shop, wait))
+    await begun.wait()
+    assert await other.manager.revoke_all("ann") == 1
+    assert [type(event) for event in other.heard] == [SessionRevoked]
+    assert (await ann.ask(other, look)).result is None
+    assert (await other.manager.engine.storage.page_of("ann", None, 10))[0] == []

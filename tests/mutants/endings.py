@@ -124,7 +124,7 @@ ENDINGS: Final = (
     Breakage(
         "what was saved before a login that fails is lost with it",
         "_core/withdrawal.py",
-        "abandon",
+        "_before_a_login",
         "leaving.saved or (leaving, None)",
         "(leaving, None)",
         known("a new id that is saved, and a login that is saved after it, which fails"),
@@ -136,14 +136,6 @@ ENDINGS: Final = (
         "state.was = questions.whose(state)",
         "pass",
         "laws/test_what_is_told.py",
-    ),
-    Breakage(
-        "a cookie that is taken back already is taken back once more",
-        "_core/cookie_session.py",
-        "end",
-        "state.stored is None and all(over)",
-        "False",
-        "laws/test_what_is_told.py::test_a_logout_of_a_cookie_is_told_once",
     ),
     Breakage(
         "a browser that was revoked keeps nothing for a minute",

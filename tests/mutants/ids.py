@@ -86,11 +86,11 @@ IDS: Final = (
     ),
     Breakage(
         "who is ended from outside goes on under a new id",
-        "_core/ending.py",
-        "remove",
+        "directory.py",
+        "_remove",
         "after is not None",
         "False",
-        "laws/test_changed_ids.py::test_a_revocation_by_an_old_public_id_ends_what_became_of_it",
+        "laws/test_revoked.py::test_a_revocation_of_all_leaves_no_record_of_a_session_that_is_renewed_meanwhile",
     ),
     Breakage(
         "an emptied session that another tab keeps has its old id",

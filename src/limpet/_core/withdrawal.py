@@ -76,15 +76,14 @@ async def withdraw(engine: Context, state: SessionState, failure: Exception, sav
     """Take back the new id, as the old one could not be ended, and of a conflict what it kept from being saved."""
     if state.leaving is None:
         return
-    lost = False
+    lost, before = False, saved or (state.leaving, None)
     if isinstance(failure, StoreUnavailable) and failure.waited:  # a store that hangs is not waited for twice
-        leaving, made = _before_a_login(*(saved or (state.leaving, None)))
+        leaving, made = _before_a_login(*before)
         lost = made is not None and _holds_more(engine, leaving, made)
         state.leaving = state.created = state.out = state.line = None
     else:
-        kept = (saved or (state.leaving, None)) if isinstance(failure, SessionConflict) else None
         try:
-            await abandon(engine, state, kept)
+            await abandon(engine, state, before if isinstance(failure, SessionConflict) else None)
         except (StoreUnavailable, SessionConflict, SessionEnded):
             lost = True
     if lost:
