@@ -233,8 +233,7 @@ def drop(engine: Context, state: SessionState, taken: int) -> None:
     """What was written goes nowhere: say so."""
     if state.flags & OVER:
         end_state(state)
-        key, subject = state.was
-        engine.emit(events.WriteAfterEnd, key, subject=subject)
+        engine.emit(events.WriteAfterEnd, state.was[0], subject=state.was[1])
         if engine.policy.on_ended == "raise":
             raise SessionEnded("another request ended this session while this one was running; nothing was saved")
     elif state.flags & UNPROVEN and taken:

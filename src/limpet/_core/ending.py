@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["end", "end_predecessors", "is_current", "successor"]
 
 
-async def end(engine: Context, stored: Stored, how: str, successor: str | None) -> tuple[Gone | None, bool]:
+async def end(
+    engine: Context, stored: Stored, how: str, successor: str | None, *, alone: bool = False
+) -> tuple[Gone | None, bool]:
     """End a session, whatever version of it is there, and wherever a renewal or a new id has moved it.
+
+    Args:
+        alone: What it was to take the place of stays: its id may not have gone out, and a browser has that one.
 
     Returns:
         The tombstone under the key that was read, or None if there is none; and whether it was this that ended it.
@@ -28,6 +33,8 @@ async def end(engine: Context, stored: Stored, how: str, successor: str | None) 
         StoreUnavailable: The store does not answer, or others wrote so often meanwhile that it could not be ended.
     """
     passed: list[tuple[str, Record, str]] = []
+    if not alone:
+        await end_predecessors(engine, stored.key or "", stored.record)
     first, ended = await _follow(engine, stored, how, successor, passed)
     for key, there, after in passed:  # last: whoever reads one of these may take it for over, and all of it is
         grave = marks.tombstone(how, engine.clock(), successor, [after])
@@ -42,7 +49,6 @@ async def _follow(
     """Do what `end` does where the session is now; note the forwards that led there, and to which key each."""
     raw, key, there = stored.raw, stored.key or "", stored.record
     first: Gone | None = None
-    await end_predecessors(engine, key, there)
     for _ in range(engine.policy.merge_attempts):
         grave = marks.tombstone(how, engine.clock(), successor)
         if not marks.is_mark(there.payload) and not forward.is_forward(there.payload):

@@ -294,7 +294,7 @@ async def _oldest_out(attempt: Attempt, subject: str, limit: int, taken: places.
             conflict.void(attempt)
             engine.emit(events.LimitReached, own, subject=subject)
             admitted = False
-        elif (await ending.end(engine, Stored(b"", kept.key, kept.record), "revoke", None))[1]:
+        elif (await ending.end(engine, Stored(b"", kept.key, kept.record), "revoke", None, alone=True))[1]:
             engine.emit(events.LimitReached, kept.key, subject=subject)
     return admitted
 
