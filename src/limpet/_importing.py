@@ -105,11 +105,11 @@ async def _admit(engine: Context, state: SessionState, legacy: Legacy, imported:
             return False  # another task has ended it meanwhile
         if isinstance(found, Found):  # sent at the same time as the request that took it
             adopt(state, found)
-        elif gone is not None:
+        elif isinstance(found, Gone):
             state.flags |= OVER
             state.gone = found
         else:
-            legacy.key = None  # it was long ago: who comes with it now is anybody
+            legacy.key = None  # it was long ago, or revoked since: who comes with it now begins anew
         return False
     subject, began = imported.subject, imported.at
     if engine.storage.has_marks:
@@ -274,7 +274,7 @@ async def _replace(attempt: Attempt, found: Found, how: str, legacy: Legacy, gon
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
-        await attempt.drop_made()
+        await attempt.drop_made(failure)
         state.stored = state.leaving = state.out = state.line = None
         raise failure
     if not stands:
@@ -341,7 +341,7 @@ async def forget(engine: Context, state: SessionState) -> bool:
     source, key, legacy.how = legacy.source, legacy.key, None
     if source is None or key is None:
         return False
-    obstacle = await engine.storage.create(key, _note(engine, "logout", None, source.until))
+    obstacle = await engine.storage.create(key, _note(engine, "logout", None, source.until), urgent=True)
     if not isinstance(obstacle, Record):
         return False
     there: Record | None = obstacle  # another request took it over meanwhile

@@ -13,7 +13,7 @@ from limpet.contract import Record
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["PAGE", "Kept", "decoded", "every", "live", "pages_of"]
+__all__ = ["PAGE", "Kept", "decoded", "live", "pages_of"]
 
 PAGE: Final = 500
 """Records that one call of the store takes, and that are looked at or sorted before other tasks run again."""
@@ -87,13 +87,3 @@ def decoded(engine: Context, key: str, record: Record) -> Kept:
         return Kept(key, record, unpack(record.payload, engine.serializer))
     except CorruptPayload:
         return Kept(key, record, None)
-
-
-async def every(engine: Context, subject: str) -> list[Kept]:
-    """Return all records of a subject at once, also those that are past their deadline or cannot be read.
-
-    Raises:
-        LimpetError: The store keeps no index by subject.
-        StoreUnavailable: The store does not answer.
-    """
-    return [kept async for page in pages_of(engine, subject) for kept in page]

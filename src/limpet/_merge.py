@@ -13,10 +13,10 @@ changed by both, has a function as rule      what ``rule(base, mine, theirs)`` r
 lists that both changed, ``queue``           theirs without what mine took out, then what mine added
 changed by both, equally                     that value; but what both appended to a list is there twice
 changed by both, ``strict``                  `SessionConflict`
-changed by both                              the table of `_combine`, by type
+changed by both                              the table below, by type
 ===========================================  ==================================================================
 
-and `_combine`, which is also what a key inside a dict meets after the second and the fourth row:
+and by type, which is also what a key inside a dict meets after the second and the fourth row:
 
 ===========================================  ==================================================================
 base, mine and theirs (base may be absent)   the result

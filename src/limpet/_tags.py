@@ -6,12 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from limpet._core import plan
+from limpet._listing import PAGE, Kept, decoded
 from limpet._wire import marks
-from limpet.errors import LimpetError, StoreUnavailable
+from limpet.errors import LimpetError
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
-    from limpet._listing import Kept
     from limpet._wire.records import Records
 
 __all__ = ["forget", "leave", "register", "subjects_of"]
@@ -78,18 +78,18 @@ async def leave(engine: Context, kept: Kept) -> None:
         return
     whose = marks.digest_of(subject)
     own = {whose: plan.absolute_deadline(contents, engine.policy)}
-    for name, value in contents.tags.items():
-        key = marks.tag_key(name, value)
-        try:
+    try:
+        page, more = await engine.storage.page_of(subject, None, PAGE)
+        others = [decoded(engine, key, record).contents for key, record in page]
+        for name, value in contents.tags.items():
+            if more is not None or any(each is None or each.tags.get(name) == value for each in others):
+                continue  # another session of the subject may be on it
+            key = marks.tag_key(name, value)
             there = await engine.storage.load(key)
             facts = None if there is None else marks.read(there.payload)
             if there is not None and facts is not None and facts == {"subjects": own}:
                 await engine.storage.delete(key, there.version)
-        except StoreUnavailable:
-            return  # said as an event
-    try:
         named = await engine.storage.load(marks.name_key(whose))
-        others, more = await engine.storage.page_of(subject, None, 1)
         if named is not None and not others and more is None:
             await engine.storage.delete(marks.name_key(whose), named.version)
     except LimpetError:

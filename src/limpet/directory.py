@@ -1,6 +1,6 @@
 """Whose sessions: list, end, export and open them from outside, by subject, public id or tag.
 
-All of it needs a store on the server. What a cookie holds the server cannot list or end.
+Sessions in cookies are never listed, and ended only with ``CookieStore(revocation=...)``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Directory:
         return await last_used_first(self._engine, infos)
 
     async def revoke(self, public_id: str | None = None, *, tag: tuple[str, str] | None = None) -> int:
-        """End one session, or all that were logged in with a tag; return how many.
+        """End one session, or all that were logged in with a tag; return how many: of a session in its cookie always 1.
 
         It holds for the next request everywhere, and for open WebSockets that asked (``close_sockets``). A login with
         the tag that is under way at the same time does not survive.
@@ -78,6 +78,7 @@ class Directory:
 
         Raises:
             TypeError: Neither is given, or both, or one is of another type.
+            LimpetError: The sessions live in cookies that cannot be ended so, or, with a tag, the store keeps no index.
             StoreUnavailable: The store does not answer; call it again.
         """
         if (public_id is None) == (tag is None):
@@ -104,7 +105,7 @@ class Directory:
         return 1
 
     async def revoke_all(self, subject: str, *, except_: Session | str | None = None) -> int:
-        """End all sessions of a subject, on every device; return how many.
+        """End all sessions of a subject, on every device; return how many: of those in cookies always 0.
 
         It holds from the moment at which the store has noted it, whatever the index by subject knows; the records are
         deleted after that, a page at a time. A login of the subject that is under way at the same time does not
@@ -116,7 +117,7 @@ class Directory:
                 cookies end together, this one too unless it logs in: call `Session.login` after it.
 
         Raises:
-            LimpetError: The sessions live in cookies, or the store keeps no index by subject.
+            LimpetError: The sessions live in cookies that cannot be ended so, or the store keeps no index by subject.
             SessionBusy: With ``except_``: for 10 seconds others did the same for this subject. Nothing has ended.
             StoreUnavailable: The store does not answer; call it again, as records may be left.
         """
@@ -362,7 +363,7 @@ def _is_over(kept: Kept, number: int, tag: tuple[str, str] | None) -> bool:
 
 
 async def _remove(engine: Engine, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
-    """Delete a session that a numbered revocation ended, wherever it has gone meanwhile; False: it was gone.
+    """Delete a session that a numbered revocation ended, wherever it has gone meanwhile; False: it was gone, or stays.
 
     Args:
         spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.

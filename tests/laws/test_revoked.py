@@ -10,6 +10,7 @@ import pytest
 from limpet import Session
 from limpet.events import LimitReached, SessionRevoked
 from tests.laws.farm import Farm
+from tests.laws.old_sessions import importers, old_browser
 from tests.laws.unlucky import Unlucky
 from tests.site import Browser, Site, look
 
@@ -92,3 +93,15 @@ async def test_a_revocation_of_all_leaves_no_record_of_a_session_that_is_renewed
     assert [type(event) for event in other.heard] == [SessionRevoked]
     assert (await ann.ask(other, look)).result is None
     assert (await other.manager.engine.storage.page_of("ann", None, 10))[0] == []
+
+
+async def test_who_was_revoked_after_moving_in_begins_anew_with_the_old_cookie(site: Farm) -> None:
+    """As with a cookie of ours: it is not held back for a minute."""
+    shop = site.worker(**importers(forget=False))
+    old = old_browser(site, age=60)
+    moved = old.copy()
+    assert (await moved.ask(shop, look)).result == "ann"
+    public_id = await _public_id(moved, shop)
+    assert await shop.manager.revoke(public_id) == 1
+    await old.ask(shop, lambda session: session.update(form="token"))
+    assert (await old.ask(shop, lambda session: (session.subject, dict(session)))).result == (None, {"form": "token"})

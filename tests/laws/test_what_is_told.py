@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from limpet import Session
-from limpet.events import Event, SessionExpired, SessionLoggedIn, SessionLoggedOut, WriteAfterEnd, WriteDropped
+from limpet.events import (
+    Event,
+    SessionExpired,
+    SessionLoggedIn,
+    SessionLoggedOut,
+    SessionRevoked,
+    WriteAfterEnd,
+    WriteDropped,
+)
 from limpet.stores.memory import MemoryStore
 from tests.laws.farm import Farm
 from tests.laws.unlucky import Unlucky
@@ -125,3 +133,26 @@ async def test_what_is_lost_where_the_store_hangs_is_told(caplog: pytest.LogCapt
     assert ("did not go out is lost" in caplog.text) == (saves == "data")
     assert (await ann.ask(shop, items)).result == {}
     await farm.close()
+
+
+async def test_a_login_tells_both_sessions_that_it_ends(site: Farm) -> None:
+    """The request came with two live cookies, and nobody knows which of them is the browser's own."""
+    shop = site.worker()
+    ann, bob = await site.browser().login(shop), await site.browser().login(shop, "bob")
+    known = [await _tag(ann, shop), await _tag(bob, shop)]
+    [(name, mine)], [(_, other)] = ann.cookies.items(), bob.cookies.items()
+    both = {"cookie": f"{name}={mine}; {name}={other}"}
+    assert (await site.browser().ask(shop, lambda session: session.login("eve"), headers=both)).status == 200
+    assert _told(shop, SessionLoggedOut) == list(zip(known, ["ann", "bob"], strict=True))
+
+
+async def test_a_tag_is_known_as_long_as_a_session_has_it(site: Farm) -> None:
+    """Also where two sessions of a user end at the same moment, or never, and one of them is logged out."""
+    shop = site.worker(absolute_timeout=None)
+    first = await site.browser().login(shop, tags={"team": "blue"})
+    second = await site.browser().login(shop, tags={"team": "blue"})
+    tag = await _tag(second, shop)
+    await first.ask(shop, Session.logout)
+    assert await shop.manager.revoke(tag=("team", "blue")) == 1
+    assert _told(shop, SessionRevoked) == [(tag, "ann")]
+    assert (await second.ask(shop, items)).result == {}

@@ -24,7 +24,7 @@ IDS: Final = (
         "a change of id that failed leaves its record",
         "_core/rotation.py",
         "_Standing.restore",
-        "await attempt.drop_made()",
+        "await attempt.drop_made(failure)",
         "",
         "core/test_commit.py::test_a_change_of_id_that_fails_leaves_one_record",
     ),

@@ -147,6 +147,10 @@ ENDINGS: Final[Mapping[str, Known]] = {
     "a revocation and a logout beside a change of id that could not be finished": Known(
         (by(0, "nest"), lazily(by(0, "revoke", "logout")), Act(steps=("regenerate",), faults={2: "hangs"}))
     ),
+    "a login whose store is gone, and another one that is over the limit": Known(
+        (by(0, "nest"), replace(by(0, "login:ann"), faults={4: "is gone after"}), by(1, "login:ann")),
+        Rules(max_sessions=1),
+    ),
     "two logouts after a change of id that could not be finished": Known(
         (
             by(0, "nest"),

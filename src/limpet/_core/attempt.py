@@ -271,11 +271,15 @@ class Attempt:
             self.saved(self.stored().raw, key, record)
         return obstacle
 
-    async def drop_made(self) -> None:
-        """Delete the record that this attempt made, if it did, as its id went out to nobody."""
+    async def drop_made(self, failure: BaseException | None = None) -> None:
+        """Delete the record that this attempt made, if it did, as its id went out to nobody.
+
+        Args:
+            failure: Why: a store that hangs is not waited for twice, and the record stays until it expires.
+        """
         made, self.made = self.made, None
         self.state.created = None
-        if made is not None:
+        if made is not None and not (isinstance(failure, StoreUnavailable) and failure.waited):
             await self.engine.storage.try_to_drop(made[0])
 
     def count(self, keys: tuple[str, ...] = ()) -> None:

@@ -210,7 +210,7 @@ async def _create(attempt: Attempt, final: bool) -> None:
     except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
         failure = error
     if failure is not None:
-        await attempt.drop_made()
+        await attempt.drop_made(failure)
         attempt.draft.predecessors = ()
         if isinstance(failure, SessionLimitReached):
             logins.stand_as_before(engine, state, None)
@@ -238,11 +238,12 @@ async def _end_others(attempt: Attempt) -> None:
         gone, state.gone = [state.gone], None
     for rival in rivals:
         try:
-            grave, _ = await ending.end(engine, Stored(rival.raw, rival.key, rival.record), "login", key)
+            grave, ended = await ending.end(engine, Stored(rival.raw, rival.key, rival.record), "login", key)
         except StoreUnavailable:
             continue  # the new record names it, so that the next request with the new id ends it
-        if grave is not None and grave.how == "login":
-            gone.append(grave)
+        if ended:
+            engine.emit(events.SessionLoggedOut, rival.key, subject=rival.record.subject)
+        gone += [grave] if grave is not None and grave.how == "login" else []
     try:
         for each in gone:
             heir = each.key == attempt.replaces and not attempt.flags & DISPLACED

@@ -35,7 +35,7 @@ _LOCK_WAIT: Final = 12.0  # seconds: longer than that, as a login that was writt
 
 
 async def insert(attempt: Attempt) -> bool:
-    """Write a session under a new id; False: it was revoked before that, or gave way, and there is no session.
+    """Write a session, for `stay` under its own id; False: it was revoked before that, or gave way, and there is none.
 
     Raises:
         SessionLimitReached: The policy says ``when_full="refuse"`` and there are as many as allowed.
@@ -177,7 +177,7 @@ async def _insert_login(attempt: Attempt, subject: str) -> bool:
         except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
             failure = error
         if failure is not None:
-            await attempt.drop_made()
+            await attempt.drop_made(failure)
             raise failure
         if admitted:
             return True

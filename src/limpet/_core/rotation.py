@@ -40,10 +40,10 @@ class _Standing:
         self._leaving, self._created, self._out = state.leaving, state.created, state.out
         self.fresh = questions.is_fresh(state)
 
-    async def restore(self, attempt: Attempt) -> None:
+    async def restore(self, attempt: Attempt, failure: Exception) -> None:
         """Go back: nothing is handed out but what an earlier save made, and the new record is gone."""
         state, draft = self._state, attempt.draft
-        await attempt.drop_made()
+        await attempt.drop_made(failure)
         state.stored = self.stored
         state.flags = (state.flags & ~(FORWARDED | REISSUE)) | self._flags
         draft.renewed, draft.previous, draft.predecessors, draft.lineage, draft.origin = self._facts
@@ -103,7 +103,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
             logins.stand_as_before(attempt.engine, state, old)
             standing.put_back()
         elif isinstance(failure, Exception):
-            await standing.restore(attempt)
+            await standing.restore(attempt, failure)
         else:  # cancelled: nothing more can be awaited, and an id that goes out to nobody leads nowhere
             state.stored, state.out, state.leaving = old, None, earlier
         raise failure
@@ -124,7 +124,7 @@ async def move(attempt: Attempt, *, final: bool) -> None:
             failure = error
         if failure is not None:
             if attempt.made is not None:
-                await standing.restore(attempt)
+                await standing.restore(attempt, failure)
             raise failure
     await standing.drop_earlier(attempt)
 
@@ -242,15 +242,20 @@ async def _bury(engine: Context, key: str, grave: Record, version: int) -> Obsta
         return await engine.storage.replace(key, grave, version)
     except StoreUnavailable as error:
         failure = error
-    fate = await _look(engine, key, grave, version)
+    fate = await _look(engine, key, grave, version, failure)
     if fate is _Fate.UNTOUCHED:
         raise failure
     return fate
 
 
-async def _look(engine: Context, key: str, written: Record, version: int) -> Obstacle | _Fate:
-    """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`."""
+async def _look(engine: Context, key: str, mark: Record, version: int, failure: StoreUnavailable) -> Obstacle | _Fate:
+    """Look what became of a write whose reply was lost; what a store call would have returned, or a `_Fate`.
+
+    One that a store hung on can land yet, so that a look at what is there says nothing.
+    """
     try:
+        if failure.waited:
+            raise failure
         there = await engine.storage.load(key)
     except StoreUnavailable:
         say = engine.storage.emitter.log.warning
@@ -260,7 +265,7 @@ async def _look(engine: Context, key: str, written: Record, version: int) -> Obs
         return False
     if there.version == version:
         return _Fate.UNTOUCHED
-    return None if there.version == written.version else there
+    return None if there.version == mark.version else there
 
 
 async def renew(attempt: Attempt) -> None:
@@ -279,7 +284,7 @@ async def renew(attempt: Attempt) -> None:
         if attempt.uncertain:
             attempt.made = None  # the old id may lead to it
         if isinstance(failure, Exception) and not attempt.state.flags & OVER:
-            await standing.restore(attempt)
+            await standing.restore(attempt, failure)
         raise failure
 
 
@@ -305,7 +310,7 @@ async def _renew(attempt: Attempt, standing: _Standing) -> None:
         except StoreUnavailable as error:
             failure, obstacle = error, False
         if failure is not None:
-            fate = await _look(engine, key, mark, version)
+            fate = await _look(engine, key, mark, version, failure)
             if isinstance(fate, _Fate):
                 attempt.uncertain = fate is _Fate.UNKNOWN
                 raise failure

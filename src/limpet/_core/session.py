@@ -65,11 +65,6 @@ class Session(SessionMapping):
         return state.stored is None or bool(state.flags & (ENDED | DISPLACED))
 
     @property
-    def _out(self) -> str | None:
-        """The token that the response is to hand out, ``""`` to take one back; for tests that need no application."""
-        return self._state.out
-
-    @property
     def accessed(self) -> bool:
         """Whether a handler read or wrote it; what ``Vary: Cookie`` depends on."""
         return bool(self._state.flags & ACCESSED)

@@ -35,7 +35,7 @@ FUTURE: Final = 90_000_000
 
 _HOPS: Final = 8  # renewals that an old id is followed through; more means a loop
 _SETTLED: Final = frozenset({"load", "touch"})
-# Reads may rely on the store's own time limit. Writes may not, because both attempts share one limit.
+# What is tried once may rely on the store's own time limit; what is tried twice may not, as both attempts share one.
 
 
 class Storage:
@@ -270,7 +270,7 @@ class Storage:
                     return await self.judge(raw, key, there, hops, journal=journal, met_alive=met_alive)
                 self.emit(events.SessionExpired, key, subject=record.subject)
                 if there is not None:  # no request can be under way with it any more
-                    await self.forget(key, there)
+                    await self.try_to_drop(key, there.version)
                 return None
             if record.accessed - now > FUTURE:
                 self._warn("future", "session %s is from the future: the clocks of two hosts are out of order", key)
@@ -289,7 +289,7 @@ class Storage:
             return Found(raw, key, record, contents, hops > 0)
         self._warn("corrupt", "session %s could not be read and was deleted: %s", key, reason)
         self.emit(events.CorruptRecord, key, reason=reason)
-        await self.forget(key, record)
+        await self.try_to_drop(key, record.version)
         return None
 
     async def judge_if_any(self, raw: bytes, key: str, there: Obstacle) -> Found | Gone | None:
@@ -308,7 +308,7 @@ class Storage:
             if target is None:
                 self._warn("forward", "session %s leads nowhere and was deleted", key)
                 self.emit(events.CorruptRecord, key, reason="a forward record that its id does not open")
-                await self.forget(key, record)
+                await self.try_to_drop(key, record.version)
                 return None
             if target.grace_ends and now >= target.grace_ends and not met_alive:
                 self.emit(events.SessionReused, key)
@@ -322,15 +322,8 @@ class Storage:
             else await self.judge(following, after, there, hops + 1, journal=journal, met_alive=met_alive)
         )
 
-    async def forget(self, key: str, record: Record) -> None:
-        """Delete a record that no request can use any more, if the store still answers."""
-        try:
-            await self.call("delete", self.server.delete(key, record.version), key)
-        except StoreUnavailable:
-            self._warn("dead", "session %s is dead and its record could not be deleted now", key)
-
     async def try_to_drop(self, key: str, version: int | None = None) -> None:
-        """Delete a record that nobody knows of, or only that version, if the store still answers; else it expires."""
+        """Delete a record that nobody can use, or only that version, if the store still answers; else it expires."""
         try:
             await self.delete(key, version)
         except StoreUnavailable:

@@ -47,7 +47,7 @@ class Ids:
         return tokens.new_id(self._size)
 
     def verify(self, token: str) -> bytes | None:
-        """Return the raw id in a token, or None for anything that was not handed out here."""
+        """Return the raw id in a token; None: it is no id, or, with a secret, was not signed with that."""
         if self._sealer is None:
             raw = tokens.decode_id(token)
             return tokens.id_of_signed(token) if raw is None else raw

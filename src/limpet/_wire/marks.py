@@ -1,9 +1,9 @@
 """Small records that a manager keeps in the store beside the sessions: revocations, locks, tags and tombstones.
 
-They are ordinary records, written by `create` and version-checked `update` alone, under keys of their own: a digest of
-what they are about; a tombstone lies under the key of the session that it takes the place of. They belong to the store
-and not to one manager, as an index by subject does, so that what one manager revokes holds for all that share the
-store, the command line included.
+They are ordinary records, written where there is none or over the version that was read, under keys of their own: a
+digest of what they are about; a tombstone lies under the key of the session that it takes the place of. They belong to
+the store and not to one manager, as an index by subject does, so that what one manager revokes holds for all that share
+the store, the command line included.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Gone(NamedTuple):
     Attributes:
         key: The store key of that id.
         record: The tombstone.
-        how: ``"login"``, ``"regenerate"``, ``"logout"`` or ``"revoke"``; ``"renewal"``: no tombstone, a forward record
-            whose grace is over.
+        how: ``"login"``, ``"regenerate"``, ``"logout"`` or ``"revoke"``; ``"import"``: an old token was taken;
+            ``"renewal"``: no tombstone, a forward record whose grace is over.
         successor: The store key of the session that took its place, or None.
         others: The store keys of earlier logins from the same id, of other subjects, and of what the id led to.
         heir: What took its place took along what it held.

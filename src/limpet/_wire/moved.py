@@ -11,7 +11,7 @@ __all__ = ["led_to"]
 def led_to(key: str, record: Record) -> str | None:
     """Return the store key under which a session goes on after a renewal or `Session.regenerate`.
 
-    A login leads nowhere: it begins a session of its own.
+    A login leads nowhere, as it begins a session of its own, unless the id had been regenerated before.
 
     Args:
         key: The store key of the old id.

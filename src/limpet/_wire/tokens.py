@@ -1,8 +1,8 @@
 """Session ids, store keys, record versions, and the one spelling of base64url they use.
 
-An id is 256 bits from the operating system's generator (OWASP Session Management Cheat Sheet asks for at
-least 64 bits of entropy, ASVS 5.0 V7 for 128). The store never sees it: a record is kept under the SHA-256
-digest of the id, so that what a leaked store holds cannot be sent as a cookie.
+An id is 256 bits (240 where a framework's keys are short) from the operating system's generator (OWASP Session
+Management Cheat Sheet asks for at least 64 bits of entropy, ASVS 5.0 V7 for 128). The store never sees it: a record is
+kept under the SHA-256 digest of the id, so that what a leaked store holds cannot be sent as a cookie.
 """
 
 from __future__ import annotations

@@ -214,8 +214,11 @@ class Visit:
 
     @property
     def may_leave_its_old_id(self) -> bool:
-        """It has a new id, and its store was gone before the end of the old one was written, or a look at that."""
-        gone = [at + ("after" in kind) for at, kind in self.faults.items() if kind in LASTING]
+        """It has a new id, and its store was gone before the end of the old one was written, or a look at that.
+
+        After a store that hangs it does not look.
+        """
+        gone = [at + (kind == "is gone after") for at, kind in self.faults.items() if kind in LASTING]
         return self.moved and any(set(self.calls[at:]) & (WRITES | {"load"}) for at in gone)
 
     @property
