@@ -300,6 +300,12 @@ class Browser:
         assert (await self.ask(site, lambda session: session.update(data))).status == 200
         return self
 
+    async def public_id(self, site: Site) -> str:
+        """Ask for the public id of its session, which nothing can end from outside if it has none."""
+        found = (await self.ask(site, lambda session: session.public_id)).result
+        assert isinstance(found, str)
+        return found
+
     async def login(self, site: Site, subject: str = "ann", **how: Any) -> Self:
         """Log in; returns the browser."""
         answer = await self.ask(site, lambda session: session.login(subject, **how))

@@ -348,41 +348,35 @@ class Directory:
         steps = [partial(self._end, one.key, one.record, spares) for one in page if _is_over(one, number, tag)]
         return sum(await self._engine.runtime.together(steps))
 
-    async def _end(self, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
-        engine = self._engine
-        ended = await _remove(engine, key, record, spares)
-        if ended:
-            engine.emit(events.SessionRevoked, key, subject=record.subject)
-        return ended
+    async def _end(self, public_id: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
+        """Delete a session that a numbered revocation ended, wherever it has gone; False: it was gone, or stays.
+
+        Args:
+            spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        engine, key = self._engine, public_id
+        there: Record | None = record
+        while there is not None:
+            after = moved.led_to(key, there)
+            if after is not None:
+                key, there = after, await engine.storage.load(after)
+            elif marks.is_mark(there.payload):
+                return False
+            else:
+                obstacle = await engine.storage.delete(key, there.version)
+                if obstacle is None:
+                    engine.emit(events.SessionRevoked, public_id, subject=record.subject)
+                    return True
+                there = obstacle if isinstance(obstacle, Record) else None
+            if there is not None and spares(key, there):
+                return False
+        return False
 
 
 def _is_over(kept: Kept, number: int, tag: tuple[str, str] | None) -> bool:
     """Tell whether a session ended with the revocation of that number: of everything, or of a tag."""
     tagged = tag is None or (kept.contents is not None and kept.contents.tags.get(tag[0]) == tag[1])
     return tagged and kept.seen < number
-
-
-async def _remove(engine: Engine, key: str, record: Record, spares: Callable[[str, Record], bool]) -> bool:
-    """Delete a session that a numbered revocation ended, wherever it has gone meanwhile; False: it was gone, or stays.
-
-    Args:
-        spares: Takes a key and what lies there by now, if that is something else; tells whether it stays.
-
-    Raises:
-        StoreUnavailable: The store does not answer.
-    """
-    there: Record | None = record
-    while there is not None:
-        after = moved.led_to(key, there)
-        if after is not None:
-            key, there = after, await engine.storage.load(after)
-        elif marks.is_mark(there.payload):
-            return False
-        else:
-            obstacle = await engine.storage.delete(key, there.version)
-            if not isinstance(obstacle, Record):
-                return obstacle is None
-            there = obstacle
-        if there is not None and spares(key, there):
-            return False
-    return False

@@ -39,8 +39,7 @@ LEARN: dict[str, Callable[[Session], Any]] = {
 
 
 async def _revoke(tab: Browser, shop: Site) -> None:
-    public_id = (await tab.ask(shop, lambda session: session.public_id)).result
-    assert await shop.manager.revoke(public_id) == 1
+    assert await shop.manager.revoke(await tab.public_id(shop)) == 1
 
 
 async def _refresh_token(session: Session) -> None:

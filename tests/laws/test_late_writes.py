@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from limpet import Session
 from limpet.stores.memory import MemoryStore
 from tests.laws.farm import Farm
-from tests.laws.unlucky import Unlucky
+from tests.laws.unlucky import Late
 from tests.site import items
 
 CHANGES: dict[str, tuple[Callable[[Session], Any], str]] = {
@@ -19,19 +18,6 @@ CHANGES: dict[str, tuple[Callable[[Session], Any], str]] = {
     "regenerate": (Session.regenerate, "replace"),
     "renewal": (lambda session: session.update(more=1), "update"),
 }
-
-
-class Late(Unlucky):
-    """The chosen call is on its way until `land` is called, when its caller has given up."""
-
-    waits: str | None = None
-    land: Callable[[], Awaitable[Any]] | None = None
-
-    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
-        if name == self.waits:
-            self.waits, self.land = None, lambda: behind(*given, **more)
-            await asyncio.sleep(60)
-        return await behind(*given, **more)
 
 
 @pytest.mark.parametrize("lands", [True, False])

@@ -313,7 +313,7 @@ async def test_a_record_does_not_grow_with_each_change_of_id(site: Farm) -> None
     sizes: list[int] = []
     for _ in range(12):
         await browser.ask(shop, Session.regenerate)
-        key = (await browser.ask(shop, lambda session: session.public_id)).result
+        key = await browser.public_id(shop)
         record = await shop.manager.engine.storage.load(key)
         sizes.append(0 if record is None else len(record.payload))
     assert max(sizes[2:]) <= sizes[1] + 16

@@ -31,12 +31,6 @@ async def _whose(shop: Site, *browsers: Browser) -> list[str | None]:
     return [(await browser.ask(shop, look)).result for browser in browsers]
 
 
-async def _key(browser: Browser, shop: Site) -> str:
-    key = (await browser.ask(shop, lambda session: session.public_id)).result
-    assert isinstance(key, str)
-    return key
-
-
 async def _break_off(site: Farm, ann: str, how: How, at: int) -> tuple[bool, Site, Browser, Browser]:
     """Let a process break off in a revocation that spares a session. It may keep a lock of the subject.
 
@@ -46,7 +40,7 @@ async def _break_off(site: Farm, ann: str, how: How, at: int) -> tuple[bool, Sit
     shop, other = site.worker(store=store), site.worker()
     mine = await site.browser().login(other, ann, tags={"device": "phone"})
     second = await site.browser().login(other, ann)
-    key = await _key(mine, other)
+    key = await mine.public_id(other)
     await shop.manager.sessions_of(ann)  # it has asked the store before
     store.arm(how, at)
     try:
@@ -114,7 +108,7 @@ async def test_a_revocation_in_between_ends_the_spared_session(site: Farm, name:
         store = _Meanwhile(site.connect())
         shop, other = site.worker(store=store), site.worker()
         mine = await site.browser().login(other, ann, tags={"device": "phone"})
-        key = await _key(mine, other)
+        key = await mine.public_id(other)
         await shop.manager.sessions_of(ann)
         store.then(at, partial(NEXT[name], other.manager, ann))
         await shop.manager.revoke_all(ann, except_=key)
@@ -140,7 +134,7 @@ async def test_two_that_spare_at_once_both_come_to_an_end(site: Farm, alike: boo
         names = [f"ann {at}", _other_name(f"ann {at}", alike=alike)]
         spared = [await site.browser().login(other, name) for name in names]
         ended = [await site.browser().login(other, name) for name in names]
-        keys = [await _key(browser, other) for browser in spared]
+        keys = [await browser.public_id(other) for browser in spared]
         await shop.manager.sessions_of("ann")
         store.then(at, partial(other.manager.revoke_all, names[1], except_=keys[1]))
         assert await shop.manager.revoke_all(names[0], except_=keys[0]) == 1
@@ -161,7 +155,7 @@ async def test_a_login_after_a_revocation_that_was_cut_off_stays(site: Farm, spa
         shop, other = site.worker(store=store), site.worker()
         bob = _other_name(ann, alike=True)
         mine = await site.browser().login(other, ann)
-        key = await _key(mine, other) if spares else None
+        key = await mine.public_id(other) if spares else None
         await shop.manager.sessions_of(ann)
         store.arm("dies after", at)
         with suppress(StoreUnavailable):

@@ -12,13 +12,7 @@ from limpet.events import LimitReached, SessionRevoked
 from tests.laws.farm import Farm
 from tests.laws.old_sessions import importers, old_browser
 from tests.laws.unlucky import Unlucky
-from tests.site import Browser, Site, look
-
-
-async def _public_id(browser: Browser, shop: Site) -> str:
-    public_id = (await browser.ask(shop, lambda session: session.public_id)).result
-    assert isinstance(public_id, str)
-    return public_id
+from tests.site import look
 
 
 async def test_a_revocation_of_the_old_id_ends_the_new_one_too(site: Farm) -> None:
@@ -26,7 +20,7 @@ async def test_a_revocation_of_the_old_id_ends_the_new_one_too(site: Farm) -> No
     store = Unlucky(site.connect())
     shop, other = site.worker(store=store), site.worker()
     browser = await site.browser().login(other)
-    old, public_id = browser.copy(), await _public_id(browser, other)
+    old, public_id = browser.copy(), await browser.public_id(other)
     async with browser.held(shop, Session.regenerate) as answer:
         store.arm("dies before", 2)  # the first makes the new record
     store.heal()
@@ -41,7 +35,7 @@ async def test_who_was_revoked_begins_anew_with_the_same_cookie(any_site: Farm) 
     """Nothing has told the browser: its next page, as one to log in on, may keep something at once."""
     shop, other = any_site.worker(), any_site.worker()
     ann = await any_site.browser().login(shop)
-    assert await other.manager.revoke(await _public_id(ann, shop)) == 1
+    assert await other.manager.revoke(await ann.public_id(shop)) == 1
     await ann.ask(shop, lambda session: session.update(form="token"))
     assert (await ann.ask(other, lambda session: (session.subject, dict(session)))).result == (None, {"form": "token"})
 
@@ -52,7 +46,7 @@ async def test_an_end_from_outside_is_told_though_its_reply_is_lost(site: Farm, 
     store = Unlucky(site.connect())
     shop = site.worker(store=store, **({"max_sessions": 1} if how == "limit" else {}))
     ann = await site.browser().login(shop)
-    public_id = await _public_id(ann, shop)
+    public_id = await ann.public_id(shop)
     heard = len(shop.heard)
     store.arm("one reply lost", 1 if how == "revoke" else 3)  # a login has itself counted, and its record written
     if how == "revoke":
@@ -101,7 +95,7 @@ async def test_who_was_revoked_after_moving_in_begins_anew_with_the_old_cookie(s
     old = old_browser(site, age=60)
     moved = old.copy()
     assert (await moved.ask(shop, look)).result == "ann"
-    public_id = await _public_id(moved, shop)
+    public_id = await moved.public_id(shop)
     assert await shop.manager.revoke(public_id) == 1
     await old.ask(shop, lambda session: session.update(form="token"))
     assert (await old.ask(shop, lambda session: (session.subject, dict(session)))).result == (None, {"form": "token"})

@@ -100,7 +100,7 @@ async def test_a_request_beside_a_revocation_that_spares_it_is_served(kind: type
     shop = Site(store)
     other = Site(store, clock=shop.clock)
     ann, thief = await Browser().login(shop), await Browser().login(shop)
-    key = (await ann.ask(shop, lambda session: session.public_id)).result
+    key = await ann.public_id(shop)
     store.then = lambda: other.manager.revoke_all("ann", except_=key)
     answer = await ann.ask(shop, steps(lambda session: session.update(note="kept"), look))
     assert (answer.result, answer.cookies) == ("ann", [])

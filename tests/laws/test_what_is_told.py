@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,7 +20,7 @@ from limpet.events import (
 )
 from limpet.stores.memory import MemoryStore
 from tests.laws.farm import Farm
-from tests.laws.unlucky import Unlucky
+from tests.laws.unlucky import Late
 from tests.site import Browser, Site, items, steps
 
 END: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
@@ -33,8 +32,7 @@ END: dict[str, Callable[[Browser, Site], Awaitable[Any]]] = {
 
 
 async def _revoke(tab: Browser, shop: Site) -> None:
-    public_id = (await tab.ask(shop, lambda session: session.public_id)).result
-    assert await shop.manager.revoke(public_id) == 1
+    assert await shop.manager.revoke(await tab.public_id(shop)) == 1
 
 
 async def _tag(browser: Browser, shop: Site) -> str | None:
@@ -111,25 +109,17 @@ async def test_cookie_sessions_are_told_with_their_public_ids(cookie_site: Farm)
 async def test_what_is_lost_where_the_store_hangs_is_told(caplog: pytest.LogCaptureFixture, saves: str) -> None:
     """What was saved under an id that did not go out; a store that hangs is not waited for twice."""
 
-    class Hangs(Unlucky):
-        stuck = False
-
-        async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
-            if self.stuck:
-                await asyncio.sleep(60)
-            return await behind(*given, **more)
-
-    store = Hangs(MemoryStore())
+    store = Late(MemoryStore())
     farm = Farm("memory", lambda: store)
     shop = farm.worker(store_timeout=0.05)
     ann = await farm.browser().login(shop)
 
     def hang(session: Session) -> None:
-        store.stuck = True
+        store.waits = "update"
 
     first = (_change,) if saves == "data" else ()
     assert (await ann.ask(shop, steps(Session.regenerate, *first, Session.save, hang, _change))).status == 503
-    store.stuck = False
+    assert store.land is not None
     assert ("did not go out is lost" in caplog.text) == (saves == "data")
     assert (await ann.ask(shop, items)).result == {}
     await farm.close()

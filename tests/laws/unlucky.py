@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from limpet import StoreUnavailable
 from limpet.testing import FailingStore
 
-__all__ = ["HOW", "AfterWrites", "Between", "How", "Slow", "Unlucky"]
+__all__ = ["HOW", "AfterWrites", "Between", "How", "Late", "Slow", "Unlucky"]
 
 How = Literal["one reply lost", "all replies lost", "dies before", "dies after", "lands twice"]
 HOW: Final[tuple[How, ...]] = ("one reply lost", "all replies lost", "dies before", "dies after", "lands twice")
@@ -115,6 +115,19 @@ class Between(Unlucky):
         if happens is not None:
             await happens()
         return outcome
+
+
+class Late(Unlucky):
+    """The next call of a name is on its way until `land` is called, when its caller has given up."""
+
+    waits: str | None = None
+    land: Callable[[], Awaitable[Any]] | None = None
+
+    async def _call(self, name: str, behind: Any, given: Any, more: Any) -> Any:
+        if name == self.waits:
+            self.waits, self.land = None, lambda: behind(*given, **more)
+            await asyncio.sleep(60)
+        return await behind(*given, **more)
 
 
 class AfterWrites(Unlucky):

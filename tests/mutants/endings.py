@@ -173,7 +173,7 @@ ENDINGS: Final = (
         "a revocation of an old id is not met by who finishes the change of it",
         "_core/predecessors.py",
         "_living",
-        "there.is_over",
+        "there.is_final",
         "there.how == 'logout'",
         "laws/test_revoked.py::test_a_revocation_of_the_old_id_ends_the_new_one_too",
     ),

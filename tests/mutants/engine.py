@@ -275,7 +275,7 @@ WRITES: Final = (
         "a write into a session that has ended is lost in silence",
         "_core/conflict.py",
         "ended_meanwhile",
-        "engine.emit(events.WriteAfterEnd, questions.whose(state)[0], subject=subject)",
+        "_say_it_is_lost(engine, questions.whose(state)[0], subject)",
         "",
         "core/test_events.py::test_write_after_end",
     ),

@@ -87,7 +87,7 @@ IDS: Final = (
     Breakage(
         "who is ended from outside goes on under a new id",
         "directory.py",
-        "_remove",
+        "Directory._end",
         "after is not None",
         "False",
         "laws/test_revoked.py::test_a_revocation_of_all_leaves_no_record_of_a_session_that_is_renewed_meanwhile",

@@ -204,9 +204,13 @@ def ended_meanwhile(attempt: Attempt, gone: Gone | None = None) -> None:
     void(attempt)
     state.gone = gone
     if wrote:
-        engine.emit(events.WriteAfterEnd, questions.whose(state)[0], subject=subject)
-        if engine.policy.on_ended == "raise":
-            raise SessionEnded("another request ended this session while this one was running; nothing was saved")
+        _say_it_is_lost(engine, questions.whose(state)[0], subject)
+
+
+def _say_it_is_lost(engine: Context, key: str | None, subject: str | None) -> None:
+    engine.emit(events.WriteAfterEnd, key, subject=subject)
+    if engine.policy.on_ended == "raise":
+        raise SessionEnded("another request ended this session while this one was running; nothing was saved")
 
 
 def void(attempt: Attempt) -> None:
@@ -233,9 +237,7 @@ def drop(engine: Context, state: SessionState, taken: int) -> None:
     """What was written goes nowhere: say so."""
     if state.flags & OVER:
         end_state(state)
-        engine.emit(events.WriteAfterEnd, state.was[0], subject=state.was[1])
-        if engine.policy.on_ended == "raise":
-            raise SessionEnded("another request ended this session while this one was running; nothing was saved")
+        _say_it_is_lost(engine, *state.was)
     elif state.flags & UNPROVEN and taken:
         reason = "the session is bound to a device, and the request did not show that it comes from there"
         engine.emit(events.WriteDropped, state.rivals[0].key if state.rivals else None, reason=reason)
@@ -306,7 +308,7 @@ def _wrote(attempt: Attempt) -> bool:
 
 
 def holds_more(engine: Context, contents: Contents, base: Contents) -> bool:
-    """Tell whether a session, of which the notes are lost in this, holds anything but another one and such notes."""
+    """Tell whether a session holds what another does not, but for the notes of its id, which this takes from it."""
     contents.renewed, contents.previous, contents.predecessors = base.renewed, base.previous, base.predecessors
     contents.cookie, contents.lineage, contents.origin = base.cookie, base.lineage, base.origin
     return not engine.same(pack(contents, engine.serializer), pack(base, engine.serializer))

@@ -193,15 +193,15 @@ async def end(engine: Context, state: SessionState) -> Ended:
     Raises:
         StoreUnavailable: The store of revocations does not answer.
     """
-    ended, there = Ended(), [(each, each.record.subject) for each in await _presented(engine, state)]
-    keys = [(key_of(engine, each.contents, subject), subject) for each, subject in there]
-    for key, subject in keys:
+    ended, presented = Ended(), await _presented(engine, state)
+    named = [(key_of(engine, each.contents, each.record.subject), each.record.subject) for each in presented]
+    for key, subject in named:
         if key is not None and engine.revocation is not None:
             ended = await engine.revocation.end(engine.storage, key, subject)
-    over = (plan.is_over(each.contents, each.record.accessed, engine.rules, engine.clock()) for each, _ in there)
+    over = (plan.is_over(each.contents, each.record.accessed, engine.rules, engine.clock()) for each in presented)
     if state.stored is None and all(over):
         return ended  # there is none to take back: at the most one that is alive by another host's clock
-    for key, subject in dict.fromkeys(keys):
+    for key, subject in dict.fromkeys(named):
         engine.emit(events.SessionLoggedOut, key, subject=subject)
     state.clears, state.stored, state.ids = len(state.ids) > 1, None, ()
     if not state.phase:

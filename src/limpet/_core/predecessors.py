@@ -90,7 +90,7 @@ async def _living(engine: Context, rows: Sequence[list[Any]], own: str) -> tuple
     for each, record in zip(named, await engine.storage.load_many([each.key for each in named]), strict=True):
         there = await engine.storage.judge_if_any(b"", each.key, record)
         if isinstance(there, Gone) and each.how == "regenerate":
-            if there.is_over or (there.how == "login" and not there.heir and there.goes_on != own):
+            if there.is_final or (there.how == "login" and not there.heir and there.goes_on != own):
                 return each, there
         elif isinstance(there, Found):
             return each, there

@@ -173,7 +173,7 @@ async def _end_old(attempt: Attempt, standing: _Standing | None) -> None:
                 state.gone = state.gone or found
                 continue
             after = [] if found.successor is None else [found.successor]
-            heir = leaving.merges and (not found.is_over or old.record.subject is None)
+            heir = leaving.merges and (not found.is_final or old.record.subject is None)
             mark = tomb(engine.clock(), attempt.stored().key, after, heir=heir, goes_on=found.goes_on)
             if await engine.storage.replace(key, mark, version) is None:
                 found, again = None, False

@@ -79,7 +79,7 @@ class Gone(NamedTuple):
     goes_on: str | None = None
 
     @property
-    def is_over(self) -> bool:
+    def is_final(self) -> bool:
         """The session was ended, and nothing took its place."""
         return self.how in ("logout", "revoke")
 
