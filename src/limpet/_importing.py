@@ -10,7 +10,7 @@ to the new session.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._core import conflict, ending, logins, places, plan, predecessors, rotation
@@ -42,8 +42,12 @@ from limpet.protocols import Header, Imported
 if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
+    from limpet._listing import Kept
 
-__all__ = ["base_of", "close", "forget", "leftovers", "look", "note", "read"]
+__all__ = ["base_of", "close", "forget", "forget_origins", "look", "note", "read"]
+
+_ORIGIN: Final = "import:"
+"""What the origin of a session begins with that was taken over, before the key of the note about the old one."""
 
 
 def look(engine: Context, state: SessionState, headers: Sequence[Header]) -> None:
@@ -144,7 +148,8 @@ async def _is_unrevoked(engine: Context, subject: str | None, began: int | None)
 
 def _adopt(engine: Context, state: SessionState, legacy: Legacy, imported: Imported) -> None:
     """Let a new session hold what the old one held; what cannot be stored is left out."""
-    draft = state.draft = Contents(engine.clock(), origin=legacy.key)  # requests that move it at once share its locks
+    origin = None if legacy.key is None else _ORIGIN + legacy.key  # requests that move it at once share its locks
+    draft = state.draft = Contents(engine.clock(), origin=origin)
     state.data, state.subject, state.met_alive = draft.data, None, True
     left_out: list[str] = []
     for key, value in imported.data.items():
@@ -341,42 +346,35 @@ async def forget(engine: Context, state: SessionState) -> bool:
     source, key, legacy.how = legacy.source, legacy.key, None
     if source is None or key is None:
         return False
-    obstacle = await engine.storage.create(key, _note(engine, "logout", None, source.until), urgent=True)
-    if not isinstance(obstacle, Record):
-        return False
-    there: Record | None = obstacle  # another request took it over meanwhile
+    return await _note_logout(engine, key, source.until, met_alive=was_read)
+
+
+async def forget_origins(engine: Context, kept: Sequence[Kept]) -> None:
+    """Note at a logout that what these sessions were taken over from is over, as the reply to that note may be lost.
+
+    Another session can have come of the same old one then, which ends.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+    """
+    until = max((each.until for each in engine.importers), default=0)
+    own = [each.key for each in kept]
+    for origin in dict.fromkeys(each.contents.origin for each in kept if each.contents is not None):
+        if origin is not None and origin.startswith(_ORIGIN) and engine.clock() < until:
+            await _note_logout(engine, origin.removeprefix(_ORIGIN), until, met_alive=True, but=own)
+
+
+async def _note_logout(engine: Context, key: str, until: int, *, met_alive: bool, but: Sequence[str] = ()) -> bool:
+    """Note that an old session was logged out; tell whether this ended a session of ours, which is none of these."""
+    obstacle = await engine.storage.create(key, _note(engine, "logout", None, until), urgent=True)
+    there = obstacle if isinstance(obstacle, Record) else None  # another request took it over meanwhile
     while there is not None and marks.is_mark(there.payload):
-        gone = marks.ended(key, there, engine.clock(), met_alive=was_read)
-        if gone is None or gone.successor is None or gone.how == "login":
+        gone = marks.ended(key, there, engine.clock(), met_alive=met_alive)
+        if gone is None or gone.successor is None or gone.how == "login" or gone.successor in but:
             return False
         key = gone.successor
         there = await engine.storage.load(key)
-    if there is None:
+    if there is None or not (await ending.end(engine, Stored(b"", key, there), "logout", None))[1]:
         return False
-    return (await ending.end(engine, Stored(b"", key, there), "logout", None))[1]
-
-
-def leftovers(state: SessionState, tokens: Sequence[Header]) -> list[Header]:
-    """Return the headers that take old cookies away, but for one whose place the session's own cookie takes.
-
-    Args:
-        tokens: The headers by which this response hands out or takes back the session's token.
-    """
-    legacy = state.legacy
-    cleared: list[Header] = []
-    if legacy is not None and legacy.dropped:
-        cleared = [importer.clear() for importer, _ in legacy.found]
-    elif legacy is not None and legacy.source is not None and legacy.source.forget and legacy.noted and tokens:
-        cleared = [legacy.source.clear()]
-    written = {_identity(line) for line in tokens}
-    return [line for line in cleared if _identity(line) not in written]
-
-
-def _identity(line: Header) -> tuple[bytes, ...]:
-    """Return what tells a cookie from others: its name, domain and path. Source: RFC 6265, section 5.3, step 11."""
-    header, value = line
-    if header.lower() != b"set-cookie":
-        return (header.lower(),)
-    pair, *attributes = value.split(b";")
-    given = {name.strip().lower(): text.strip() for name, _, text in (each.partition(b"=") for each in attributes)}
-    return (pair.partition(b"=")[0].strip(), given.get(b"domain", b"").lower().lstrip(b"."), given.get(b"path", b""))
+    engine.emit(events.SessionLoggedOut, key, subject=there.subject)
+    return True

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from limpet import _importing as importing
 from limpet import _token_headers as token_headers
-from limpet._core.state import READ_ONLY, SessionState
+from limpet._core.state import READ_ONLY, Legacy, SessionState
 from limpet.errors import ConfigurationError, LimpetWarning
 from limpet.protocols import Header
 from limpet.transports.cookie import CookieTransport
@@ -107,8 +106,33 @@ def hand_out(engine: Engine, state: SessionState) -> list[Header]:
     if state.flags & READ_ONLY:
         tokens = []
     if state.legacy is not None:
-        tokens += importing.leftovers(state, tokens)
+        tokens += _leftovers(state.legacy, tokens)
     return tokens
+
+
+def _leftovers(legacy: Legacy, tokens: Sequence[Header]) -> list[Header]:
+    """Return the headers that take old cookies away, but for one whose place the session's own cookie takes.
+
+    Args:
+        tokens: The headers by which this response hands out or takes back the session's token.
+    """
+    cleared: list[Header] = []
+    if legacy.dropped:
+        cleared = [importer.clear() for importer, _ in legacy.found]
+    elif legacy.source is not None and legacy.source.forget and legacy.noted and tokens:
+        cleared = [legacy.source.clear()]
+    written = {_identity(line) for line in tokens}
+    return [line for line in cleared if _identity(line) not in written]
+
+
+def _identity(line: Header) -> tuple[bytes, ...]:
+    """Return what tells a cookie from others: its name, domain and path. Source: RFC 6265, section 5.3, step 11."""
+    header, value = line
+    if header.lower() != b"set-cookie":
+        return (header.lower(),)
+    pair, *attributes = value.split(b";")
+    given = {name.strip().lower(): text.strip() for name, _, text in (each.partition(b"=") for each in attributes)}
+    return (pair.partition(b"=")[0].strip(), given.get(b"domain", b"").lower().lstrip(b"."), given.get(b"path", b""))
 
 
 _WILD: Final = frozenset("*{<^")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from limpet.errors import LimpetError
 
 if TYPE_CHECKING:
     from limpet._core.context import Context
+    from limpet._wire.record import Contents
     from limpet._wire.records import Records
 
 __all__ = ["forget", "leave", "register", "subjects_of"]
@@ -67,33 +69,36 @@ async def subjects_of(storage: Records, facts: marks.Facts) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-async def leave(engine: Context, kept: Kept) -> None:
-    """Drop the lists of tags that only this session, which was logged out, is on: a tag of its own leaves nothing.
+async def leave(engine: Context, ended: Sequence[Kept]) -> None:
+    """Drop the lists of tags that only these sessions, which were logged out, are on: a tag of its own leaves nothing.
 
-    And the name of its subject, if that was its last session. A login that is being saved at this moment may need it:
+    And the name of their subject, if those were its last. A login that is being saved at this moment may need it:
     who revokes its tag ends it all the same, and its record is deleted when it is used, or expires.
     """
-    contents, subject = kept.contents, kept.record.subject
-    if contents is None or subject is None or not contents.tags:
-        return
+    for each in ended:
+        if each.contents is not None and each.contents.tags and each.record.subject is not None:
+            try:
+                await _leave(engine, each.contents, each.record.subject)
+            except LimpetError:
+                continue  # said as an event, or the store keeps no index by subject
+
+
+async def _leave(engine: Context, contents: Contents, subject: str) -> None:
     whose = marks.digest_of(subject)
     own = {whose: plan.absolute_deadline(contents, engine.policy)}
-    try:
-        page, more = await engine.storage.page_of(subject, None, PAGE)
-        others = [decoded(engine, key, record).contents for key, record in page]
-        for name, value in contents.tags.items():
-            if more is not None or any(each is None or each.tags.get(name) == value for each in others):
-                continue  # another session of the subject may be on it
-            key = marks.tag_key(name, value)
-            there = await engine.storage.load(key)
-            facts = None if there is None else marks.read(there.payload)
-            if there is not None and facts is not None and facts == {"subjects": own}:
-                await engine.storage.delete(key, there.version)
-        named = await engine.storage.load(marks.name_key(whose))
-        if named is not None and not others and more is None:
-            await engine.storage.delete(marks.name_key(whose), named.version)
-    except LimpetError:
-        return  # said as an event, or the store keeps no index by subject
+    page, more = await engine.storage.page_of(subject, None, PAGE)
+    others = [decoded(engine, key, record).contents for key, record in page]
+    for name, value in contents.tags.items():
+        if more is not None or any(each is None or each.tags.get(name) == value for each in others):
+            continue  # another session of the subject may be on it
+        key = marks.tag_key(name, value)
+        there = await engine.storage.load(key)
+        facts = None if there is None else marks.read(there.payload)
+        if there is not None and facts is not None and facts == {"subjects": own}:
+            await engine.storage.delete(key, there.version)
+    named = await engine.storage.load(marks.name_key(whose))
+    if named is not None and not others and more is None:
+        await engine.storage.delete(marks.name_key(whose), named.version)
 
 
 async def forget(engine: Context, subject: str, pairs: set[tuple[str, str]]) -> None:

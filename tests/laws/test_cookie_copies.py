@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from limpet import CookieTooLarge, Session, StoreUnavailable
-from limpet.stores import CookieStore
-from tests.laws.conftest import Connect, cookie_store
+from limpet.events import WriteDropped
+from limpet.stores import CookieStore, MemoryStore
+from tests.laws.conftest import COOKIES, Connect, cookie_store
 from tests.laws.farm import Farm
 from tests.laws.unlucky import How, Unlucky
-from tests.site import Browser, look, steps
+from tests.site import Browser, items, look, steps
 
 CHANGES: dict[str, Callable[[Session], Any]] = {
     "write": lambda session: session.increment("n"),
@@ -217,4 +218,28 @@ async def test_what_could_not_end_hands_out_no_new_cookie(notes: Connect, change
         site.clock.advance(1)
         assert answer.status in (200, 503)
         assert (await copy.ask(shop, look)).result == ("ann" if answer.status == 503 else None), reads
+    await site.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", *COOKIES])
+async def test_what_is_written_past_the_deadline_of_a_session_goes_to_no_login(kind: str) -> None:
+    """It is dropped, and that is said, whether the request found the session or began it, in a cookie or a store."""
+    site = Farm(kind, MemoryStore) if kind == "memory" else _site(kind, MemoryStore)
+    shop = site.worker()
+
+    async def handler(session: Session) -> None:
+        session.expire_in(60)
+        session["cart"] = ["tea"]
+        await session.save()
+        site.clock.advance(3600)
+        session["cart"].append("milk")
+        await session.save()
+        session["copied"] = dict(session)
+        session.login("ann")
+        session["after"] = True
+
+    browser = site.browser()
+    assert (await browser.ask(shop, handler)).status == 200
+    assert shop.said(WriteDropped) == 1
+    assert (await browser.ask(shop, items)).result == {"after": True}
     await site.close()

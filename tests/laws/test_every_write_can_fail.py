@@ -9,6 +9,7 @@ import pytest
 
 from limpet import Session
 from tests.laws.farm import Farm
+from tests.laws.old_sessions import importers, old_browser
 from tests.laws.unlucky import HOW, How, Unlucky
 from tests.site import Browser, Site, items, look, steps
 
@@ -162,3 +163,31 @@ async def test_a_login_that_failed_takes_no_place(site: Farm, cart: bool) -> Non
     assert await other.manager.sessions_of("ann") == []
     assert (await browser.ask(other, lambda session: session.login("ann"))).status == 200
     assert await _state(browser, other) == ("ann", CART if cart else None)
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside another tab", "alone"])
+async def test_a_logout_holds_for_copies_of_an_old_cookie_whose_login_could_not_be_noted(
+    site: Farm, beside: bool
+) -> None:
+    """The store fails before it is told that a login took the old session: a later logout says so, and ends the tab."""
+    store = Unlucky(site.connect())
+    settings = importers(forget=True)
+    shop, other = site.worker(store=store, **settings), site.worker(**settings)
+    old = old_browser(site, age=60)
+    tab, copy = old.copy(), old.copy()
+
+    async def handler(session: Session) -> None:
+        session.login("ann")
+        if beside:
+            await tab.ask(other, look)
+        await session.save()
+        store.arm("dies before", 1)
+
+    assert (await old.ask(shop, handler)).status == 200
+    assert store.met
+    assert (await old.ask(other, look)).result == "ann"
+    other.heard.clear()
+    assert len((await old.ask(other, lambda session: session.logout())).cookies) > 0
+    assert other.names().count("SessionLoggedOut") == 1 + beside
+    assert [(await each.ask(other, look)).result for each in (old, tab, copy)] == [None] * 3
+    assert await other.manager.sessions_of("ann") == []

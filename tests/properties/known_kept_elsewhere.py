@@ -142,6 +142,17 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
     "a login that cannot end the session that another request has made of an old one": Known(
         (by(0, "nest"), Act(steps=("login:ann",), faults={4: "hangs"})), Rules(imports=True)
     ),
+    "a logout after a login from an old session that another request has moved, which could not be noted": Known(
+        (
+            by(0, "append"),
+            Act(worker=1, steps=("login:ann",), faults={5: "is gone after"}),
+            *(by(0, step) for step in ("read", "logout", "append")),
+        ),
+        Rules(imports=True),
+    ),
+    "a write to a cookie session that its request began, past its deadline, and a login": Known(
+        (by(0, "append", "expire", "save", "long", "append", "save", "append", "login:ann"),), Rules(mode="denylist")
+    ),
     "two logins with an old cookie whose session was revoked": Known(
         (by(0), Act("revoke_all:ann"), Act(steps=("both", "tagged:ann")), Act(steps=("login:ann",))),
         Rules(imports=True, max_sessions=1, refuses=True),

@@ -281,6 +281,25 @@ KNOWN: Final[Mapping[str, Known]] = {
         Rules(max_sessions=1, refuses=True),
         first=8,
     ),
+    "a request with an id that was renewed long ago, beside a logout": Known(
+        (
+            by(0, "login:ann"),
+            operator("tick"),
+            by(0, "append"),
+            by(0, "append"),
+            operator("tick"),
+            by(0, "logout"),
+            beside(0, "append", stale=1),
+        ),
+        Rules(renews=True),
+    ),
+    "a process that dies while time passes": Known(
+        (
+            *(by(browser, f"login:{name}", "expire") for browser, name in enumerate(("ann", "bob"))),
+            replace(by(0, "append"), faults={0: "cut after"}),
+            Act("wait"),
+        )
+    ),
     # clocks of two hosts
     "a revocation by a host that is behind": Known(
         (by(0, "login:ann"), operator("revoke_all:ann", worker=1)), Rules(skew=(20_000, 0))

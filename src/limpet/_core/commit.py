@@ -355,6 +355,8 @@ async def _end(engine: Context, state: SessionState) -> None:
             elif there is not None and (forward.is_forward(there.payload) or decoded(engine, key, there).contents):
                 targets.append(Stored(raw, key, there))  # over by this host's clock, maybe not by another's
                 quiet.append(targets[-1])
+    kept = [decoded(engine, target.key or "", target.record) for target in targets]
+    await importing.forget_origins(engine, kept)
     grave: Gone | None = None
     for target in targets:
         here, this_did = await ending.end(engine, target, "logout", None)
@@ -362,9 +364,7 @@ async def _end(engine: Context, state: SessionState) -> None:
         if this_did:
             engine.emit(events.SessionLoggedOut, target.key, subject=target.record.subject)
             ended = ended or target not in quiet
-    kept = [decoded(engine, target.key or "", target.record) for target in targets]
-    for each in kept:
-        await tags.leave(engine, each)
+    await tags.leave(engine, kept)
     if kept and state.draft is not None and engine.policy.max_sessions is not None:
         came = [name for each in kept if each.contents is not None for name in ids_of(each.contents.lineage)]
         state.draft.lineage = lineage_of(*(each.key for each in kept), *came)

@@ -178,7 +178,7 @@ async def seal(attempt: Attempt, todo: Plan) -> None:
     except BaseException:
         draft.seen, draft.lineage, draft.generation = facts
         raise
-    state.out, state.line = token, header
+    state.out, state.line, state.met_alive = token, header, True
     attempt.saved(b"", key_of(engine, draft, state.subject), record)
     state.flags &= ~REISSUE
     if attempt.flags & LOGIN:

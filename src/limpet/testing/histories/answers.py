@@ -80,9 +80,11 @@ class Answers:
                 yield f"#{visit.number} takes a cookie back, and #{first[met].number} did, who ended the same session"
 
     def _was_ended_long_ago(self, session: str, visit: Visit, now: int) -> bool:
-        """Tell whether a request that began more than a minute before another may have ended a session."""
-        before = (each for each in self.families.acts if each.sent < visit.loaded and now - each.elapsed >= MINUTE)
-        return any(each.leaves_its_id and self.families.met(each) == session for each in before)
+        """Tell whether a request that began more than a minute before another may have ended a session, or the id."""
+        before = [each for each in self.families.acts if each.sent < visit.loaded and now - each.elapsed >= MINUTE]
+        renewed = (each for each in before if each.out and each.out not in visit.tokens)
+        ended = (each for each in before if each.leaves_its_id and self.families.met(each) == session)
+        return next(ended, None) is not None or any(set(each.tokens) & set(visit.tokens) for each in renewed)
 
     def _may_be_lost(self, visit: Visit) -> bool:
         """Tell whether a session that a request began itself can have ended before its id went out."""

@@ -279,7 +279,7 @@ class Enders(Deadlines):
         """
         if not mover.may_leave_its_old_id:
             return False
-        finished = min((there.end for there in self._finishing(mover)), default=mover.end)
+        finished = min((there.end for there in self._finishing(mover, session)), default=mover.end)
         both = {session, self.families.session(mover.out or "")}
         return any(self.may(each, finished, but=mover) for each in both)
 
@@ -306,7 +306,8 @@ class Enders(Deadlines):
                 continue
             if visit.act.kind in ("request", "open"):
                 if self._has_ended(visit, session):
-                    yield from self._finishing(visit) if visit.may_leave_its_old_id and not visit.over else (visit,)
+                    left = visit.may_leave_its_old_id and not visit.over
+                    yield from self._finishing(visit, session) if left else (visit,)
             elif self._is_meant(visit, session, certain=True) and birth.end < visit.sent:
                 kind = visit.act.kind
                 if (
@@ -319,12 +320,14 @@ class Enders(Deadlines):
                     continue
                 yield visit
 
-    def _finishing(self, mover: Visit) -> Iterator[Visit]:
-        """Return who came with an id whose change could not be finished, and so did that; no cookie names another.
+    def _finishing(self, mover: Visit, session: str) -> Iterator[Visit]:
+        """Return who came with an id whose change could not be finished, and so ended what a session was there.
 
-        A job does not: it cannot tell whether the id has gone out.
+        No cookie names another, and no record an old session. A job does not do it: it cannot tell whether the id has
+        gone out.
         """
-        came = (there for there in self.families.history.visits if self.server and mover.out in there.tokens)
+        named = self.server and session != self._imported()
+        came = (there for there in self.families.history.visits if named and mover.out in there.tokens)
         return (there for there in came if there.alive and not there.faults and there.act.kind == "request")
 
     def _used_during(self, act: Visit, session: str) -> bool:

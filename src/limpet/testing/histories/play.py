@@ -69,6 +69,7 @@ class Play:
         self.settings = Settings(plan.rules, policy, importers, store, stage, make, self._note, self._forgets)
         self.browsers = [Browser() for _ in range(3)]
         self.workers = [self._worker(skew) for skew in plan.rules.skew]
+        self._outside: list[Visit] = []  # time passes, whichever process dies
         self.pids: dict[str, str] = {}
         self.running = 0
 
@@ -112,7 +113,8 @@ class Play:
         if worker.dead:
             worker = self.workers[act.worker] = self._worker(self.plan.rules.skew[act.worker])
         visit = self._visit(act)
-        worker.visits.append(visit)
+        under_way = self._outside if act.kind in _TIMES else worker.visits
+        under_way.append(visit)
 
         def cut() -> None:
             at, last = len(visit.calls) - 1, act.last_write
@@ -126,9 +128,9 @@ class Play:
         visit.on_cut = cut
         does = self._request if act.kind == "request" else self._operate
         self.running += 1
-        self.stage.add(f"#{visit.number}", self._whole(visit, worker, does(visit, worker)))
+        self.stage.add(f"#{visit.number}", self._whole(visit, under_way, does(visit, worker)))
 
-    async def _whole(self, visit: Visit, worker: Worker, does: Coroutine[Any, Any, None]) -> None:
+    async def _whole(self, visit: Visit, under_way: list[Visit], does: Coroutine[Any, Any, None]) -> None:
         calling.set(visit)
         try:
             await does
@@ -140,7 +142,7 @@ class Play:
         if visit.answered is None:
             visit.answered = self.stage.tick()
         visit.until = self.elapsed
-        worker.visits.remove(visit)
+        under_way.remove(visit)
         if visit.act.kind == "request" and not visit.settled and visit.sends and (visit.ok or visit.out is not None):
             await pause()  # answers arrive in any order
             self.browsers[visit.act.actor].keep(visit.out)
@@ -309,7 +311,7 @@ class Play:
         visit.settled, visit.tokens = True, (token,)
         worker.visits.append(visit)
         self.running += 1
-        await self._whole(visit, worker, self._served(visit, worker, headers))
+        await self._whole(visit, worker.visits, self._served(visit, worker, headers))
 
 
 def _searches(store: Store) -> bool:
