@@ -8,7 +8,25 @@ from tests.mutants.breakage import Breakage, known
 
 __all__ = ["ENDINGS"]
 
+UNDER_THE_ID: Final = "laws/test_logins_under_the_id.py::"
+
 ENDINGS: Final = (
+    Breakage(
+        "a login under the id that could not be looked at ends the session that was there",
+        "_core/attempt.py",
+        "Attempt.drop_made",
+        "made is not None and kept is None",
+        "made is not None",
+        f"{UNDER_THE_ID}test_a_login_that_could_not_be_looked_at_leaves_the_session",
+    ),
+    Breakage(
+        "a login under the id that is tried again counts twice what others have from the first try",
+        "_core/attempt.py",
+        "Attempt._put_back",
+        "state.stored, self.increments = login, {}",
+        "state.stored = login",
+        f"{UNDER_THE_ID}test_what_another_request_saved_meanwhile_stays",
+    ),
     Breakage(
         "a login that was saved fails because other logins of its user take long",
         "_core/logins.py",

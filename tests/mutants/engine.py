@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.breakage import Breakage, known, of_one_browser
+from tests.mutants.cookies import COOKIES
 from tests.mutants.endings import ENDINGS
-from tests.mutants.ids import COOKIES, IDS, REVOCATIONS
+from tests.mutants.ids import IDS, REVOCATIONS
 from tests.mutants.tasks import TASKS
 
 __all__ = ["ENGINE"]

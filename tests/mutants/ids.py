@@ -1,4 +1,4 @@
-"""Breakages of the engine: ids that change, revocations, cookies."""
+"""Breakages of the engine: ids that change, revocations, clocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.mutants.breakage import Breakage, known, of_one_browser
 
-__all__ = ["COOKIES", "IDS", "REVOCATIONS"]
+__all__ = ["IDS", "REVOCATIONS"]
 
 SEC: Final = "security/test_"
 
@@ -313,22 +313,6 @@ REVOCATIONS: Final = (
         f"{SEC}s33_logins_under_way.py::test_s33_logout_and_login_in_one_request",
     ),
     Breakage(
-        "an old session is taken over although it was revoked",
-        "_importing.py",
-        "_is_unrevoked",
-        "facts is not None and __X__",
-        "False",
-        known("an old session after a revocation"),
-    ),
-    Breakage(
-        "an old session is taken over more than once",
-        "_importing.py",
-        "close",
-        "legacy is None or legacy.source is None or legacy.key is None or __A__ or __B__",
-        "True",
-        known("a copy of an old cookie after a logout"),
-    ),
-    Breakage(
         "a record from the day after tomorrow is believed",
         "_core/storage.py",
         "Storage.judge",
@@ -345,72 +329,4 @@ REVOCATIONS: Final = (
         "faults/test_f11_clock_jumps.py::test_f11_the_absolute_deadline_does_not_move",
     ),
 )
-"""Of revocations, of sessions of other libraries, and of clocks."""
-
-COOKIES: Final = (
-    Breakage(
-        "a cookie that is too large is sent",
-        "_core/cookie_session.py",
-        "seal",
-        "len(header[1]) > engine.cookie_limit",
-        "len(header[1]) > 10 * engine.cookie_limit",
-        f"{SEC}s15_cookie_too_large.py",
-    ),
-    Breakage(
-        "a revoked cookie is believed",
-        "_core/cookie_session.py",
-        "find",
-        "found is None or await is_live(__MORE__)",
-        "True",
-        f"{SEC}s33_cookies_that_end.py",
-    ),
-    Breakage(
-        "a cookie of before the login keeps its lineage",
-        "_core/cookie_session.py",
-        "_settle",
-        "signs_in or draft.lineage is None",
-        "draft.lineage is None",
-        f"{SEC}s33_cookies_that_end.py",
-    ),
-    Breakage(
-        "a new id leaves older cookies of a session alive",
-        "_core/cookie_session.py",
-        "_settle",
-        "flags & REGENERATE and one",
-        "False",
-        f"{SEC}s33_cookies_that_end.py::test_a_change_of_id_leaves_the_older_cookies_dead",
-    ),
-    Breakage(
-        "an old cookie is read after its importer's end date",
-        "_importing.py",
-        "look",
-        "now < each.until",
-        "now",
-        "importers/test_importers.py::test_the_end_date_holds",
-    ),
-    Breakage(
-        "a logout does not say that an old session is over whose move could not be noted",
-        "_importing.py",
-        "forget_origins",
-        "origin.startswith(_ORIGIN)",
-        "not origin.startswith(_ORIGIN)",
-        "laws/test_every_write_can_fail.py::test_a_logout_holds_for_copies_of_an_old_cookie_whose_login_could_not_be_noted",
-    ),
-    Breakage(
-        "what is written past the deadline of a cookie session that its request began goes to a login",
-        "_core/cookie_session.py",
-        "seal",
-        "state.out, state.line, state.met_alive = token, header, True",
-        "state.out, state.line = token, header",
-        "laws/test_cookie_copies.py::test_what_is_written_past_the_deadline_of_a_session_goes_to_no_login",
-    ),
-    Breakage(
-        "a logout leaves the old library's cookie",
-        "_serving.py",
-        "_leftovers",
-        "legacy.dropped",
-        "not legacy",
-        "importers/test_importers.py::test_a_logout_holds",
-    ),
-)
-"""Of sessions in cookies, and of the cookies of other libraries."""
+"""Of revocations, and of clocks."""

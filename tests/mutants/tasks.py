@@ -120,9 +120,9 @@ TASKS: Final = (
     Breakage(
         "a logout leaves what another request moved in meanwhile",
         "_importing.py",
-        "forget",
-        'return (await ending.end(engine, __X__, "logout", None))[1]',
-        "return True",
+        "_note_logout",
+        'not (await ending.end(engine, __X__, "logout", None))[1]',
+        "False",
         "laws/test_moving_in.py::test_a_logout_ends_what_another_request_moved_in_meanwhile",
     ),
     Breakage(
@@ -313,7 +313,7 @@ TASKS: Final = (
         "requests that move one old session have locks of their own",
         "_importing.py",
         "_adopt",
-        "Contents(engine.clock(), origin=legacy.key)",
+        "Contents(engine.clock(), origin=origin)",
         "Contents(engine.clock())",
         "laws/test_moving_in.py::test_requests_that_move_a_session_at_once_do_not_hold_its_lock_at_once",
     ),

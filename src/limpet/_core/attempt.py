@@ -50,6 +50,7 @@ class Attempt:
         increments: What was added to numbers, by key.
         conflicts: How often another request was there first.
         made: The key and version of the record that it created, or of the one under which a login stays; None: neither.
+        kept: What was there before a login that stays under its id, to go back to.
         patient: It carries on what was acknowledged before: the time that merging may take does not bind it.
         repairs: No handler is there, besides, that could be told of a limit or conflict.
         revived: Keys that others deleted and this one changed, which stay, with the values that were read.
@@ -64,6 +65,7 @@ class Attempt:
         "engine",
         "flags",
         "increments",
+        "kept",
         "made",
         "now",
         "patient",
@@ -90,6 +92,7 @@ class Attempt:
         self.increments: dict[str, Any] = {}
         self.conflicts = 0
         self.made: tuple[str, int] | None = None
+        self.kept: Stored | None = None
         self.replaces: str | None = None
         self.revived: dict[str, Any] = {}
         self.uncertain = False
@@ -249,8 +252,7 @@ class Attempt:
             except StoreUnavailable as error:
                 failure = error
             if failure is not None:  # it may have landed, and a login would be listed that no browser has
-                if not failure.waited:  # a store that hangs is not waited for twice
-                    await engine.storage.try_to_drop(key)
+                await engine.storage.try_to_drop(key, failure=failure)
                 raise failure
             if obstacle is None:
                 break
@@ -272,15 +274,31 @@ class Attempt:
         return obstacle
 
     async def drop_made(self, failure: BaseException | None = None) -> None:
-        """Delete the record that this attempt made, if it did, as its id went out to nobody.
+        """Delete the record that this attempt made, as its id went out to nobody; or put back what was there before.
 
         Args:
             failure: Why: a store that hangs is not waited for twice, and the record stays until it expires.
         """
-        made, self.made = self.made, None
+        made, kept, self.made, self.kept = self.made, self.kept, None, None
         self.state.created = None
-        if made is not None and not (isinstance(failure, StoreUnavailable) and failure.waited):
-            await self.engine.storage.try_to_drop(made[0])
+        if made is not None and kept is None:
+            await self.engine.storage.try_to_drop(made[0], failure=failure)
+        elif made is not None and kept is not None and not (isinstance(failure, StoreUnavailable) and failure.waited):
+            await self._put_back(made, kept)
+
+    async def _put_back(self, made: tuple[str, int], kept: Stored) -> None:
+        """Take back a login that was written under the id that the session had, if nobody has written since."""
+        state, login, back = self.state, self.stored(), kept.record._replace(version=tokens.new_version())
+        state.stored, state.tried = kept, {made[1]: dict(self.increments), back.version: {}}
+        try:
+            obstacle = await self.engine.storage.replace(made[0], back, made[1])
+        except StoreUnavailable:
+            return  # said as an event; what is tried next looks which of the two is there
+        state.tried = None
+        if obstacle is None:
+            state.stored = kept.on(back)
+        else:  # others have what was added to numbers
+            state.stored, self.increments = login, {}
 
     def count(self, keys: tuple[str, ...] = ()) -> None:
         """Count a conflict against the policy's budget.

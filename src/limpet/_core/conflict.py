@@ -79,8 +79,8 @@ async def meet(attempt: Attempt, obstacle: Obstacle) -> bool:
     return True
 
 
-async def update(attempt: Attempt) -> None:
-    """Replace the record that was read, merging with what others saved first.
+async def update(attempt: Attempt) -> Stored | None:
+    """Replace the record that was read, merging with what others saved first; return what was replaced, if any was.
 
     Raises:
         StoreUnavailable: The store does not answer, or it cannot be told whether an earlier write was saved.
@@ -97,11 +97,9 @@ async def update(attempt: Attempt) -> None:
         if obstacle is None:
             attempt.saved(stored.raw, stored.key, record)
             _note_saved(state, attempt.increments)
-            break
-        if not await meet(attempt, obstacle):
-            return
-        if engine.same(attempt.payload, attempt.stored().record.payload):
-            break
+            return stored
+        if not await meet(attempt, obstacle) or engine.same(attempt.payload, attempt.stored().record.payload):
+            return None
 
 
 def _note_saved(state: SessionState, increments: dict[str, Any]) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from limpet import events
 from limpet._cookie_revocation import Revocation
 from limpet._cookies import MAX_COOKIE
 from limpet._core.binding import Binder
 from limpet._core.plan import Plan, Rules
-from limpet._core.state import SessionState
+from limpet._core.state import AMBIGUOUS, DISPLACED, ENDED, SessionState
 from limpet._core.storage import Storage
 from limpet._emitter import Emitter
 from limpet._inline import Inline
 from limpet._watch import Watch
-from limpet._wire import tokens
+from limpet._wire import record, tokens
 from limpet._wire.ids import Ids
 from limpet._wire.record import Contents
 from limpet.contract import ClientStore, Store, supports
@@ -22,6 +24,8 @@ from limpet.policy import SessionPolicy
 from limpet.protocols import Header, Importer, Reader, Runtime, Sealer, Serializer, Signal, Transport
 
 __all__ = ["Context"]
+
+log: Final = logging.getLogger("limpet")
 
 
 class Context:
@@ -149,20 +153,37 @@ class Context:
 
     def same(self, payload: bytes, base: bytes) -> bool:
         """Tell whether two payloads hold equal contents."""
-        raise NotImplementedError
+        return record.same(payload, base, self.serializer)
 
     def base(self, state: SessionState) -> Mapping[str, Any]:
         """Return the keys and values as they were read."""
         raise NotImplementedError
 
     def describe(self, state: SessionState, draft: Contents, flags: int, login: bool) -> bool:
-        """Note what the application wants to know of the client."""
-        raise NotImplementedError
+        """Note what the application wants to know of the client, where a session begins or somebody logs in."""
+        begins = state.stored is None or login or flags & (ENDED | DISPLACED)
+        if self.description is None or state.context is None or not begins:
+            return False
+        before, draft.device = draft.device, self.description(state.context)
+        return draft.device != before
 
     def note_ambiguous(self, state: SessionState) -> None:
-        """Note that a request presented two live sessions."""
-        raise NotImplementedError
+        """Note that a request presented two live sessions; the first time it is logged."""
+        state.flags |= AMBIGUOUS
+        self.emit(events.AmbiguousCookie)
+        if not self._warned_of_rivals:
+            self._warned_of_rivals = True
+            log.warning(
+                "a request presented two different sessions under one cookie name and was served as anonymous: was "
+                "the cookie's domain or path changed, or does a neighbour on the same domain set it? The next login "
+                "or logout ends both and deletes what can be deleted"
+            )
 
     def warn_of_copies(self) -> None:
         """Warn once that a cookie session cannot be ended where a copy of its cookie is."""
-        raise NotImplementedError
+        if self.revocation is None and not self._warned_of_copies:
+            self._warned_of_copies = True
+            log.warning(
+                "somebody logged in to a session that lives in its cookie: a copy of the cookie outlives the logout. "
+                "Use a store on the server, or CookieStore(revocation='denylist', revocation_store='sqlite:///ended.db')"
+            )

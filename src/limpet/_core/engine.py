@@ -8,7 +8,6 @@ not go out), `logins`, `positions` (revocations), `places` (limits), `ending`, `
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, cast
@@ -24,11 +23,8 @@ from limpet._core.mapping import state_of
 from limpet._core.plan import Plan
 from limpet._core.session import Session
 from limpet._core.state import (
-    AMBIGUOUS,
     CLOSED,
     CROSS_SITE,
-    DISPLACED,
-    ENDED,
     FAILED,
     PENDING,
     READ_ONLY,
@@ -41,14 +37,12 @@ from limpet._core.state import (
 from limpet._exclusive import Renewable, SessionLock
 from limpet._redact import redact
 from limpet._wire import record
-from limpet._wire.record import Contents
 from limpet.errors import LimpetError, SessionClosed, StoreUnavailable
 from limpet.protocols import Header, Runtime, Signal, Tracer
 
 __all__ = ["Engine"]
 
 S = TypeVar("S", bound=Renewable)
-log = logging.getLogger("limpet")
 
 
 class Engine(Context):
@@ -132,18 +126,6 @@ class Engine(Context):
         """Open a session that lives in its cookie."""
         cookie_session.open_sealed(self, state)
 
-    def note_ambiguous(self, state: SessionState) -> None:
-        """Note that a request presented two live sessions; the first time it is logged."""
-        state.flags |= AMBIGUOUS
-        self.emit(events.AmbiguousCookie)
-        if not self._warned_of_rivals:
-            self._warned_of_rivals = True
-            log.warning(
-                "a request presented two different sessions under one cookie name and was served as anonymous: was "
-                "the cookie's domain or path changed, or does a neighbour on the same domain set it? The next login "
-                "or logout ends both and deletes what can be deleted"
-            )
-
     # -- a response starts, or ends
 
     def is_idle(self, state: SessionState) -> bool:
@@ -226,10 +208,6 @@ class Engine(Context):
         assert state.draft is not None
         return record.pack(state.draft, self.serializer)
 
-    def same(self, payload: bytes, base: bytes) -> bool:
-        """Tell whether two payloads hold equal contents."""
-        return record.same(payload, base, self.serializer)
-
     def base(self, state: SessionState) -> Mapping[str, Any]:
         """Return the keys and values as they were read, or as they moved in."""
         return record.unpack(payload, self.serializer).data if (payload := importing.base_of(state)) else {}
@@ -274,14 +252,6 @@ class Engine(Context):
         """Note which revocations are known now, for a login that was just called."""
         self.storage.positions.note_login(state)
 
-    def describe(self, state: SessionState, draft: Contents, flags: int, login: bool) -> bool:
-        """Note what the application wants to know of the client, where a session begins or somebody logs in."""
-        begins = state.stored is None or login or flags & (ENDED | DISPLACED)
-        if self.description is None or state.context is None or not begins:
-            return False
-        before, draft.device = draft.device, self.description(state.context)
-        return draft.device != before
-
     def note_client(self, session: Any, request: Mapping[str, Any]) -> None:
         """Note whose request it is: ``headers`` and ``client`` as an ASGI scope has them."""
         state_of(session).context = context = {"headers": request["headers"], "client": request.get("client")}
@@ -297,12 +267,3 @@ class Engine(Context):
         """Say that something that was written could not be kept."""
         key, subject = questions.whose(state)
         self.emit(events.WriteDropped, key, subject=subject, reason=reason)
-
-    def warn_of_copies(self) -> None:
-        """Warn once that a cookie session cannot be ended where a copy of its cookie is."""
-        if self.revocation is None and not self._warned_of_copies:
-            self._warned_of_copies = True
-            log.warning(
-                "somebody logged in to a session that lives in its cookie: a copy of the cookie outlives the logout. "
-                "Use a store on the server, or CookieStore(revocation='denylist', revocation_store='sqlite:///ended.db')"
-            )

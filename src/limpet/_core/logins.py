@@ -108,18 +108,25 @@ async def stay(attempt: Attempt) -> None:
 
     Raises:
         SessionLimitReached: As for `insert`; the session is as it was.
-        SessionConflict: As for `insert`; the session is ended.
-        StoreUnavailable: The store does not answer, and there is no login.
+        SessionConflict: As for `insert`; the session is as it was.
+        StoreUnavailable: The store does not answer; if it can be told, there is no login.
     """
     engine, state, old = attempt.engine, attempt.state, attempt.stored()
     attempt.replaces = old.key
+    failure: Exception | None = None
+    admitted = False
     try:
         admitted = await insert(attempt)
-    except SessionLimitReached:
-        stand_as_before(engine, state, old)
-        raise
+    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
+        failure = error
+    if failure is not None:
+        await attempt.drop_made(failure)
+        if isinstance(failure, SessionLimitReached):
+            stand_as_before(engine, state, old)
+        raise failure
     if not admitted:
         return
+    attempt.kept = None
     engine.emit(events.SessionLoggedIn, old.key, subject=state.subject)
     gone, state.gone = state.gone, None
     if gone is None:
@@ -150,44 +157,33 @@ async def _insert(attempt: Attempt, subject: str | None) -> bool:
     positions = attempt.engine.storage.positions
     if attempt.engine.storage.has_marks:
         await positions.read()
-    admitted = await positions.holds(attempt.draft, subject)
-    if not admitted:
-        key = attempt.stored().key
-        await attempt.drop_made()
-        conflict.void(attempt)
-        attempt.engine.emit(events.SessionRevoked, key, subject=subject)
-    return admitted
+    return await positions.holds(attempt.draft, subject) or await _refuse(attempt, subject)
+
+
+async def _refuse(attempt: Attempt, subject: str | None) -> bool:
+    """Take back what was revoked before it was written; return False."""
+    key = attempt.stored().key
+    await attempt.drop_made()
+    conflict.void(attempt)
+    attempt.engine.emit(events.SessionRevoked, key, subject=subject)
+    return False
 
 
 async def _insert_login(attempt: Attempt, subject: str) -> bool:
-    engine, state, draft = attempt.engine, attempt.state, attempt.draft
     while True:
         await _set_seen(attempt)
         if attempt.plan.step is not plan.Step.UPDATE:
             await attempt.insert()
         else:
-            await conflict.update(attempt)
-            if state.stored is None:
+            attempt.kept = await conflict.update(attempt)
+            if attempt.state.stored is None:
                 return False  # it was ended meanwhile
-            attempt.made = attempt.stored().key or "", attempt.stored().record.version
-        failure: BaseException | None = None
-        admitted: bool | None = False
-        try:
-            admitted = await engine.storage.positions.admit(state, draft, subject)
-        except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-            failure = error
-        if failure is not None:
-            await attempt.drop_made(failure)
-            raise failure
-        if admitted:
-            return True
-        key = attempt.stored().key
-        if admitted is False or attempt.plan.step is not plan.Step.UPDATE:
-            await attempt.drop_made()
-        if admitted is False:
-            conflict.void(attempt)
-            engine.emit(events.SessionRevoked, key, subject=subject)
-            return False
+            if attempt.kept is not None:
+                attempt.made = attempt.stored().key or "", attempt.stored().record.version
+        admitted = await attempt.engine.storage.positions.admit(attempt.state, attempt.draft, subject)
+        if admitted is not None:
+            return admitted or await _refuse(attempt, subject)
+        await attempt.drop_made()  # it cannot be told which was first: once more
 
 
 async def _set_seen(attempt: Attempt, *, now: bool = False) -> None:

@@ -79,7 +79,8 @@ async def move(attempt: Attempt, *, final: bool) -> None:
     """
     state, flags = attempt.state, attempt.flags
     if state.leaving is not None and not flags & (LOGIN | DISPLACED):
-        return await conflict.update(attempt)  # the id that an earlier save made has not gone out: it is new enough
+        await conflict.update(attempt)  # the id that an earlier save made has not gone out: it is new enough
+        return
     standing, old = _Standing(attempt), attempt.stored()
     how, merges, earlier = "login" if flags & LOGIN else "regenerate", not flags & DISPLACED, state.leaving
     failure: BaseException | None = None
