@@ -16,6 +16,7 @@ from limpet._core import predecessors
 from limpet._core.notes import adopt
 from limpet._core.session import Session, state_of
 from limpet._core.state import OVER, STARTED
+from limpet._wire import tokens
 from limpet._wire.record import Found
 from limpet.errors import LimpetError, SessionClosed, SessionEnded
 
@@ -55,7 +56,7 @@ def is_key(text: str) -> bool:
 
 @asynccontextmanager
 async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], S]) -> AsyncIterator[S]:
-    """Open a live session, and save it at the end; after an exception only a logout is carried out.
+    """Open a live session, and save it at the end; after an exception only a logout, without ``save_on_error``.
 
     Raises:
         LimpetError: The sessions live in cookies.
@@ -82,7 +83,11 @@ async def open_session(engine: Engine, public_id: str, make: Callable[[Engine], 
     if failure is None:
         await engine.save(session)
     else:
-        await engine.commit(session, failed=True)
+        try:
+            await engine.commit(session, failed=True)
+        except LimpetError as problem:  # what the job raised says more than what came of it
+            said = "a job failed, and what it leaves in session %s could not be kept: %s"
+            engine.emitter.log.warning("failed job", said, tokens.tag(public_id), problem)
         if not (isinstance(failure, SessionClosed) and state.flags & OVER):
             raise failure
     if state.flags & OVER:

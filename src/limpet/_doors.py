@@ -29,7 +29,7 @@ from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, CLOSED, ENDED, EXPOSED, OVER, PENDING, STARTED, WRITTEN, SessionState
 from limpet._detached import open_session
 from limpet._serving import as_text, hand_out
-from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
+from limpet.errors import LimpetError
 from limpet.events import CLIENT
 from limpet.protocols import Header
 
@@ -200,8 +200,8 @@ class BlockingManager:
             state = state_of(session)
             if state.created is not None or not self._engine.is_idle(state):
                 drive(self._engine.commit(session, failed=True))
-        except (StoreUnavailable, SessionConflict, SessionEnded):
-            log.warning("a request failed, and its logout, or what it had saved under a new id, could not be kept")
+        except LimpetError as problem:  # what the application raised says more than what came of it
+            log.warning("a request failed, and what it leaves in its session could not be kept: %s", problem)
 
     def save_late(self, session: Session, *, failed: bool = False) -> None:
         """Save what was written after the response had started."""

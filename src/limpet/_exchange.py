@@ -12,14 +12,7 @@ from limpet._core.session import Session, state_of
 from limpet._core.state import ACCESSED, ENDED, EXPOSED, LAPSED, OVER, PASSIVE, STARTED, WRITTEN, SessionState
 from limpet._native import mypyc_attr
 from limpet._serving import as_mount, hand_out
-from limpet.errors import (
-    LimpetError,
-    SessionClosed,
-    SessionConflict,
-    SessionEnded,
-    StoreUnavailable,
-    answer_to,
-)
+from limpet.errors import LimpetError, SessionClosed, StoreUnavailable, answer_to
 from limpet.manager import SessionManager
 from limpet.protocols import Header
 from limpet.refusals import answer_error
@@ -147,9 +140,9 @@ class Exchange:
             idle = state.created is None and self._engine.is_idle(state)
             if not idle and not self._unsaved:  # one time limit is enough
                 await self._save(True)
-        except (StoreUnavailable, SessionConflict, SessionEnded):
+        except LimpetError as problem:  # what the application raised says more than what came of it
             self._engine.emitter.log.warning(
-                "failed", "a request failed, and its logout, or what it had saved under a new id, could not be kept"
+                "failed", "a request failed, and what it leaves in its session could not be kept: %s", problem
             )
         if isinstance(error, LimpetError) and answer_to(error) is not None and not self._started:
             await self._refuse(error)

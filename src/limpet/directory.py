@@ -70,7 +70,8 @@ class Directory:
         """End one session, or all that were logged in with a tag; return how many: of a session in its cookie always 1.
 
         It holds for the next request everywhere, and for open WebSockets that asked (``close_sockets``). A login with
-        the tag that is under way at the same time does not survive.
+        the tag that is under way at the same time does not survive. A session whose change of id could not be finished
+        ends under its old id too, if that is the same subject's.
 
         Args:
             public_id: As `Session.public_id` and `sessions_of` give it.
@@ -241,8 +242,9 @@ class Directory:
             async with manager.open(public_id) as session:
                 session["report"] = "ready"
 
-        It is saved at the end, merged with what requests wrote meanwhile; after an exception nothing is. It never
-        makes a session, cannot change its id, and does not count as activity: the idle deadline stays.
+        It is saved at the end, merged with what requests wrote meanwhile; after an exception nothing is but a logout,
+        unless the policy says ``save_on_error``. It never makes a session, cannot change its id, and does not count as
+        activity: the idle deadline stays.
 
         Raises:
             LimpetError: The sessions live in cookies.

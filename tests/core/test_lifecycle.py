@@ -300,6 +300,15 @@ async def test_f19_save_on_error() -> None:
     assert await site.read(token) == {"begun": True, "a": 1, "b": 2}
 
 
+async def test_f19_what_was_raised_is_what_comes_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where what is to be saved all the same cannot be; the log has that."""
+    site = CountedSite(MemoryStore(), save_on_error=True, max_size=100)
+    token = await site.session()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        await site.ask(fails(lambda session: session.update(a="x" * 1000)), token)
+    assert (await site.read(token), "value at a cannot" in caplog.text) == ({"begun": True}, True)
+
+
 # -- what others did
 
 

@@ -31,6 +31,29 @@ async def test_a_revocation_of_the_old_id_ends_the_new_one_too(site: Farm) -> No
     assert (await old.ask(other, look)).result is None
 
 
+@pytest.mark.parametrize(("before", "after"), [("bob", "bob"), (None, None), ("ann", None)])
+async def test_a_revocation_leaves_what_is_anothers(site: Farm, before: str | None, after: str | None) -> None:
+    """A login that never reached its browser is revoked: what it was to take the place of stays, unless it is hers."""
+    store = Unlucky(site.connect())
+    shop, other = site.worker(store=store), site.worker()
+    browser = site.browser()
+    await browser.ask(other, lambda session: session.login(before) if before else session.update(cart=["tea"]))
+    other_page = browser.copy()
+    async with other_page.held(shop, lambda session: session.login("ann")) as answer:
+        store.arm("dies before", 2)  # the first makes the new record
+    store.heal()
+    assert answer.status == 200
+    ids, heard = other.manager.engine.ids, len(other.heard)
+    public_id = ids.key_of(ids.verify(other_page.ids[0]) or b"")  # nobody has come with it
+    assert await other.manager.revoke(public_id) == 1
+    assert [event.subject for event in other.heard[heard:] if isinstance(event, SessionRevoked)] == ["ann"]
+    assert (await browser.ask(other, lambda session: (session.subject, dict(session)))).result == (
+        after,
+        {} if before else {"cart": ["tea"]},
+    )
+    assert (await other_page.ask(other, look)).result is None
+
+
 async def test_who_was_revoked_begins_anew_with_the_same_cookie(any_site: Farm) -> None:
     """Nothing has told the browser: its next page, as one to log in on, may keep something at once."""
     shop, other = any_site.worker(), any_site.worker()

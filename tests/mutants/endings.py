@@ -12,6 +12,14 @@ UNDER_THE_ID: Final = "laws/test_logins_under_the_id.py::"
 
 ENDINGS: Final = (
     Breakage(
+        "a revocation ends the session of another that a login was to take the place of",
+        "_core/ending.py",
+        "end_predecessors",
+        "isinstance(found, Found) and found.record.subject != there.subject",
+        "False",
+        "laws/test_revoked.py::test_a_revocation_leaves_what_is_anothers",
+    ),
+    Breakage(
         "a login under the id that could not be looked at ends the session that was there",
         "_core/attempt.py",
         "Attempt.drop_made",

@@ -81,7 +81,7 @@ TASKS: Final = (
         "what was saved under a new id is lost when the request fails",
         "_core/withdrawal.py",
         "_save_back",
-        "await conflict.save_back(__X__)",
+        "await conflict.update(__X__)",
         "",
         "laws/test_predecessors.py::test_a_request_that_fails_after_two_changes_of_id_keeps_the_first_id",
     ),

@@ -14,6 +14,7 @@ from limpet._core import locks
 from limpet._wire import marks
 from limpet.runtime import AsyncioRuntime
 from limpet.stores import CookieStore, MemoryStore
+from limpet.testing import FailingStore
 from tests.site import STORES, Site, opened, steps
 
 
@@ -203,6 +204,44 @@ async def test_worker_that_fails_saves_nothing(site: Site) -> None:
     after = site.begin(cookie)
     await site.manager.load(after)
     assert dict(after) == {}
+
+
+async def test_worker_that_fails_saves_where_the_policy_says_so(tmp_path: Path) -> None:
+    """``save_on_error`` holds for jobs as for requests; what the job raised comes out."""
+    async with opened("memory", tmp_path, save_on_error=True) as site:
+        cookie = await site.login("ann")
+        [info] = await site.manager.sessions_of("ann")
+
+        async def work() -> None:
+            async with site.manager.open(info.public_id) as session:
+                session["a"] = 1
+                session["b"] = 1 // 0
+
+        with pytest.raises(ZeroDivisionError):
+            await work()
+        after = site.begin(cookie)
+        await site.manager.load(after)
+        assert dict(after) == {"a": 1}
+
+
+async def test_worker_that_fails_is_told_why_when_the_store_fails_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Its own error comes out, and what becomes of its logout is in the log."""
+    store = FailingStore(MemoryStore())
+    site = Site(store)
+    cookie = await site.login("ann")
+    [info] = await site.manager.sessions_of("ann")
+
+    async def work() -> None:
+        async with site.manager.open(info.public_id) as session:
+            session.logout()
+            store.down = True
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+    store.down = False
+    assert "a job failed" in caplog.text
+    assert await site.whose(cookie) == "ann"
 
 
 async def test_worker_follows_a_renewal(tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ async def _empty(attempt: Attempt, final: bool) -> None:
     if state.leaving is not None:
         came.append(state.leaving.stored.key or "")
         state.gone, _ = await ending.end(engine, state.leaving.stored, "logout", None)
-    await ending.end_predecessors(engine, stored.key or "", stored.record)  # a job, unlike a request, finds them alive
+    await ending.end_predecessors(engine, stored.key or "", stored.record, "logout")  # a job finds them alive
     engine.emit(events.SessionLoggedOut, stored.key, subject=stored.record.subject)
     draft, state.draft = attempt.draft, Contents(engine.clock(), state.data)
     if engine.policy.max_sessions is not None:

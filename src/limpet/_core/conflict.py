@@ -50,7 +50,6 @@ __all__ = [
     "meet",
     "merge_in",
     "rebase",
-    "save_back",
     "tell",
     "update",
     "void",
@@ -108,13 +107,6 @@ def _note_saved(state: SessionState, increments: dict[str, Any]) -> None:
         add_up(state.leaving.increments, increments)
     if state.legacy is not None and state.legacy.how is not None:
         add_up(state.legacy.increments, increments)
-
-
-async def save_back(attempt: Attempt) -> None:
-    """Save the contents into the record that the session stands on, whatever is there meanwhile."""
-    attempt.encode()
-    await update(attempt)
-    tell(attempt)
 
 
 def tell(attempt: Attempt) -> None:

@@ -8,7 +8,7 @@ from limpet._core.state import Stored
 from limpet._listing import decoded
 from limpet._wire import forward, marks, moved
 from limpet._wire.marks import Gone
-from limpet._wire.record import Predecessor
+from limpet._wire.record import Found, Predecessor
 from limpet.contract import Record
 from limpet.errors import StoreUnavailable
 
@@ -34,7 +34,7 @@ async def end(
     """
     passed: list[tuple[str, Record, str]] = []
     if not alone:
-        await end_predecessors(engine, stored.key or "", stored.record)
+        await end_predecessors(engine, stored.key or "", stored.record, how)
     first, ended = await _follow(engine, stored, how, successor, passed)
     for key, there, after in passed:  # last: whoever reads one of these may take it for over, and all of it is
         grave = marks.tombstone(how, engine.clock(), successor, [after])
@@ -77,12 +77,17 @@ async def _follow(
     raise StoreUnavailable("the session was written to so often meanwhile that it could not be ended: try again")
 
 
-async def end_predecessors(engine: Context, key: str, there: Record) -> None:
-    """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it."""
+async def end_predecessors(engine: Context, key: str, there: Record, how: str) -> None:
+    """End first what a change of id that could not be finished was to end: once this is gone, nobody knows of it.
+
+    A revocation leaves what is not of the same subject: it may be all that a browser has.
+    """
     contents = decoded(engine, key, there).contents
     for named in map(Predecessor.of, () if contents is None else contents.predecessors):
         record = await engine.storage.load(named.key)
-        if record is not None and not marks.is_mark(record.payload):
+        found = await engine.storage.judge_if_any(b"", named.key, record) if how == "revoke" else None
+        others = isinstance(found, Found) and found.record.subject != there.subject
+        if record is not None and not marks.is_mark(record.payload) and not others:
             await end(engine, Stored(b"", named.key, record), named.how, key)
 
 

@@ -69,7 +69,9 @@ async def _save_back(engine: Context, state: SessionState, leaving: Leaving, mad
     state.increments = dict(leaving.increments) or None  # numbers add up with what others added to them
     attempt = Attempt(engine, state, NO_PLAN, engine.clock())
     attempt.patient = True
-    await conflict.save_back(attempt)
+    attempt.encode()
+    await conflict.update(attempt)  # whatever is there meanwhile
+    conflict.tell(attempt)
 
 
 async def withdraw(engine: Context, state: SessionState, failure: Exception, saved: Saved | None) -> None:

@@ -50,7 +50,8 @@ class SessionPolicy:
         touch_interval: At most so often an unchanged session's last use is written down. None: a tenth of the idle
             timeout, at most a minute; with neither, never.
         rotate_on: Keys that stand for a login: when one appears or changes, the id is regenerated.
-        save_on_error: Save even when the handler raised or answered with 500 or more.
+        save_on_error: Save even when the handler raised or answered with 500 or more, or a `SessionManager.open` block
+            raised.
         merge: For a key, what it is when two requests changed it: a function ``(base, mine, theirs)``, ``"strict"``
             (raise `SessionConflict`) or ``"queue"`` (a list that some requests add to and others take from).
         strict_merge: Every key without a rule of its own is ``"strict"``.
