@@ -252,7 +252,8 @@ class Attempt:
             except StoreUnavailable as error:
                 failure = error
             if failure is not None:  # it may have landed, and a login would be listed that no browser has
-                await engine.storage.try_to_drop(key, failure=failure)
+                if not failure.waited:  # a store that hangs is not waited for twice
+                    await engine.storage.try_to_drop(key)
                 raise failure
             if obstacle is None:
                 break
@@ -281,9 +282,11 @@ class Attempt:
         """
         made, kept, self.made, self.kept = self.made, self.kept, None, None
         self.state.created = None
-        if made is not None and kept is None:
-            await self.engine.storage.try_to_drop(made[0], failure=failure)
-        elif made is not None and kept is not None and not (isinstance(failure, StoreUnavailable) and failure.waited):
+        if made is None or (isinstance(failure, StoreUnavailable) and failure.waited):
+            return
+        if kept is None:
+            await self.engine.storage.try_to_drop(made[0])
+        else:
             await self._put_back(made, kept)
 
     async def _put_back(self, made: tuple[str, int], kept: Stored) -> None:

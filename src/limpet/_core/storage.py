@@ -322,15 +322,10 @@ class Storage:
             else await self.judge(following, after, there, hops + 1, journal=journal, met_alive=met_alive)
         )
 
-    async def try_to_drop(self, key: str, version: int | None = None, failure: BaseException | None = None) -> None:
-        """Delete a record that nobody can use, or only that version, if the store still answers; else it expires.
-
-        Args:
-            failure: Why: a store that hangs is not waited for twice.
-        """
+    async def try_to_drop(self, key: str, version: int | None = None) -> None:
+        """Delete a record that nobody can use, or only that version, if the store still answers; else it expires."""
         try:
-            if not (isinstance(failure, StoreUnavailable) and failure.waited):
-                await self.delete(key, version)
+            await self.delete(key, version)
         except StoreUnavailable:
             return  # said as an event
 
