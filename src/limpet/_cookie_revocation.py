@@ -122,22 +122,30 @@ class Revocation:
         of_subject = self.mode == "epoch" and subject is not None
         return await self.limit(storage, key) <= (contents.seen if of_subject else contents.generation)
 
-    async def end(self, storage: Storage, key: str, subject: str | None) -> Ended:
+    async def end(
+        self, storage: Storage, key: str, subject: str | None, before: list[marks.Facts] | None = None
+    ) -> Ended:
         """End one session, and with ``epoch`` all of its subject.
+
+        Args:
+            before: Takes what the mark said before each write that is tried.
 
         Raises:
             StoreUnavailable: The store does not answer.
         """
-        if self.mode == "epoch" and subject is not None:
-            before: list[marks.Facts] = []
-            number = await storage.positions.advance(key, note=before.append)
-            self.forget(key)
-            return Ended(number, before)
-        await self.end_lineage(storage, key)
-        return Ended()
+        before = [] if before is None else before
+        if self.mode != "epoch" or subject is None:
+            await self.end_lineage(storage, key, before)
+            return Ended()
+        number = await storage.positions.advance(key, note=before.append)
+        self.forget(key)
+        return Ended(number, before)
 
-    async def end_lineage(self, storage: Storage, key: str) -> None:
+    async def end_lineage(self, storage: Storage, key: str, before: list[marks.Facts] | None = None) -> None:
         """Write the mark that ends a login.
+
+        Args:
+            before: See `end`.
 
         Raises:
             StoreUnavailable: The store does not answer.
@@ -145,6 +153,8 @@ class Revocation:
         until = _longest(storage)
 
         def ended(facts: marks.Facts) -> tuple[marks.Facts, int]:
+            if before is not None:
+                before.append(facts)
             kept = max(until, int(facts.get("until", 0)))
             return {**facts, "ended": 1, "until": kept}, kept
 
@@ -163,12 +173,13 @@ class Revocation:
         for contents, subject in () if due is None else due.others:
             key = self.key_of(contents, subject)
             assert key is not None
-            await self._surely(storage, self.end(storage, key, subject), contents, subject)
+            tried: list[marks.Facts] = []
+            await self._surely(storage, self.end(storage, key, subject, tried), contents, subject, tried)
         if due is None or due.renewed is None or (key := self.key_of(*due.renewed)) is None:
             return True
         sent: list[int] = []
         advance = self._advance(storage, key, generation, sent)
-        advanced = await self._surely(storage, advance, *due.renewed, sent=sent)
+        advanced = await self._surely(storage, advance, *due.renewed, sent)
         return advanced is None or advanced
 
     async def _surely(
@@ -177,8 +188,7 @@ class Revocation:
         ending: Awaitable[Done],
         contents: Contents,
         subject: str | None,
-        *,
-        sent: Sequence[int] = (),
+        sent: Sequence[object],
     ) -> Done | None:
         """Await what ends the session of a cookie; None: the reply was lost, and it has ended.
 

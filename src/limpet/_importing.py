@@ -31,7 +31,7 @@ from limpet._core.state import (
     Stored,
 )
 from limpet._merge import add_up
-from limpet._wire import marks
+from limpet._wire import forward, marks
 from limpet._wire.facts import IMPORT
 from limpet._wire.marks import Gone
 from limpet._wire.record import Contents, Found, pack
@@ -368,13 +368,20 @@ async def _note_logout(engine: Context, key: str, until: int, *, met_alive: bool
     """Note that an old session was logged out; tell whether this ended a session of ours, which is none of these."""
     obstacle = await engine.storage.create(key, _note(engine, "logout", None, until), urgent=True)
     there = obstacle if isinstance(obstacle, Record) else None  # another request took it over meanwhile
-    while there is not None and marks.is_mark(there.payload):
-        gone = marks.ended(key, there, engine.clock(), met_alive=met_alive)
-        if gone is None or gone.successor is None or gone.how == "login" or gone.successor in but:
+    first: Stored | None = None  # where that session is to be had, or was before its id was renewed
+    while there is not None:
+        if not marks.is_mark(there.payload):
+            first = first or Stored(b"", key, there)
+            if not forward.is_forward(there.payload):
+                break
+            after: str | None = forward.successor(there.payload)
+        else:
+            gone = marks.ended(key, there, engine.clock(), met_alive=met_alive)
+            after = None if gone is None or gone.how == "login" else gone.successor
+        if after in but:
             return False
-        key = gone.successor
-        there = await engine.storage.load(key)
-    if there is None or not (await ending.end(engine, Stored(b"", key, there), "logout", None))[1]:
+        there = None if after is None else await engine.storage.load(key := after)
+    if first is None or not (await ending.end(engine, first, "logout", None))[1]:
         return False
-    engine.emit(events.SessionLoggedOut, key, subject=there.subject)
+    engine.emit(events.SessionLoggedOut, key, subject=None if there is None else there.subject)
     return True

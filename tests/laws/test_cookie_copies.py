@@ -170,7 +170,7 @@ async def test_what_did_not_fit_can_be_made_to_fit(kind: str, notes: Connect, ch
     await site.close()
 
 
-@pytest.mark.parametrize("how", ["one reply lost", "all replies lost", "lands twice", "dies before"])
+@pytest.mark.parametrize("how", ["one reply lost", "all replies lost", "lands twice", "dies before", "dies after"])
 @pytest.mark.parametrize("kind", ["denylist", "epoch"])
 @pytest.mark.parametrize("change", TAKES_PLACE)
 async def test_a_lost_reply_leaves_the_old_cookie_or_the_new_one(

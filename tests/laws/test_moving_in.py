@@ -14,7 +14,7 @@ import pytest
 
 from limpet import CookiePolicy, Session, SessionManager
 from limpet.csrf import CSRFMiddleware
-from limpet.events import UnknownId
+from limpet.events import SessionLoggedOut, SessionRenewed, UnknownId
 from limpet.importers import ServerSessions, StarletteCookies
 from limpet.manager import system_clock
 from limpet.stores import CookieStore
@@ -147,6 +147,25 @@ async def test_a_logout_ends_what_another_request_moved_in_meanwhile(site: Farm)
     async with old.held(shop, lambda session: session.logout()):
         assert (await tab.ask(other, look)).result == "ann"
     assert (await tab.ask(other, look)).result is None
+    assert await shop.manager.sessions_of("ann") == []
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["renewed", "renewed twice"])
+async def test_a_logout_of_what_moved_in_and_was_renewed(site: Farm, times: int) -> None:
+    """The note about the old session leads to the ids of before; the browser loses its cookie all the same."""
+    shop = site.worker(renewal_interval=600, renewal_grace=10, **importers(forget=False))
+    old = old_browser(site, age=60)
+    assert (await old.ask(shop, look)).result == "ann"
+    for _ in range(times):
+        site.clock.advance(601)
+        for _ in range(2):
+            await old.ask(shop, nothing)
+    await old.ask(shop, lambda session: session.logout())
+    renewed = [event.tag for event in shop.heard if isinstance(event, SessionRenewed)]
+    ended = [(event.tag, event.subject) for event in shop.heard if isinstance(event, SessionLoggedOut)]
+    assert ended == [(renewed[-1], "ann")]
+    assert shop.manager.cookie_name not in old.cookies
+    assert (await old.ask(shop, look)).result is None
     assert await shop.manager.sessions_of("ann") == []
 
 

@@ -44,6 +44,22 @@ COOKIES: Final = (
         f"{SEC}s33_cookies_that_end.py::test_a_change_of_id_leaves_the_older_cookies_dead",
     ),
     Breakage(
+        "a login that may have ended the old cookie hands out no new one",
+        "_cookie_revocation.py",
+        "Revocation.carry_out",
+        "self.end(storage, key, subject, tried)",
+        "self.end(storage, key, subject)",
+        "laws/test_cookie_copies.py::test_a_lost_reply_leaves_the_old_cookie_or_the_new_one",
+    ),
+    Breakage(
+        "a logout of an old session that was moved and renewed ends nothing",
+        "_importing.py",
+        "_note_logout",
+        "forward.successor(there.payload)",
+        "None",
+        known("a logout of an old session that was moved, and renewed"),
+    ),
+    Breakage(
         "an old session is taken over although it was revoked",
         "_importing.py",
         "_is_unrevoked",

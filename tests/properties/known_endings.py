@@ -249,6 +249,10 @@ ENDINGS: Final[Mapping[str, Known]] = {
         (by(0, "nest", "expire", worker=1), operator("tick"), by(0, "logout", worker=1), by(0)),
         Rules(renews=True, skew=(0, 300_000)),
     ),
+    "a logout after a save, of what is over by the clock of its host alone": Known(
+        (by(0, "expire", "twin", worker=1), operator("tick"), by(0, "both", "logout", worker=1)),
+        Rules(renews=True, skew=(0, 300_000)),
+    ),
     "two logins at once with an id that has expired, over the limit": Known(
         (
             by(1, "login:ann"),

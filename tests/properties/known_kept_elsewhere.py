@@ -17,6 +17,10 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         (by(0, "login:ann"), by(0, "expire"), by(0, "logout"), operator("wait"), operator("sweep")),
         Rules(mode="denylist"),
     ),
+    "a login in a cookie, whose store is gone after it has ended the old one": Known(
+        (by(0, "set"), replace(by(0, "both", "login:bob", "exclusive"), faults={4: "is gone after"})),
+        Rules(mode="denylist"),
+    ),
     "a new id beside a logout, in cookies": Known(
         (by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout")), Rules(mode="denylist")
     ),
@@ -83,6 +87,9 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
     ),
     "a copy of an old cookie after a logout": Known(
         (by(0, "set"), by(0, "logout"), Act(actor=1, steps=("read",), old=True, alone=True)), Rules(imports=True)
+    ),
+    "a logout of an old session that was moved, and renewed": Known(
+        (by(0), operator("tick"), by(0), by(0, "logout")), Rules(renews=True, imports=True)
     ),
     "an old session that two requests move": Known((by(0, "set"), beside(0, "append")), Rules(imports=True)),
     "a login beside a request with the same old cookie": Known(

@@ -29,7 +29,8 @@ from limpet._core.state import (
     Stored,
 )
 from limpet._listing import decoded
-from limpet._wire import forward, marks
+from limpet._outcome import outcome_of
+from limpet._wire import marks
 from limpet._wire.marks import Gone
 from limpet._wire.record import Contents, Found
 from limpet.errors import SessionClosed, SessionLimitReached, StoreUnavailable
@@ -201,14 +202,10 @@ async def _write(attempt: Attempt, step: Step, final: bool) -> None:
 async def _create(attempt: Attempt, final: bool) -> None:
     """Write the first record of a new session, and end what else the request presented if it is a login."""
     engine, state = attempt.engine, attempt.state
-    failure: BaseException | None = None
-    admitted, before = False, state.out
-    try:
-        if attempt.flags & LOGIN and state.rivals:
-            attempt.encode()  # the record of a login names them
-        admitted = await logins.insert(attempt)
-    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-        failure = error
+    before = state.out
+    if attempt.flags & LOGIN and state.rivals:
+        attempt.encode()  # the record of a login names them
+    admitted, failure = await outcome_of(logins.insert(attempt))
     if failure is not None:
         await attempt.drop_made(failure)
         attempt.draft.predecessors = ()
@@ -344,17 +341,10 @@ async def _end(engine: Context, state: SessionState) -> None:
     targets = [] if state.stored is None else [*leaving, state.stored]  # what the browser has comes first
     quiet = [*targets] if _began(state) else []  # their end takes no cookie back
     targets.extend(Stored(rival.raw, rival.key, rival.record) for rival in state.rivals)
-    if not targets and (state.gone is None or state.gone.how == "renewal"):
-        for raw in filter(None, map(engine.ids.verify, state.ids)):
-            found = await engine.storage.locate(raw, key := engine.ids.key_of(raw))
-            there = await engine.storage.load(key) if found is None else found.record
-            if isinstance(found, Found):
-                targets.append(Stored(found.raw, found.key, found.record))
-            elif there is not None and marks.is_mark(there.payload):
-                state.gone = found or marks.ended(key, there, engine.clock(), met_alive=True) or state.gone
-            elif there is not None and (forward.is_forward(there.payload) or decoded(engine, key, there).contents):
-                targets.append(Stored(raw, key, there))  # over by this host's clock, maybe not by another's
-                quiet.append(targets[-1])
+    if state.gone is None or state.gone.how == "renewal":
+        alive, over = await ending.find_presented(engine, state, targets)
+        targets += alive + over
+        quiet += over
     kept = [decoded(engine, target.key or "", target.record) for target in targets]
     await importing.forget_origins(engine, kept)
     grave: Gone | None = None

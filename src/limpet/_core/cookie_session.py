@@ -195,7 +195,7 @@ async def end(engine: Context, state: SessionState) -> Ended:
     """
     ended, presented = Ended(), await _presented(engine, state)
     named = [(key_of(engine, each.contents, each.record.subject), each.record.subject) for each in presented]
-    for key, subject in named:
+    for key, subject in dict.fromkeys(named):
         if key is not None and engine.revocation is not None:
             ended = await engine.revocation.end(engine.storage, key, subject)
     over = (plan.is_over(each.contents, each.record.accessed, engine.rules, engine.clock()) for each in presented)
@@ -268,7 +268,7 @@ async def _settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
 
 
 async def _presented(engine: Context, state: SessionState) -> list[Opened]:
-    """Return the session that the request came with, or all that came under one name, as any host may see them.
+    """Return the session that the request works with, and what else it came with, as any host may see it.
 
     One that was ended is none of them: with ``epoch`` it would end the later ones of its subject.
 
@@ -276,13 +276,13 @@ async def _presented(engine: Context, state: SessionState) -> list[Opened]:
         StoreUnavailable: The store of revocations does not answer.
     """
     stood = _stood(engine, state)
-    if stood is not None:
-        return [stood]
-    now, found = engine.clock(), list[Opened]()
+    now, found = engine.clock(), [] if stood is None else [stood]
     for token in state.ids:
         if (record := engine.client.unseal(token)) is not None:
             contents = _judge(engine, record, min(max(record.accessed, now - marks.SKEW), now + marks.SKEW))
-            if contents is not None and await is_live(engine, contents, record.subject):
+            if contents is None or (stood is not None and contents.lineage == stood.contents.lineage):
+                continue
+            if await is_live(engine, contents, record.subject):
                 found.append(Opened(record, contents, token))
     return found
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from limpet._core.state import Stored
+from limpet._core.state import SessionState, Stored
 from limpet._listing import decoded
 from limpet._wire import forward, marks, moved
 from limpet._wire.marks import Gone
@@ -15,7 +16,7 @@ from limpet.errors import StoreUnavailable
 if TYPE_CHECKING:
     from limpet._core.context import Context
 
-__all__ = ["end", "end_predecessors", "is_current", "successor"]
+__all__ = ["end", "end_predecessors", "find_presented", "is_current", "successor"]
 
 
 async def end(
@@ -89,6 +90,29 @@ async def end_predecessors(engine: Context, key: str, there: Record, how: str) -
         others = isinstance(found, Found) and found.record.subject != there.subject
         if record is not None and not marks.is_mark(record.payload) and not others:
             await end(engine, Stored(b"", named.key, record), named.how, key)
+
+
+async def find_presented(
+    engine: Context, state: SessionState, met: Sequence[Stored]
+) -> tuple[list[Stored], list[Stored]]:
+    """Look up the ids that a request presented, and are of none that it has met, as a logout ends them too.
+
+    Returns:
+        Those that are alive by this host's clock, and those that are over by it, but maybe not by that of another.
+    """
+    alive, over, known = list[Stored](), list[Stored](), {each.key for each in met}
+    for raw in filter(None, map(engine.ids.verify, state.ids)):
+        if (key := engine.ids.key_of(raw)) in known:
+            continue
+        found = await engine.storage.locate(raw, key)
+        there = await engine.storage.load(key) if found is None else found.record
+        if isinstance(found, Found):
+            alive += [] if found.key in known else [Stored(found.raw, found.key, found.record)]
+        elif there is not None and marks.is_mark(there.payload):
+            state.gone = found or marks.ended(key, there, engine.clock(), met_alive=True) or state.gone
+        elif there is not None and (forward.is_forward(there.payload) or decoded(engine, key, there).contents):
+            over.append(Stored(raw, key, there))
+    return alive, over
 
 
 async def successor(engine: Context, gone: Gone | None) -> Stored | None:

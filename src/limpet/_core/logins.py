@@ -17,6 +17,7 @@ from limpet import events
 from limpet._core import conflict, ending, locks, places, plan
 from limpet._core.state import DISPLACED, EXPOSED, LOGIN, SessionState, Stored
 from limpet._listing import live
+from limpet._outcome import outcome_of
 from limpet._wire import marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import unpack
@@ -113,12 +114,7 @@ async def stay(attempt: Attempt) -> None:
     """
     engine, state, old = attempt.engine, attempt.state, attempt.stored()
     attempt.replaces = old.key
-    failure: Exception | None = None
-    admitted = False
-    try:
-        admitted = await insert(attempt)
-    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-        failure = error
+    admitted, failure = await outcome_of(insert(attempt))
     if failure is not None:
         await attempt.drop_made(failure)
         if isinstance(failure, SessionLimitReached):

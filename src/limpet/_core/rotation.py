@@ -14,6 +14,7 @@ from limpet import events
 from limpet._core import conflict, ending, logins, places, plan, questions, withdrawal
 from limpet._core.attempt import Attempt
 from limpet._core.state import DISPLACED, FORWARDED, LOGIN, OVER, REISSUE, SUCCEEDS, Leaving, Stored
+from limpet._outcome import outcome_of
 from limpet._wire import forward, marks, tokens
 from limpet._wire.marks import Gone
 from limpet._wire.record import Found, unpack
@@ -118,15 +119,11 @@ async def move(attempt: Attempt, *, final: bool) -> None:
         return await standing.drop_earlier(attempt)
     state.leaving = leaving._replace(increments=dict(leaving.named(attempt.increments).increments))
     if final:
-        failure = None
-        try:
-            await _end_old(attempt, standing)
-        except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-            failure = error
-        if failure is not None:
+        _, unended = await outcome_of(_end_old(attempt, standing))
+        if unended is not None:
             if attempt.made is not None:
-                await standing.restore(attempt, failure)
-            raise failure
+                await standing.restore(attempt, unended)
+            raise unended
     await standing.drop_earlier(attempt)
 
 
@@ -276,15 +273,11 @@ async def renew(attempt: Attempt) -> None:
         StoreUnavailable: The store does not answer; the session is as it was, or its old id leads to the new one.
     """
     standing = _Standing(attempt)
-    failure: BaseException | None = None
-    try:
-        await _renew(attempt, standing)
-    except BaseException as error:  # noqa: BLE001 - raised again below, where something can be awaited
-        failure = error
+    _, failure = await outcome_of(_renew(attempt, standing))
     if failure is not None:
         if attempt.uncertain:
             attempt.made = None  # the old id may lead to it
-        if isinstance(failure, Exception) and not attempt.state.flags & OVER:
+        if not attempt.state.flags & OVER:
             await standing.restore(attempt, failure)
         raise failure
 

@@ -8,6 +8,7 @@ from limpet._core import conflict
 from limpet._core.attempt import Attempt
 from limpet._core.plan import NO_PLAN
 from limpet._core.state import Leaving, SessionState, Stored
+from limpet._outcome import outcome_of
 from limpet._wire.record import unpack, without_predecessors
 from limpet.errors import SessionConflict, SessionEnded, StoreUnavailable
 
@@ -36,11 +37,8 @@ async def abandon(engine: Context, state: SessionState, saved: Saved | None = No
     kept = None if leaving is None or leaving.fresh else leaving.stored
     state.stored, state.tried = kept, None  # what was tried was tried under the new id
     failure: Exception | None = None
-    try:
-        if leaving is not None and state.stored is not None and made is not None:
-            await _save_back(engine, state, leaving, made)
-    except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-        failure = error
+    if leaving is not None and state.stored is not None and made is not None:
+        _, failure = await outcome_of(_save_back(engine, state, leaving, made))
     await engine.storage.try_to_drop(created)
     if leaving is not None and leaving.fresh:
         await engine.storage.try_to_drop(leaving.stored.key or "")

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
+from limpet._outcome import outcome_of
 from limpet.errors import ConfigurationError, MissingDependency
 from limpet.stores._aio.batching import Batching
 from limpet.stores._aio.per_loop import PerLoop
@@ -306,11 +307,7 @@ def _with_time(script: str) -> str:
 async def _again_after_deadlock(migrate: Callable[[], Awaitable[None]]) -> None:
     """Migrate; once more where the server ended it for others that changed its catalogue at the same time."""
     for left in range(_TRIES - 1, -1, -1):
-        failure: Exception | None = None
-        try:
-            await migrate()
-        except Exception as error:  # noqa: BLE001 - raised again below, where something can be awaited
-            failure = error
+        _, failure = await outcome_of(migrate())
         if failure is None:
             return
         if not left or getattr(failure, "sqlstate", None) != _DEADLOCK:

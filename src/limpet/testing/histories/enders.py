@@ -389,9 +389,9 @@ class Enders(Deadlines):
             birth = families.birth(session)
             return visit.over and families.subject(session) == subject and birth.end < visit.sent
         if self.rules.mode == "denylist" and met == session and visit.moved:
-            return True
+            return not visit.may_leave_its_old_id
         if not visit.over or families.kin(met) != families.kin(session):
             return False
-        if session in {edge.parent for edge in families.chain(met)}:
+        if session in {edge.parent for edge in families.chain(met) if not edge.mover.may_leave_its_old_id}:
             return True
         return families.birth(session) is families.birth(met)  # another login is another lineage

@@ -72,7 +72,8 @@ class Families:
 
     def _place(self, visit: Visit, token: str) -> None:
         met = self.met_token(visit)
-        kept = [group for group in visit.groups if not visit.failed or group.state not in ("dropped", "gone")]
+        out = {"dropped", "gone"} if self.history.rules.mode == "server" else {"dropped", "gone", "unknown"}
+        kept = [group for group in visit.groups if not visit.failed or group.state not in out]
         if (kept or visit.groups)[-1].fresh or token in self._edges:
             return
         if met is None:

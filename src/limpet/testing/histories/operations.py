@@ -111,6 +111,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
         "sweep": Operation(_by(0, kind="sweep"), _DEVICES),
         "write into a cookie": Operation(_does("append"), _ANN, _DENYLIST),
         "login in a cookie": Operation(_does("login:bob"), _ANN, _DENYLIST),
+        "login in a cookie, after a save": Operation(_does("append", "save", "login:bob"), (), _DENYLIST),
+        "login that ends all cookies": Operation(_does("login:bob"), _ANN, _EPOCH),
         "logout of a cookie": Operation(_does("logout"), _ANN, _DENYLIST),
         "regenerate a cookie": Operation(_does("regenerate"), _ANN, _DENYLIST),
         "logout of all cookies": Operation(_does("logout"), _ANN, _EPOCH),
