@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from limpet._core.storage import Storage
     from limpet.contract import Store
 
-__all__ = ["Due", "Ended", "Mode", "Revocation", "require"]
+__all__ = ["Due", "Ended", "Mode", "Revocation", "Whose", "require"]
 
 Mode: TypeAlias = Literal["none", "epoch", "denylist"]
+Whose: TypeAlias = tuple[Contents, str | None]
+"""The contents of a cookie, and its subject."""
 Done = TypeVar("Done")
 
 _LONGEST: Final = 400 * 86_400_000  # milliseconds that a browser keeps a cookie at most
@@ -52,8 +54,8 @@ class Due(NamedTuple):
         renewed: What its own session was, if older cookies of that are to be dead; None: they stay.
     """
 
-    others: list[tuple[Contents, str | None]]
-    renewed: tuple[Contents, str | None] | None = None
+    others: list[Whose]
+    renewed: Whose | None = None
 
 
 class Revocation:
@@ -160,6 +162,20 @@ class Revocation:
 
         await marks.amend(storage, key, ended)
         self.forget(key)
+
+    def owed(self, due: Due, own: Whose, others: Sequence[Whose], came: Sequence[Whose]) -> Due:
+        """Add what the cookie takes the place of that an earlier save of the same request has made.
+
+        Args:
+            own: The session of that cookie.
+            others: Those that the request came with beside it, and nobody has ended.
+            came: All that it came with.
+        """
+        contents, key = own[0], self.key_of(*own)
+        named = [each for each in others if self.mode == "denylist" or self.key_of(*each) != key]
+        earlier = (each for each in came if each[0].lineage == contents.lineage)
+        older = [each for each in earlier if each[0].generation < contents.generation]
+        return Due([*due.others, *named], due.renewed or next(iter(older), None))
 
     async def carry_out(self, storage: Storage, due: Due | None, generation: int) -> bool:
         """End what a cookie takes the place of, before it goes out; False: somebody else was first, or ended it.

@@ -191,7 +191,7 @@ async def test_a_lost_reply_leaves_the_old_cookie_or_the_new_one(
     await site.close()
 
 
-class _GoneFromARead(Unlucky):
+class GoneFromARead(Unlucky):
     """Answers so many reads, and then nothing until it is healed."""
 
     reads: int | None = None
@@ -207,7 +207,7 @@ class _GoneFromARead(Unlucky):
 @pytest.mark.parametrize("change", TAKES_PLACE)
 async def test_what_could_not_end_hands_out_no_new_cookie(notes: Connect, change: str) -> None:
     """Where the store was gone before anything was written, the browser keeps its cookie, and gets no other."""
-    store = _GoneFromARead(notes())
+    store = GoneFromARead(notes())
     site = _site("denylist", lambda: store)
     shop = site.worker()
     for reads in range(5):

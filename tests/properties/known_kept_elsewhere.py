@@ -21,6 +21,12 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
         (by(0, "set"), replace(by(0, "both", "login:bob", "exclusive"), faults={4: "is gone after"})),
         Rules(mode="denylist"),
     ),
+    "a login in a cookie that is saved by a handler that raises": Known(
+        (by(0, "nest"), by(0, "login:ann", "save", ends="raises")), Rules(mode="denylist")
+    ),
+    "a login that ends all cookies, and is saved by a handler that raises": Known(
+        (by(0, "nest"), by(0, "login:bob", "guard", ends="raises")), Rules(mode="epoch")
+    ),
     "a new id beside a logout, in cookies": Known(
         (by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout")), Rules(mode="denylist")
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from limpet import _cookie_endings as cookie_endings
 from limpet import _importing as importing
 from limpet import _tags as tags
 from limpet import events
@@ -61,6 +62,7 @@ async def commit(engine: Context, state: SessionState, *, failed: bool, final: b
     if failed:
         if todo.end:
             await _end(engine, state)
+        cookie_session.take_back(engine, state)
         state.flags &= ~SUCCEEDS
         return await withdrawal.abandon(engine, state)
     if todo.step is Step.NOTHING and not todo.end and not (final and _owes(state)):
@@ -98,7 +100,7 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
     try:
         questions.refuse_to_wait_again(state)
         if not engine.is_server_side and attempt is not None and todo.step is not Step.DROP:
-            await cookie_session.seal(attempt, todo)
+            await cookie_session.seal(attempt, todo, final=final)
         elif not engine.is_server_side or engine.storage.immediate or todo.step in (Step.TOUCH, Step.DROP):
             await _steps(engine, state, todo, attempt, final, taken)
         else:
@@ -120,6 +122,7 @@ async def _carry_out(engine: Context, state: SessionState, todo: Plan, now: int,
     if isinstance(failure, Overtaken):
         return await commit(engine, state, failed=False, final=final)
     if final and isinstance(failure, Exception) and not isinstance(failure, SessionLimitReached):
+        cookie_session.take_back(engine, state)
         await withdrawal.withdraw(engine, state, failure, saved)
     raise failure
 
@@ -334,7 +337,7 @@ async def _end(engine: Context, state: SessionState) -> None:
     A failure on the way leaves the rest to the next try: what was ended stays so.
     """
     if not engine.is_server_side:
-        await cookie_session.end(engine, state)
+        await cookie_endings.end(engine, state)
         return
     questions.refuse_to_wait_again(state)
     ended, leaving = False, [] if state.leaving is None else [state.leaving.stored]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from limpet import _client_change as client_change
+from limpet import _cookie_endings as cookie_endings
 from limpet import _importing as importing
+from limpet._cookie_endings import Opened
 from limpet._core import conflict, cookie_session, plan, predecessors, questions
 from limpet._core.attempt import Attempt
 from limpet._core.context import Context
-from limpet._core.cookie_session import Opened
 from limpet._core.notes import adopt
 from limpet._core.plan import NO_PLAN
 from limpet._core.state import (
@@ -140,7 +141,7 @@ async def is_live(engine: Context, state: SessionState) -> bool:
 async def _is_live(engine: Context, state: SessionState, stored: Stored) -> bool:
     if not engine.is_server_side:
         contents = record.unpack(stored.record.payload, engine.serializer, sealed=True)
-        return await cookie_session.is_live(engine, contents, stored.record.subject)
+        return await cookie_endings.is_live(engine, contents, stored.record.subject)
     found = await engine.storage.locate(stored.raw, stored.key or "", met_alive=True)
     if not isinstance(found, Found):
         if state.stored is stored:  # a save from now on has to look again: there is no slack for it

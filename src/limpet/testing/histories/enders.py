@@ -84,6 +84,7 @@ class Enders(Deadlines):
 
     def _can_end_cookie(self, visit: Visit, session: str, sent: set[str]) -> bool:
         moves, ends = visit.tries
+        moves = moves and bool(visit.out or not visit.failed or visit.died)  # else the browser has nothing in its place
         acts = moves or ends or any(group.removes for group in visit.groups)
         if self.rules.mode == "none" or not acts:
             return False
