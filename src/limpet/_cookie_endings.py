@@ -5,14 +5,13 @@ What a login or a new id takes the place of ends when the new cookie goes out, n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from limpet import events
 from limpet._cookie_revocation import Due, Ended, Whose
 from limpet._core import conflict, plan
 from limpet._core.plan import Plan, Step
-from limpet._core.state import DISPLACED, LOGIN, REGENERATE, SUCCEEDS, SessionState
+from limpet._core.state import DISPLACED, LOGIN, REGENERATE, SUCCEEDS, SessionState, Stored
 from limpet._wire import marks, tokens
 from limpet._wire.record import Contents, CorruptPayload, unpack
 from limpet.contract import Record
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from limpet._core.attempt import Attempt
     from limpet._core.context import Context
 
-__all__ = ["Opened", "came", "current", "end", "finish", "is_live", "judge", "key_of", "settle"]
+__all__ = ["Opened", "current", "end", "finish", "is_live", "judge", "key_of", "replaced", "settle"]
 
 _FUTURE: Final = 60_000  # milliseconds by which a sealed cookie may be from the future
 
@@ -142,35 +141,38 @@ async def settle(attempt: Attempt, todo: Plan, ended: Ended) -> Due | None:
 async def _presented(engine: Context, state: SessionState) -> list[Opened]:
     """Return the session that the request works with, and what else it came with, as any host may see it.
 
-    One that was ended is none of them: with ``epoch`` it would end the later ones of its subject.
+    One that was ended is none of them: with ``epoch`` it would end the later ones of its subject. But the session that
+    the request has read is, though it may have another id meanwhile.
 
     Raises:
         StoreUnavailable: The store of revocations does not answer.
     """
-    stood = current(engine, state)
-    found = [] if stood is None else [stood]
-    for each in came(engine, state):
-        other = stood is None or each.contents.lineage != stood.contents.lineage
-        if other and await is_live(engine, each.contents, each.record.subject):
-            found.append(each)
-    return found
-
-
-def came(engine: Context, state: SessionState) -> Iterator[Opened]:
-    """Return what can be opened of what the request came with, as any host may see it."""
-    now = engine.clock()
+    found = [each for each in (current(engine, state), replaced(engine, state)) if each is not None]
+    now, known = engine.clock(), {each.contents.lineage for each in found}
     for token in state.ids:
         if (record := engine.client.unseal(token)) is not None:
             contents = judge(engine, record, min(max(record.accessed, now - marks.SKEW), now + marks.SKEW))
-            if contents is not None:
-                yield Opened(record, contents, token)
+            if contents is None or contents.lineage in known:
+                continue
+            if await is_live(engine, contents, record.subject):
+                found.append(Opened(record, contents, token))
+    return found
 
 
 def current(engine: Context, state: SessionState) -> Opened | None:
     """Return the session that the request works with."""
-    if state.stored is None:
+    return _read(engine, state.stored)
+
+
+def replaced(engine: Context, state: SessionState) -> Opened | None:
+    """Return the session that ends when a cookie goes out which an earlier save of the request has made."""
+    return _read(engine, state.replaced) if state.flags & SUCCEEDS else None
+
+
+def _read(engine: Context, stored: Stored | None) -> Opened | None:
+    if stored is None:
         return None
-    return Opened(state.stored.record, unpack(state.stored.record.payload, engine.serializer, sealed=True), "")
+    return Opened(stored.record, unpack(stored.record.payload, engine.serializer, sealed=True), "")
 
 
 async def finish(attempt: Attempt, due: Due) -> bool:
@@ -183,7 +185,7 @@ async def finish(attempt: Attempt, due: Due) -> bool:
     assert revocation is not None
     if state.flags & SUCCEEDS and not due.others:
         own, *others = [each.whose for each in await _presented(engine, state)]
-        due = revocation.owed(due, own, others, [each.whose for each in came(engine, state)])
+        due = revocation.owed(due, own, others)
     if await revocation.carry_out(engine.storage, due, attempt.draft.generation):
         state.flags &= ~SUCCEEDS
         return True

@@ -163,19 +163,20 @@ class Revocation:
         await marks.amend(storage, key, ended)
         self.forget(key)
 
-    def owed(self, due: Due, own: Whose, others: Sequence[Whose], came: Sequence[Whose]) -> Due:
-        """Add what the cookie takes the place of that an earlier save of the same request has made.
+    def owed(self, due: Due, own: Whose, others: Sequence[Whose]) -> Due:
+        """Add what a cookie takes the place of that an earlier save of the same request has made.
 
         Args:
             own: The session of that cookie.
-            others: Those that the request came with beside it, and nobody has ended.
-            came: All that it came with.
+            others: What it may take the place of: what the request had read, and what else it came with.
         """
-        contents, key = own[0], self.key_of(*own)
-        named = [each for each in others if self.mode == "denylist" or self.key_of(*each) != key]
-        earlier = (each for each in came if each[0].lineage == contents.lineage)
-        older = [each for each in earlier if each[0].generation < contents.generation]
-        return Due([*due.others, *named], due.renewed or next(iter(older), None))
+        key, renewed, named = self.key_of(*own), due.renewed, list(due.others)
+        for each in others:
+            if self.mode == "denylist" and each[0].lineage == own[0].lineage:
+                renewed = renewed or each
+            elif self.mode == "denylist" or self.key_of(*each) != key:
+                named.append(each)
+        return Due(named, renewed)
 
     async def carry_out(self, storage: Storage, due: Due | None, generation: int) -> bool:
         """End what a cookie takes the place of, before it goes out; False: somebody else was first, or ended it.

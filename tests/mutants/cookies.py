@@ -76,6 +76,14 @@ COOKIES: Final = (
         "laws/test_cookie_saves.py::test_what_was_saved_ends_what_it_takes_the_place_of",
     ),
     Breakage(
+        "a logout after a saved login forgets the session before",
+        "_cookie_endings.py",
+        "_presented",
+        "(current(engine, state), replaced(engine, state))",
+        "(current(engine, state),)",
+        known("a login in a cookie that is saved, and a logout, beside a new id of the session before"),
+    ),
+    Breakage(
         "a cookie that was saved goes out although its request failed",
         "_core/cookie_session.py",
         "take_back",
@@ -87,7 +95,7 @@ COOKIES: Final = (
         "what was saved under a new id is lost with a failed request",
         "_core/cookie_session.py",
         "take_back",
-        "stood is not None and each.contents.lineage == stood.contents.lineage",
+        "stood is not None and replaced is not None and __X__",
         "False",
         "laws/test_cookie_saves.py::test_what_was_saved_under_a_new_id_goes_back_to_the_one_before",
     ),

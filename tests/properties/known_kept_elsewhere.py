@@ -27,6 +27,9 @@ KEPT_ELSEWHERE: Final[Mapping[str, Known]] = {
     "a login that ends all cookies, and is saved by a handler that raises": Known(
         (by(0, "nest"), by(0, "login:bob", "guard", ends="raises")), Rules(mode="epoch")
     ),
+    "a login in a cookie that is saved, and a logout, beside a new id of the session before": Known(
+        (by(0, "nest"), by(0, "tagged:ann", "exclusive", "logout"), Act(steps=("regenerate",))), Rules(mode="denylist")
+    ),
     "a new id beside a logout, in cookies": Known(
         (by(0, "login:ann"), by(0, "regenerate"), beside(0, "logout")), Rules(mode="denylist")
     ),

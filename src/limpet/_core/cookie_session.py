@@ -136,7 +136,7 @@ async def seal(attempt: Attempt, todo: Plan, *, final: bool) -> None:
         attempt.prepare()
     elif state.phase:
         return
-    facts, revocation = (draft.seen, draft.lineage, draft.generation), engine.revocation
+    facts, revocation, before = (draft.seen, draft.lineage, draft.generation), engine.revocation, state.stored
     due: Due | None = None
     try:
         if revocation is not None and (due := await endings.settle(attempt, todo, ended)) is None:
@@ -153,6 +153,7 @@ async def seal(attempt: Attempt, todo: Plan, *, final: bool) -> None:
     attempt.saved(b"", endings.key_of(engine, draft, state.subject), record)
     state.flags &= ~REISSUE
     if due is not None and not final and (due.others or due.renewed is not None):
+        state.replaced = state.replaced if state.flags & SUCCEEDS else before
         state.flags |= SUCCEEDS
     if attempt.flags & LOGIN:
         state.clears = len(state.ids) > 1
@@ -176,15 +177,14 @@ def take_back(engine: Context, state: SessionState) -> None:
     """
     if engine.is_server_side or not state.flags & SUCCEEDS:
         return
+    stood, replaced = endings.current(engine, state), endings.replaced(engine, state)
     state.flags &= ~SUCCEEDS
-    stood, state.out, state.line = endings.current(engine, state), None, None
-    for each in endings.came(engine, state):
-        if stood is not None and each.contents.lineage == stood.contents.lineage:
-            draft = stood.contents
-            draft.generation, state.draft, state.data = each.contents.generation, draft, draft.data
-            state.subject, state.flags = stood.record.subject, state.flags & ~conflict.NOTED
-            attempt = Attempt(engine, state, plan.NO_PLAN, engine.clock())
-            attempt.encode()
-            record, state.out, state.line = _make(attempt)
-            state.stored = attempt.stored().on(record)
-            return
+    state.out = state.line = None
+    if stood is not None and replaced is not None and replaced.contents.lineage == stood.contents.lineage:
+        draft = stood.contents
+        draft.generation, state.draft, state.data = replaced.contents.generation, draft, draft.data
+        state.subject, state.flags = stood.record.subject, state.flags & ~conflict.NOTED
+        attempt = Attempt(engine, state, plan.NO_PLAN, engine.clock())
+        attempt.encode()
+        record, state.out, state.line = _make(attempt)
+        state.stored = attempt.stored().on(record)

@@ -1,8 +1,4 @@
-"""The state of one session during one request: data only, no behaviour.
-
-`reading` fills it, `Session` writes notes into it, `plan` reads it; `commit` and the modules that it calls carry out
-what the plan says and note what came of it.
-"""
+"""The state of one session during one request: `reading` fills it, `Session` notes in it, `commit` carries that out."""
 
 from __future__ import annotations
 
@@ -316,6 +312,7 @@ class SessionState:
         assigned: Keys whose containers need not be looked through: they came from the handler, or are in ``owned``.
         tried: Versions of writes that may have landed, with the increments each carried; None: none.
         leaving: The old id of a change that `Session.save` began; None: none.
+        replaced: What a saved cookie, which has not gone out, takes the place of, if `SUCCEEDS`; None: only a rival.
         created: The key of a record that was made in this request and whose id has not gone out; None: none.
         rivals: The live sessions that were presented at once, or the one that its device did not vouch for; else empty.
         gone: The tombstone that was found under the presented id; None: there was none.
@@ -358,6 +355,7 @@ class SessionState:
         "phase",
         "position",
         "presented",
+        "replaced",
         "rivals",
         "stored",
         "subject",
@@ -384,6 +382,7 @@ class SessionState:
         self.assigned: set[str] | None = None
         self.tried: dict[int, dict[str, Any]] | None = None
         self.leaving: Leaving | None = None
+        self.replaced: Stored | None = None
         self.created: str | None = None
         self.rivals: Sequence[Found] = ()
         self.gone: Gone | None = None
